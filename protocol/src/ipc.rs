@@ -1,0 +1,107 @@
+//! The commands that the desktop's page may call on its core: one name, one argument, one answer each.
+//!
+//! **Invariant:** no token, verifier or key is in any type here.
+
+use crate::auth::{Device, Email, Password};
+use crate::view::{Boot, SessionRow, Transcript};
+use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A command; the page passes it as `{ "ask": … }` and gets `Out` or a [`crate::Problem`].
+pub trait Command: Serialize {
+    const NAME: &'static str;
+    type Out: DeserializeOwned;
+}
+
+macro_rules! commands {
+    ($( $(#[$doc:meta])* $name:literal $ty:ident { $($field:ident : $kind:ty),* } -> $out:ty; )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, Serialize, Deserialize)]
+            pub struct $ty { $(pub $field: $kind),* }
+            impl Command for $ty { const NAME: &'static str = $name; type Out = $out; }
+        )*
+        /// Every command's name: the shell grants exactly these.
+        pub const NAMES: &[&str] = &[$($name),*];
+    };
+}
+
+commands! {
+    "boot" GetBoot { archived: bool, open: Option<SessionId> } -> Boot;
+    "list" List { archived: bool } -> Vec<SessionRow>;
+    "open" Open { session: SessionId } -> Transcript;
+    /// Loads the page before what is loaded, then answers the whole.
+    "earlier" Earlier { session: SessionId } -> Transcript;
+    "create" Create { } -> SessionId;
+    "send" Send { session: SessionId, text: String } -> MessageId;
+    "rename" Rename { session: SessionId, title: String } -> ();
+    "archive" Archive { session: SessionId, archived: bool } -> ();
+    /// Hidden at once, sent after ten seconds; until then `undo` takes it back.
+    "delete" Delete { session: SessionId } -> MutationId;
+    "undo" Undo { mutation: MutationId } -> ();
+    /// Sends what was refused once more.
+    "retry" Retry { mutation: MutationId } -> ();
+    "stop" Stop { run: RunId } -> ();
+    "sign_up" SignUp { email: Email, password: Password } -> ();
+    "verify" Verify { email: Email, code: String } -> ();
+    "resend" Resend { email: Email } -> ();
+    "sign_in" SignIn { email: Email, password: Password } -> ();
+    /// Opens the system browser; the app goes on when the link comes home.
+    "browser_sign_in" BrowserSignIn { provider: Option<String> } -> BrowserSignInStarted;
+    "cancel_sign_in" CancelSignIn { } -> ();
+    /// The code from the last browser page, pasted.
+    "finish_sign_in" FinishSignIn { code: String } -> ();
+    /// Wipes the cache and the keychain entry. Without `even_if_waiting`, refuses while the outbox holds messages.
+    "sign_out" SignOut { even_if_waiting: bool } -> ();
+    "devices" Devices { } -> Vec<Device>;
+    "revoke" Revoke { device: DeviceId } -> ();
+    "storage" GetStorage { } -> Storage;
+    "consent" Consent { to: SecretStore } -> ();
+    /// Opens an https, http or mailto link outside.
+    "open_link" OpenLink { url: String } -> ();
+    /// The page is drawn; the watchdog may rest.
+    "ui_ready" UiReady { } -> ();
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserSignInStarted {
+    /// For "Copy link". Holds a one-use request reference, no secret.
+    pub link: String,
+}
+
+/// Where this computer keeps what signs it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretStore {
+    /// The system's keychain.
+    Keychain,
+    /// A file that only this user may read. Weaker: whoever reads the disk reads it.
+    File,
+    /// Nowhere: signed out when the app ends.
+    Memory,
+}
+
+/// What this computer holds, for the settings page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// `None`: there is no keychain and the person has not chosen yet.
+    pub secrets: Option<SecretStore>,
+    pub cache_bytes: u64,
+    pub sessions: u64,
+    pub messages: u64,
+    pub waiting: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_name_of_its_own() {
+        let mut names = NAMES.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), NAMES.len());
+    }
+}

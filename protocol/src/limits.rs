@@ -1,0 +1,38 @@
+//! The bounds that both ends keep, each with its reason.
+
+/// A message's text, in bytes of UTF-8. A long pasted log fits; a book does not.
+pub const MESSAGE_BYTES: usize = 256 * 1024;
+/// A title, in characters: what a list can show twice over.
+pub const TITLE_CHARS: usize = 255;
+/// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3 allows a path of 256 with its brackets).
+pub const EMAIL_BYTES: usize = 254;
+/// A password's characters: the floor stops guessing, the ceiling bounds the hash's input.
+pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=256;
+/// A person's display name, in characters.
+pub const NAME_CHARS: usize = 255;
+/// Mutations in one batch, and its bytes: one round trip that still fits a slow link.
+pub const BATCH_OPS: usize = 50;
+/// Bytes of one batch's request body. One message of full size, escaped at its worst, fits.
+pub const BATCH_BYTES: usize = 2 * 1024 * 1024;
+/// Any other request body.
+pub const BODY_BYTES: usize = 64 * 1024;
+/// Changes in one sync page.
+pub const SYNC_PAGE: usize = 500;
+/// Behind by more than this, a fresh start is cheaper than catching up.
+pub const SYNC_TOO_FAR: i64 = 20_000;
+/// Sessions in one list page.
+pub const SESSION_PAGE: usize = 200;
+/// Messages in one history page.
+pub const MESSAGE_PAGE: usize = 100;
+/// One frame from a client, in bytes.
+pub const FRAME_BYTES: usize = 256 * 1024;
+/// The first frame, before a browser's socket has proved who it is, in bytes.
+pub const HELLO_BYTES: usize = 4 * 1024;
+/// A change page pushed over a socket instead of pulled, in bytes.
+pub const PUSH_BYTES: usize = 16 * 1024;
+/// Frames a second from one client.
+pub const FRAMES_PER_SECOND: u32 = 50;
+/// Runs one socket may watch.
+pub const ATTACHED_RUNS: usize = 64;
+/// A link handed to the desktop app, in bytes.
+pub const DEEP_LINK_BYTES: usize = 2 * 1024;

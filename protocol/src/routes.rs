@@ -1,0 +1,103 @@
+//! Every address, once: the server mounts them, the clients call them, the page links to them.
+
+use crate::{RunId, SessionId};
+
+pub const HEALTH: &str = "/healthz";
+pub const READY: &str = "/readyz";
+pub const METRICS: &str = "/metrics";
+pub const OPENAPI: &str = "/api/openapi.json";
+/// A page to read the OpenAPI document.
+pub const API_DOCS: &str = "/api";
+
+pub const SIGN_UP: &str = "/api/v1/auth/sign-up";
+pub const VERIFY: &str = "/api/v1/auth/verify";
+pub const RESEND: &str = "/api/v1/auth/resend";
+pub const SIGN_IN: &str = "/api/v1/auth/sign-in";
+pub const SIGN_OUT: &str = "/api/v1/auth/sign-out";
+pub const PROVIDERS: &str = "/api/v1/auth/providers";
+pub const ME: &str = "/api/v1/me";
+pub const DEVICES: &str = "/api/v1/devices";
+/// `DELETE`: signs that device out.
+pub const DEVICE: &str = "/api/v1/devices/{id}";
+
+pub const PAR: &str = "/oauth/par";
+pub const AUTHORIZE: &str = "/oauth/authorize";
+pub const TOKEN: &str = "/oauth/token";
+pub const JWKS: &str = "/.well-known/jwks.json";
+
+pub const SYNC: &str = "/api/v1/sync";
+pub const BOOTSTRAP: &str = "/api/v1/bootstrap";
+pub const MUTATIONS: &str = "/api/v1/mutations";
+pub const VERIFY_CACHE: &str = "/api/v1/verify";
+pub const SESSIONS: &str = "/api/v1/sessions";
+pub const SESSION: &str = "/api/v1/sessions/{id}";
+pub const MESSAGES: &str = "/api/v1/sessions/{id}/messages";
+pub const RUN_CANCEL: &str = "/api/v1/runs/{id}/cancel";
+
+pub const SOCKET: &str = "/ws";
+pub const SESSION_SOCKET: &str = "/ws/{session_id}";
+pub const SOCKET_TICKET: &str = "/ws/ticket";
+
+pub fn session(id: SessionId) -> String {
+    SESSION.replace("{id}", &id.to_string())
+}
+
+pub fn messages(id: SessionId) -> String {
+    MESSAGES.replace("{id}", &id.to_string())
+}
+
+pub fn run_cancel(id: RunId) -> String {
+    RUN_CANCEL.replace("{id}", &id.to_string())
+}
+
+pub fn device(id: crate::DeviceId) -> String {
+    DEVICE.replace("{id}", &id.to_string())
+}
+
+pub fn session_socket(id: SessionId) -> String {
+    SESSION_SOCKET.replace("{session_id}", &id.to_string())
+}
+
+/// Pages that a person sees, and the forms on them that work without WebAssembly.
+pub mod page {
+    pub const HOME: &str = "/";
+    pub const ARCHIVED: &str = "/archived";
+    pub const SESSION: &str = "/s/{id}";
+    pub const SETTINGS: &str = "/settings";
+    pub const SIGN_IN: &str = "/sign-in";
+    pub const SIGN_UP: &str = "/sign-up";
+    pub const CHECK_MAIL: &str = "/check-mail";
+    /// The link in the confirmation letter. The page is never cached and sends no referrer; only its button acts.
+    pub const VERIFY: &str = "/auth/verify";
+
+    /// Form posts: each answers 303 to a page, or the page again with the problem.
+    pub const FORM_SIGN_IN: &str = "/auth/sign-in";
+    pub const FORM_SIGN_UP: &str = "/auth/sign-up";
+    pub const FORM_SIGN_OUT: &str = "/auth/sign-out";
+    pub const FORM_CHECK_MAIL: &str = "/auth/check-mail";
+    pub const FORM_RESEND: &str = "/auth/resend";
+    pub const FORM_NEW_SESSION: &str = "/s";
+    pub const FORM_SEND: &str = "/s/{id}/messages";
+    pub const FORM_RENAME: &str = "/s/{id}/rename";
+    pub const FORM_ARCHIVE: &str = "/s/{id}/archive";
+    pub const FORM_DELETE: &str = "/s/{id}/delete";
+    pub const FORM_STOP: &str = "/s/{id}/stop";
+    pub const FORM_SIGN_OUT_DEVICE: &str = "/settings/devices/{id}/sign-out";
+
+    /// Leads to the provider (`POST` with the form token), and back.
+    pub const PROVIDER_START: &str = "/auth/{provider}/start";
+    pub const PROVIDER_CALLBACK: &str = "/auth/{provider}/callback";
+
+    pub fn session(id: crate::SessionId) -> String {
+        with_id(SESSION, id)
+    }
+
+    /// Fills the `{id}` of any of these.
+    pub fn with_id(route: &str, id: impl std::fmt::Display) -> String {
+        route.replace("{id}", &id.to_string())
+    }
+
+    pub fn provider_start(provider: &str) -> String {
+        PROVIDER_START.replace("{provider}", provider)
+    }
+}

@@ -1,0 +1,158 @@
+//! What the page shows: the cache's rows with the outbox laid over them, made by the desktop's core or in the browser.
+
+use crate::auth::{Me, Provider};
+use crate::run::Status;
+use crate::sync::Role;
+use crate::{MessageId, MutationId, Problem, RunId, SessionId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+/// Everything the first paint needs. The server writes it into the page; the desktop's core answers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Boot {
+    pub body: Body,
+    /// Hidden field of every form; empty on the desktop.
+    pub csrf: String,
+    pub providers: Vec<Provider>,
+    /// `None`: nobody is signed in.
+    pub me: Option<Me>,
+    /// Newest first; of the archived ones if the page is theirs.
+    pub list: Vec<SessionRow>,
+    /// The session that the page shows.
+    pub open: Option<Transcript>,
+    /// What went wrong with the form that led here.
+    pub problem: Option<Problem>,
+    /// A form's own values, to be shown again: the e-mail, a message's text.
+    pub typed: Typed,
+    /// The server's address, for the sign-in page's small print.
+    pub server: String,
+    pub version: String,
+    pub connection: Connection,
+    /// The time when this was made: pages drawn on the server and again in the browser agree on "2 min ago".
+    pub now: UnixMillis,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    Browser,
+    Desktop,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typed {
+    #[serde(default)]
+    pub email: String,
+    #[serde(default)]
+    pub text: String,
+    /// Where to go after signing in; a path of this site only.
+    #[serde(default)]
+    pub next: String,
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    pub id: SessionId,
+    pub title: String,
+    pub title_seq: i64,
+    pub preview: String,
+    pub archived: bool,
+    pub running: bool,
+    /// Mutations of this session that the server has not accepted yet.
+    pub waiting: u32,
+    pub last_active: UnixMillis,
+}
+
+/// A session opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    pub session: SessionRow,
+    pub state: TranscriptState,
+    /// By ord; messages still on their way come last.
+    pub messages: Vec<MessageView>,
+    /// There are older messages to be loaded.
+    pub has_earlier: bool,
+}
+
+/// "Nothing here" is said only when the server has said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TranscriptState {
+    Ready,
+    Loading,
+    /// Offline, and never loaded on this computer.
+    NotHere,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageView {
+    pub id: MessageId,
+    pub role: Role,
+    pub content: String,
+    pub status: Status,
+    pub delivery: Delivery,
+    /// The run that makes it, while it is being made.
+    pub run: Option<RunId>,
+    /// Of a failed run: what went wrong, in plain words.
+    pub error: Option<String>,
+    pub created_at: UnixMillis,
+}
+
+/// Where a message of one's own is on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Delivery {
+    /// On the server.
+    Sent,
+    /// In the outbox; goes out by itself. `mutation` cancels it.
+    Waiting { mutation: MutationId },
+    /// Refused for good; kept with its text until the person decides.
+    NotSent { mutation: MutationId, problem: Problem },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Connection {
+    Connecting,
+    Online,
+    /// `since`: when this device was last in step with the server, if ever.
+    Offline {
+        since: Option<UnixMillis>,
+    },
+    /// The server wants a new sign-in; reading and writing go on here.
+    SignedOut,
+}
+
+/// What happened, for the page. It asks again for what it shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", rename_all = "snake_case")]
+pub enum Push {
+    Connection {
+        connection: Connection,
+    },
+    /// The list, or a session in it, changed.
+    List,
+    /// The messages of this session changed.
+    Transcript {
+        session: SessionId,
+    },
+    /// A reply grew. `offset` is in bytes; a page that has another length asks for the transcript again.
+    Tail {
+        session: SessionId,
+        message: MessageId,
+        offset: u64,
+        text: String,
+    },
+    /// Signed in or out.
+    Me {
+        me: Option<Me>,
+    },
+    /// A sign-in begun in the system browser failed.
+    SignInFailed {
+        problem: Problem,
+    },
+    /// A link asked for this session.
+    Open {
+        session: SessionId,
+    },
+}

@@ -1,0 +1,119 @@
+//! What every room stands on: settings, PostgreSQL, Redis, keys and the list of tasks to end. One for each process.
+
+use crate::config::Config;
+use anyhow::Context as _;
+use hkdf::Hkdf;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use sha2::Sha256;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::ops::Deref;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Cheap to clone; each room's state holds one.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+pub struct Parts {
+    pub config: Config,
+    pub pool: PgPool,
+    /// Reconnects by itself; a command fails within a second while Redis is away.
+    pub redis: ConnectionManager,
+    /// For connections of one's own (pub/sub, blocking reads).
+    pub redis_client: redis::Client,
+    /// For calls to providers: no redirects followed, ten seconds at most.
+    pub http: reqwest::Client,
+    pub keys: Keys,
+    /// This process among the nodes; new at each start.
+    pub node: Uuid,
+    /// Cancelled when the process is asked to end.
+    pub shutdown: CancellationToken,
+    /// Tasks that are waited for at the end.
+    pub tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Connects to what must be there at start. Each failure names the setting.
+    pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let options = PgConnectOptions::from_str(config.database_url.expose())
+            .context("DATABASE_URL must look like postgres://user:password@host/database")?
+            .application_name("compymac");
+        let pool = PgPoolOptions::new()
+            .max_connections(config.database_connections)
+            .acquire_timeout(Duration::from_secs(3))
+            .connect_with(options)
+            .await
+            .context("reaching PostgreSQL at DATABASE_URL")?;
+        let redis_client = redis::Client::open(config.redis_url.expose())
+            .context("REDIS_URL must look like redis://host:port/")?;
+        let retries = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(Duration::from_secs(1)))
+            .set_number_of_retries(1);
+        let redis = ConnectionManager::new_with_config(redis_client.clone(), retries)
+            .await
+            .context("reaching Redis at REDIS_URL")?;
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10))
+            .user_agent(concat!("compymac/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("building the HTTP client")?;
+        let keys = Keys::from_master(config.secret_bytes()?);
+        Ok(Self(Arc::new(Parts {
+            config,
+            pool,
+            redis,
+            redis_client,
+            http,
+            keys,
+            node: Uuid::now_v7(),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// A Redis key or channel under this installation's prefix.
+    pub fn key(&self, rest: impl std::fmt::Display) -> String {
+        format!("{}{rest}", self.config.redis_prefix)
+    }
+}
+
+/// Keys by purpose, derived from the master secret (HKDF-SHA-256, RFC 5869): one leaked key opens one door.
+pub struct Keys {
+    master: Vec<u8>,
+}
+
+impl Keys {
+    fn from_master(master: Vec<u8>) -> Self {
+        Self { master }
+    }
+
+    /// The 32-byte key for a purpose, mixed with a salt of the thing it is for.
+    pub fn derive(&self, purpose: &str, salt: &[u8]) -> [u8; 32] {
+        let mut key = [0; 32];
+        Hkdf::<Sha256>::new(Some(salt), &self.master)
+            .expand(purpose.as_bytes(), &mut key)
+            .unwrap_or_else(|_| unreachable!("32 bytes is a valid HKDF length"));
+        key
+    }
+}

@@ -1,0 +1,199 @@
+//! Every setting, once: flags and environment, checked before anything starts. `--help` is the manual.
+//!
+//! **Invariant:** nothing else in this crate reads the environment.
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use clap::Parser;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use url::Url;
+
+/// The CompyMac server: accounts, sync, runs, sockets and the browser's pages.
+#[derive(Clone, Debug, Parser)]
+#[command(version, about)]
+pub struct Config {
+    /// Where to listen. Port 0 takes a free one and prints it.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The address that people and providers reach this server at, without a path. Links in letters use only this.
+    #[arg(long, env = "PUBLIC_URL")]
+    pub public_url: Url,
+
+    /// PostgreSQL, as `postgres://user:password@host/database`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Secret,
+
+    /// Connections to PostgreSQL that this server keeps at most.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16)]
+    pub database_connections: u32,
+
+    /// Redis, as `redis://host:port/`. Hints, run logs, tickets and rate limits; nothing that must last.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub redis_url: Secret,
+
+    /// Put before every Redis key, so that several installations can share one.
+    #[arg(long, env = "REDIS_PREFIX", default_value = "compymac:")]
+    pub redis_prefix: String,
+
+    /// At least 32 random bytes in base64 (`openssl rand -base64 32`). Signs tokens and forms; the same on every node.
+    #[arg(long, env = "COMPYMAC_SECRET", hide_env_values = true)]
+    pub secret: Secret,
+
+    /// Folder for the sessions' workspaces. Made if missing, mode 0700.
+    #[arg(long, env = "WORKSPACES", default_value = "workspaces")]
+    pub workspaces: PathBuf,
+
+    /// Folder with the built page (`cargo xtask bundle` makes it).
+    #[arg(long, env = "UI_DIST", default_value = "ui/dist")]
+    pub ui_dist: PathBuf,
+
+    /// Where letters leave, as `smtp://host:port`, `smtp+starttls://user:password@host:587` or `smtps://user:password@host`.
+    #[arg(long, env = "SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Secret,
+
+    /// The sender of letters, as `Name <address>`.
+    #[arg(long, env = "MAIL_FROM", default_value = "CompyMac <noreply@compymac.dev>")]
+    pub mail_from: String,
+
+    /// Sign-in providers as a JSON list; see README.md, "Sign-in providers".
+    #[arg(long, env = "PROVIDERS", default_value = "[]", hide_env_values = true)]
+    pub providers: Secret,
+
+    /// argon2id memory in KiB. Not below 19456 (OWASP).
+    #[arg(long, env = "ARGON2_MEMORY_KIB", default_value_t = 19_456, value_parser = clap::value_parser!(u32).range(19_456..=1_048_576))]
+    pub argon2_memory_kib: u32,
+
+    /// argon2id passes over it. Not below 2.
+    #[arg(long, env = "ARGON2_PASSES", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub argon2_passes: u32,
+
+    /// Proxies whose `X-Forwarded-For` is believed, as networks (`10.0.0.0/8`), separated by commas. Others are ignored.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+
+    /// Multiplies every rate limit; for load tests on loopback. 1 is production.
+    #[arg(long, env = "RATE_LIMIT_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate_limit_factor: u32,
+
+    /// What this process does.
+    #[arg(long, env = "ROLE", value_enum, default_value_t = Role::All)]
+    pub role: Role,
+
+    /// Apply the migrations at start.
+    #[arg(long, env = "MIGRATE", default_value_t = true, action = clap::ArgAction::Set)]
+    pub migrate: bool,
+
+    /// Logs for people or for machines.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Which logs, as in `info,sync_server=debug`.
+    #[arg(long, env = "LOG", default_value = "info,sqlx=warn")]
+    pub log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Pages, API, sockets and runs.
+    All,
+    /// Pages, API and sockets.
+    Gateway,
+    /// Runs and letters only.
+    Worker,
+}
+
+impl Role {
+    pub const fn works(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A setting that no log and no `--help` shows.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Config {
+    /// What clap cannot check alone. Names the setting that is wrong and how to mend it.
+    pub fn check(self) -> anyhow::Result<Self> {
+        if !matches!(self.public_url.scheme(), "http" | "https") || self.public_url.host_str().is_none() {
+            bail!(
+                "PUBLIC_URL must be an http or https address like https://compymac.example.org, but is {}",
+                self.public_url
+            );
+        }
+        if self.public_url.path() != "/"
+            || self.public_url.query().is_some()
+            || self.public_url.fragment().is_some()
+        {
+            bail!("PUBLIC_URL must have no path, but is {}", self.public_url);
+        }
+        if self.public_url.scheme() == "http" && !is_loopback(&self.public_url) {
+            bail!(
+                "PUBLIC_URL must be https, since sign-in cookies are only kept there; http works for 127.0.0.1 and localhost alone"
+            );
+        }
+        self.secret_bytes()?;
+        Ok(self)
+    }
+
+    /// The master secret. Keys for each purpose are derived from it (HKDF, RFC 5869).
+    pub fn secret_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(self.secret.expose().trim())
+            .context("COMPYMAC_SECRET must be base64; `openssl rand -base64 32` makes one")?;
+        if bytes.len() < 32 {
+            bail!(
+                "COMPYMAC_SECRET must hold at least 32 bytes, but holds {}; `openssl rand -base64 32` makes one",
+                bytes.len()
+            );
+        }
+        Ok(bytes)
+    }
+
+    /// Scheme, host and port of `public_url`, as browsers write an `Origin` (RFC 6454 §6.2).
+    pub fn origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
+    /// An absolute address here, for letters and redirects.
+    pub fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.origin())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}

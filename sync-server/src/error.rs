@@ -1,0 +1,100 @@
+//! The one error of every handler: a [`Problem`] that the client is told, or a failure that only the log is told.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use protocol::{Code, Problem};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug)]
+pub enum Error {
+    Told(Box<Problem>),
+    Kept(anyhow::Error),
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Told(Box::new(problem))
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Problem::new(code).into()
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Kept(error)
+    }
+}
+
+/// A database that cannot be reached is `unavailable`, which clients wait out; anything else is ours to mend.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let is_away = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // 57P0x: shutting down or starting; 08xxx: connection; 53xxx: no resources; 55P03: lock timeout
+            sqlx::Error::Database(db) => db.code().is_some_and(|code| {
+                code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") || code == "55P03"
+            }),
+            _ => false,
+        };
+        if is_away {
+            tracing::warn!(error = %error, "database away");
+            return Problem::new(Code::Unavailable).retry_after(2).into();
+        }
+        Self::Kept(error.into())
+    }
+}
+
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Self {
+        tracing::warn!(error = %error, "redis away");
+        Problem::new(Code::Unavailable).retry_after(2).into()
+    }
+}
+
+impl Error {
+    /// What the client is told. A kept failure is logged here, once, with its chain.
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Told(problem) => *problem,
+            Self::Kept(error) => {
+                tracing::error!(error = format!("{error:#}"), "internal error");
+                Problem::new(Code::Internal)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        problem_response(&self.into_problem())
+    }
+}
+
+/// A problem as an HTTP answer (RFC 9457). The request id is added on the way out.
+pub fn problem_response(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    let mut response = (
+        status,
+        [(header::CONTENT_TYPE, protocol::problem::CONTENT_TYPE)],
+        body,
+    )
+        .into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = problem.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
