@@ -1,6 +1,6 @@
 //! What the page shows: the cache's rows with the outbox laid over them, made by the desktop's core or in the browser.
 
-use crate::auth::{Me, Provider};
+use crate::auth::{Device, Me, Provider};
 use crate::run::Status;
 use crate::sync::Role;
 use crate::{MessageId, MutationId, Problem, RunId, SessionId, UnixMillis};
@@ -19,6 +19,9 @@ pub struct Boot {
     pub list: Vec<SessionRow>,
     /// The session that the page shows.
     pub open: Option<Transcript>,
+    /// The settings page's; empty elsewhere.
+    #[serde(default)]
+    pub devices: Vec<Device>,
     /// What went wrong with the form that led here.
     pub problem: Option<Problem>,
     /// A form's own values, to be shown again: the e-mail, a message's text.

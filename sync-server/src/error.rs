@@ -78,7 +78,8 @@ impl IntoResponse for Error {
     }
 }
 
-/// A problem as an HTTP answer (RFC 9457). The request id is added on the way out.
+/// A problem as an HTTP answer (RFC 9457). It rides along as an extension: on the way out the request id is added, and
+/// a page gets it as a page.
 pub fn problem_response(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_string(problem).unwrap_or_default();
@@ -96,5 +97,6 @@ pub fn problem_response(problem: &Problem) -> Response {
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response.extensions_mut().insert(problem.clone());
     response
 }
