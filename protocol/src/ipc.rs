@@ -60,6 +60,8 @@ commands! {
     "consent" Consent { to: SecretStore } -> ();
     /// Opens an https, http or mailto link outside.
     "open_link" OpenLink { url: String } -> ();
+    /// From now on every [`crate::view::Push`] goes to the channel that the page passes beside `ask`, as `channel`.
+    "watch" Watch { } -> ();
     /// The page is drawn; the watchdog may rest.
     "ui_ready" UiReady { } -> ();
 }
