@@ -1,1 +1,3 @@
+//! The words that tests are written in.
 
+pub mod mailbox;
