@@ -1,0 +1,64 @@
+//! The documents name only what is there.
+
+use crate::tree::{self, Source};
+
+const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md"];
+
+/// What is written between backticks and looks like a path of this repository.
+fn named_paths(text: &str) -> Vec<String> {
+    let inline = text
+        .split("```")
+        .step_by(2)
+        .flat_map(|prose| prose.split('`').skip(1).step_by(2));
+    inline
+        .map(|said| said.split(&[':', '#'][..]).next().unwrap_or(said))
+        .filter(|said| looks_like_a_path(said))
+        .map(|said| said.trim_end_matches('/').to_owned())
+        .collect()
+}
+
+fn looks_like_a_path(said: &str) -> bool {
+    let plain = said
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+    let has_ending = [
+        ".rs", ".toml", ".md", ".sql", ".css", ".js", ".json", ".yml", ".sh",
+    ]
+    .iter()
+    .any(|ending| said.ends_with(ending));
+    let is_outside = said.starts_with('/') || said.starts_with("./") || said.starts_with("..");
+    // a media type or a fraction also has a slash; a path of ours begins with a folder that is there
+    let begins_here = said
+        .split_once('/')
+        .is_some_and(|(folder, _)| tree::root().join(folder).is_dir());
+    plain && !is_outside && (begins_here || (has_ending && said.contains('/')))
+}
+
+fn faults(sources: &[Source]) -> Vec<String> {
+    let made = |path: &str| path.starts_with("ui/dist") || path.starts_with("target");
+    sources
+        .iter()
+        .flat_map(|source| {
+            named_paths(&source.text)
+                .into_iter()
+                .filter(|path| !made(path) && !tree::root().join(path).exists())
+                .map(|path| format!("{}: names `{path}`, which is not there", source.path))
+        })
+        .collect()
+}
+
+#[test]
+fn every_path_named_in_the_documents_exists() {
+    let documents: Vec<Source> = tree::files(&["md"])
+        .into_iter()
+        .filter(|source| DOCUMENTS.contains(&source.path.as_str()))
+        .collect();
+    assert_eq!(documents.len(), DOCUMENTS.len(), "{DOCUMENTS:?} lie at the root");
+    tree::assert_none("paths in documents", &faults(&documents));
+}
+
+#[test]
+fn a_path_that_is_not_there_is_seen() {
+    let text = "See `protocol/src/lib.rs` and `protocol/src/gone.rs:12`, `application/json`, `/healthz`.\n```\n`x/y.rs`\n```";
+    assert_eq!(faults(&[Source::sample("README.md", text)]).len(), 1);
+}
