@@ -1,1 +1,81 @@
-fn main() {}
+//! Turns the compiled page into the files a browser loads: `bundle --wasm FILE --css FOLDER --out FOLDER`.
+//!
+//! Writes `index.html` (for the desktop window), and under `app/` the script, the module, the style and the starter,
+//! each named by its content and compressed beside itself, with `manifest.json` to say their names.
+#![expect(clippy::print_stdout, reason = "a build tool reports to the terminal")]
+
+mod arguments;
+mod glue;
+mod parcel;
+mod style;
+
+use anyhow::Context as _;
+use arguments::Arguments;
+use parcel::Parcel;
+use std::fs;
+
+/// Changes with this program's own output, so that folders of an older build are made anew.
+const FORMAT: &str = "1";
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    let wasm = fs::read(&arguments.wasm)
+        .with_context(|| format!("reading the compiled page {}", arguments.wasm.display()))?;
+    let style = style::read(&arguments.css)?;
+    let optimizer = arguments
+        .wasm_opt
+        .as_deref()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    let inputs = parcel::digest(&[
+        FORMAT.as_bytes(),
+        &wasm,
+        style.as_bytes(),
+        optimizer.as_bytes(),
+        &[u8::from(arguments.is_release_size)],
+    ]);
+    let mut parcel = Parcel::open(&arguments.out, arguments.is_release_size)?;
+    if parcel.is_from(&inputs) {
+        println!("page: unchanged");
+        return Ok(());
+    }
+    let glue = glue::bind(&arguments.wasm, arguments.wasm_opt.as_deref())?;
+    let module = parcel.add("app", "_bg.wasm", &glue.module)?;
+    let script = parcel.add("app", ".js", glue.script.as_bytes())?;
+    for (path, text) in &glue.snippets {
+        parcel.add_as(path, text.as_bytes())?;
+    }
+    let style = parcel.add("style", ".css", style.as_bytes())?;
+    let starter = format!(
+        "import init from \"./{script}\";\nawait init({{ module_or_path: new URL(\"./{module}\", import.meta.url) }});\n"
+    );
+    let boot = parcel.add("boot", ".js", starter.as_bytes())?;
+    parcel.add_as(
+        "manifest.json",
+        format!(
+            "{{\n  \"script\": \"/app/{script}\",\n  \"wasm\": \"/app/{module}\",\n  \"style\": \"/app/{style}\",\n  \"boot\": \"/app/{boot}\"\n}}\n"
+        )
+        .as_bytes(),
+    )?;
+    parcel.index(&index(&style, &boot, &script))?;
+    let size = parcel.compressed_size(&module)?;
+    parcel.close(&inputs)?;
+    println!(
+        "page: {} KiB of WebAssembly, {} KiB compressed",
+        glue.module.len() / 1024,
+        size / 1024
+    );
+    Ok(())
+}
+
+/// The desktop window's page: empty until the app has drawn itself.
+fn index(style: &str, boot: &str, script: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>CompyMac</title>\n\
+         <link rel=\"stylesheet\" href=\"/app/{style}\">\n\
+         <link rel=\"modulepreload\" href=\"/app/{script}\">\n\
+         <script type=\"module\" src=\"/app/{boot}\"></script>\n</head>\n<body></body>\n</html>\n"
+    )
+}

@@ -1,0 +1,131 @@
+//! The folder that is shipped: files named by their content, compressed beside themselves, and nothing left from before.
+
+use anyhow::Context as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Beside what it describes: the digest of everything the folder was made from.
+const STAMP: &str = ".inputs";
+
+#[derive(Debug)]
+pub struct Parcel {
+    root: PathBuf,
+    app: PathBuf,
+    brotli_quality: i32,
+    kept: BTreeSet<PathBuf>,
+}
+
+impl Parcel {
+    pub fn open(root: &Path, is_release_size: bool) -> anyhow::Result<Self> {
+        let app = root.join("app");
+        fs::create_dir_all(&app).with_context(|| format!("making {}", app.display()))?;
+        Ok(Self {
+            root: root.to_owned(),
+            app,
+            // 11 is the smallest and takes some ten times as long as 9.
+            brotli_quality: if is_release_size { 11 } else { 9 },
+            kept: BTreeSet::new(),
+        })
+    }
+
+    /// Whether the folder was already made from these inputs.
+    pub fn is_from(&self, inputs: &str) -> bool {
+        fs::read_to_string(self.root.join(STAMP)).is_ok_and(|stamp| stamp == inputs)
+            && self.app.join("manifest.json").is_file()
+            && self.root.join("index.html").is_file()
+    }
+
+    /// Adds a file and returns its name, `stem-<hash>ending`.
+    pub fn add(&mut self, stem: &str, ending: &str, content: &[u8]) -> anyhow::Result<String> {
+        let hash: String = digest(&[content]).chars().take(16).collect();
+        let name = format!("{stem}-{hash}{ending}");
+        self.add_as(&name, content)?;
+        Ok(name)
+    }
+
+    pub fn add_as(&mut self, name: &str, content: &[u8]) -> anyhow::Result<()> {
+        let path = self.app.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        self.write(path.clone(), content)?;
+        self.write(beside(&path, "gz"), &gzip(content)?)?;
+        let brotli = brotli(content, self.brotli_quality)?;
+        self.write(beside(&path, "br"), &brotli)
+    }
+
+    pub fn index(&mut self, html: &str) -> anyhow::Result<()> {
+        self.write(self.root.join("index.html"), html.as_bytes())
+    }
+
+    /// Bytes of a file as most browsers get it.
+    pub fn compressed_size(&self, name: &str) -> anyhow::Result<u64> {
+        Ok(fs::metadata(beside(&self.app.join(name), "br"))?.len())
+    }
+
+    /// Takes away what earlier builds left, and only then says that the folder is whole.
+    pub fn close(self, inputs: &str) -> anyhow::Result<()> {
+        sweep(&self.app, &self.kept)?;
+        fs::write(self.root.join(STAMP), inputs).context("noting what the page was made from")
+    }
+
+    fn write(&mut self, path: PathBuf, content: &[u8]) -> anyhow::Result<()> {
+        fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        self.kept.insert(path);
+        Ok(())
+    }
+}
+
+/// SHA-256 over the parts and their lengths, in hexadecimal.
+pub fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn beside(path: &Path, kind: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(kind);
+    PathBuf::from(name)
+}
+
+fn gzip(content: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    encoder.finish().context("compressing with gzip")
+}
+
+fn brotli(content: &[u8], quality: i32) -> anyhow::Result<Vec<u8>> {
+    let mut compressed = Vec::new();
+    let settings = brotli::enc::BrotliEncoderParams {
+        quality,
+        ..Default::default()
+    };
+    brotli::BrotliCompress(&mut &*content, &mut compressed, &settings).context("compressing with brotli")?;
+    Ok(compressed)
+}
+
+fn sweep(folder: &Path, kept: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sweep(&path, kept)?;
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).with_context(|| format!("taking away {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
