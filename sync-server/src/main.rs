@@ -3,6 +3,7 @@
 mod app;
 mod config;
 mod error;
+mod hints;
 
 use clap::Parser as _;
 
