@@ -1,3 +1,13 @@
 //! The interface: one Yew app for the browser and the desktop's window, and the same pages drawn on the server.
+//!
+//! In the page, `start` is the way in (feature `hydration`); on the server, [`page`] is (feature `ssr`).
 
+pub mod app;
+pub mod auth;
 pub mod backend;
+pub mod controls;
+#[cfg(feature = "ssr")]
+pub mod page;
+pub mod sessions;
+pub mod settings;
+pub mod state;

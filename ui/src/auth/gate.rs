@@ -1,0 +1,108 @@
+//! What stands around every page of someone who is not signed in, and the fields they share.
+
+use crate::controls::ProblemLine;
+use crate::controls::icon::Mark;
+use protocol::{Problem, limits};
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct GateProps {
+    pub heading: AttrValue,
+    #[prop_or_default]
+    pub lede: AttrValue,
+    #[prop_or_default]
+    pub problem: Option<Problem>,
+    pub children: Html,
+}
+
+#[component]
+pub fn Gate(props: &GateProps) -> Html {
+    html! {
+        <main class="gate" id="main">
+            <div class="gate-card">
+                <div class="gate-head">
+                    <Mark />
+                    <h1>{ props.heading.clone() }</h1>
+                    if !props.lede.is_empty() {
+                        <p>{ props.lede.clone() }</p>
+                    }
+                </div>
+                <ProblemLine problem={props.problem.clone()} />
+                { props.children.clone() }
+            </div>
+        </main>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct EmailFieldProps {
+    pub field: NodeRef,
+    pub email: AttrValue,
+}
+
+#[component]
+pub fn EmailField(props: &EmailFieldProps) -> Html {
+    // An empty value is left out: what was typed before the app ran stays.
+    let value = (!props.email.is_empty()).then(|| props.email.clone());
+    html! {
+        <label class="labelled">
+            <span>{ "E-mail" }</span>
+            <input
+                ref={props.field.clone()}
+                class="field"
+                type="email"
+                name="email"
+                {value}
+                maxlength={limits::EMAIL_BYTES.to_string()}
+                autocomplete="username"
+                required=true
+                data-testid="email"
+            />
+        </label>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct PasswordFieldProps {
+    pub field: NodeRef,
+    /// One is being chosen: the rule is shown before typing.
+    #[prop_or_default]
+    pub is_new: bool,
+}
+
+#[component]
+pub fn PasswordField(props: &PasswordFieldProps) -> Html {
+    let is_shown = use_state(|| false);
+    let onclick = {
+        let is_shown = is_shown.clone();
+        Callback::from(move |_: MouseEvent| is_shown.set(!*is_shown))
+    };
+    let floor = *limits::PASSWORD_CHARS.start();
+    html! {
+        <div class="labelled">
+            <label for="password">{ "Password" }</label>
+            <div class="with-button">
+                <input
+                    ref={props.field.clone()}
+                    class="field"
+                    id="password"
+                    type={if *is_shown { "text" } else { "password" }}
+                    name="password"
+                    autocomplete={if props.is_new { "new-password" } else { "current-password" }}
+                    minlength={props.is_new.then(|| floor.to_string())}
+                    aria-describedby={props.is_new.then_some("password-rule")}
+                    required=true
+                    data-testid="password"
+                />
+                <button type="button" class="button button-quiet needs-script" aria-pressed={is_shown.to_string()} aria-label="Show password" {onclick}>
+                    { if *is_shown { "Hide" } else { "Show" } }
+                </button>
+            </div>
+            if props.is_new {
+                <p class="hint" id="password-rule">
+                    { format!("At least {floor} characters. A few unrelated words make a good password.") }
+                </p>
+            }
+        </div>
+    }
+}

@@ -1,0 +1,203 @@
+//! Signing in: through somebody else, or by e-mail and password.
+
+use super::gate::{EmailField, Gate, PasswordField};
+use super::waiting::Waiting;
+use crate::controls::form::value_of;
+use crate::controls::{Icon, Link, PostForm, Sign};
+use crate::state::{Action, Place, Scene, Stage};
+use protocol::auth::{Email, Password, Provider};
+use protocol::routes::page;
+use protocol::view::{Body, Typed};
+use protocol::{Code, Problem};
+use std::rc::Rc;
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct OutsideProps {
+    pub scene: Rc<Scene>,
+    pub stage: Stage,
+}
+
+#[component]
+pub fn SignIn(props: &OutsideProps) -> Html {
+    let (scene, stage) = (&props.scene, &props.stage);
+    // The link that the browser was sent to, while it is there.
+    let waiting = use_state(|| None::<AttrValue>);
+    {
+        let waiting = waiting.clone();
+        use_effect_with(scene.problem.clone(), move |problem| {
+            if problem.is_some() {
+                waiting.set(None);
+            }
+        });
+    }
+    let onleave = {
+        let waiting = waiting.clone();
+        Callback::from(move |()| waiting.set(None))
+    };
+    if let Some(link) = &*waiting {
+        return html! { <Waiting stage={stage.clone()} link={link.clone()} {onleave} /> };
+    }
+    let onbrowser = through_browser(stage, &waiting);
+    html! {
+        <Gate
+            heading="Sign in to CompyMac"
+            lede="Your sessions, on every computer of yours."
+            problem={scene.problem.clone()}
+        >
+            <Providers scene={scene.clone()} stage={stage.clone()} {onbrowser} />
+            <PasswordForm scene={scene.clone()} stage={stage.clone()} />
+            <p class="gate-foot">
+                { "New here? " }<Link to={Place::SignUp} testid="to-sign-up">{ "Create an account" }</Link>
+            </p>
+            if stage.body == Body::Desktop {
+                <p class="gate-small" dir="ltr">{ &scene.server }</p>
+            }
+        </Gate>
+    }
+}
+
+/// Starts a sign-in in the system's browser; `None`: with whatever the page there offers.
+fn through_browser(stage: &Stage, waiting: &UseStateHandle<Option<AttrValue>>) -> Callback<Option<String>> {
+    let (stage, waiting) = (stage.clone(), waiting.clone());
+    Callback::from(move |provider| {
+        stage.tell(Action::Problem(None));
+        let waiting = waiting.clone();
+        stage.ask(
+            |body| body.browser_sign_in(provider),
+            move |stage, answer| match answer {
+                Ok(started) => waiting.set(Some(AttrValue::from(started.link))),
+                Err(problem) => stage.tell(Action::Problem(Some(problem))),
+            },
+        );
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct ProvidersProps {
+    scene: Rc<Scene>,
+    stage: Stage,
+    onbrowser: Callback<Option<String>>,
+}
+
+#[component]
+fn Providers(props: &ProvidersProps) -> Html {
+    let (scene, stage) = (&props.scene, &props.stage);
+    let is_desktop = stage.body == Body::Desktop;
+    if scene.providers.is_empty() && !is_desktop {
+        return Html::default();
+    }
+    html! {
+        <>
+            <div class="providers">
+                for provider in scene.providers.iter() {
+                    <ProviderButton
+                        key={provider.id.clone()}
+                        provider={provider.clone()}
+                        stage={stage.clone()}
+                        next={AttrValue::from(scene.typed.next.clone())}
+                        onbrowser={is_desktop.then(|| props.onbrowser.clone())}
+                    />
+                }
+                if is_desktop {
+                    <button
+                        type="button"
+                        class="button button-wide"
+                        data-testid="provider-browser"
+                        onclick={props.onbrowser.reform(|_: MouseEvent| None)}
+                    >
+                        <Icon sign={Sign::Globe} />{ "Sign in with your browser" }
+                    </button>
+                }
+            </div>
+            <p class="or"><span>{ "or" }</span></p>
+        </>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct ProviderButtonProps {
+    provider: Provider,
+    stage: Stage,
+    next: AttrValue,
+    onbrowser: Option<Callback<Option<String>>>,
+}
+
+#[component]
+fn ProviderButton(props: &ProviderButtonProps) -> Html {
+    let id = props.provider.id.clone();
+    let onpost = props
+        .onbrowser
+        .as_ref()
+        .map(|onbrowser| onbrowser.reform(move |()| Some(id.clone())));
+    html! {
+        <PostForm action={page::provider_start(&props.provider.id)} csrf={props.stage.csrf.clone()} {onpost}>
+            <input type="hidden" name="next" value={props.next.clone()} />
+            <button class="button button-wide" data-testid={format!("provider-{}", props.provider.id)}>
+                <Icon sign={Sign::Key} />{ format!("Continue with {}", props.provider.name) }
+            </button>
+        </PostForm>
+    }
+}
+
+#[component]
+fn PasswordForm(props: &OutsideProps) -> Html {
+    let (scene, stage) = (&props.scene, &props.stage);
+    let (email, password) = (use_node_ref(), use_node_ref());
+    let is_busy = use_state(|| false);
+    let onpost = (stage.body == Body::Desktop).then(|| {
+        let (stage, email, password, is_busy) =
+            (stage.clone(), email.clone(), password.clone(), is_busy.clone());
+        Callback::from(move |()| {
+            let typed = value_of(&email);
+            match Email::parse(&typed) {
+                Ok(address) => ask(&stage, address, Password::typed(value_of(&password)), &is_busy),
+                Err(problem) => stage.tell(Action::Problem(Some(problem))),
+            }
+        })
+    });
+    html! {
+        <PostForm
+            action={page::FORM_SIGN_IN}
+            csrf={stage.csrf.clone()}
+            class="fields"
+            testid="sign-in-form"
+            {onpost}
+        >
+            <input type="hidden" name="next" value={scene.typed.next.clone()} />
+            <EmailField field={email} email={AttrValue::from(scene.typed.email.clone())} />
+            <PasswordField field={password} />
+            <button class="button button-main button-wide" data-testid="sign-in" disabled={*is_busy}>
+                { if *is_busy { "Signing in…" } else { "Sign in" } }
+            </button>
+        </PostForm>
+    }
+}
+
+fn ask(stage: &Stage, email: Email, password: Password, is_busy: &UseStateHandle<bool>) {
+    is_busy.set(true);
+    stage.tell(Action::Problem(None));
+    let is_busy = is_busy.clone();
+    let typed = Typed {
+        email: email.to_string(),
+        ..Typed::default()
+    };
+    stage.ask(
+        |body| body.sign_in(email, password),
+        move |stage, answer| {
+            is_busy.set(false);
+            if let Err(problem) = answer {
+                refuse(stage, typed, problem);
+            }
+        },
+    );
+}
+
+/// An address that was never confirmed has a page of its own to go on.
+fn refuse(stage: &Stage, typed: Typed, problem: Problem) {
+    if problem.code == Code::EmailUnverified {
+        stage.tell(Action::Typed(typed));
+        stage.go(Place::CheckMail);
+    }
+    stage.tell(Action::Problem(Some(problem)));
+}

@@ -1,0 +1,77 @@
+//! Creating an account: an address, a password, and then a letter.
+
+use super::gate::{EmailField, Gate, PasswordField};
+use super::sign_in::OutsideProps;
+use crate::controls::form::value_of;
+use crate::controls::{Link, PostForm};
+use crate::state::{Action, Place, Stage};
+use protocol::auth::{Email, Password};
+use protocol::routes::page;
+use protocol::view::{Body, Typed};
+use yew::prelude::*;
+
+#[component]
+pub fn SignUp(props: &OutsideProps) -> Html {
+    let (scene, stage) = (&props.scene, &props.stage);
+    let (email, password) = (use_node_ref(), use_node_ref());
+    let is_busy = use_state(|| false);
+    let onpost = (stage.body == Body::Desktop).then(|| {
+        let (stage, email, password, is_busy) =
+            (stage.clone(), email.clone(), password.clone(), is_busy.clone());
+        Callback::from(move |()| {
+            let address = Email::parse(&value_of(&email));
+            match address.and_then(|email| Ok((email, Password::typed(value_of(&password)).chosen()?))) {
+                Ok((email, password)) => ask(&stage, email, password, &is_busy),
+                Err(problem) => stage.tell(Action::Problem(Some(problem))),
+            }
+        })
+    });
+    html! {
+        <Gate
+            heading="Create an account"
+            lede="We send you one letter, to make sure that the address is yours."
+            problem={scene.problem.clone()}
+        >
+            <PostForm
+                action={page::FORM_SIGN_UP}
+                csrf={stage.csrf.clone()}
+                class="fields"
+                testid="sign-up-form"
+                {onpost}
+            >
+                <input type="hidden" name="next" value={scene.typed.next.clone()} />
+                <EmailField field={email} email={AttrValue::from(scene.typed.email.clone())} />
+                <PasswordField field={password} is_new=true />
+                <button class="button button-main button-wide" data-testid="sign-up" disabled={*is_busy}>
+                    { if *is_busy { "One moment…" } else { "Create account" } }
+                </button>
+            </PostForm>
+            <p class="gate-foot">
+                { "You have an account? " }<Link to={Place::SignIn} testid="to-sign-in">{ "Sign in" }</Link>
+            </p>
+        </Gate>
+    }
+}
+
+fn ask(stage: &Stage, email: Email, password: Password, is_busy: &UseStateHandle<bool>) {
+    is_busy.set(true);
+    stage.tell(Action::Problem(None));
+    let is_busy = is_busy.clone();
+    let typed = Typed {
+        email: email.to_string(),
+        ..Typed::default()
+    };
+    stage.ask(
+        |body| body.sign_up(email, password),
+        move |stage, answer| {
+            is_busy.set(false);
+            match answer {
+                Ok(()) => {
+                    stage.tell(Action::Typed(typed));
+                    stage.go(Place::CheckMail);
+                }
+                Err(problem) => stage.tell(Action::Problem(Some(problem))),
+            }
+        },
+    );
+}

@@ -1,0 +1,17 @@
+//! The small parts that every room is built of.
+
+pub mod announce;
+pub mod copy;
+pub mod flash;
+pub mod form;
+pub mod icon;
+pub mod keys;
+pub mod link;
+pub mod problem;
+pub mod time;
+
+pub use form::PostForm;
+pub use icon::{Icon, Sign};
+pub use link::Link;
+pub use problem::ProblemLine;
+pub use time::When;

@@ -1,0 +1,46 @@
+//! A link to a place of the app: a real address that the app follows itself once it runs.
+
+use crate::state::{Place, Stage};
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct LinkProps {
+    pub to: Place,
+    #[prop_or_default]
+    pub class: Classes,
+    #[prop_or_default]
+    pub testid: Option<AttrValue>,
+    /// The place where one is.
+    #[prop_or_default]
+    pub is_current: bool,
+    #[prop_or_default]
+    pub label: Option<AttrValue>,
+    pub children: Html,
+}
+
+#[component]
+pub fn Link(props: &LinkProps) -> Html {
+    let stage = use_context::<Stage>();
+    let to = props.to;
+    let onclick = Callback::from(move |event: MouseEvent| {
+        let wants_own_window =
+            event.ctrl_key() || event.meta_key() || event.shift_key() || event.button() != 0;
+        if let Some(stage) = stage.as_ref().filter(|_| !wants_own_window) {
+            event.prevent_default();
+            stage.go(to);
+        }
+    });
+    html! {
+        <a
+            href={to.path()}
+            class={props.class.clone()}
+            data-testid={props.testid.clone()}
+            aria-current={props.is_current.then_some("page")}
+            aria-label={props.label.clone()}
+            title={props.label.clone()}
+            {onclick}
+        >
+            { props.children.clone() }
+        </a>
+    }
+}

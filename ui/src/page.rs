@@ -1,0 +1,40 @@
+//! Drawing pages on the server: the app's first paint, the few pages that are no part of it, and the document around both.
+
+mod notice;
+mod shell;
+
+pub use notice::{Authorize, Authorized, Failed, Notice, VerifyLink};
+pub use shell::{Shell, shell};
+
+use crate::app::{App, AppProps, title};
+use crate::state::Scene;
+use protocol::view::Boot;
+use std::rc::Rc;
+use yew::{AttrValue, ServerRenderer};
+
+/// The inside of `<div id="app">` for this path: what the app takes over in the browser.
+pub async fn render(boot: Boot, path: &str) -> String {
+    let path = path.to_owned();
+    ServerRenderer::<App>::with_props(move || AppProps {
+        boot: Rc::new(boot),
+        path: AttrValue::from(path),
+        handle: None,
+    })
+    .render()
+    .await
+}
+
+/// The inside of `<div id="app">` for a page that runs no script.
+pub async fn render_notice(notice: Notice) -> String {
+    ServerRenderer::<notice::Page>::with_props(move || notice::PageProps {
+        notice: Rc::new(notice),
+    })
+    .hydratable(false)
+    .render()
+    .await
+}
+
+/// The document's title for this path.
+pub fn title_of(boot: &Boot, path: &str) -> String {
+    title(&Scene::first(boot, path))
+}

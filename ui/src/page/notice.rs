@@ -1,0 +1,175 @@
+//! Pages that are no part of the app: they ask or tell one thing, and run no script.
+
+use crate::auth::gate::Gate;
+use crate::controls::{Icon, PostForm, Sign};
+use crate::state::Place;
+use protocol::routes::page;
+use protocol::{Problem, limits};
+use std::rc::Rc;
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    VerifyLink(VerifyLink),
+    Authorize(Authorize),
+    Authorized(Authorized),
+    Failed(Failed),
+}
+
+/// The letter's link was followed: only the button confirms, so that a mail scanner's visit does nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyLink {
+    /// Posts to [`page::VERIFY`].
+    pub csrf: String,
+    /// The link's own token, posted back as `token`.
+    pub token: String,
+    pub email: Option<String>,
+    /// This window did not sign up: the password proves who confirms. Posted as `password`.
+    pub wants_password: bool,
+    pub problem: Option<Problem>,
+}
+
+/// An app asks to be signed in as the person whose browser this is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorize {
+    /// Where the form posts to.
+    pub action: String,
+    pub csrf: String,
+    /// Further hidden fields: name and value.
+    pub fields: Vec<(String, String)>,
+    pub device: String,
+    pub email: String,
+    /// The way to be somebody else; a path of this site.
+    pub other_account: Option<String>,
+    pub problem: Option<Problem>,
+}
+
+/// The app may go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorized {
+    pub device: String,
+    /// `compymac://…`, or the app's address on this computer.
+    pub link: String,
+    /// To be pasted into the app when the link does not open it.
+    pub code: String,
+}
+
+/// Something did not work, and there is a way on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    pub problem: Problem,
+    /// Address and words of the way on; the start page if `None`.
+    pub way_on: Option<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct PageProps {
+    pub notice: Rc<Notice>,
+}
+
+#[component]
+pub fn Page(props: &PageProps) -> Html {
+    html! {
+        <div class="app" data-place="outside">
+            {
+                match &*props.notice {
+                    Notice::VerifyLink(verify) => verify_link(verify),
+                    Notice::Authorize(authorize) => ask(authorize),
+                    Notice::Authorized(authorized) => done(authorized),
+                    Notice::Failed(failed) => fail(failed),
+                }
+            }
+        </div>
+    }
+}
+
+fn verify_link(verify: &VerifyLink) -> Html {
+    html! {
+        <Gate heading="Confirm your e-mail address" problem={verify.problem.clone()}>
+            <p class="gate-text">
+                { "Confirm that " }
+                if let Some(email) = &verify.email {
+                    <bdi><strong>{ email }</strong></bdi>
+                } else {
+                    { "this address" }
+                }
+                { " is yours, and you are signed in." }
+            </p>
+            <PostForm action={page::VERIFY} csrf={verify.csrf.clone()} class="fields" testid="verify-form">
+                <input type="hidden" name="token" value={verify.token.clone()} />
+                if verify.wants_password {
+                    <label class="labelled">
+                        <span>{ "The password that you chose" }</span>
+                        <input
+                            class="field"
+                            type="password"
+                            name="password"
+                            autocomplete="current-password"
+                            maxlength={limits::PASSWORD_CHARS.end().to_string()}
+                            required=true
+                            data-testid="password"
+                        />
+                    </label>
+                }
+                <button class="button button-main button-wide" data-testid="confirm">{ "Confirm" }</button>
+            </PostForm>
+        </Gate>
+    }
+}
+
+fn ask(authorize: &Authorize) -> Html {
+    html! {
+        <Gate heading="Sign in to the app?" problem={authorize.problem.clone()}>
+            <p class="gate-text">
+                { "Continue to CompyMac on " }<bdi><strong>{ &authorize.device }</strong></bdi>
+                { " as " }<bdi><strong>{ &authorize.email }</strong></bdi>{ "?" }
+            </p>
+            <PostForm action={authorize.action.clone()} csrf={authorize.csrf.clone()} class="fields" testid="authorize-form">
+                for (name, value) in &authorize.fields {
+                    <input type="hidden" name={name.clone()} value={value.clone()} />
+                }
+                <button class="button button-main button-wide" name="answer" value="yes" data-testid="authorize">
+                    { "Continue" }
+                </button>
+                <button class="button button-wide" name="answer" value="no" data-testid="authorize-cancel">
+                    { "Cancel" }
+                </button>
+            </PostForm>
+            <p class="gate-small">{ "Only go on if you have just started this on that computer." }</p>
+            if let Some(path) = &authorize.other_account {
+                <p class="gate-foot"><a href={path.clone()}>{ "Use another account" }</a></p>
+            }
+        </Gate>
+    }
+}
+
+fn done(authorized: &Authorized) -> Html {
+    html! {
+        <Gate heading="Back to the app">
+            <p class="gate-text">
+                { "You are signed in on " }<bdi><strong>{ &authorized.device }</strong></bdi>
+                { ". The app goes on when it opens." }
+            </p>
+            <a class="button button-main button-wide" href={authorized.link.clone()} data-testid="open-app">
+                <Icon sign={Sign::Computer} />{ "Open CompyMac" }
+            </a>
+            <div class="labelled">
+                <p>{ "It does not open? Copy this code into the app:" }</p>
+                <code class="code-copy" dir="ltr" data-testid="code-copy">{ &authorized.code }</code>
+            </div>
+            <p class="gate-small">{ "The code works once, and only for a few minutes." }</p>
+        </Gate>
+    }
+}
+
+fn fail(failed: &Failed) -> Html {
+    let (address, words) = failed
+        .way_on
+        .clone()
+        .unwrap_or_else(|| (Place::Home.path(), "Go to the start page".to_owned()));
+    html! {
+        <Gate heading="That did not work" problem={Some(failed.problem.clone())}>
+            <a class="button button-wide" href={address} data-testid="way-on">{ words }</a>
+        </Gate>
+    }
+}

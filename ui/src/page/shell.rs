@@ -1,0 +1,71 @@
+//! The document around a page.
+//!
+//! **Invariant:** no inline script or style; what is embedded is data, and cannot end its own element.
+
+use protocol::view::Boot;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Shell<'a> {
+    pub title: &'a str,
+    /// The inside of `<div id="app">`, as `render` or `render_notice` made it.
+    pub body: &'a str,
+    /// What the app begins with; `None` for a page without script.
+    pub boot: Option<&'a Boot>,
+    /// Address of the style sheet.
+    pub style: &'a str,
+    /// Address of the module that starts the app.
+    pub script: Option<&'a str>,
+    /// The module and the program that it loads, for the browser to fetch ahead.
+    pub preload: Option<(&'a str, &'a str)>,
+}
+
+pub fn shell(shell: &Shell<'_>) -> String {
+    let title = escape(shell.title);
+    let style = escape(shell.style);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1, interactive-widget=resizes-content\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+         <link rel=\"stylesheet\" href=\"{style}\">\n"
+    );
+    if let Some((script, wasm)) = shell.preload {
+        page.push_str(&format!(
+            "<link rel=\"modulepreload\" href=\"{}\">\n\
+             <link rel=\"preload\" href=\"{}\" as=\"fetch\" type=\"application/wasm\" crossorigin>\n",
+            escape(script),
+            escape(wasm)
+        ));
+    }
+    page.push_str("</head>\n<body>\n<div id=\"app\">");
+    page.push_str(shell.body);
+    page.push_str("</div>\n");
+    if let Some(boot) = shell.boot {
+        page.push_str("<script type=\"application/json\" id=\"boot\">");
+        page.push_str(&as_data(boot));
+        page.push_str("</script>\n");
+    }
+    if let Some(script) = shell.script {
+        page.push_str(&format!(
+            "<script type=\"module\" src=\"{}\"></script>\n",
+            escape(script)
+        ));
+    }
+    page.push_str("</body>\n</html>\n");
+    page
+}
+
+/// JSON that is safe inside a script element: without `<` nothing ends it, and the two line ends that scripts know are written out.
+fn as_data(boot: &Boot) -> String {
+    // Only a map with keys that are no text fails, and there is none in it.
+    let json = serde_json::to_string(boot).unwrap_or_default();
+    json.replace('<', "\\u003c")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

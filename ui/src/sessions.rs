@@ -1,0 +1,12 @@
+//! The room where sessions are: the list beside, the conversation in the middle, the composer below.
+
+pub mod composer;
+pub mod connection;
+pub mod conversation;
+pub mod frame;
+pub mod header;
+pub mod home;
+pub mod list;
+pub mod markdown;
+pub mod message;
+pub mod scroll;

@@ -1,0 +1,262 @@
+//! Where one writes. Enter sends; what is written is kept until it is sent, for each session by itself.
+
+use crate::controls::form::value_of;
+use crate::controls::keys::is_plain_enter;
+use crate::controls::{Icon, PostForm, ProblemLine, Sign};
+use crate::state::{Action, Place, Stage, keep};
+use gloo_timers::callback::Timeout;
+use protocol::routes::page;
+use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
+use std::cell::RefCell;
+use std::rc::Rc;
+use web_sys::{HtmlElement, HtmlTextAreaElement};
+use yew::prelude::*;
+
+/// How long after the last key a draft is kept.
+const DRAFT_MILLIS: u32 = 300;
+const FIELD: &str = "composer-input";
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct ComposerProps {
+    pub stage: Stage,
+    /// `None`: what is sent begins a session.
+    #[prop_or_default]
+    pub session: Option<SessionId>,
+    /// What was typed into a form that came back.
+    #[prop_or_default]
+    pub typed: AttrValue,
+    #[prop_or_default]
+    pub is_archived: bool,
+}
+
+/// Puts the caret into the composer, after the page has settled.
+pub fn focus() {
+    Timeout::new(0, || {
+        let document = web_sys::window().and_then(|window| window.document());
+        let field = document.and_then(|document| document.get_element_by_id(FIELD));
+        if let Some(field) = field {
+            let _ = wasm_bindgen::JsCast::unchecked_ref::<HtmlElement>(&field).focus();
+        }
+    })
+    .forget();
+}
+
+#[component]
+pub fn Composer(props: &ComposerProps) -> Html {
+    let field = use_node_ref();
+    let problem = use_state(|| None::<Problem>);
+    let draft = use_draft(&field, props.session);
+    let send = use_send(&field, props.stage.clone(), props.session, problem.clone());
+    let oninput = {
+        let field = field.clone();
+        Callback::from(move |_: InputEvent| {
+            fit(&field);
+            draft.later(value_of(&field));
+        })
+    };
+    let onkeydown = {
+        let send = send.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            if is_plain_enter(&event) {
+                event.prevent_default();
+                send.emit(());
+            }
+        })
+    };
+    let action = props.session.map_or_else(
+        || page::FORM_NEW_SESSION.to_owned(),
+        |session| page::with_id(page::FORM_SEND, session),
+    );
+    let hint = if props.is_archived {
+        "Sending brings this session back from the archive."
+    } else {
+        ""
+    };
+    html! {
+        <PostForm {action} csrf={props.stage.csrf.clone()} class="composer" testid="composer" onpost={send}>
+            <ProblemLine problem={(*problem).clone()} />
+            <Ids is_new={props.session.is_none()} />
+            <div class="composer-box">
+                <textarea
+                    ref={field}
+                    id={FIELD}
+                    name="text"
+                    rows="1"
+                    required=true
+                    placeholder="Message…"
+                    aria-label="Message"
+                    data-testid={FIELD}
+                    dir="auto"
+                    defaultvalue={props.typed.clone()}
+                    {oninput}
+                    {onkeydown}
+                />
+                <div class="composer-foot">
+                    <span class="hint">{ hint }</span>
+                    <button class="button button-main" data-testid="send" aria-label="Send" title="Send (Enter)">
+                        <Icon sign={Sign::Send} />
+                    </button>
+                </div>
+            </div>
+        </PostForm>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct IdsProps {
+    is_new: bool,
+}
+
+/// What makes a form that is posted twice the same write.
+#[component]
+fn Ids(props: &IdsProps) -> Html {
+    let (session, create) = (use_state(SessionId::fresh), use_state(MutationId::fresh));
+    let (message, send) = (use_state(MessageId::fresh), use_state(MutationId::fresh));
+    html! {
+        <>
+            if props.is_new {
+                <input type="hidden" name="session" value={session.to_string()} />
+                <input type="hidden" name="m_create" value={create.to_string()} />
+            }
+            <input type="hidden" name="m" value={send.to_string()} />
+            <input type="hidden" name="id" value={message.to_string()} />
+        </>
+    }
+}
+
+/// Grows with what is written, up to what the style allows.
+fn fit(field: &NodeRef) {
+    if let Some(field) = field.cast::<HtmlTextAreaElement>() {
+        let style = field.style();
+        let _ = style.set_property("height", "auto");
+        let _ = style.set_property("height", &format!("{}px", field.scroll_height()));
+    }
+}
+
+/// What is being written, on its way to where it is kept.
+struct Draft {
+    session: Option<SessionId>,
+    text: RefCell<Option<String>>,
+    timer: RefCell<Option<Timeout>>,
+}
+
+impl Draft {
+    fn later(self: &Rc<Self>, text: String) {
+        *self.text.borrow_mut() = Some(text);
+        let draft = self.clone();
+        *self.timer.borrow_mut() = Some(Timeout::new(DRAFT_MILLIS, move || draft.now()));
+    }
+
+    fn now(&self) {
+        if let Some(text) = self.text.take() {
+            keep::keep_draft(self.session, &text);
+        }
+    }
+}
+
+/// Brings back what was being written here, and keeps it when one goes elsewhere.
+#[hook]
+fn use_draft(field: &NodeRef, session: Option<SessionId>) -> Rc<Draft> {
+    let draft = use_memo((), |()| Draft {
+        session,
+        text: RefCell::default(),
+        timer: RefCell::default(),
+    });
+    let (field, kept) = (field.clone(), draft.clone());
+    use_effect_with((), move |()| {
+        if let Some(area) = field.cast::<HtmlTextAreaElement>()
+            && area.value().is_empty()
+        {
+            area.set_value(&keep::draft(session));
+            fit(&field);
+        }
+        move || kept.now()
+    });
+    draft
+}
+
+#[hook]
+fn use_send(
+    field: &NodeRef,
+    stage: Stage,
+    session: Option<SessionId>,
+    problem: UseStateHandle<Option<Problem>>,
+) -> Callback<()> {
+    let field = field.clone();
+    Callback::from(move |()| {
+        let text = value_of(&field);
+        if text.trim().is_empty() {
+            return;
+        }
+        if let Some(refusal) = too_large(&text) {
+            problem.set(Some(refusal));
+            return;
+        }
+        problem.set(None);
+        clear(&field, session);
+        let field = field.clone();
+        match session {
+            Some(session) => send(&stage, session, text, Some(field)),
+            None => stage.ask(
+                |body| body.create(),
+                move |stage, answer| match answer {
+                    Ok(session) => {
+                        stage.go(Place::Session(session));
+                        send(stage, session, text, None);
+                    }
+                    Err(problem) => give_back(stage, Some(&field), &text, problem),
+                },
+            ),
+        }
+    })
+}
+
+fn send(stage: &Stage, session: SessionId, text: String, field: Option<NodeRef>) {
+    let kept = text.clone();
+    stage.ask(
+        |body| body.send(session, text),
+        move |stage, answer| match answer {
+            Ok(_) => {
+                super::scroll::to_latest();
+                focus();
+            }
+            Err(problem) => {
+                keep::keep_draft(Some(session), &kept);
+                give_back(stage, field.as_ref(), &kept, problem);
+            }
+        },
+    );
+}
+
+/// Nothing that was written is lost: it stands in the field again.
+fn give_back(stage: &Stage, field: Option<&NodeRef>, text: &str, problem: Problem) {
+    if let Some(field) = field
+        && let Some(area) = field.cast::<HtmlTextAreaElement>()
+        && area.value().is_empty()
+    {
+        area.set_value(text);
+        fit(field);
+    }
+    stage.tell(Action::Trouble(problem));
+}
+
+fn clear(field: &NodeRef, session: Option<SessionId>) {
+    if let Some(area) = field.cast::<HtmlTextAreaElement>() {
+        area.set_value("");
+        fit(field);
+    }
+    keep::keep_draft(session, "");
+}
+
+fn too_large(text: &str) -> Option<Problem> {
+    (text.len() > limits::MESSAGE_BYTES).then(|| {
+        Problem::new(Code::TooLarge)
+            .field("content")
+            .detail(format!(
+                "A message can hold {} KiB of text; this one has {}. Please send it in parts.",
+                limits::MESSAGE_BYTES / 1024,
+                text.len().div_ceil(1024),
+            ))
+            .limit(limits::MESSAGE_BYTES as u64)
+    })
+}

@@ -1,0 +1,78 @@
+//! How it stands with the server: a line that is always there, and a bar when it lasts.
+
+use crate::controls::time::clock;
+use crate::controls::{Icon, Link, Sign};
+use crate::state::Place;
+use gloo_timers::callback::Timeout;
+use protocol::view::Connection;
+use yew::prelude::*;
+
+/// A connection that comes back within this was never worth a word.
+const PATIENCE_MILLIS: u32 = 5000;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct ConnectionLineProps {
+    pub connection: Connection,
+    /// The hour of the last sync is told by this computer's clock, so only where script runs.
+    pub is_awake: bool,
+}
+
+#[component]
+pub fn ConnectionLine(props: &ConnectionLineProps) -> Html {
+    let (state, text) = match props.connection {
+        Connection::Online => ("online", "Online".to_owned()),
+        Connection::Connecting => ("connecting", "Connecting…".to_owned()),
+        Connection::Offline { since: Some(since) } if props.is_awake => {
+            ("offline", format!("Offline · last synced {}", clock(since)))
+        }
+        Connection::Offline { .. } => ("offline", "Offline".to_owned()),
+        Connection::SignedOut => ("signed_out", "Signed out by the server".to_owned()),
+    };
+    html! {
+        <p class="connection" data-testid="connection" data-state={state}>
+            <span class="dot" aria-hidden="true" /><span>{ text }</span>
+        </p>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct ReconnectingProps {
+    pub connection: Connection,
+}
+
+#[component]
+pub fn Reconnecting(props: &ReconnectingProps) -> Html {
+    let is_long = use_state(|| false);
+    let is_away = matches!(
+        props.connection,
+        Connection::Connecting | Connection::Offline { .. }
+    );
+    {
+        let is_long = is_long.clone();
+        use_effect_with(is_away, move |is_away| {
+            let timer = if *is_away {
+                Some(Timeout::new(PATIENCE_MILLIS, move || is_long.set(true)))
+            } else {
+                is_long.set(false);
+                None
+            };
+            move || drop(timer)
+        });
+    }
+    match props.connection {
+        Connection::SignedOut => html! {
+            <div class="bar bar-warn" role="alert">
+                <Icon sign={Sign::Key} />
+                <span>{ "The server asks you to sign in again. You can read and write meanwhile." }</span>
+                <Link to={Place::Settings}>{ "Open settings" }</Link>
+            </div>
+        },
+        Connection::Connecting | Connection::Offline { .. } if *is_long => html! {
+            <div class="bar">
+                <Icon sign={Sign::Offline} />
+                <span>{ "Reconnecting… messages you send will wait" }</span>
+            </div>
+        },
+        Connection::Connecting | Connection::Offline { .. } | Connection::Online => Html::default(),
+    }
+}

@@ -1,0 +1,122 @@
+//! What stands around every page of someone who is signed in: the list beside, the page in the middle.
+
+use super::connection::{ConnectionLine, Reconnecting};
+use super::list::List;
+use crate::controls::icon::Mark;
+use crate::controls::{Icon, Link, PostForm, Sign};
+use crate::state::{Action, Place, Scene, Stage};
+use protocol::routes::page;
+use protocol::{MutationId, SessionId};
+use std::rc::Rc;
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct FrameProps {
+    pub scene: Rc<Scene>,
+    pub stage: Stage,
+    pub children: Html,
+}
+
+#[component]
+pub fn Frame(props: &FrameProps) -> Html {
+    let scene = &props.scene;
+    html! {
+        <>
+            <a class="skip" href="#composer-input">{ "Skip to the message box" }</a>
+            <nav class="side" aria-label="Sessions">
+                <div class="side-top">
+                    <Link to={Place::Home} class="brand" testid="home-link" is_current={scene.place == Place::Home}>
+                        <Mark /><span>{ "CompyMac" }</span>
+                    </Link>
+                    <NewSession stage={props.stage.clone()} is_blank={is_blank(scene)} />
+                </div>
+                if scene.place == Place::Archived {
+                    <div class="side-head">
+                        <Link to={Place::Home} class="row-link"><Icon sign={Sign::Back} />{ "All sessions" }</Link>
+                        <h2>{ "Archived" }</h2>
+                    </div>
+                }
+                <List
+                    rows={scene.list().cloned()}
+                    current={scene.place.session()}
+                    now={scene.now}
+                    is_archive={scene.place == Place::Archived}
+                    connection={scene.connection}
+                />
+                <div class="side-foot">
+                    <Link
+                        to={Place::Archived}
+                        class="row-link"
+                        testid="archived-link"
+                        is_current={scene.place == Place::Archived}
+                    >
+                        <Icon sign={Sign::Archive} />{ "Archived" }
+                    </Link>
+                    <Link
+                        to={Place::Settings}
+                        class="row-link"
+                        testid="settings"
+                        is_current={scene.place == Place::Settings}
+                    >
+                        <Icon sign={Sign::Gear} /><bdi class="cut">{ who(scene) }</bdi>
+                    </Link>
+                    <ConnectionLine connection={scene.connection} is_awake={scene.is_awake} />
+                </div>
+            </nav>
+            <main class="main" id="main">
+                <Reconnecting connection={scene.connection} />
+                { props.children.clone() }
+            </main>
+        </>
+    }
+}
+
+fn who(scene: &Scene) -> String {
+    let me = scene.me.as_ref();
+    me.map_or_else(
+        || "Settings".to_owned(),
+        |me| me.name.clone().unwrap_or_else(|| me.email.to_string()),
+    )
+}
+
+/// The session that is open has nothing in it yet: a new one would be the same again.
+fn is_blank(scene: &Scene) -> bool {
+    scene.open.as_ref().is_some_and(|open| {
+        open.messages.is_empty() && open.session.title.is_empty() && open.session.preview.is_empty()
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct NewSessionProps {
+    stage: Stage,
+    is_blank: bool,
+}
+
+#[component]
+fn NewSession(props: &NewSessionProps) -> Html {
+    let (session, mutation) = (use_state(SessionId::fresh), use_state(MutationId::fresh));
+    let (stage, is_blank) = (props.stage.clone(), props.is_blank);
+    let onpost = Callback::from(move |()| {
+        if is_blank {
+            super::composer::focus();
+            return;
+        }
+        stage.ask(
+            |body| body.create(),
+            |stage, answer| match answer {
+                Ok(session) => {
+                    stage.go(Place::Session(session));
+                    super::composer::focus();
+                }
+                Err(problem) => stage.tell(Action::Trouble(problem)),
+            },
+        );
+    });
+    html! {
+        <PostForm action={page::FORM_NEW_SESSION} csrf={props.stage.csrf.clone()} {onpost}>
+            <input type="hidden" name="session" value={session.to_string()} />
+            <input type="hidden" name="m_create" value={mutation.to_string()} />
+            <button class="button" data-testid="new-session"><Icon sign={Sign::Add} />{ "New session" }</button>
+        </PostForm>
+    }
+}

@@ -1,0 +1,224 @@
+//! The head of a session: its title, and what can be done with the whole of it. Each is a form that works by itself.
+
+use super::list::title_of;
+use crate::controls::form::value_of;
+use crate::controls::keys::key_of;
+use crate::controls::{Icon, Link, PostForm, Sign};
+use crate::state::{Action, Place, Stage};
+use protocol::routes::page;
+use protocol::view::SessionRow;
+use protocol::{MutationId, RunId, limits};
+use std::rc::Rc;
+use web_sys::{HtmlDetailsElement, HtmlInputElement};
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct HeaderProps {
+    pub stage: Stage,
+    pub session: Rc<SessionRow>,
+    pub run: Option<RunId>,
+}
+
+#[component]
+pub fn Header(props: &HeaderProps) -> Html {
+    let row = &props.session;
+    html! {
+        <header class="head">
+            <Link to={Place::Home} class="button button-quiet head-back" label="Sessions"><Icon sign={Sign::Back} /></Link>
+            <h1 class={classes!("head-title", row.title.is_empty().then_some("is-untitled"))} data-testid="session-title" dir="auto">
+                { title_of(row) }
+            </h1>
+            if row.archived {
+                <span class="chip">{ "Archived" }</span>
+            }
+            <div class="head-actions">
+                if row.running || props.run.is_some() {
+                    <Stop stage={props.stage.clone()} session={row.clone()} run={props.run} />
+                }
+                <Rename stage={props.stage.clone()} session={row.clone()} />
+                <Archive stage={props.stage.clone()} session={row.clone()} />
+                <Delete stage={props.stage.clone()} session={row.clone()} />
+            </div>
+        </header>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct ActProps {
+    stage: Stage,
+    session: Rc<SessionRow>,
+    #[prop_or_default]
+    run: Option<RunId>,
+}
+
+#[component]
+fn Stop(props: &ActProps) -> Html {
+    let Some(run) = props.run else {
+        return html! { <span class="head-state"><span class="ring" />{ "Running" }</span> };
+    };
+    let stage = props.stage.clone();
+    let onpost = Callback::from(move |()| stage.attempt(|body| body.stop(run)));
+    html! {
+        <PostForm action={page::with_id(page::FORM_STOP, props.session.id)} csrf={props.stage.csrf.clone()} {onpost}>
+            <input type="hidden" name="run" value={run.to_string()} />
+            <span class="head-state"><span class="ring" />{ "Running" }</span>
+            <button class="button" data-testid="stop" title="Stop (Esc)"><Icon sign={Sign::Stop} />{ "Stop" }</button>
+        </PostForm>
+    }
+}
+
+/// Opened by its button or by F2.
+#[component]
+fn Rename(props: &ActProps) -> Html {
+    let (details, field) = (use_node_ref(), use_node_ref());
+    let mutation = use_state(MutationId::fresh);
+    let row = props.session.clone();
+    let onpost = {
+        let (stage, details, field, row) = (props.stage.clone(), details.clone(), field.clone(), row.clone());
+        Callback::from(move |()| {
+            let title = value_of(&field).trim().to_owned();
+            close(&details);
+            if !title.is_empty() && title != row.title {
+                stage.attempt(|body| body.rename(row.id, title));
+            }
+        })
+    };
+    let ontoggle = {
+        let (details, field, title) = (details.clone(), field.clone(), row.title.clone());
+        Callback::from(move |_: Event| {
+            let is_open = details
+                .cast::<HtmlDetailsElement>()
+                .is_some_and(|details| details.open());
+            if let Some(field) = field.cast::<HtmlInputElement>().filter(|_| is_open) {
+                field.set_value(&title);
+                let _ = field.focus();
+                field.select();
+            }
+        })
+    };
+    let onkeydown = {
+        let details = details.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            if key_of(&event).as_deref() == Some("Escape") {
+                event.stop_propagation();
+                close(&details);
+            }
+        })
+    };
+    html! {
+        <details class="over" id="rename" ref={details} {ontoggle} {onkeydown}>
+            <summary class="button button-quiet" data-testid="rename" aria-label="Rename" title="Rename (F2)">
+                <Icon sign={Sign::Pencil} />
+            </summary>
+            <PostForm
+                action={page::with_id(page::FORM_RENAME, row.id)}
+                csrf={props.stage.csrf.clone()}
+                class="over-body over-line"
+                {onpost}
+            >
+                <input type="hidden" name="m" value={mutation.to_string()} />
+                <input type="hidden" name="base" value={row.title_seq.to_string()} />
+                <input
+                    ref={field}
+                    class="field"
+                    name="title"
+                    value={row.title.clone()}
+                    aria-label="Title"
+                    data-testid="rename-input"
+                    maxlength={limits::TITLE_CHARS.to_string()}
+                    required=true
+                    autocomplete="off"
+                    dir="auto"
+                />
+                <button class="button button-main">{ "Save" }</button>
+            </PostForm>
+        </details>
+    }
+}
+
+fn close(details: &NodeRef) {
+    if let Some(details) = details.cast::<HtmlDetailsElement>() {
+        details.set_open(false);
+        if let Ok(Some(summary)) = details.query_selector("summary") {
+            let _ = wasm_bindgen::JsCast::unchecked_ref::<web_sys::HtmlElement>(&summary).focus();
+        }
+    }
+}
+
+/// Opens the field for the title, if a session is open.
+pub fn start_renaming() {
+    let document = web_sys::window().and_then(|window| window.document());
+    let details = document.and_then(|document| document.get_element_by_id("rename"));
+    if let Some(details) = details {
+        wasm_bindgen::JsCast::unchecked_ref::<HtmlDetailsElement>(&details).set_open(true);
+    }
+}
+
+#[component]
+fn Archive(props: &ActProps) -> Html {
+    let mutation = use_state(MutationId::fresh);
+    let (stage, id, archived) = (props.stage.clone(), props.session.id, !props.session.archived);
+    let onpost = Callback::from(move |()| {
+        stage.ask(
+            |body| body.archive(id, archived),
+            move |stage, answer| match answer {
+                Ok(()) if archived => {
+                    stage.tell(Action::Note("Session archived".to_owned()));
+                    stage.go(Place::Home);
+                }
+                Ok(()) => stage.tell(Action::Note("Session brought back".to_owned())),
+                Err(problem) => stage.tell(Action::Trouble(problem)),
+            },
+        );
+    });
+    let (sign, label, testid) = if archived {
+        (Sign::Archive, "Archive", "archive")
+    } else {
+        (Sign::Unarchive, "Unarchive", "unarchive")
+    };
+    html! {
+        <PostForm action={page::with_id(page::FORM_ARCHIVE, id)} csrf={props.stage.csrf.clone()} {onpost}>
+            <input type="hidden" name="m" value={mutation.to_string()} />
+            <input type="hidden" name="archived" value={archived.to_string()} />
+            <button class="button button-quiet" data-testid={testid} aria-label={label} title={label}>
+                <Icon {sign} />
+            </button>
+        </PostForm>
+    }
+}
+
+/// In the app it goes at once and can be undone; without script it asks first.
+#[component]
+fn Delete(props: &ActProps) -> Html {
+    let mutation = use_state(MutationId::fresh);
+    let (stage, session) = (props.stage.clone(), props.session.id);
+    let onclick = Callback::from(move |event: MouseEvent| {
+        event.prevent_default();
+        stage.ask(
+            |body| body.delete(session),
+            move |stage, answer| match answer {
+                Ok(undo) => {
+                    stage.go(Place::Home);
+                    stage.tell(Action::Deleted { session, undo });
+                }
+                Err(problem) => stage.tell(Action::Trouble(problem)),
+            },
+        );
+    });
+    html! {
+        <details class="over">
+            <summary class="button button-quiet" data-testid="delete" aria-label="Delete" title="Delete" {onclick}>
+                <Icon sign={Sign::Trash} />
+            </summary>
+            <PostForm
+                action={page::with_id(page::FORM_DELETE, session)}
+                csrf={props.stage.csrf.clone()}
+                class="over-body"
+            >
+                <p>{ "Delete this session and all its messages?" }</p>
+                <input type="hidden" name="m" value={mutation.to_string()} />
+                <button class="button button-danger">{ "Delete for good" }</button>
+            </PostForm>
+        </details>
+    }
+}

@@ -1,0 +1,114 @@
+//! Where one reads in the conversation. The pane is laid out from its foot (`column-reverse`), so its place is measured
+//! upwards from the newest line: 0 is the foot, and what is above has a negative place. It therefore begins at the foot
+//! without script, stays there while a reply grows, and older messages above move nothing.
+//!
+//! **Invariant:** whoever reads further up is never moved: what grows below is taken out of the place by this file,
+//! since WebKit anchors nothing by itself.
+
+use protocol::MessageId;
+use protocol::view::MessageView;
+use std::cell::Cell;
+use std::rc::Rc;
+use web_sys::HtmlElement;
+use yew::prelude::*;
+
+/// Nearer to the foot than this, one follows what comes.
+const FOLLOW_PX: i32 = 100;
+const PANE: &str = "conversation";
+
+/// Goes to the foot of the open conversation.
+pub fn to_latest() {
+    let document = web_sys::window().and_then(|window| window.document());
+    if let Some(pane) = document.and_then(|document| document.get_element_by_id(PANE)) {
+        pane.set_scroll_top(0);
+    }
+}
+
+/// Id of the pane that [`to_latest`] means.
+pub const fn pane_id() -> &'static str {
+    PANE
+}
+
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub pane: NodeRef,
+    /// One has gone up: new lines do not take one along.
+    pub is_detached: bool,
+    pub onscroll: Callback<Event>,
+    pub onwheel: Callback<WheelEvent>,
+}
+
+/// The newest message and how long it is.
+type Newest = Option<(MessageId, usize)>;
+
+struct Last {
+    height: Cell<i32>,
+    newest: Cell<Newest>,
+    is_detached: Cell<bool>,
+}
+
+#[hook]
+pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
+    let pane = use_node_ref();
+    let is_detached = use_state(|| false);
+    let last = use_memo((), |()| Last {
+        height: Cell::new(0),
+        newest: Cell::new(None),
+        is_detached: Cell::new(false),
+    });
+    let detach = {
+        let (is_detached, last) = (is_detached.clone(), last.clone());
+        Rc::new(move |now: bool| {
+            if last.is_detached.replace(now) != now {
+                is_detached.set(now);
+            }
+        })
+    };
+    {
+        let (pane, last) = (pane.clone(), last.clone());
+        let tail = messages.last().map(|message| (message.id, message.content.len()));
+        use_effect_with((messages.len(), tail), move |(_, tail)| {
+            if let Some(pane) = pane.cast::<HtmlElement>() {
+                hold(&pane, &last, *tail);
+            }
+        });
+    }
+    let onscroll = {
+        let (pane, detach) = (pane.clone(), detach.clone());
+        Callback::from(move |_: Event| {
+            if let Some(pane) = pane.cast::<HtmlElement>() {
+                detach(-pane.scroll_top() > FOLLOW_PX);
+            }
+        })
+    };
+    let onwheel = {
+        let pane = pane.clone();
+        Callback::from(move |event: WheelEvent| {
+            let can_go_up = pane
+                .cast::<HtmlElement>()
+                .is_some_and(|pane| pane.scroll_height() > pane.client_height());
+            if event.delta_y() < 0.0 && can_go_up {
+                detach(true);
+            }
+        })
+    };
+    Reading {
+        pane,
+        is_detached: *is_detached,
+        onscroll,
+        onwheel,
+    }
+}
+
+/// After the pane was drawn: one who follows is at the foot, one who reads above stays on their line. Where the newest
+/// message is as it was, what came is older and stands above: that moves nothing.
+fn hold(pane: &HtmlElement, last: &Last, newest: Newest) {
+    let height = pane.scroll_height();
+    let grown = height - last.height.replace(height);
+    let had = last.newest.replace(newest);
+    if !last.is_detached.get() {
+        pane.set_scroll_top(0);
+    } else if had.is_some() && had != newest && grown > 0 {
+        pane.set_scroll_top(pane.scroll_top() - grown);
+    }
+}

@@ -1,0 +1,47 @@
+//! The room of settings: who one is, how it looks, which devices are signed in, what this computer holds.
+
+mod account;
+mod appearance;
+mod devices;
+mod storage;
+
+use crate::controls::{Icon, Link, ProblemLine, Sign};
+use crate::state::{Place, Scene, Stage};
+use protocol::view::Body;
+use std::rc::Rc;
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct SettingsProps {
+    pub scene: Rc<Scene>,
+    pub stage: Stage,
+}
+
+#[component]
+pub fn Settings(props: &SettingsProps) -> Html {
+    let (scene, stage) = (&props.scene, &props.stage);
+    html! {
+        <div class="settings">
+            <header class="head head-plain">
+                <Link to={Place::Home} class="button button-quiet head-back" label="Sessions"><Icon sign={Sign::Back} /></Link>
+                <h1>{ "Settings" }</h1>
+            </header>
+            <ProblemLine problem={scene.problem.clone()} />
+            <account::Account stage={stage.clone()} me={scene.me.clone()} />
+            <devices::Devices stage={stage.clone()} devices={scene.devices.clone()} now={scene.now} />
+            if stage.body == Body::Desktop {
+                <storage::Storage stage={stage.clone()} />
+            }
+            if scene.is_awake {
+                <appearance::Appearance />
+            }
+            <section aria-labelledby="about">
+                <h2 id="about">{ "About" }</h2>
+                <dl class="facts">
+                    <dt>{ "Version" }</dt><dd dir="ltr">{ &scene.version }</dd>
+                    <dt>{ "Server" }</dt><dd dir="ltr">{ &scene.server }</dd>
+                </dl>
+            </section>
+        </div>
+    }
+}

@@ -1,0 +1,107 @@
+//! The devices that are signed in: this one first, each to be signed out from here.
+
+use crate::controls::{Icon, PostForm, Sign, When};
+use crate::state::{Action, Stage};
+use protocol::UnixMillis;
+use protocol::auth::Device;
+use protocol::routes::page;
+use std::rc::Rc;
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct DevicesProps {
+    pub stage: Stage,
+    pub devices: Option<Rc<Vec<Device>>>,
+    pub now: UnixMillis,
+}
+
+#[component]
+pub fn Devices(props: &DevicesProps) -> Html {
+    let Some(devices) = &props.devices else {
+        return html! {
+            <section aria-labelledby="devices">
+                <h2 id="devices">{ "Devices" }</h2>
+                <p class="hint">{ "Your devices show here once you are online." }</p>
+            </section>
+        };
+    };
+    let mut devices = Vec::clone(devices);
+    devices.sort_by_key(|device| (!device.is_this, std::cmp::Reverse(device.last_active)));
+    html! {
+        <section aria-labelledby="devices">
+            <h2 id="devices">{ "Devices" }</h2>
+            <ul class="devices" data-testid="devices">
+                for device in devices {
+                    <Row key={device.id.to_string()} stage={props.stage.clone()} device={device.clone()} now={props.now} />
+                }
+            </ul>
+        </section>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct RowProps {
+    stage: Stage,
+    device: Device,
+    now: UnixMillis,
+}
+
+#[component]
+fn Row(props: &RowProps) -> Html {
+    let device = &props.device;
+    let id = device.id;
+    let stage = props.stage.clone();
+    let onpost = Callback::from(move |()| {
+        stage.ask(
+            |body| body.revoke(id),
+            move |stage, answer| match answer {
+                Ok(()) => {
+                    stage.tell(Action::Note("That device is signed out.".to_owned()));
+                    stage.ask(
+                        |body| body.devices(),
+                        |stage, answer| {
+                            if let Ok(devices) = answer {
+                                stage.tell(Action::Devices(devices));
+                            }
+                        },
+                    );
+                }
+                Err(problem) => stage.tell(Action::Trouble(problem)),
+            },
+        );
+    });
+    html! {
+        <li class="device" data-testid="device-row" data-this={device.is_this.to_string()}>
+            <Icon sign={if device.os.is_empty() { Sign::Globe } else { Sign::Computer }} />
+            <div class="device-about">
+                <p class="device-name"><bdi>{ &device.name }</bdi>
+                    if device.is_this {
+                        <span class="chip">{ "This device" }</span>
+                    }
+                </p>
+                <p class="hint">
+                    { about(device) }
+                    { "Active " }<When at={device.last_active} now={props.now} />
+                </p>
+            </div>
+            if !device.is_this {
+                <PostForm
+                    action={page::with_id(page::FORM_SIGN_OUT_DEVICE, id)}
+                    csrf={props.stage.csrf.clone()}
+                    {onpost}
+                >
+                    <button class="button" data-testid="revoke">{ "Sign out" }</button>
+                </PostForm>
+            }
+        </li>
+    }
+}
+
+/// System and version, as far as they are known.
+fn about(device: &Device) -> String {
+    [&device.os, &device.version]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("{part} · "))
+        .collect()
+}

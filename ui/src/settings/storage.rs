@@ -1,0 +1,113 @@
+//! What this computer holds, and where it keeps what signs it in.
+
+use crate::controls::ProblemLine;
+use crate::state::Stage;
+use protocol::Problem;
+use protocol::ipc::{self, SecretStore};
+use yew::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+pub struct StorageProps {
+    pub stage: Stage,
+}
+
+#[component]
+pub fn Storage(props: &StorageProps) -> Html {
+    let held = use_state(|| None::<ipc::Storage>);
+    let problem = use_state(|| None::<Problem>);
+    let load = {
+        let (stage, held, problem) = (props.stage.clone(), held.clone(), problem.clone());
+        Callback::from(move |()| {
+            let (held, problem) = (held.clone(), problem.clone());
+            stage.ask(
+                |body| body.storage(),
+                move |_, answer| match answer {
+                    Ok(storage) => held.set(Some(storage)),
+                    Err(refusal) => problem.set(Some(refusal)),
+                },
+            );
+        })
+    };
+    {
+        let load = load.clone();
+        use_effect_with((), move |()| load.emit(()));
+    }
+    html! {
+        <section aria-labelledby="storage" data-testid="storage">
+            <h2 id="storage">{ "On this computer" }</h2>
+            <ProblemLine problem={(*problem).clone()} />
+            if let Some(held) = &*held {
+                <dl class="facts">
+                    <dt>{ "Kept for offline" }</dt>
+                    <dd>{ format!("{} sessions, {} messages, {}", held.sessions, held.messages, size(held.cache_bytes)) }</dd>
+                    <dt>{ "Waiting to send" }</dt><dd>{ held.waiting }</dd>
+                    <dt>{ "Your sign-in is kept" }</dt><dd data-testid="secret-store">{ store(held.secrets) }</dd>
+                </dl>
+                if held.secrets != Some(SecretStore::Keychain) {
+                    <Consent stage={props.stage.clone()} chosen={held.secrets} onchosen={load} />
+                }
+            }
+        </section>
+    }
+}
+
+const fn store(secrets: Option<SecretStore>) -> &'static str {
+    match secrets {
+        Some(SecretStore::Keychain) => "in this computer’s keychain",
+        Some(SecretStore::File) => "in a file that only you may read",
+        Some(SecretStore::Memory) => "only while the app runs",
+        None => "nowhere yet: this computer has no keychain",
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KB", bytes / 1024),
+        _ => format!("{} MB", bytes / 1_048_576),
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct ConsentProps {
+    stage: Stage,
+    chosen: Option<SecretStore>,
+    onchosen: Callback<()>,
+}
+
+#[component]
+fn Consent(props: &ConsentProps) -> Html {
+    let choose = |to: SecretStore| {
+        let (stage, onchosen) = (props.stage.clone(), props.onchosen.clone());
+        Callback::from(move |_: MouseEvent| {
+            let onchosen = onchosen.clone();
+            stage.ask(
+                |body| body.consent(to),
+                move |stage, answer| match answer {
+                    Ok(()) => onchosen.emit(()),
+                    Err(problem) => stage.tell(crate::state::Action::Trouble(problem)),
+                },
+            );
+        })
+    };
+    html! {
+        <div class="consent">
+            <p>
+                { "Without a keychain, a file can keep you signed in. It is weaker: whoever can read this disk can use it. " }
+                { "Or you sign in again each time the app starts." }
+            </p>
+            <div class="gate-row">
+                if props.chosen != Some(SecretStore::File) {
+                    <button type="button" class="button" data-testid="consent-file" onclick={choose(SecretStore::File)}>
+                        { "Keep it in a file" }
+                    </button>
+                }
+                if props.chosen != Some(SecretStore::Memory) {
+                    <button type="button" class="button" data-testid="consent-memory" onclick={choose(SecretStore::Memory)}>
+                        { "Sign in each time" }
+                    </button>
+                }
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,247 @@
+//! Keeps the scene in step with the body: asks at the right moments, hears pushes, follows the address bar and the clock.
+
+use super::{Action, Place, Scene, Stage, keep};
+use gloo_timers::callback::Interval;
+use protocol::UnixMillis;
+use protocol::view::{Body, Push};
+use std::cell::Cell;
+use std::rc::Rc;
+use wasm_bindgen::JsCast as _;
+use wasm_bindgen::prelude::Closure;
+use yew::{hook, use_effect_with, use_memo, use_mut_ref};
+
+/// Relative times change by the minute; twice that often keeps them honest.
+const TICK_MILLIS: u32 = 30_000;
+
+/// One kind of question: never two on their way at once, so that answers cannot overtake each other.
+#[derive(Default)]
+struct Lane {
+    is_busy: Cell<bool>,
+    /// Something changed while it was on its way.
+    is_due: Cell<bool>,
+}
+
+impl Lane {
+    fn may_ask(&self) -> bool {
+        if self.is_busy.replace(true) {
+            self.is_due.set(true);
+            return false;
+        }
+        true
+    }
+
+    /// Whether to ask once more.
+    fn answered(&self) -> bool {
+        self.is_busy.set(false);
+        self.is_due.take()
+    }
+}
+
+struct Asker {
+    stage: Stage,
+    place: Cell<Place>,
+    list: Lane,
+    open: Lane,
+}
+
+impl Asker {
+    fn ask_list(self: &Rc<Self>) {
+        if !self.list.may_ask() {
+            return;
+        }
+        let archived = self.place.get() == Place::Archived;
+        let asker = self.clone();
+        self.stage.ask(
+            |body| body.list(archived),
+            move |stage, answer| {
+                // Without an answer the list stays as it is; the connection's state says why.
+                if let Ok(rows) = answer {
+                    stage.tell(Action::List { archived, rows });
+                }
+                if asker.list.answered() {
+                    asker.ask_list();
+                }
+            },
+        );
+    }
+
+    fn ask_open(self: &Rc<Self>) {
+        let Some(session) = self.place.get().session() else {
+            return;
+        };
+        if !self.open.may_ask() {
+            return;
+        }
+        let asker = self.clone();
+        self.stage.ask(
+            |body| body.open(session),
+            move |stage, answer| {
+                stage.tell(match answer {
+                    Ok(transcript) => Action::Opened(Box::new(transcript)),
+                    Err(problem) => Action::Shut { session, problem },
+                });
+                if asker.open.answered() {
+                    asker.ask_open();
+                }
+            },
+        );
+    }
+
+    fn ask_devices(&self) {
+        self.stage.ask(
+            |body| body.devices(),
+            |stage, answer| {
+                if let Ok(devices) = answer {
+                    stage.tell(Action::Devices(devices));
+                }
+            },
+        );
+    }
+
+    /// Asks for what this place shows.
+    fn arrive(self: &Rc<Self>, place: Place) {
+        match place {
+            Place::Session(_) => {
+                self.ask_list();
+                self.ask_open();
+            }
+            Place::Settings => {
+                self.ask_list();
+                self.ask_devices();
+            }
+            Place::Home | Place::Archived | Place::Missing => self.ask_list(),
+            Place::SignIn | Place::SignUp | Place::CheckMail => {}
+        }
+    }
+
+    fn hear(self: &Rc<Self>, push: Push) {
+        match push {
+            Push::Connection { connection } => self.stage.tell(Action::Connection(connection)),
+            Push::List => self.ask_list(),
+            Push::Transcript { session } if self.place.get().session() == Some(session) => self.ask_open(),
+            Push::Transcript { .. } => {}
+            Push::Tail {
+                session,
+                message,
+                offset,
+                text,
+            } => {
+                self.stage.tell(Action::Tail {
+                    session,
+                    message,
+                    offset,
+                    text,
+                });
+            }
+            Push::Me { me: Some(_) } => self.start_afresh(),
+            Push::Me { me: None } => self.leave(),
+            Push::SignInFailed { problem } => self.stage.tell(Action::Problem(Some(problem))),
+            Push::Open { session } => self.stage.go(Place::Session(session)),
+        }
+    }
+
+    fn start_afresh(&self) {
+        let place = self.place.get().for_someone(true);
+        self.stage.ask(
+            |body| body.boot(place == Place::Archived, place.session()),
+            move |stage, answer| match answer {
+                Ok(boot) => {
+                    stage.tell(Action::Fresh(Box::new(boot)));
+                    stage.go(place);
+                }
+                Err(problem) => stage.tell(Action::Problem(Some(problem))),
+            },
+        );
+    }
+
+    fn leave(&self) {
+        keep::forget_drafts();
+        match (self.stage.body, web_sys::window()) {
+            // The forms of this page carry the token of the sign-in that ended: a page drawn anew has its own.
+            (Body::Browser, Some(window)) => {
+                let _ = window.location().assign(&Place::SignIn.path());
+            }
+            (Body::Browser | Body::Desktop, _) => {
+                self.stage.tell(Action::SignedOut);
+                self.stage.go(Place::SignIn);
+            }
+        }
+    }
+}
+
+/// Now, by this computer's clock; only for showing.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "whole milliseconds, far below 2^53"
+)]
+pub fn now() -> UnixMillis {
+    js_sys::Date::now() as UnixMillis
+}
+
+/// Calls `on_back` when the person goes back or forth; until the guard is dropped.
+fn listen_for_steps(on_back: impl Fn() + 'static) -> impl FnOnce() {
+    let closure = Closure::<dyn Fn()>::new(on_back);
+    if let Some(window) = web_sys::window() {
+        let _ = window.add_event_listener_with_callback("popstate", closure.as_ref().unchecked_ref());
+    }
+    move || {
+        if let Some(window) = web_sys::window() {
+            let _ = window.remove_event_listener_with_callback("popstate", closure.as_ref().unchecked_ref());
+        }
+    }
+}
+
+fn wake(asker: &Rc<Asker>) -> impl FnOnce() + use<> {
+    let stage = asker.stage.clone();
+    keep::wear(keep::theme());
+    stage.tell(Action::Awake);
+    stage.tell(Action::Tick(now()));
+    let hearing = asker.clone();
+    stage.attempt(|body| body.watch(Rc::new(move |push| hearing.hear(push))));
+    stage.attempt(|body| body.ui_ready());
+    let ticking = stage.clone();
+    let ticks = Interval::new(TICK_MILLIS, move || ticking.tell(Action::Tick(now())));
+    let steps = listen_for_steps(move || {
+        let path = web_sys::window().and_then(|window| window.location().pathname().ok());
+        stage.tell(Action::Go(Place::parse(&path.unwrap_or_default())));
+    });
+    move || {
+        drop(ticks);
+        steps();
+    }
+}
+
+/// To be called once, by the app.
+#[hook]
+pub fn use_follow(stage: &Stage, scene: &Scene) {
+    let stage = stage.clone();
+    let place = scene.place;
+    let asker = use_memo((), move |()| {
+        Rc::new(Asker {
+            stage,
+            place: Cell::new(place),
+            list: Lane::default(),
+            open: Lane::default(),
+        })
+    });
+    asker.place.set(place);
+
+    let waking = asker.clone();
+    use_effect_with((), move |()| wake(&waking));
+
+    // The first paint came with its data.
+    let last_place = use_mut_ref(|| place);
+    let arriving = asker.clone();
+    use_effect_with(place, move |place| {
+        if last_place.replace(*place) != *place {
+            arriving.arrive(*place);
+        }
+    });
+
+    let catching_up = asker;
+    use_effect_with(scene.stale, move |stale| {
+        if *stale > 0 {
+            catching_up.ask_open();
+        }
+    });
+}

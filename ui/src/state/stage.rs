@@ -1,0 +1,68 @@
+//! What every component may use: the body, the way to change the scene, and the way to another place.
+
+use super::{Action, Place, Scene};
+use crate::backend::{Answer, Backend, Handle};
+use protocol::Problem;
+use protocol::view::Body;
+use wasm_bindgen::JsValue;
+use yew::platform::spawn_local;
+use yew::{AttrValue, UseReducerDispatcher};
+
+#[derive(Clone, PartialEq)]
+pub struct Stage {
+    /// `None` while the server draws the page: then nothing can be asked.
+    pub handle: Option<Handle>,
+    pub body: Body,
+    /// Hidden field of every form.
+    pub csrf: AttrValue,
+    pub dispatch: UseReducerDispatcher<Scene>,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stage({:?})", self.body)
+    }
+}
+
+impl Stage {
+    pub fn tell(&self, action: Action) {
+        self.dispatch.dispatch(action);
+    }
+
+    /// Goes there and leaves a step in the history.
+    pub fn go(&self, place: Place) {
+        let path = place.path();
+        if let Some(window) = web_sys::window() {
+            let is_there = window.location().pathname().is_ok_and(|now| now == path);
+            if !is_there && let Ok(history) = window.history() {
+                // Refused only in documents without an origin; the place changes all the same.
+                let _ = history.push_state_with_url(&JsValue::NULL, "", Some(&path));
+            }
+        }
+        self.tell(Action::Go(place));
+    }
+
+    /// Asks the body; `then` gets its answer.
+    pub fn ask<T: 'static>(
+        &self,
+        call: impl FnOnce(&dyn Backend) -> Answer<T>,
+        then: impl FnOnce(&Self, Result<T, Problem>) + 'static,
+    ) {
+        let Some(handle) = &self.handle else { return };
+        let answer = call(&**handle);
+        let stage = self.clone();
+        spawn_local(async move {
+            let answer = answer.await;
+            then(&stage, answer);
+        });
+    }
+
+    /// Asks for something to be done; a refusal is shown at the edge of the window.
+    pub fn attempt<T: 'static>(&self, call: impl FnOnce(&dyn Backend) -> Answer<T>) {
+        self.ask(call, |stage, answer| {
+            if let Err(problem) = answer {
+                stage.tell(Action::Trouble(problem));
+            }
+        });
+    }
+}
