@@ -1,1 +1,104 @@
-fn main() {}
+//! `cargo xtask`: set up, run, test and measure, by the same words on every machine.
+//!
+//! Small on purpose: it is compiled before anything else. What is heavy is a program of its own that this starts.
+
+mod bench;
+mod compile;
+mod dev;
+mod guards;
+mod leftovers;
+mod place;
+mod ports;
+mod prepare;
+mod services;
+mod setup;
+mod suite;
+mod supervisor;
+mod terminal;
+
+use anyhow::bail;
+use place::Place;
+use setup::Need;
+use std::process::ExitCode;
+use supervisor::Supervisor;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  dev [--port N] [--data DIR] [--desktop] [--no-open]
+      Runs the whole product on this computer: its own PostgreSQL and Redis, a mailbox, the server and the page.
+      DIR keeps everything between runs (~/.local/share/compymac-dev). DATABASE_URL and REDIS_URL take the place
+      of its own. --desktop opens the desktop app too; --no-open leaves the browser closed. Ctrl-C ends it all.
+  test [--only house|unit|server|journeys|desktop] [FILTER]
+      Guards, then every test. FILTER is a part of a test's name.
+  check
+      The guards alone: formatting, lints, documents, licences, the queries' types.
+  bench [WORK]
+      Measures the server beside its limits. WORK: W1, W2, W4 or W5; without it, all.
+  prepare [--check]
+      Writes .sqlx, the types of the server's queries. --check only says whether it is fresh.
+  bundle
+      Builds the page into ui/dist, as shipped.
+  setup [--for dev|desktop|test]
+      Installs what is missing on this machine. The others call it by themselves.
+  help
+      This.
+
+Builds and tools lie in ~/.cache/compymac; COMPYMAC_CACHE names another folder.";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match words.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    if matches!(command, "help" | "--help" | "-h") || rest.iter().any(|word| word == "--help") {
+        terminal::print(HELP);
+        return Ok(());
+    }
+    let place = Place::find()?;
+    let mut supervisor = Supervisor::new()?;
+    match command {
+        "dev" => dev::run(&place, &mut supervisor, &dev::Options::parse(rest)?),
+        "test" => suite::run(&place, &mut supervisor, &suite::Options::parse(rest)?),
+        "check" => {
+            setup::ensure_tools(&place, &mut supervisor, Need::Desktop)?;
+            guards::run(&place, &mut supervisor)
+        }
+        "bench" => bench::run(&place, &mut supervisor, rest),
+        "prepare" => {
+            setup::ensure(&place, &mut supervisor, Need::Dev)?;
+            prepare::run(&place, &mut supervisor, rest.iter().any(|word| word == "--check"))
+        }
+        "bundle" => {
+            setup::ensure(&place, &mut supervisor, Need::Dev)?;
+            compile::programs(&place, &mut supervisor)?;
+            compile::page(&place, &mut supervisor, compile::Page::Release)
+        }
+        "setup" => {
+            let need = match rest {
+                [] => Need::Test,
+                [flag, word] if flag == "--for" => Need::parse(word)?,
+                _ => bail!("setup [--for dev|desktop|test]"),
+            };
+            if need == Need::Test {
+                setup::ensure_tools(&place, &mut supervisor, need)?;
+            } else {
+                setup::ensure(&place, &mut supervisor, need)?;
+            }
+            terminal::say("everything is here");
+            Ok(())
+        }
+        other => bail!("there is no command {other}; `cargo xtask help` lists them"),
+    }
+}

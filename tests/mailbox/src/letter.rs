@@ -40,7 +40,11 @@ impl Letter {
             link: first_link(&text),
             code: code(&text),
             html: message
-                .filter(|message| message.html_part(0).is_some_and(|part| part.is_text_html()))
+                .filter(|message| {
+                    message
+                        .html_part(0)
+                        .is_some_and(mail_parser::MessagePart::is_text_html)
+                })
                 .and_then(|message| message.body_html(0))
                 .map(std::borrow::Cow::into_owned),
             text,

@@ -47,6 +47,26 @@ impl Shelf {
         letters.retain(|letter| letter.is_to(address));
         letters
     }
+
+    pub(crate) async fn wait_for(&self, address: &str, count: usize) -> anyhow::Result<Vec<Letter>> {
+        let mut changed = self.changed.subscribe();
+        let arrived = async {
+            loop {
+                let letters = self.to(address);
+                if letters.len() >= count {
+                    return Ok(letters);
+                }
+                changed.changed().await.context("the mailbox has ended")?;
+            }
+        };
+        tokio::time::timeout(PATIENCE, arrived).await.with_context(|| {
+            format!(
+                "waiting for {count} letters to {address}: {} came in {} s",
+                self.to(address).len(),
+                PATIENCE.as_secs()
+            )
+        })?
+    }
 }
 
 /// A running mailbox. It ends when this is dropped.
@@ -111,23 +131,7 @@ impl Mailbox {
 
     /// Waits until an address has at least `count` letters, then gives them all.
     pub async fn wait_for(&self, address: &str, count: usize) -> anyhow::Result<Vec<Letter>> {
-        let mut changed = self.shelf.changed.subscribe();
-        let arrived = async {
-            loop {
-                let letters = self.shelf.to(address);
-                if letters.len() >= count {
-                    return Ok(letters);
-                }
-                changed.changed().await.context("the mailbox has ended")?;
-            }
-        };
-        tokio::time::timeout(PATIENCE, arrived).await.with_context(|| {
-            format!(
-                "waiting for {count} letters to {address}: {} came in {} s",
-                self.shelf.to(address).len(),
-                PATIENCE.as_secs()
-            )
-        })?
+        self.shelf.wait_for(address, count).await
     }
 }
 

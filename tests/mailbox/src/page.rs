@@ -25,12 +25,18 @@ pub(crate) fn router(shelf: Arc<Shelf>) -> Router {
 #[derive(Deserialize)]
 struct Filter {
     to: Option<String>,
+    /// Answers once there are so many letters, or after a while with those that came.
+    #[serde(default)]
+    wait: usize,
 }
 
 /// All letters, or those to one address, as JSON, oldest first.
 async fn letters(State(shelf): State<Arc<Shelf>>, Query(filter): Query<Filter>) -> Json<Vec<Letter>> {
     Json(match filter.to {
-        Some(address) => shelf.to(&address),
+        Some(address) => shelf
+            .wait_for(&address, filter.wait)
+            .await
+            .unwrap_or_else(|_| shelf.to(&address)),
         None => shelf.all(),
     })
 }

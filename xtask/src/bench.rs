@@ -1,0 +1,62 @@
+//! `cargo xtask bench`: builds for release, starts stores whose commits are real, and lets the bench measure.
+
+use crate::compile::{self, Page};
+use crate::place::Place;
+use crate::ports;
+use crate::services::{Lasting, postgres, postgres_programs, redis};
+use crate::setup::{self, Need};
+use crate::supervisor::Supervisor;
+use crate::terminal::say;
+use anyhow::{Context as _, bail};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::process::Command;
+
+const WORKS: [&str; 4] = ["W1", "W2", "W4", "W5"];
+
+pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyhow::Result<()> {
+    let works: Vec<String> = words.iter().map(|word| word.to_uppercase()).collect();
+    if let Some(unknown) = works.iter().find(|work| !WORKS.contains(&work.as_str())) {
+        bail!("there is no work {unknown}: say W1, W2, W4 or W5");
+    }
+    setup::ensure(place, supervisor, Need::Dev)?;
+    say("building for release");
+    compile::programs(place, supervisor)?;
+    compile::page(place, supervisor, Page::Quick)?;
+    compile::measured(place, supervisor)?;
+    // Not in /tmp: on some machines that lies in memory, where a commit costs nothing.
+    let folder = Path::new("/var/tmp").join(format!("compymac-bench-{}", std::process::id()));
+    fs::DirBuilder::new().mode(0o711).create(&folder)?;
+    let outcome = measure(place, supervisor, &folder, &works);
+    supervisor.stop_all();
+    fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    outcome
+}
+
+fn measure(
+    place: &Place,
+    supervisor: &mut Supervisor,
+    folder: &Path,
+    works: &[String],
+) -> anyhow::Result<()> {
+    let postgres = postgres(
+        supervisor,
+        &folder.join("postgres"),
+        ports::free()?,
+        Lasting::Kept,
+    )?;
+    let redis = redis(supervisor, &folder.join("redis"), ports::free()?, Lasting::Kept)?;
+    let release = place.target().join("release");
+    let pgbench = postgres_programs().map(|programs| programs.join("pgbench"));
+    let mut command = Command::new(release.join("bench"));
+    command
+        .args(works)
+        .current_dir(folder)
+        .env("COMPYMAC_BIN_DIR", &release)
+        .env("COMPYMAC_UI_DIST", place.page())
+        .env("COMPYMAC_TEST_PG", postgres)
+        .env("COMPYMAC_TEST_REDIS", redis)
+        .env("COMPYMAC_PGBENCH", pgbench.unwrap_or_else(|| "pgbench".into()));
+    supervisor.run(&mut command)
+}

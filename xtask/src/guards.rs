@@ -1,0 +1,118 @@
+//! The guards: what is true of the code before it runs. Cheapest first.
+
+use crate::compile;
+use crate::place::Place;
+use crate::prepare;
+use crate::setup::webassembly::{self, Compiler};
+use crate::supervisor::Supervisor;
+use crate::terminal::{Steps, say};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long the list of known weaknesses may take to arrive.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub fn run(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    text(place, supervisor, &mut steps)?;
+    code(place, supervisor, &mut steps)?;
+    steps.take("the queries' types are fresh", || {
+        prepare::run(place, supervisor, true)
+    })?;
+    steps.report();
+    Ok(())
+}
+
+/// What is read from the text alone.
+pub fn text(place: &Place, supervisor: &mut Supervisor, steps: &mut Steps) -> anyhow::Result<()> {
+    steps.take("formatting", || {
+        supervisor.run(&mut place.cargo(&["fmt", "--all", "--check"]))
+    })?;
+    steps.take("unused dependencies", || {
+        supervisor.run(tool(place, "cargo-machete").arg("--skip-target-dir"))
+    })?;
+    steps.take("licences, bans and sources", || {
+        supervisor.run(tool(place, "cargo-deny").args([
+            "--log-level",
+            "error",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ]))
+    })?;
+    steps.take("known weaknesses", || advisories(place, supervisor))
+}
+
+/// What the compiler says.
+pub fn code(place: &Place, supervisor: &mut Supervisor, steps: &mut Steps) -> anyhow::Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    steps.take("lints", || {
+        supervisor.run(
+            place
+                .cargo(&["clippy", "--workspace", "--all-targets"])
+                .args(deny),
+        )
+    })?;
+    steps.take("lints of the engine alone", || {
+        supervisor.run(
+            place
+                .cargo(&["clippy", "-p", "sync-client", "--no-default-features", "--lib"])
+                .args(deny),
+        )
+    })?;
+    steps.take("lints of the page", || page(place, supervisor))?;
+    steps.take("documents of the code", || {
+        supervisor.run(
+            place
+                .cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })
+}
+
+/// Clippy for WebAssembly where the toolchain has the target. The distribution's compiler brings no clippy: there the
+/// compiler's own warnings are refused.
+fn page(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    match webassembly::chosen(place) {
+        Some(Compiler::Rustup) => {
+            supervisor.run(compile::page_cargo(place, "clippy")?.args(["--", "-D", "warnings"]))
+        }
+        Some(Compiler::Distribution) | None => {
+            say("no clippy for WebAssembly with this compiler; its own warnings are refused");
+            let mut build = compile::page_cargo(place, "build")?;
+            build
+                .env("CARGO_UNSTABLE_WARNINGS", "true")
+                .env("CARGO_BUILD_WARNINGS", "deny");
+            supervisor.run(&mut build)
+        }
+    }
+}
+
+/// The list comes from the network. Without it, this guard says so and the others stand.
+fn advisories(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    let mut fetch = tool(place, "cargo-deny");
+    fetch
+        .args(["--log-level", "off", "fetch", "db"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    let fetched = supervisor.status_within(&mut fetch, Some(PATIENCE))?;
+    if !fetched.is_some_and(|status| status.success()) {
+        say("not checked: the list of known weaknesses could not be fetched");
+        return Ok(());
+    }
+    supervisor.run(tool(place, "cargo-deny").args([
+        "--log-level",
+        "error",
+        "check",
+        "--disable-fetch",
+        "advisories",
+    ]))
+}
+
+/// A program that set-up installed, started in the repository.
+fn tool(place: &Place, program: &str) -> Command {
+    let mut command = Command::new(place.tool(program).unwrap_or_else(|| program.into()));
+    command.current_dir(&place.root).env_remove("CARGO_MANIFEST_DIR");
+    command
+}

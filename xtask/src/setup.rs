@@ -1,0 +1,43 @@
+//! `cargo xtask setup`: finds what is missing and installs it; where it may not, prints the exact command.
+
+mod packages;
+mod tools;
+pub mod webassembly;
+
+use crate::place::Place;
+use crate::supervisor::Supervisor;
+use anyhow::bail;
+
+/// What the machine must be able to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Build the server and the page, and run them.
+    Dev,
+    /// Build and open the desktop app too.
+    Desktop,
+    /// Run the guards and every test.
+    Test,
+}
+
+impl Need {
+    pub fn parse(word: &str) -> anyhow::Result<Self> {
+        Ok(match word {
+            "dev" => Self::Dev,
+            "desktop" => Self::Desktop,
+            "test" => Self::Test,
+            other => bail!("`setup --for {other}`: say dev, desktop or test"),
+        })
+    }
+}
+
+/// Installs what is missing for a need. Costs a look at some files when nothing is.
+pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
+    packages::ensure(supervisor, need)?;
+    webassembly::ensure(place, supervisor)
+}
+
+/// What the guards and the tests are run with, besides.
+pub fn ensure_tools(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
+    ensure(place, supervisor, need)?;
+    tools::ensure(place, supervisor, need)
+}

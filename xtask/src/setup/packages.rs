@@ -1,0 +1,143 @@
+//! Packages of the system: how each is recognised, and its name in Debian and Ubuntu.
+
+use super::Need;
+use crate::place::which;
+use crate::services::postgres_programs;
+use crate::supervisor::Supervisor;
+use crate::terminal::say;
+use anyhow::bail;
+use nix::unistd::Uid;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How to tell that a package is there, without asking the package manager.
+enum Sign {
+    Program(&'static str),
+    File(&'static str),
+    Library(&'static str),
+    Postgres,
+}
+
+/// A package, what it is needed for first, and its sign.
+const PACKAGES: &[(&str, Need, Sign)] = &[
+    ("build-essential", Need::Dev, Sign::Program("cc")),
+    (
+        "ca-certificates",
+        Need::Dev,
+        Sign::File("/etc/ssl/certs/ca-certificates.crt"),
+    ),
+    ("postgresql", Need::Dev, Sign::Postgres),
+    ("redis-server", Need::Dev, Sign::Program("redis-server")),
+    ("pkg-config", Need::Desktop, Sign::Program("pkg-config")),
+    (
+        "libwebkit2gtk-4.1-dev",
+        Need::Desktop,
+        Sign::Library("webkit2gtk-4.1"),
+    ),
+    ("librsvg2-dev", Need::Desktop, Sign::Library("librsvg-2.0")),
+    ("libdbus-1-dev", Need::Desktop, Sign::Library("dbus-1")),
+    ("xdg-utils", Need::Desktop, Sign::Program("xdg-mime")),
+    (
+        "desktop-file-utils",
+        Need::Desktop,
+        Sign::Program("update-desktop-database"),
+    ),
+    ("chromium", Need::Test, Sign::Program("chromium")),
+    ("chromium-driver", Need::Test, Sign::Program("chromedriver")),
+    ("webkit2gtk-driver", Need::Test, Sign::Program("WebKitWebDriver")),
+    ("xvfb", Need::Test, Sign::Program("Xvfb")),
+    ("xauth", Need::Test, Sign::Program("xauth")),
+    ("dbus", Need::Test, Sign::Program("dbus-daemon")),
+    ("dbus-x11", Need::Test, Sign::Program("dbus-launch")),
+    ("gnome-keyring", Need::Test, Sign::Program("gnome-keyring-daemon")),
+    ("nodejs", Need::Test, Sign::Program("node")),
+    ("npm", Need::Test, Sign::Program("npm")),
+];
+
+impl Sign {
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Program(name) => which(name).is_some(),
+            Self::File(path) => Path::new(path).is_file(),
+            Self::Library(name) => Command::new("pkg-config")
+                .args(["--exists", name])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
+            Self::Postgres => postgres_programs().is_some(),
+        }
+    }
+}
+
+pub fn ensure(supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(_, first, sign)| *first <= need && !sign.is_there())
+        .map(|(package, ..)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(supervisor, &missing)
+}
+
+/// Installs packages by apt. Elsewhere, or without the right to, says what to do.
+pub fn install(supervisor: &mut Supervisor, packages: &[&str]) -> anyhow::Result<()> {
+    let names = packages.join(" ");
+    if which("apt-get").is_none() {
+        bail!(
+            "missing on this machine: {names} (as Debian names them). Please install them with your package manager and run this again.{}",
+            advice()
+        );
+    }
+    let Some(prefix) = administrator() else {
+        bail!(
+            "missing on this machine. Please run:\n  sudo apt-get update && sudo apt-get install -y --no-install-recommends {names}\nand run this again."
+        );
+    };
+    say(&format!("installing {names}"));
+    supervisor.run(&mut apt(prefix, &["update"]))?;
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages);
+    supervisor.run(&mut apt(prefix, &arguments))
+}
+
+fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
+    let words = [
+        prefix,
+        &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"],
+        arguments,
+    ]
+    .concat();
+    let mut words = words.into_iter();
+    let mut command = Command::new(words.next().unwrap_or("apt-get"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// What makes a command run as root; `None`: this user may not without a password.
+fn administrator() -> Option<&'static [&'static str]> {
+    if Uid::effective().is_root() {
+        return Some(&[]);
+    }
+    let is_free_to = Command::new("sudo")
+        .args(["-n", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    is_free_to.then_some(&["sudo", "-n"])
+}
+
+fn advice() -> &'static str {
+    if which("brew").is_some() {
+        "\nWith Homebrew: brew install postgresql@16 redis node"
+    } else if which("dnf").is_some() {
+        "\nWith dnf: sudo dnf install gcc postgresql-server redis webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb nodejs npm"
+    } else if which("pacman").is_some() {
+        "\nWith pacman: sudo pacman -S base-devel postgresql redis webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb nodejs npm"
+    } else {
+        ""
+    }
+}
