@@ -1,1 +1,22 @@
+//! The local half of CompyMac without a window: what a device knows, what it has written, and how both meet the server.
+//!
+//! `engine`, `lanes`, `outbox`, `replica`, `tails`, `view` and `tab` are pure and build for wasm32; [`tab::Tab`] is a
+//! whole device in memory, for a browser's page and for models in tests. With the feature `native`,
+//! `driver::Device` is a whole device on disk, usable without any window.
+//! **Invariant:** the pure modules take time and chance as arguments and know neither store, HTTP nor socket.
 
+#[cfg(feature = "native")]
+pub mod credentials;
+#[cfg(feature = "native")]
+pub mod driver;
+pub mod engine;
+pub mod lanes;
+pub mod outbox;
+pub mod ranges;
+pub mod replica;
+pub mod tab;
+pub mod tails;
+pub mod view;
+
+#[cfg(feature = "native")]
+pub use driver::Device;

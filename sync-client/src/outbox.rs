@@ -1,0 +1,127 @@
+//! What people wrote here and the server has not accepted yet.
+//!
+//! Every operation is a plan: it looks, and returns a [`Plan`] of rows to put and to drop. The body first writes the
+//! plan where it lasts (the desktop: `outbox.db`), then hands it to [`Outbox::apply`]; so nothing is shown as waiting,
+//! and no byte is sent, before it is safe.
+//! **Invariant:** nothing but an accepted or discarded mutation removes a row; ids and bodies of rows that may have
+//! reached the server never change.
+
+mod entry;
+mod plans;
+
+pub use entry::{Entry, Plan, Report, Standing};
+
+use protocol::sync::Cursor;
+use protocol::{MutationId, SessionId, UnixMillis, limits};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long a deletion waits for "undo".
+pub const UNDO_MILLIS: i64 = 10_000;
+/// A prompt older than this when it first goes out is stored, and answered only when a person asks for it.
+pub const STALE_PROMPT_MILLIS: i64 = 600_000;
+/// How long acked mutations are kept, to be sent again after a restore of the server.
+pub const JOURNAL_MILLIS: i64 = 14 * 86_400_000;
+/// Bytes of text in one batch.
+const BATCH_TEXT: usize = 256 * 1024;
+
+/// The queue in memory, by order of writing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outbox {
+    entries: BTreeMap<i64, Entry>,
+    last: i64,
+}
+
+impl Outbox {
+    /// From kept rows. What was on its way when the program ended is queued again, with the same id.
+    pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut outbox = Self::default();
+        for mut entry in entries {
+            if entry.standing == Standing::Inflight {
+                entry.standing = Standing::Queued;
+            }
+            outbox.last = outbox.last.max(entry.n);
+            outbox.entries.insert(entry.n, entry);
+        }
+        outbox
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub fn entry(&self, mutation: MutationId) -> Option<&Entry> {
+        self.entries.values().find(|entry| entry.mutation.id == mutation)
+    }
+
+    /// The rows of one session, in order.
+    pub fn lane(&self, session: SessionId) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .values()
+            .filter(move |entry| entry.mutation.op.session() == session)
+    }
+
+    /// What the server has not accepted: waiting or refused.
+    pub fn waiting(&self) -> usize {
+        self.entries
+            .values()
+            .filter(|entry| !matches!(entry.standing, Standing::Acked { .. }))
+            .count()
+    }
+
+    /// Makes a plan real.
+    pub fn apply(&mut self, plan: &Plan) {
+        for n in &plan.drop {
+            self.entries.remove(n);
+        }
+        for entry in &plan.put {
+            self.last = self.last.max(entry.n);
+            self.entries.insert(entry.n, entry.clone());
+        }
+    }
+
+    /// Forgets accepted rows whose effect the cursor has passed. They stay on disk as the journal.
+    pub fn settle(&mut self, cursor: Cursor) {
+        self.entries
+            .retain(|_, entry| !matches!(entry.standing, Standing::Acked { seq } if seq <= cursor.seq));
+    }
+
+    /// The sessions whose next row may go out.
+    pub fn due_lanes(&self, now: UnixMillis) -> BTreeSet<SessionId> {
+        let mut seen = BTreeSet::new();
+        let mut due = BTreeSet::new();
+        for entry in self.entries.values() {
+            let session = entry.mutation.op.session();
+            if entry.is_to_be_sent() && seen.insert(session) && entry.not_before <= now {
+                due.insert(session);
+            }
+        }
+        due
+    }
+
+    /// When the next delayed row may go out.
+    pub fn next_due(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let delayed = self
+            .entries
+            .values()
+            .filter(|entry| entry.is_to_be_sent() && entry.not_before > now);
+        delayed.map(|entry| entry.not_before).min()
+    }
+
+    /// The next batch of a lane, oldest first: at most 50 ops and 256 KiB, and never two renames, since the second
+    /// one's base is known only when the first is answered.
+    fn next_batch(&self, session: SessionId, most: usize, now: UnixMillis) -> Vec<&Entry> {
+        let mut batch = Vec::new();
+        let (mut bytes, mut renames) = (0, 0);
+        for entry in self.lane(session).filter(|entry| entry.is_to_be_sent()) {
+            bytes += entry.text_bytes();
+            renames += usize::from(entry.is_rename());
+            let is_full =
+                batch.len() >= most.min(limits::BATCH_OPS) || (bytes > BATCH_TEXT && !batch.is_empty());
+            if is_full || entry.not_before > now || renames > 1 {
+                break;
+            }
+            batch.push(entry);
+        }
+        batch
+    }
+}

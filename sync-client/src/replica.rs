@@ -1,0 +1,268 @@
+//! The server's rows in memory: what a browser's page keeps, and the model of what the desktop keeps on disk.
+//!
+//! **Invariant:** a row changes only to a newer `seq`; a deleted session never comes back; the cursor moves only by a
+//! page that begins at it. Applying anything twice, or late, changes nothing.
+
+use crate::outbox::Outbox;
+use crate::ranges::{Ranges, missing};
+use crate::tails::Tails;
+use crate::view::{self, Rows};
+use protocol::SessionId;
+use protocol::sync::{
+    Bootstrap, Change, Cursor, History, Message, Ord, Seq, Session, SessionsBefore, SessionsPage, SyncPage,
+};
+use protocol::view::{SessionRow, Transcript, TranscriptState};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What became of something handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Applied,
+    /// It ends at or before the cursor: nothing new in it.
+    Old,
+    /// It does not begin at the cursor, or was read before it: ask again.
+    Gap,
+}
+
+/// What changed, for the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub verdict: Verdict,
+    /// The list, or a row in it.
+    pub list: bool,
+    /// Sessions whose messages changed.
+    pub sessions: BTreeSet<SessionId>,
+}
+
+impl Applied {
+    pub const fn nothing(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            list: false,
+            sessions: BTreeSet::new(),
+        }
+    }
+}
+
+/// Whether a page may be applied at this cursor (the change feed's rule).
+pub fn judge_page(cursor: Option<Cursor>, page: &SyncPage) -> Verdict {
+    match cursor {
+        Some(cursor) if cursor == page.from && page.to.epoch == cursor.epoch => Verdict::Applied,
+        Some(cursor) if cursor.epoch == page.to.epoch && page.to.seq <= cursor.seq => Verdict::Old,
+        Some(_) | None => Verdict::Gap,
+    }
+}
+
+/// Whether rows read at `as_of` may be applied (the back-fill rule): a read older than the cursor could bring back
+/// what a change already took away.
+pub fn judge_read(cursor: Option<Cursor>, as_of: Cursor) -> Verdict {
+    match cursor {
+        Some(cursor) if cursor.epoch == as_of.epoch && as_of.seq >= cursor.seq => Verdict::Applied,
+        Some(_) | None => Verdict::Gap,
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Kept {
+    /// `None`: a stub; its messages came before its row.
+    row: Option<Session>,
+    gone: Option<Seq>,
+    messages: BTreeMap<Ord, Message>,
+    ranges: Ranges,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Replica {
+    cursor: Option<Cursor>,
+    sessions: BTreeMap<SessionId, Kept>,
+    more: Option<SessionsBefore>,
+}
+
+impl Replica {
+    pub const fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// Where the list goes on at the server; `None`: it is whole.
+    pub const fn more(&self) -> Option<SessionsBefore> {
+        self.more
+    }
+
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)?.row.as_ref()
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values().filter_map(|kept| kept.row.as_ref())
+    }
+
+    pub fn messages(&self, id: SessionId) -> impl Iterator<Item = &Message> {
+        self.sessions
+            .get(&id)
+            .into_iter()
+            .flat_map(|kept| kept.messages.values())
+    }
+
+    /// Whether the session was deleted.
+    pub fn is_gone(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|kept| kept.gone.is_some())
+    }
+
+    /// A pull's or a push's page.
+    pub fn apply_page(&mut self, page: &SyncPage) -> Applied {
+        let verdict = judge_page(self.cursor, page);
+        let mut applied = Applied::nothing(verdict);
+        if verdict == Verdict::Applied {
+            for change in &page.changes {
+                self.apply_change(change, &mut applied);
+            }
+            self.cursor = Some(page.to);
+        }
+        applied
+    }
+
+    /// A stretch of one session's messages.
+    pub fn apply_history(&mut self, history: &History) -> Applied {
+        let verdict = judge_read(self.cursor, history.as_of);
+        let mut applied = Applied::nothing(verdict);
+        if verdict == Verdict::Applied && !self.is_gone(history.session) {
+            let kept = self.sessions.entry(history.session).or_default();
+            for message in &history.messages {
+                kept.take(message);
+            }
+            kept.ranges.add(history.lo, history.hi);
+            applied.sessions.insert(history.session);
+        }
+        applied
+    }
+
+    /// A page of the list.
+    pub fn apply_sessions(&mut self, page: &SessionsPage) -> Applied {
+        let verdict = judge_read(self.cursor, page.as_of);
+        let mut applied = Applied::nothing(verdict);
+        if verdict == Verdict::Applied {
+            for session in &page.sessions {
+                applied.list |= self.take_session(session);
+            }
+            self.more = page.more;
+        }
+        applied
+    }
+
+    /// A fresh start: everything else is forgotten.
+    pub fn apply_bootstrap(&mut self, bootstrap: &Bootstrap) -> Applied {
+        let before: BTreeSet<SessionId> = self.sessions.keys().copied().collect();
+        *self = Self {
+            cursor: Some(bootstrap.as_of),
+            sessions: BTreeMap::new(),
+            more: bootstrap.more,
+        };
+        for session in &bootstrap.sessions {
+            self.take_session(session);
+        }
+        for history in &bootstrap.histories {
+            self.apply_history(history);
+        }
+        let sessions = self.sessions.keys().copied().chain(before).collect();
+        Applied {
+            verdict: Verdict::Applied,
+            list: true,
+            sessions,
+        }
+    }
+
+    fn apply_change(&mut self, change: &Change, applied: &mut Applied) {
+        match change {
+            Change::Session(session) => applied.list |= self.take_session(session),
+            Change::Message(message) => {
+                let kept = self.sessions.entry(message.session).or_default();
+                if kept.gone.is_none() && kept.take(message) {
+                    kept.ranges.add(message.ord, message.ord);
+                    applied.sessions.insert(message.session);
+                }
+            }
+            Change::SessionGone { id, seq } => {
+                let gone = Kept {
+                    gone: Some(*seq),
+                    ..Kept::default()
+                };
+                self.sessions.insert(*id, gone);
+                applied.list = true;
+                applied.sessions.insert(*id);
+            }
+        }
+    }
+
+    fn take_session(&mut self, session: &Session) -> bool {
+        let kept = self.sessions.entry(session.id).or_default();
+        let is_newer = kept.row.as_ref().is_none_or(|row| row.seq < session.seq);
+        if is_newer && kept.gone.is_none() {
+            kept.row = Some(session.clone());
+            return true;
+        }
+        false
+    }
+
+    /// The list with the outbox laid over it.
+    pub fn list(&self, outbox: &Outbox, archived: bool) -> Vec<SessionRow> {
+        view::list(self.sessions(), outbox, archived)
+    }
+
+    /// What must be loaded before the newest `want` messages are here; see [`missing`].
+    pub fn missing(&self, id: SessionId, want: Ord) -> Option<Option<Ord>> {
+        let kept = self.sessions.get(&id)?;
+        let last_ord = kept.row.as_ref()?.last_ord;
+        missing(kept.ranges.newest(), last_ord, want)
+    }
+
+    /// The newest `limit` messages of a session, with the tails and the outbox laid over them. `absent` is said where
+    /// the rows are not here: `Loading` online, `NotHere` offline.
+    pub fn transcript(
+        &self,
+        id: SessionId,
+        limit: usize,
+        absent: TranscriptState,
+        tails: &Tails,
+        outbox: &Outbox,
+    ) -> Option<Transcript> {
+        let empty = Kept::default();
+        let kept = self.sessions.get(&id).unwrap_or(&empty);
+        let (lo, hi) = kept.ranges.newest().unwrap_or((1, 0));
+        let mut messages: Vec<Message> = kept
+            .messages
+            .range(lo..=hi.max(lo))
+            .rev()
+            .take(limit)
+            .map(|(_, message)| message.clone())
+            .collect();
+        messages.reverse();
+        let last_ord = kept.row.as_ref().map_or(0, |row| row.last_ord);
+        let first = messages.first().map(|message| message.ord);
+        let is_here = hi >= last_ord;
+        let rows = Rows {
+            session: kept.row.as_ref(),
+            messages: &messages,
+            has_earlier: first.is_some_and(|ord| ord > 1),
+            state: if is_here || !messages.is_empty() {
+                TranscriptState::Ready
+            } else {
+                absent
+            },
+        };
+        view::transcript(id, &rows, tails, outbox)
+    }
+}
+
+impl Kept {
+    /// Keeps a message that is newer than what is here.
+    fn take(&mut self, message: &Message) -> bool {
+        let is_newer = self
+            .messages
+            .get(&message.ord)
+            .is_none_or(|kept| kept.seq < message.seq);
+        if is_newer {
+            self.messages.insert(message.ord, message.clone());
+        }
+        is_newer
+    }
+}

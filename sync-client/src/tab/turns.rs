@@ -1,0 +1,256 @@
+//! The turns of a device in memory: the engine's effects are carried out on the rows, or handed on as wants.
+
+use super::{FIRST_LOAD, Input, Tab, Want};
+use crate::engine::{self, Effect, Event, Failure, Fault, Moment};
+use crate::outbox::Plan;
+use crate::replica::{Applied, Verdict};
+use crate::tails::Step;
+use protocol::frame::LiveRun;
+use protocol::mutation::BatchAnswer;
+use protocol::sync::{Bootstrap, Change, History, Ord, ResetReason, SessionsPage, SyncPage};
+use protocol::view::Push;
+use protocol::{SessionId, limits};
+
+impl Tab {
+    /// One turn.
+    pub fn turn(&mut self, input: Input, now: Moment) -> Vec<Want> {
+        let mut wants = Vec::new();
+        match input {
+            Input::Engine(Event::SignedOut) => {
+                self.run_engine(Event::SignedOut, now, &mut wants);
+                *self = Self {
+                    state: self.state.clone(),
+                    ..Self::new()
+                };
+                wants.push(Want::Push(Push::List));
+            }
+            Input::Engine(event) => {
+                if event == Event::Tick {
+                    self.armed = None;
+                    self.engine_due = None;
+                }
+                if matches!(event, Event::SignedIn { .. } | Event::Renewed) {
+                    self.lanes.resume();
+                }
+                self.run_engine(event, now, &mut wants);
+            }
+            Input::Uploaded { lane, result } => self.uploaded(lane, result, now, &mut wants),
+            Input::Loaded { session, result } => self.loaded(session, result, &mut wants),
+            Input::ListLoaded { result } => self.list_loaded(result, &mut wants),
+        }
+        self.upload(now, &mut wants);
+        self.arm(now, &mut wants);
+        wants
+    }
+
+    fn run_engine(&mut self, event: Event, now: Moment, wants: &mut Vec<Want>) {
+        let (state, effects) = engine::step(std::mem::take(&mut self.state), event, now);
+        self.state = state;
+        for effect in effects {
+            self.carry_out(effect, now, wants);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, now: Moment, wants: &mut Vec<Want>) {
+        match effect {
+            Effect::Bootstrap { ticket } => wants.push(Want::Bootstrap { ticket }),
+            Effect::Pull { ticket, from, wait } => wants.push(Want::Pull { ticket, from, wait }),
+            Effect::ApplyBootstrap(bootstrap) => self.take_bootstrap(&bootstrap, wants),
+            Effect::ApplyPage(page) => self.take_page(&page, wants),
+            Effect::OpenSocket { ticket, cursor } => wants.push(Want::OpenSocket { ticket, cursor }),
+            Effect::CloseSocket => wants.push(Want::CloseSocket),
+            Effect::Send(frame) => wants.push(Want::Send(frame)),
+            Effect::Probe { ticket } => wants.push(Want::Probe { ticket }),
+            Effect::Authenticate => {}
+            Effect::Renew => wants.push(Want::Renew),
+            Effect::Timer { at } => self.engine_due = Some(at),
+            Effect::Reset { reason } => {
+                if reason == ResetReason::Epoch {
+                    let plan = self.outbox.requeue([]);
+                    self.outbox.apply(&plan);
+                }
+                self.run_engine(Event::ResetReady, now, wants);
+            }
+            Effect::Live(live) => self.attach(live, wants),
+            Effect::Run(frame) => {
+                let step = self.tails.feed(&frame);
+                push_step(step, wants);
+            }
+            Effect::Show(connection) => {
+                wants.push(Want::Push(Push::Connection { connection }));
+                self.load_opened(wants);
+            }
+            Effect::Upload => self.lanes.resume(),
+            Effect::Fault(Fault::Stopped(_) | Fault::TooManyResets | Fault::DiskFull) => {}
+        }
+    }
+
+    fn take_bootstrap(&mut self, bootstrap: &Bootstrap, wants: &mut Vec<Want>) {
+        let applied = self.replica.apply_bootstrap(bootstrap);
+        self.tails.clear();
+        for history in &bootstrap.histories {
+            self.follow(history, wants);
+        }
+        self.tell(&applied, wants);
+        self.load_opened(wants);
+    }
+
+    fn take_page(&mut self, page: &SyncPage, wants: &mut Vec<Want>) {
+        let applied = self.replica.apply_page(page);
+        for change in &page.changes {
+            match change {
+                Change::Message(message) => {
+                    self.tails.settle(message);
+                    wants.extend(self.tails.begin_from(message).map(Want::Send));
+                }
+                Change::SessionGone { id, .. } => self.tails.forget(*id),
+                Change::Session(_) => {}
+            }
+        }
+        self.tell(&applied, wants);
+    }
+
+    fn follow(&mut self, history: &History, wants: &mut Vec<Want>) {
+        for message in &history.messages {
+            self.tails.settle(message);
+            wants.extend(self.tails.begin_from(message).map(Want::Send));
+        }
+    }
+
+    fn attach(&mut self, live: Vec<LiveRun>, wants: &mut Vec<Want>) {
+        for run in live.into_iter().take(limits::ATTACHED_RUNS) {
+            self.tails.begin(run);
+        }
+        let frames = self.tails.attach_all().into_iter().take(limits::ATTACHED_RUNS);
+        wants.extend(frames.map(Want::Send));
+    }
+
+    fn tell(&mut self, applied: &Applied, wants: &mut Vec<Want>) {
+        if let Some(cursor) = self.replica.cursor() {
+            self.outbox.settle(cursor);
+        }
+        if applied.list {
+            wants.push(Want::Push(Push::List));
+        }
+        for session in &applied.sessions {
+            wants.push(Want::Push(Push::Transcript { session: *session }));
+        }
+        if let (Some(before), false) = (self.replica.more(), self.is_list_loading) {
+            self.is_list_loading = true;
+            wants.push(Want::LoadList { before });
+        }
+    }
+
+    fn load_opened(&mut self, wants: &mut Vec<Want>) {
+        let opened: Vec<SessionId> = self.windows.keys().copied().collect();
+        for session in opened {
+            self.load_missing(session, FIRST_LOAD, wants);
+        }
+    }
+
+    pub(super) fn load_missing(&mut self, session: SessionId, want: Ord, wants: &mut Vec<Want>) {
+        if !self.is_loaded() || !self.state.may_upload() {
+            return;
+        }
+        if let Some(before) = self.replica.missing(session, want)
+            && self.loading.insert(session)
+        {
+            wants.push(Want::Load { session, before });
+        }
+    }
+
+    fn loaded(&mut self, session: SessionId, result: Result<History, Failure>, wants: &mut Vec<Want>) {
+        self.loading.remove(&session);
+        let Ok(history) = result else { return };
+        let applied = self.replica.apply_history(&history);
+        if applied.verdict == Verdict::Applied {
+            self.follow(&history, wants);
+            self.tell(&applied, wants);
+        } else {
+            self.load_missing(session, FIRST_LOAD, wants);
+        }
+    }
+
+    fn list_loaded(&mut self, result: Result<SessionsPage, Failure>, wants: &mut Vec<Want>) {
+        self.is_list_loading = false;
+        if let Ok(page) = result {
+            let applied = self.replica.apply_sessions(&page);
+            self.tell(&applied, wants);
+        }
+    }
+
+    /// Sends what each lane may send now.
+    pub(super) fn upload(&mut self, now: Moment, wants: &mut Vec<Want>) {
+        if !self.state.may_upload() {
+            return;
+        }
+        for (lane, most) in self.lanes.ready(&self.outbox, now.at) {
+            if let Some((batch, plan)) = self.outbox.dispatch(lane, most, now.at) {
+                self.outbox.apply(&plan);
+                self.lanes.sending(lane);
+                self.sent.insert(lane, batch.clone());
+                wants.push(Want::Upload { lane, batch });
+            }
+        }
+    }
+
+    fn uploaded(
+        &mut self,
+        lane: SessionId,
+        result: Result<BatchAnswer, Failure>,
+        now: Moment,
+        wants: &mut Vec<Want>,
+    ) {
+        let Some(batch) = self.sent.remove(&lane) else {
+            return;
+        };
+        let plan: Plan = match &result {
+            Ok(answer) => self.outbox.answered(&batch, answer),
+            Err(failure) => self.outbox.failed(&batch, failure),
+        };
+        self.outbox.apply(&plan);
+        match &result {
+            Ok(_) => self.lanes.answered(lane, plan.again, now),
+            Err(failure) => self.lanes.failed(lane, failure, now),
+        }
+        if let Some(cursor) = self.replica.cursor() {
+            self.outbox.settle(cursor);
+        }
+        wants.push(Want::Push(Push::List));
+        wants.push(Want::Push(Push::Transcript { session: lane }));
+        if result == Err(Failure::Unauthorized) {
+            wants.push(Want::Renew);
+        }
+    }
+
+    /// One timer for the engine and the lanes: the earlier of the two.
+    pub(super) fn arm(&mut self, now: Moment, wants: &mut Vec<Want>) {
+        let lanes = self.lanes.next_at(&self.outbox, now.at);
+        let due = self.engine_due.into_iter().chain(lanes).min();
+        if let Some(at) = due
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            self.armed = Some(at);
+            wants.push(Want::Timer { at });
+        }
+    }
+}
+
+fn push_step(step: Step, wants: &mut Vec<Want>) {
+    match step {
+        Step::Grew {
+            session,
+            message,
+            offset,
+            text,
+        } => wants.push(Want::Push(Push::Tail {
+            session,
+            message,
+            offset,
+            text,
+        })),
+        Step::Changed { session } => wants.push(Want::Push(Push::Transcript { session })),
+        Step::Again(frame) => wants.push(Want::Send(frame)),
+        Step::Nothing => {}
+    }
+}

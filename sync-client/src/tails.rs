@@ -1,0 +1,231 @@
+//! The text of replies being made right now: one tail for each run, fed by the socket's frames.
+//!
+//! A tail always shows a prefix of some attempt's text. After a rewind the longer, older text stays on the page until
+//! the new one has caught up with it.
+
+use protocol::frame::{ClientFrame, LiveRun, ServerFrame};
+use protocol::run::{At, Status};
+use protocol::sync::{Message, Role, Seq};
+use protocol::{MessageId, RunId, SessionId};
+use std::collections::BTreeMap;
+
+/// One run as its viewer has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tail {
+    pub run: RunId,
+    pub message: MessageId,
+    pub session: SessionId,
+    /// The place of `text`; `None`: nothing yet.
+    pub at: Option<At>,
+    /// The present attempt's text so far.
+    pub text: String,
+    /// An earlier attempt's text, still longer than `text`.
+    pub older: Option<String>,
+    /// How it ended, and the change that brings the committed message.
+    pub ended: Option<(Status, Seq)>,
+}
+
+impl Tail {
+    /// What the page shows.
+    pub fn shown(&self) -> &str {
+        self.older.as_deref().unwrap_or(&self.text)
+    }
+}
+
+/// What a frame did to a tail.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// `text` was added at byte `offset` of what is shown.
+    Grew {
+        session: SessionId,
+        message: MessageId,
+        offset: u64,
+        text: String,
+    },
+    /// The text is another one, or the run ended: the page asks for the transcript.
+    Changed {
+        session: SessionId,
+    },
+    /// What came does not continue what is here: send this.
+    Again(ClientFrame),
+    Nothing,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tails(BTreeMap<RunId, Tail>);
+
+impl Tails {
+    pub fn tail(&self, run: RunId) -> Option<&Tail> {
+        self.0.get(&run)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Tail> {
+        self.0.values()
+    }
+
+    /// Puts back what was kept on disk.
+    pub fn restore(&mut self, tail: Tail) {
+        self.0.entry(tail.run).or_insert(tail);
+    }
+
+    /// A run is being made: returns the frame that watches it from where this tail stands.
+    pub fn begin(&mut self, live: LiveRun) -> ClientFrame {
+        let tail = self.0.entry(live.run).or_insert_with(|| Tail {
+            run: live.run,
+            message: live.message,
+            session: live.session,
+            at: None,
+            text: String::new(),
+            older: None,
+            ended: None,
+        });
+        attach(tail)
+    }
+
+    /// The frames that watch every unfinished run again, for a fresh socket.
+    pub fn attach_all(&self) -> Vec<ClientFrame> {
+        self.0
+            .values()
+            .filter(|tail| tail.ended.is_none())
+            .map(attach)
+            .collect()
+    }
+
+    /// A message row names its run before any frame does.
+    pub fn begin_from(&mut self, message: &Message) -> Option<ClientFrame> {
+        let run = message.run?;
+        if message.role != Role::Assistant || message.status.is_terminal() || self.0.contains_key(&run) {
+            return None;
+        }
+        Some(self.begin(LiveRun {
+            run,
+            message: message.id,
+            session: message.session,
+        }))
+    }
+
+    /// Feeds one frame. Frames that are not about runs do nothing.
+    pub fn feed(&mut self, frame: &ServerFrame) -> Step {
+        match frame {
+            // A tail that already has text is being watched: asking again would only send it twice.
+            ServerFrame::Start(live) => match self.0.get(&live.run) {
+                Some(tail) if tail.at.is_some() => Step::Nothing,
+                Some(_) | None => Step::Again(self.begin(*live)),
+            },
+            ServerFrame::Snap {
+                run,
+                at,
+                text,
+                rewind,
+            } => self.snap(*run, *at, text, *rewind),
+            ServerFrame::Delta {
+                run,
+                at,
+                offset,
+                text,
+            } => self.delta(*run, *at, *offset, text),
+            ServerFrame::End { run, status, seq } => match self.0.get_mut(run) {
+                Some(tail) => {
+                    tail.ended = Some((*status, *seq));
+                    Step::Changed {
+                        session: tail.session,
+                    }
+                }
+                None => Step::Nothing,
+            },
+            ServerFrame::Welcome { .. }
+            | ServerFrame::Sync(_)
+            | ServerFrame::Head { .. }
+            | ServerFrame::AuthExpiring { .. }
+            | ServerFrame::AuthOk { .. }
+            | ServerFrame::Ping { .. }
+            | ServerFrame::Drain { .. }
+            | ServerFrame::Refused { .. } => Step::Nothing,
+        }
+    }
+
+    fn snap(&mut self, run: RunId, at: At, text: &str, rewind: bool) -> Step {
+        let Some(tail) = self.0.get_mut(&run) else {
+            return Step::Nothing;
+        };
+        let before = tail.shown().to_owned();
+        text.clone_into(&mut tail.text);
+        tail.at = Some(at);
+        if text.len() < before.len() && (rewind || before.starts_with(text)) {
+            tail.older = Some(before);
+            return Step::Nothing;
+        }
+        tail.older = None;
+        changed(tail, &before)
+    }
+
+    fn delta(&mut self, run: RunId, at: At, offset: u64, text: &str) -> Step {
+        let Some(tail) = self.0.get_mut(&run) else {
+            return Step::Nothing;
+        };
+        if tail.at.is_some_and(|last| at <= last) {
+            return Step::Nothing;
+        }
+        let have = tail.text.len();
+        let is_new_attempt = tail.at.is_some_and(|last| at.attempt > last.attempt);
+        let before = tail.shown().to_owned();
+        match usize::try_from(offset) {
+            Ok(offset) if offset == have => {}
+            // A new attempt keeps a prefix of what was there and goes on from it.
+            Ok(offset) if is_new_attempt && offset < have && tail.text.is_char_boundary(offset) => {
+                tail.text.truncate(offset);
+            }
+            Ok(_) | Err(_) => return Step::Again(attach(tail)),
+        }
+        tail.at = Some(at);
+        tail.text.push_str(text);
+        if tail.text.len() < before.len() {
+            tail.older = Some(before);
+            return Step::Nothing;
+        }
+        tail.older = None;
+        changed(tail, &before)
+    }
+
+    /// The committed message is here: its text takes the tail's place.
+    pub fn settle(&mut self, message: &Message) {
+        if let Some(run) = message.run
+            && (message.status.is_terminal() || message.deleted)
+        {
+            self.0.remove(&run);
+        }
+    }
+
+    /// Drops the tails of a session that is gone.
+    pub fn forget(&mut self, session: SessionId) {
+        self.0.retain(|_, tail| tail.session != session);
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn attach(tail: &Tail) -> ClientFrame {
+    ClientFrame::Attach {
+        run: tail.run,
+        at: tail.at,
+        bytes: tail.text.len() as u64,
+    }
+}
+
+/// What the page has to be told, given what it showed before.
+fn changed(tail: &Tail, before: &str) -> Step {
+    match tail.text.strip_prefix(before) {
+        Some("") => Step::Nothing,
+        Some(more) => Step::Grew {
+            session: tail.session,
+            message: tail.message,
+            offset: before.len() as u64,
+            text: more.to_owned(),
+        },
+        None => Step::Changed {
+            session: tail.session,
+        },
+    }
+}
