@@ -1,9 +1,12 @@
 //! The server's start and end: settings, stores, tasks, listener; then, on a signal, everything in the reverse order.
 
 mod app;
+mod auth;
+mod body;
 mod config;
 mod error;
 mod hints;
+mod limits;
 
 use clap::Parser as _;
 

@@ -1,0 +1,250 @@
+//! Access tokens of native clients (RFC 9068): signed JWTs of ten minutes, checked strictly and without I/O.
+//!
+//! **Invariant:** one algorithm, and every claim that says what a token is for is required.
+
+use crate::app::App;
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePrivateKey as _;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
+use protocol::{Code, DeviceId, Problem, UserId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Keeps access tokens apart from every other JWT (RFC 9068 §2.1).
+const TYPE: &str = "at+jwt";
+/// The resource that the tokens are for.
+const AUDIENCE: &str = "compymac-api";
+/// Seconds a token lives; a few more or less, so that a fleet does not come back in one second.
+const LIFETIME: i64 = 600;
+const JITTER: i64 = 30;
+/// Seconds that two clocks may differ.
+const LEEWAY: u64 = 30;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    sid: DeviceId,
+    r#gen: i64,
+    exp: i64,
+    nbf: i64,
+    iat: i64,
+    jti: Uuid,
+}
+
+/// What a sound token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    pub user: UserId,
+    pub device: DeviceId,
+    pub generation: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+}
+
+pub struct Signer {
+    issuer: String,
+    key_id: String,
+    public: [u8; 32],
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signer({})", self.key_id)
+    }
+}
+
+impl Signer {
+    pub fn new(app: &App) -> anyhow::Result<Self> {
+        Self::from_seed(&app.keys.derive("access token", b"ed25519"), app.config.origin())
+    }
+
+    fn from_seed(seed: &[u8; 32], issuer: String) -> anyhow::Result<Self> {
+        let key = SigningKey::from_bytes(seed);
+        let public = key.verifying_key().to_bytes();
+        let private = key.to_pkcs8_der().context("writing the signing key as PKCS#8")?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[&issuer]);
+        validation.set_required_spec_claims(&["exp", "nbf", "aud", "iss", "sub"]);
+        let hash = Sha256::digest(public);
+        Ok(Self {
+            issuer,
+            key_id: URL_SAFE_NO_PAD.encode(hash.get(..9).unwrap_or_default()),
+            public,
+            encoding: EncodingKey::from_ed_der(private.as_bytes()),
+            decoding: DecodingKey::from_ed_der(&public),
+            validation,
+        })
+    }
+
+    /// A token for this generation of a device, and the seconds it lives.
+    pub fn sign(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        generation: i64,
+        now: OffsetDateTime,
+    ) -> anyhow::Result<(String, u32)> {
+        let lifetime = LIFETIME + rand::random_range(-JITTER..=JITTER);
+        let now = now.unix_timestamp();
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(self.key_id.clone());
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: AUDIENCE.to_owned(),
+            sub: user,
+            sid: device,
+            r#gen: generation,
+            exp: now + lifetime,
+            nbf: now,
+            iat: now,
+            jti: Uuid::new_v4(),
+        };
+        let token =
+            jsonwebtoken::encode(&header, &claims, &self.encoding).context("signing an access token")?;
+        Ok((token, u32::try_from(lifetime).unwrap_or_default()))
+    }
+
+    /// Only `token_expired` tells a client to renew; anything else about a token is one refusal.
+    pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Proof, Problem> {
+        let data =
+            jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|error| {
+                match error.kind() {
+                    ErrorKind::ExpiredSignature => Problem::new(Code::TokenExpired),
+                    _ => Problem::new(Code::SignInRequired),
+                }
+            })?;
+        let claims = data.claims;
+        let is_ours = data.header.typ.as_deref() == Some(TYPE)
+            && data.header.kid.as_deref() == Some(self.key_id.as_str())
+            && claims.iat <= now.unix_timestamp() + LEEWAY.cast_signed();
+        if !is_ours {
+            return Err(Problem::new(Code::SignInRequired));
+        }
+        Ok(Proof {
+            user: claims.sub,
+            device: claims.sid,
+            generation: claims.r#gen,
+            expires_at: claims.exp,
+        })
+    }
+
+    /// The public half (RFC 7517, RFC 8037), for whoever wants to check our tokens.
+    pub fn key_set(&self) -> serde_json::Value {
+        serde_json::json!({ "keys": [{
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "alg": "EdDSA",
+            "use": "sig",
+            "kid": self.key_id,
+            "x": URL_SAFE_NO_PAD.encode(self.public),
+        }] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signer(seed: u8) -> Signer {
+        Signer::from_seed(&[seed; 32], "https://c.example".to_owned()).unwrap()
+    }
+
+    /// A token with other claims or another header, soundly signed.
+    fn forged(change: impl FnOnce(&mut Header, &mut serde_json::Value)) -> String {
+        let signer = signer(1);
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.typ = Some(TYPE.to_owned());
+        header.kid = Some(signer.key_id.clone());
+        let mut claims = serde_json::json!({
+            "iss": "https://c.example", "aud": AUDIENCE, "sub": Uuid::nil(), "sid": Uuid::nil(), "gen": 1,
+            "exp": now + 600, "nbf": now, "iat": now, "jti": Uuid::nil(),
+        });
+        change(&mut header, &mut claims);
+        jsonwebtoken::encode(&header, &claims, &signer.encoding).unwrap()
+    }
+
+    fn refusal(token: &str) -> Option<Code> {
+        signer(1)
+            .verify(token, OffsetDateTime::now_utc())
+            .err()
+            .map(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_token_reads_back_as_signed() {
+        let (user, device) = (UserId::fresh(), DeviceId::fresh());
+        let now = OffsetDateTime::now_utc();
+        let (token, seconds) = signer(1).sign(user, device, 7, now).unwrap();
+        assert!((570..=630).contains(&seconds));
+        let proof = signer(1).verify(&token, now).unwrap();
+        assert_eq!((proof.user, proof.device, proof.generation), (user, device, 7));
+        assert_eq!(refusal(&forged(|_, _| ())), None);
+    }
+
+    #[test]
+    fn a_token_that_is_not_exactly_ours_is_refused() {
+        for claim in ["iss", "aud", "sub", "sid", "gen", "exp", "nbf", "iat", "jti"] {
+            let token = forged(|_, claims| {
+                claims.as_object_mut().unwrap().remove(claim);
+            });
+            assert_eq!(refusal(&token), Some(Code::SignInRequired), "without {claim}");
+        }
+        let later = OffsetDateTime::now_utc().unix_timestamp() + 3600;
+        let changes: [(&str, serde_json::Value); 5] = [
+            ("iss", "https://evil.example".into()),
+            ("aud", "other".into()),
+            ("aud", serde_json::json!([AUDIENCE, "other"])),
+            ("nbf", later.into()),
+            ("iat", later.into()),
+        ];
+        for (claim, value) in changes {
+            let token = forged(|_, claims| claims[claim] = value);
+            assert_eq!(refusal(&token), Some(Code::SignInRequired), "other {claim}");
+        }
+        let typ = forged(|header, _| header.typ = Some("JWT".to_owned()));
+        assert_eq!(refusal(&typ), Some(Code::SignInRequired));
+        let kid = forged(|header, _| header.kid = Some("../../etc/passwd".to_owned()));
+        assert_eq!(refusal(&kid), Some(Code::SignInRequired));
+    }
+
+    #[test]
+    fn an_old_token_is_told_from_a_bad_one() {
+        let token =
+            forged(|_, claims| claims["exp"] = (OffsetDateTime::now_utc().unix_timestamp() - 60).into());
+        assert_eq!(refusal(&token), Some(Code::TokenExpired));
+    }
+
+    #[test]
+    fn another_key_or_algorithm_is_refused() {
+        let (token, _) = signer(2)
+            .sign(UserId::fresh(), DeviceId::fresh(), 1, OffsetDateTime::now_utc())
+            .unwrap();
+        assert_eq!(refusal(&token), Some(Code::SignInRequired));
+        let sound = forged(|_, _| ());
+        let body = sound.split('.').nth(1).unwrap();
+        let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#);
+        assert_eq!(refusal(&format!("{none}.{body}.")), Some(Code::SignInRequired));
+        let claims: serde_json::Value =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYPE.to_owned());
+        let with_public_key =
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&signer(1).public)).unwrap();
+        assert_eq!(refusal(&with_public_key), Some(Code::SignInRequired));
+    }
+}

@@ -1,0 +1,135 @@
+//! The proven device behind a request: a handler that takes a [`Caller`] cannot be called by a stranger.
+
+use super::access::Proof;
+use super::devices::Standing;
+use super::{Auth, cookies};
+use crate::error::{Error, Result};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use protocol::auth::{Email, Me};
+use protocol::{Code, DeviceId, Problem, UserId};
+use time::OffsetDateTime;
+
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub user: UserId,
+    pub device: DeviceId,
+    pub email: Email,
+    pub name: Option<String>,
+    pub kind: Kind,
+    /// Unix seconds when the access token ends; `None` for a cookie.
+    pub expires_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Browser,
+    Native,
+}
+
+impl Caller {
+    pub fn me(&self) -> Me {
+        Me {
+            user: self.user,
+            device: self.device,
+            email: self.email.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    fn standing(standing: &Standing, proof: Option<Proof>) -> Result<Self, Problem> {
+        if standing.is_signed_out || standing.is_user_disabled {
+            return Err(Problem::new(Code::SessionRevoked));
+        }
+        if standing.expires_at <= OffsetDateTime::now_utc().unix_timestamp() {
+            return Err(Problem::new(Code::SessionExpired));
+        }
+        Ok(Self {
+            user: standing.user,
+            device: standing.device,
+            email: standing.email.clone(),
+            name: standing.name.clone(),
+            kind: standing.kind,
+            expires_at: proof.map(|proof| proof.expires_at),
+        })
+    }
+}
+
+impl Auth {
+    /// The caller by what the headers prove: an access token, else a browser's cookie. `None`: neither is there.
+    /// Does not look at where the request was made; [`Caller`] as an extractor does.
+    pub async fn caller_by_headers(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
+        if let Some(token) = bearer(headers) {
+            return self.caller_by_token(token).await.map(Some);
+        }
+        let Some(cookie) = cookies::read(headers, cookies::SESSION) else {
+            return Ok(None);
+        };
+        let standing = self.standing_by_cookie(cookie).await?;
+        Ok(Some(Caller::standing(&standing, None)?))
+    }
+
+    /// The caller by an access token alone, as a socket renews it.
+    pub async fn caller_by_token(&self, token: &str) -> Result<Caller> {
+        let (standing, proof) = self.standing_by_token(token).await?;
+        Ok(Caller::standing(&standing, Some(proof))?)
+    }
+
+    /// The caller by a device already proven, as a socket's ticket names it.
+    pub async fn caller_by_device(&self, device: DeviceId) -> Result<Caller> {
+        let standing = self.standing(device).await?;
+        let standing = standing.ok_or_else(|| Problem::new(Code::SessionRevoked))?;
+        Ok(Caller::standing(&standing, None)?)
+    }
+
+    /// Whether a device is still signed in, for whoever holds a connection open.
+    pub async fn is_signed_in(&self, device: DeviceId) -> Result<bool> {
+        let standing = self.standing(device).await?;
+        Ok(standing.is_some_and(|standing| Caller::standing(&standing, None).is_ok()))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+const fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    Auth: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let auth = Auth::from_ref(state);
+        if bearer(&parts.headers).is_none() && !is_safe(&parts.method) {
+            auth.must_not_be_foreign(&parts.headers)?;
+        }
+        let caller = auth.caller_by_headers(&parts.headers).await?;
+        caller.ok_or_else(|| Code::SignInRequired.into())
+    }
+}
+
+/// For pages that show something to strangers too: a credential that no longer holds is nobody.
+impl<S> OptionalFromRequestParts<S> for Caller
+where
+    Auth: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(caller) => Ok(Some(caller)),
+            Err(Error::Told(problem)) if problem.status == 401 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

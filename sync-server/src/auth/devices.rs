@@ -1,0 +1,184 @@
+//! Stored: `sessions`, the signed-in clients.
+
+use super::Kind;
+use protocol::auth::{Device, Email};
+use protocol::{DeviceId, UserId};
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// All that a request needs to know of the device behind it.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub user: UserId,
+    pub device: DeviceId,
+    pub email: Email,
+    pub name: Option<String>,
+    pub kind: Kind,
+    pub generation: i64,
+    pub is_generation_seen: bool,
+    /// Unix seconds.
+    pub expires_at: i64,
+    pub is_signed_out: bool,
+    pub is_user_disabled: bool,
+}
+
+struct StandingRow {
+    id: Uuid,
+    user_id: Uuid,
+    email: String,
+    name: Option<String>,
+    kind: i16,
+    generation: i64,
+    is_generation_seen: bool,
+    expires: OffsetDateTime,
+    is_signed_out: bool,
+    is_user_disabled: bool,
+}
+
+impl TryFrom<StandingRow> for Standing {
+    type Error = sqlx::Error;
+
+    fn try_from(row: StandingRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            user: UserId(row.user_id),
+            device: DeviceId(row.id),
+            email: stored_email(&row.email)?,
+            name: row.name,
+            kind: if row.kind == 0 {
+                Kind::Browser
+            } else {
+                Kind::Native
+            },
+            generation: row.generation,
+            is_generation_seen: row.is_generation_seen,
+            expires_at: row.expires.unix_timestamp(),
+            is_signed_out: row.is_signed_out,
+            is_user_disabled: row.is_user_disabled,
+        })
+    }
+}
+
+/// Rows hold only what was once parsed; anything else is a damaged row.
+pub fn stored_email(text: &str) -> Result<Email, sqlx::Error> {
+    Email::parse(text).map_err(|problem| sqlx::Error::Decode(Box::new(problem)))
+}
+
+pub async fn standing(pool: &PgPool, device: DeviceId) -> sqlx::Result<Option<Standing>> {
+    let row = sqlx::query_as!(
+        StandingRow,
+        r#"select s.id, s.user_id, u.email, u.name, s.kind, s.gen as generation,
+                  s.gen_seen_at is not null as "is_generation_seen!",
+                  least(s.expires, s.absolute_expires) as "expires!",
+                  s.revoked_at is not null as "is_signed_out!",
+                  u.disabled_at is not null as "is_user_disabled!"
+             from sessions s join users u on u.id = s.user_id
+            where s.id = $1"#,
+        device.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(Standing::try_from).transpose()
+}
+
+pub async fn standing_by_cookie(pool: &PgPool, hash: &str) -> sqlx::Result<Option<Standing>> {
+    let row = sqlx::query_as!(
+        StandingRow,
+        r#"select s.id, s.user_id, u.email, u.name, s.kind, s.gen as generation,
+                  s.gen_seen_at is not null as "is_generation_seen!",
+                  least(s.expires, s.absolute_expires) as "expires!",
+                  s.revoked_at is not null as "is_signed_out!",
+                  u.disabled_at is not null as "is_user_disabled!"
+             from sessions s join users u on u.id = s.user_id
+            where s.session_token = $1 and s.kind = 0"#,
+        hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(Standing::try_from).transpose()
+}
+
+/// The answer that carried this generation has arrived: whoever still shows the one before is late or a thief.
+pub async fn mark_generation_seen(pool: &PgPool, device: DeviceId, generation: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update sessions set gen_seen_at = now() where id = $1 and gen = $2 and gen_seen_at is null",
+        device.0,
+        generation
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// At most one write a minute for each device.
+pub async fn touch(pool: &PgPool, devices: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update sessions set last_active = now()
+          where id = any($1) and last_active < now() - interval '55 seconds'",
+        devices
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The signed-in devices, the most recently used first.
+pub async fn list(pool: &PgPool, user: UserId, this: DeviceId) -> sqlx::Result<Vec<Device>> {
+    let rows = sqlx::query!(
+        "select id, name, os, version, created_at, last_active
+           from sessions
+          where user_id = $1 and revoked_at is null and least(expires, absolute_expires) > now()
+          order by last_active desc, id
+          limit 200",
+        user.0
+    )
+    .fetch_all(pool)
+    .await?;
+    let devices = rows.into_iter().map(|row| Device {
+        id: DeviceId(row.id),
+        name: row.name,
+        os: row.os,
+        version: row.version,
+        is_this: row.id == this.0,
+        created_at: millis(row.created_at),
+        last_active: millis(row.last_active),
+    });
+    Ok(devices.collect())
+}
+
+fn millis(at: OffsetDateTime) -> protocol::UnixMillis {
+    at.unix_timestamp() * 1000 + i64::from(at.millisecond())
+}
+
+/// Signs a device out. False: this user has no such device, or it is out already.
+pub async fn revoke(
+    db: &mut PgConnection,
+    user: UserId,
+    device: DeviceId,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update sessions set revoked_at = now(), revoke_reason = $3
+          where id = $1 and user_id = $2 and revoked_at is null",
+        device.0,
+        user.0,
+        reason
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// Signs every device of a user out and names them.
+pub async fn revoke_all(db: &mut PgConnection, user: UserId, reason: &str) -> sqlx::Result<Vec<DeviceId>> {
+    let ids = sqlx::query_scalar!(
+        "update sessions set revoked_at = now(), revoke_reason = $2
+          where user_id = $1 and revoked_at is null
+        returning id",
+        user.0,
+        reason
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(DeviceId).collect())
+}

@@ -1,0 +1,225 @@
+//! How often a stranger may try: one GCRA in Redis for all nodes, a stricter one in this process while Redis is away.
+//!
+//! **Invariant:** never open for everyone and never closed for everyone, whatever Redis does.
+
+pub mod address;
+mod bucket;
+mod local;
+
+use crate::app::App;
+use bucket::{Rate, SCRIPT_GIVE_BACK, SCRIPT_TAKE};
+use protocol::{Code, Problem};
+use redis::Script;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What is counted. Its rates are in [`Class::rates`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Password sign-in.
+    Password,
+    SignUp,
+    /// Letters that a stranger can cause.
+    Letter,
+    /// Typed codes.
+    CodeTry,
+    /// The way out to a provider, and pushed authorization requests.
+    OAuthStart,
+    Token,
+}
+
+/// Who is counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// A network prefix, as [`address::prefix`] gives it.
+    Address(&'a str),
+    /// A keyed hash of an address people sign in with, known here or not.
+    Account(&'a str),
+    Device(uuid::Uuid),
+}
+
+impl Class {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::SignUp => "sign-up",
+            Self::Letter => "letter",
+            Self::CodeTry => "code",
+            Self::OAuthStart => "oauth",
+            Self::Token => "token",
+        }
+    }
+
+    /// The rates that hold for this kind of key; the strictest decides.
+    fn rates(self, who: Who<'_>) -> Vec<Rate> {
+        const MINUTE: u32 = 60;
+        const HOUR: u32 = 3600;
+        match (self, who) {
+            (Self::Password, Who::Address(_)) => vec![Rate::new(20, 5 * MINUTE)],
+            (Self::Password, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
+            (Self::SignUp, Who::Address(_)) => vec![Rate::new(5, HOUR)],
+            (Self::SignUp, Who::Account(_)) => vec![Rate::new(3, HOUR)],
+            (Self::Letter, Who::Address(_)) => vec![Rate::new(10, HOUR)],
+            // three an hour, and a minute between two
+            (Self::Letter, Who::Account(_)) => vec![Rate::new(3, HOUR), Rate::new(1, MINUTE)],
+            (Self::CodeTry, Who::Address(_)) => vec![Rate::new(30, 10 * MINUTE)],
+            (Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
+            (Self::OAuthStart, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
+            (Self::Token, Who::Address(_)) => vec![Rate::new(120, 5 * MINUTE)],
+            (Self::Token, Who::Device(_)) => vec![Rate::new(30, 5 * MINUTE)],
+            (
+                Self::Password | Self::SignUp | Self::Letter | Self::CodeTry | Self::OAuthStart,
+                Who::Device(_),
+            )
+            | (Self::OAuthStart | Self::Token, Who::Account(_)) => vec![],
+        }
+    }
+}
+
+/// After a failed call to Redis, how long this process counts by itself before it asks again.
+const AWAY: Duration = Duration::from_secs(1);
+
+pub struct Limits {
+    app: App,
+    take: Script,
+    give_back: Script,
+    local: local::Buckets,
+    started: Instant,
+    /// Milliseconds since `started` until which Redis is left alone.
+    away_until: AtomicU64,
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Limits")
+    }
+}
+
+impl Limits {
+    pub fn new(app: App) -> Self {
+        Self {
+            app,
+            take: Script::new(SCRIPT_TAKE),
+            give_back: Script::new(SCRIPT_GIVE_BACK),
+            local: local::Buckets::default(),
+            started: Instant::now(),
+            away_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one try for each of `whos`, all or none. Refused: 429 with the seconds to wait.
+    pub async fn take(&self, class: Class, whos: &[Who<'_>]) -> Result<(), Problem> {
+        let buckets = self.buckets(class, whos);
+        if buckets.is_empty() {
+            return Ok(());
+        }
+        let wait = match self.take_from_redis(&buckets).await {
+            Some(wait) => wait,
+            None => self.local.take(&buckets, self.started.elapsed()),
+        };
+        if wait.is_zero() {
+            return Ok(());
+        }
+        metrics::counter!("rate_limited_total", "class" => class.name()).increment(1);
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Err(Problem::new(Code::RateLimited)
+            .detail(format!(
+                "That was tried too often. Please wait {} and try again.",
+                in_words(seconds)
+            ))
+            .retry_after(seconds))
+    }
+
+    /// Takes back what a success counted: only failures use up a person's tries.
+    pub async fn give_back(&self, class: Class, whos: &[Who<'_>]) {
+        let buckets = self.buckets(class, whos);
+        if buckets.is_empty() || self.is_away() {
+            return;
+        }
+        let mut call = self.give_back.prepare_invoke();
+        for (key, rate) in &buckets {
+            call.key(self.app.key(format_args!("limit:{key}")))
+                .arg(rate.interval_ms());
+        }
+        let outcome: redis::RedisResult<()> = call.invoke_async(&mut self.app.redis.clone()).await;
+        if let Err(error) = outcome {
+            self.note_away(&error);
+        }
+    }
+
+    fn buckets(&self, class: Class, whos: &[Who<'_>]) -> Vec<(String, Rate)> {
+        let mut buckets = Vec::new();
+        for who in whos {
+            for rate in class.rates(*who) {
+                let rate = rate.times(self.app.config.rate_limit_factor);
+                let key = match who {
+                    Who::Address(prefix) => format!("{}:{}:ip:{prefix}", class.name(), rate.seconds),
+                    Who::Account(hash) => format!("{}:{}:acct:{hash}", class.name(), rate.seconds),
+                    Who::Device(id) => format!("{}:{}:device:{id}", class.name(), rate.seconds),
+                };
+                buckets.push((key, rate));
+            }
+        }
+        buckets
+    }
+
+    /// `None`: Redis could not be asked.
+    async fn take_from_redis(&self, buckets: &[(String, Rate)]) -> Option<Duration> {
+        if self.is_away() {
+            return None;
+        }
+        let mut call = self.take.prepare_invoke();
+        for (key, rate) in buckets {
+            call.key(self.app.key(format_args!("limit:{key}")))
+                .arg(rate.interval_ms())
+                .arg(rate.tolerance_ms());
+        }
+        let outcome: redis::RedisResult<u64> = call.invoke_async(&mut self.app.redis.clone()).await;
+        match outcome {
+            Ok(wait) => Some(Duration::from_millis(wait)),
+            Err(error) => {
+                self.note_away(&error);
+                None
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_away(&self) -> bool {
+        self.now_ms() < self.away_until.load(Ordering::Relaxed)
+    }
+
+    fn note_away(&self, error: &redis::RedisError) {
+        tracing::warn!(error = %error, "redis away: counting tries in this process");
+        let until = self.now_ms() + u64::try_from(AWAY.as_millis()).unwrap_or(1000);
+        self.away_until.store(until, Ordering::Relaxed);
+    }
+}
+
+fn in_words(seconds: u32) -> String {
+    match seconds {
+        0..=1 => "a second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_said_in_words() {
+        assert_eq!(in_words(1), "a second");
+        assert_eq!(in_words(42), "42 seconds");
+        assert_eq!(in_words(600), "10 minutes");
+    }
+
+    #[test]
+    fn letters_to_one_address_keep_a_minute_between_them() {
+        assert!(Class::Letter.rates(Who::Account("x")).contains(&Rate::new(1, 60)));
+    }
+}
