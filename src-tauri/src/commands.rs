@@ -1,0 +1,203 @@
+//! What the page may call: each command unpacks its ask, calls one thing, and refuses with a `Problem`.
+//!
+//! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key.
+
+mod app;
+mod reading;
+mod signing;
+mod writing;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::keychain::{DeviceCredential, Keychain};
+use crate::sign_in::SignIn;
+use crate::sync::Sync;
+use protocol::auth::{Client, Provider};
+use protocol::{Problem, UnixMillis};
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
+use sync_client::Device;
+use sync_client::driver::Computer;
+use tauri::Wry;
+use tauri::ipc::Invoke;
+use url::Url;
+
+/// What the commands work on.
+#[derive(Debug)]
+pub struct Shell {
+    pub config: Config,
+    pub keychain: Arc<Keychain>,
+    pub sign_in: SignIn,
+    pub sync: Sync,
+    /// The server's ways to sign in, as last heard.
+    providers: Mutex<Vec<Provider>>,
+    /// The page has been drawn.
+    pub is_drawn: AtomicBool,
+}
+
+type Answer<T> = std::result::Result<T, Problem>;
+
+macro_rules! commands {
+    ($($room:ident::$name:ident,)*) => {
+        /// The names that [`handler`] answers to.
+        #[cfg(test)]
+        const HANDLED: &[&str] = &[$(stringify!($name)),*];
+
+        pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
+            tauri::generate_handler![$($room::$name),*]
+        }
+    };
+}
+
+commands! {
+    reading::boot,
+    reading::list,
+    reading::open,
+    reading::earlier,
+    writing::create,
+    writing::send,
+    writing::rename,
+    writing::archive,
+    writing::delete,
+    writing::undo,
+    writing::retry,
+    writing::stop,
+    signing::sign_up,
+    signing::verify,
+    signing::resend,
+    signing::sign_in,
+    signing::browser_sign_in,
+    signing::cancel_sign_in,
+    signing::finish_sign_in,
+    signing::sign_out,
+    signing::devices,
+    signing::revoke,
+    app::storage,
+    app::consent,
+    app::open_link,
+    app::watch,
+    app::ui_ready,
+}
+
+impl Shell {
+    /// `folder` is this program's own; `service` names it in the system's keychain.
+    pub fn new(config: Config, folder: &Path, service: &str) -> Self {
+        let profile = profile(&config, folder);
+        let keychain = Arc::new(Keychain::new(folder, service, &profile));
+        let device_folder = folder.join("servers").join(server_folder(&config.server));
+        let (server, computer) = (config.server.clone(), computer(&config));
+        let credential = DeviceCredential(keychain.clone());
+        let sync =
+            Sync::begin(async move { Device::open(&device_folder, server, computer, credential).await });
+        Self {
+            config,
+            sign_in: SignIn::new(keychain.clone()),
+            keychain,
+            sync,
+            providers: Mutex::default(),
+            is_drawn: AtomicBool::new(false),
+        }
+    }
+
+    async fn device(&self) -> Answer<Device> {
+        self.sync.device().await
+    }
+
+    /// How the list of devices names this one.
+    fn client(&self) -> Client {
+        let computer = computer(&self.config);
+        Client::Native {
+            name: computer.name,
+            os: computer.os,
+            version: computer.version,
+        }
+    }
+}
+
+fn computer(config: &Config) -> Computer {
+    Computer {
+        name: config.computer.clone(),
+        os: std::env::consts::OS.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// One server's sessions never meet another's.
+fn server_folder(server: &Url) -> String {
+    let host: String = server
+        .host_str()
+        .unwrap_or_default()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    format!("{host}-{}", server.port_or_known_default().unwrap_or_default())
+}
+
+/// Tells this program's keychain entries for one server, and for a data folder of the person's choice, from others'.
+fn profile(config: &Config, folder: &Path) -> String {
+    let origin = config.server.origin().ascii_serialization();
+    if config.home.is_none() {
+        return origin;
+    }
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{origin} {short}")
+}
+
+/// Now, by this computer's clock.
+pub fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis::try_from(since.as_millis()).unwrap_or(UnixMillis::MAX)
+}
+
+/// For calls that wait for the system or the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Answer<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(crate::error::Error::from)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_of_the_protocol_is_answered_and_no_other() {
+        let named: BTreeSet<_> = protocol::ipc::NAMES.iter().collect();
+        assert_eq!(named, HANDLED.iter().collect());
+    }
+
+    #[test]
+    fn the_page_is_granted_exactly_the_commands_and_the_zoom() {
+        let capability: serde_json::Value =
+            serde_json::from_str(include_str!("../capabilities/main.json")).unwrap();
+        let granted: BTreeSet<String> = capability["permissions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|permission| permission.as_str().unwrap().to_owned())
+            .collect();
+        let allowed = |name: &&str| format!("allow-{}", name.replace('_', "-"));
+        let zoom = "core:webview:allow-set-webview-zoom".to_owned();
+        let named: BTreeSet<_> = protocol::ipc::NAMES.iter().map(allowed).chain([zoom]).collect();
+        assert_eq!(granted, named);
+    }
+
+    #[test]
+    fn each_server_has_a_folder_of_its_own() {
+        let folder = |server: &str| server_folder(&Url::parse(server).unwrap());
+        assert_eq!(folder("https://compymac.dev/"), "compymac.dev-443");
+        assert_eq!(folder("http://[::1]:8080/"), "___1_-8080");
+        assert_ne!(folder("http://127.0.0.1:1/"), folder("http://127.0.0.1:2/"));
+    }
+}

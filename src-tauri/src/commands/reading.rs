@@ -1,0 +1,78 @@
+//! What the page shows. Nothing here waits for the network, save for the ways to sign in.
+
+use super::{Answer, Shell, now};
+use protocol::auth::Provider;
+use protocol::ipc;
+use protocol::view::{Body, Boot, SessionRow, Transcript, Typed};
+use std::sync::PoisonError;
+use std::time::Duration;
+use sync_client::Device;
+use tauri::State;
+
+/// The sign-in page comes without the providers rather than late.
+const PROVIDERS_WAIT: Duration = Duration::from_secs(3);
+
+#[tauri::command]
+pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
+    let device = shell.device().await?;
+    let me = device.me();
+    let is_someone = me.is_some();
+    let providers = if is_someone {
+        Vec::new()
+    } else {
+        providers(&shell, &device).await
+    };
+    let list = if is_someone {
+        device.list(ask.archived).await?
+    } else {
+        Vec::new()
+    };
+    let open = match ask.open.filter(|_| is_someone) {
+        Some(session) => {
+            shell.sync.shows(session);
+            // A link to a session that is not here is the page's to tell.
+            device.show(session).await.ok()
+        }
+        None => None,
+    };
+    Ok(Boot {
+        body: Body::Desktop,
+        csrf: String::new(),
+        providers,
+        me,
+        list,
+        open,
+        devices: Vec::new(),
+        problem: None,
+        typed: Typed::default(),
+        server: shell.config.server.origin().ascii_serialization(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        connection: device.connection(),
+        now: now(),
+    })
+}
+
+async fn providers(shell: &Shell, device: &Device) -> Vec<Provider> {
+    let heard = tokio::time::timeout(PROVIDERS_WAIT, device.providers()).await;
+    let mut known = shell.providers.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Ok(Ok(providers)) = heard {
+        *known = providers;
+    }
+    known.clone()
+}
+
+#[tauri::command]
+pub async fn list(ask: ipc::List, shell: State<'_, Shell>) -> Answer<Vec<SessionRow>> {
+    shell.device().await?.list(ask.archived).await
+}
+
+#[tauri::command]
+pub async fn open(ask: ipc::Open, shell: State<'_, Shell>) -> Answer<Transcript> {
+    shell.sync.shows(ask.session);
+    shell.device().await?.show(ask.session).await
+}
+
+#[tauri::command]
+pub async fn earlier(ask: ipc::Earlier, shell: State<'_, Shell>) -> Answer<Transcript> {
+    shell.device().await?.earlier(ask.session).await
+}

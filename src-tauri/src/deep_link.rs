@@ -1,0 +1,187 @@
+//! Reads the links that the system hands to this program. Anybody may make one: whatever is not exactly one of ours
+//! is dropped.
+//!
+//! **Invariant:** no I/O; a link never carries a token, only a one-use code that is worth nothing without the verifier.
+
+use protocol::SessionId;
+use protocol::limits::DEEP_LINK_BYTES;
+use std::fmt;
+use url::form_urlencoded;
+
+/// The scheme people see, and the reverse-domain one beside it (RFC 8252 §7.1).
+pub const SCHEMES: [&str; 2] = ["compymac", "app.compymac.desktop"];
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The browser came home from signing in.
+    Callback(Callback),
+    Session(SessionId),
+}
+
+/// The answer of the authorization server (RFC 6749 §4.1.2, RFC 9207).
+#[derive(PartialEq, Eq)]
+pub struct Callback {
+    pub state: String,
+    pub issuer: String,
+    pub answer: Answer,
+}
+
+#[derive(PartialEq, Eq)]
+pub enum Answer {
+    Code(String),
+    Refused(String),
+}
+
+/// A code is worth a sign-in for a minute: logs do not get it.
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback(…)")
+    }
+}
+
+/// `None` for everything that is not exactly `…://auth/callback?code&state&iss` or `…://session/<uuid>`.
+pub fn parse(text: &str) -> Option<Link> {
+    if text.len() > DEEP_LINK_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    if !SCHEMES.contains(&scheme) {
+        return None;
+    }
+    if let Some(query) = rest.strip_prefix("auth/callback?") {
+        return callback(query).map(Link::Callback);
+    }
+    let id = rest.strip_prefix("session/")?;
+    // Hyphenated only: `Uuid` would also take braces and a URN.
+    let id = (id.len() == 36).then_some(id)?;
+    id.parse().ok().map(Link::Session)
+}
+
+fn callback(query: &str) -> Option<Callback> {
+    let (mut code, mut state, mut issuer, mut error) = (None, None, None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let place = match &*name {
+            "code" => &mut code,
+            "state" => &mut state,
+            "iss" => &mut issuer,
+            "error" => &mut error,
+            _ => return None,
+        };
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        if place.replace(value.into_owned()).is_some() {
+            return None;
+        }
+    }
+    let answer = match (code, error) {
+        (Some(code), None) if is_code(&code) => Answer::Code(code),
+        (None, Some(error)) => Answer::Refused(error),
+        _ => return None,
+    };
+    Some(Callback {
+        state: state?,
+        issuer: issuer?,
+        answer,
+    })
+}
+
+/// A one-use code as the server makes them: base64url, or grouped with dashes for people.
+pub fn is_code(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 512
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ID: &str = "018f0000-0000-7000-8000-000000000001";
+
+    #[test]
+    fn the_two_kinds_of_link_are_read_under_both_schemes() {
+        for scheme in SCHEMES {
+            assert_eq!(
+                parse(&format!("{scheme}://session/{ID}")),
+                Some(Link::Session(ID.parse().unwrap()))
+            );
+            let link = format!("{scheme}://auth/callback?code=a-B_1&state=s&iss=https%3A%2F%2Fcompymac.dev");
+            assert_eq!(
+                parse(&link),
+                Some(Link::Callback(Callback {
+                    state: "s".to_owned(),
+                    issuer: "https://compymac.dev".to_owned(),
+                    answer: Answer::Code("a-B_1".to_owned()),
+                }))
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_comes_home_too() {
+        let link = "compymac://auth/callback?error=access_denied&state=s&iss=https://compymac.dev";
+        let Some(Link::Callback(callback)) = parse(link) else {
+            panic!("not read");
+        };
+        assert!(matches!(callback.answer, Answer::Refused(why) if why == "access_denied"));
+    }
+
+    #[test]
+    fn everything_else_is_dropped() {
+        let long = format!(
+            "compymac://auth/callback?code={}&state=s&iss=i",
+            "a".repeat(DEEP_LINK_BYTES)
+        );
+        for text in [
+            "",
+            "compymac://evil",
+            "compymac:auth/callback?code=a&state=b&iss=c",
+            "COMPYMAC://session/018f0000-0000-7000-8000-000000000001",
+            "evil://auth/callback?code=a&state=b&iss=c",
+            "compymac://auth/callback",
+            "compymac://auth/callback?",
+            "compymac://auth/callback?code=a&state=b",
+            "compymac://auth/callback?code=a&iss=c",
+            "compymac://auth/callback?code=a&code=b&state=b&iss=c",
+            "compymac://auth/callback?code=a&error=x&state=b&iss=c",
+            "compymac://auth/callback?code=a&state=b&iss=c&next=/admin",
+            "compymac://auth/callback/../admin?code=a&state=b&iss=c",
+            "compymac://auth%2Fcallback?code=a&state=b&iss=c",
+            "compymac://auth/callback?code=a%00&state=b&iss=c",
+            "compymac://auth/callback?code=a%E2%80%AEb&state=b&iss=c",
+            "compymac://auth/callback?code=a\u{202e}&state=b&iss=c",
+            "compymac://auth/callback?code=&state=b&iss=c",
+            "compymac://auth/callback?code=a b&state=b&iss=c",
+            "compymac://session/018f0000-0000-7000-8000-000000000001/",
+            "compymac://session/018f0000000070008000000000000001",
+            "compymac://session/../settings",
+            &long,
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_does_not_show_in_logs() {
+        let link = parse("compymac://auth/callback?code=hush&state=s&iss=i");
+        assert!(!format!("{link:?}").contains("hush"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(compymac://)?(auth/callback\\?|session/)?.{0,120}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn what_is_read_holds_only_plain_characters(tail in "(code|state|iss|error|x)=[ -~\u{200b}-\u{2100}]{0,12}(&(code|state|iss)=.{0,8}){0,3}") {
+            if let Some(Link::Callback(callback)) = parse(&format!("compymac://auth/callback?{tail}")) {
+                prop_assert!(callback.state.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong in the shell, and the sentence a person gets for it.
+
+use protocol::{Code, Problem};
+use std::io;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Problem(#[from] Problem),
+    #[error("there is no place for secrets yet")]
+    NoKeychain,
+    #[error("the keychain does not keep what it is given")]
+    Forgetful,
+    #[error("using the keychain: {0}")]
+    Keychain(#[from] keyring::Error),
+    #[error("the kept secret cannot be read; it was changed or its key is gone")]
+    Unreadable,
+    #[error("writing settings: {0}")]
+    Settings(#[source] serde_json::Error),
+    #[error("using the data folder: {0}")]
+    Folder(#[source] io::Error),
+    #[error("the window: {0}")]
+    Window(#[from] tauri::Error),
+    #[error("opening outside: {0}")]
+    Opener(#[from] tauri_plugin_opener::Error),
+    #[error("a background task ended early")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    pub fn settings(error: serde_json::Error) -> Self {
+        Self::Settings(error)
+    }
+
+    pub fn folder(error: io::Error) -> Self {
+        Self::Folder(error)
+    }
+}
+
+/// The log gets the cause, the person a sentence.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let problem = match &error {
+            Error::Problem(problem) => return problem.clone(),
+            Error::NoKeychain | Error::Forgetful | Error::Keychain(_) => Self::new(Code::KeychainUnavailable),
+            Error::Unreadable => Self::new(Code::SignInRequired),
+            Error::Folder(cause) if cause.kind() == io::ErrorKind::StorageFull => Self::new(Code::DiskFull),
+            Error::Folder(_) => Self::new(Code::Internal).detail(
+                "CompyMac cannot write to its folder on this computer. Please check its permissions.",
+            ),
+            Error::Opener(_) => Self::new(Code::Internal)
+                .detail("Your browser could not be opened. Please copy the link and open it yourself."),
+            Error::Settings(_) | Error::Window(_) | Error::Task(_) => {
+                Self::new(Code::Internal).detail("Something went wrong in the app. Please try again.")
+            }
+        };
+        tracing::warn!(%error, code = %problem.code, "a command failed");
+        problem
+    }
+}

@@ -1,0 +1,179 @@
+//! The desktop shell: one window over the page that this program carries, the commands that the page may call, the
+//! links that the system hands over, and the secrets that neither of them sees.
+//!
+//! [`run`] is the way in. The arrows: `lib → commands → sign_in, sync → window, keychain, deep_link, outside → log,
+//! config`; any room may use `error`.
+//! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
+
+mod commands;
+mod config;
+mod deep_link;
+mod error;
+mod keychain;
+mod log;
+mod outside;
+mod sign_in;
+mod sync;
+mod window;
+
+use commands::Shell;
+use config::Config;
+use deep_link::Link;
+use protocol::view::Push;
+use sha2::{Digest as _, Sha256};
+use sign_in::Homecoming;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tauri::{App, AppHandle, Manager as _, RunEvent, Wry};
+use tauri_plugin_deep_link::DeepLinkExt as _;
+use url::Url;
+
+/// A page that is not drawn by then is taken for stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn run() -> ExitCode {
+    let config = Config::read();
+    config::calm_the_renderer(&config);
+    let built = tauri::Builder::default()
+        // First, so that a second start hands its link over before it does anything else.
+        .plugin(single_instance(&config))
+        .plugin(tauri_plugin_deep_link::init())
+        .plugin(
+            tauri_plugin_opener::Builder::new()
+                .open_js_links_on_click(false)
+                .build(),
+        )
+        .invoke_handler(commands::handler())
+        .setup(move |app| Ok(start(app, config)?))
+        .build(tauri::generate_context!());
+    match built {
+        Ok(app) => {
+            app.run(ended);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(%error, "the app could not start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One program for each data folder: a second start brings the first to the front.
+fn single_instance(config: &Config) -> tauri::plugin::TauriPlugin<Wry> {
+    let builder =
+        tauri_plugin_single_instance::Builder::new().callback(|app, _arguments, _folder| window::focus(app));
+    match &config.home {
+        Some(home) => {
+            let digest = Sha256::digest(home.as_os_str().as_encoded_bytes());
+            let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            builder.dbus_id(format!("dev.compymac.desktop.h{short}")).build()
+        }
+        None => builder.build(),
+    }
+}
+
+fn start(app: &mut App, config: Config) -> error::Result<()> {
+    let folder = home(app, &config)?;
+    keychain::make_private_folder(&folder)?;
+    log::begin(&folder.join("logs"), &config.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %config.server, "the app starts");
+    let service = app.config().identifier.clone();
+    let shell = {
+        // The device's tasks run on the app's own runtime.
+        let _inside = tauri::async_runtime::handle().inner().enter();
+        Shell::new(config, &folder, &service)
+    };
+    app.manage(shell);
+    window::open(app.handle())?;
+    listen_for_links(app.handle());
+    watch_over_the_page(app.handle().clone());
+    Ok(())
+}
+
+fn home(app: &App, config: &Config) -> error::Result<PathBuf> {
+    match &config.home {
+        Some(home) => Ok(home.clone()),
+        None => Ok(app.path().app_data_dir()?),
+    }
+}
+
+fn listen_for_links(app: &AppHandle) {
+    // Bundles register the schemes when they are installed; an AppImage or a build from source does it itself.
+    #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
+    if let Err(error) = app.deep_link().register_all() {
+        tracing::warn!(%error, "links to this app will not open it; codes can be pasted instead");
+    }
+    match app.deep_link().get_current() {
+        Ok(urls) => follow_all(app, urls.unwrap_or_default()),
+        Err(error) => tracing::warn!(%error, "the link that started the app could not be read"),
+    }
+    let handle = app.clone();
+    app.deep_link()
+        .on_open_url(move |event| follow_all(&handle, event.urls()));
+}
+
+fn follow_all(app: &AppHandle, urls: Vec<Url>) {
+    for url in urls {
+        match deep_link::parse(url.as_str()) {
+            Some(link) => {
+                let app = app.clone();
+                tauri::async_runtime::spawn(async move { follow(&app, link).await });
+            }
+            None => tracing::warn!(
+                bytes = url.as_str().len(),
+                "a link that is not one of ours was dropped"
+            ),
+        }
+    }
+}
+
+async fn follow(app: &AppHandle, link: Link) {
+    let shell = app.state::<Shell>();
+    let callback = match link {
+        Link::Session(session) => {
+            shell.sync.push(Push::Open { session });
+            return window::focus(app);
+        }
+        Link::Callback(callback) => callback,
+    };
+    let device = match shell.sync.device().await {
+        Ok(device) => device,
+        Err(problem) => return shell.sync.push(Push::SignInFailed { problem }),
+    };
+    match shell.sign_in.come_home(&device, callback, commands::now()).await {
+        Ok(Homecoming::SignedIn) => window::focus(app),
+        Ok(Homecoming::Ignored) => {}
+        Err(error) => {
+            let problem = error.into();
+            shell.sync.push(Push::SignInFailed { problem });
+            window::focus(app);
+        }
+    }
+}
+
+/// Some drivers leave the window empty without a word.
+fn watch_over_the_page(app: AppHandle) {
+    tauri::async_runtime::spawn(async move {
+        tokio::time::sleep(PATIENCE).await;
+        if !app.state::<Shell>().is_drawn.load(Ordering::Relaxed) {
+            tracing::error!("the page was not drawn in 10 s; starting with --safe-rendering may help");
+        }
+    });
+}
+
+fn ended(app: &AppHandle, event: RunEvent) {
+    if let (RunEvent::Exit, Some(shell)) = (event, app.try_state::<Shell>()) {
+        let sync = shell.sync.clone();
+        tauri::async_runtime::block_on(async move {
+            let closing = async {
+                if let Ok(device) = sync.device().await {
+                    device.close().await;
+                }
+            };
+            // Nothing is lost by not waiting longer: what was written is on the disk.
+            let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
+        });
+    }
+}

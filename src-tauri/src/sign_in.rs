@@ -1,0 +1,159 @@
+//! Signing in through the system's browser: begun here, finished by the link that comes home or by the code that the
+//! last page shows, even if the app was closed meanwhile.
+//!
+//! **Invariant:** one sign-in at a time is pending; the verifier is in the keychain and goes to the token endpoint only.
+
+mod pending;
+
+use crate::deep_link::{self, Answer, Callback, Link};
+use crate::error::{Error, Result};
+use crate::keychain::{Keychain, Slot};
+use crate::outside;
+use pending::Pending;
+use protocol::auth::Client;
+use protocol::oauth::{CLIENT_ID, PushedRequest, REDIRECT_DEEP_LINK};
+use protocol::{Code, Problem, UnixMillis};
+use std::sync::Arc;
+use sync_client::Device;
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use url::Url;
+
+#[derive(Debug)]
+pub struct SignIn {
+    keychain: Arc<Keychain>,
+    /// Two links at once are looked at one after the other.
+    turn: Mutex<()>,
+}
+
+/// What became of a link that came home.
+#[derive(Debug)]
+pub enum Homecoming {
+    SignedIn,
+    /// It answers no sign-in of ours: nobody is bothered with it.
+    Ignored,
+}
+
+impl SignIn {
+    pub fn new(keychain: Arc<Keychain>) -> Self {
+        Self {
+            keychain,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Returns the page to be opened. An earlier sign-in that is still pending is given up.
+    pub async fn begin(
+        &self,
+        device: &Device,
+        computer: Client,
+        provider: Option<String>,
+        now: UnixMillis,
+    ) -> Result<Url> {
+        let _turn = self.turn.lock().await;
+        let pending = Pending::new(&chance(), REDIRECT_DEEP_LINK, now);
+        self.remember(&pending).await?;
+        let request = PushedRequest {
+            client_id: CLIENT_ID.to_owned(),
+            code_challenge: pending.challenge(),
+            code_challenge_method: "S256".to_owned(),
+            state: pending.state.clone(),
+            redirect_uri: pending.redirect_uri.clone(),
+            device: computer,
+            provider,
+        };
+        match device.push_request(&request).await {
+            Ok(answer) => Ok(outside::sign_in_page(&device.server(), &answer.request_uri)?),
+            Err(problem) => {
+                self.forget().await?;
+                Err(problem.into())
+            }
+        }
+    }
+
+    /// The link that the browser opened.
+    pub async fn come_home(
+        &self,
+        device: &Device,
+        callback: Callback,
+        now: UnixMillis,
+    ) -> Result<Homecoming> {
+        let _turn = self.turn.lock().await;
+        let Some(pending) = self.recall().await? else {
+            tracing::info!("a sign-in link was ignored: none was begun here");
+            return Ok(Homecoming::Ignored);
+        };
+        if let Err(stray) = pending.check(&callback, &device.server(), now) {
+            tracing::warn!(%stray, "a sign-in link was ignored");
+            return Ok(Homecoming::Ignored);
+        }
+        self.forget().await?;
+        match callback.answer {
+            Answer::Code(code) => self.redeem(device, pending, code).await,
+            Answer::Refused(why) if why == "access_denied" => {
+                Err(Problem::new(Code::ProviderCancelled).into())
+            }
+            Answer::Refused(_) => Err(Problem::new(Code::ProviderFailed).into()),
+        }
+    }
+
+    /// The code that a person copied from the last browser page, or the whole link.
+    pub async fn paste(&self, device: &Device, text: &str, now: UnixMillis) -> Result<Homecoming> {
+        let text = text.trim();
+        if let Some(Link::Callback(callback)) = deep_link::parse(text) {
+            return match self.come_home(device, callback, now).await? {
+                Homecoming::SignedIn => Ok(Homecoming::SignedIn),
+                Homecoming::Ignored => Err(Problem::new(Code::StateMismatch).into()),
+            };
+        }
+        let _turn = self.turn.lock().await;
+        if !deep_link::is_code(text) {
+            let detail = "That is not a sign-in code. Please copy it again from the browser page.";
+            return Err(Problem::new(Code::Invalid).field("code").detail(detail).into());
+        }
+        let pending = self.recall().await?.filter(|pending| pending.is_alive(now));
+        let pending = pending.ok_or_else(|| Problem::new(Code::StateMismatch))?;
+        let finished = self.redeem(device, pending, text.to_owned()).await?;
+        self.forget().await?;
+        Ok(finished)
+    }
+
+    pub async fn cancel(&self) -> Result<()> {
+        self.forget().await
+    }
+
+    /// A code that never reached the server may still be good.
+    async fn redeem(&self, device: &Device, pending: Pending, code: String) -> Result<Homecoming> {
+        let kept = pending.clone();
+        match device.redeem(code, pending.verifier, pending.redirect_uri).await {
+            Ok(_me) => Ok(Homecoming::SignedIn),
+            Err(problem) => {
+                if matches!(problem.code, Code::Offline | Code::Unavailable | Code::Busy) {
+                    self.remember(&kept).await?;
+                }
+                Err(problem.into())
+            }
+        }
+    }
+
+    async fn remember(&self, pending: &Pending) -> Result<()> {
+        let secret = serde_json::to_vec(pending).map_err(Error::settings)?;
+        let keychain = self.keychain.clone();
+        spawn_blocking(move || keychain.save(Slot::PendingSignIn, &secret)).await?
+    }
+
+    async fn recall(&self) -> Result<Option<Pending>> {
+        let keychain = self.keychain.clone();
+        let secret = spawn_blocking(move || keychain.load(Slot::PendingSignIn)).await??;
+        Ok(secret.and_then(|secret| serde_json::from_slice(&secret).ok()))
+    }
+
+    async fn forget(&self) -> Result<()> {
+        let keychain = self.keychain.clone();
+        spawn_blocking(move || keychain.clear(Slot::PendingSignIn)).await?
+    }
+}
+
+fn chance() -> [u8; 64] {
+    rand::random()
+}

@@ -1,0 +1,74 @@
+//! The one window: where it may go, and how it comes to the front.
+
+use crate::error::Result;
+use tauri::webview::NewWindowResponse;
+use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder};
+use url::Url;
+
+/// The label that the capability file grants its commands to.
+pub const MAIN: &str = "main";
+
+pub fn open(app: &AppHandle) -> Result<()> {
+    let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
+        .title("CompyMac")
+        .inner_size(1280.0, 800.0)
+        .min_inner_size(480.0, 400.0)
+        .zoom_hotkeys_enabled(true)
+        // Links out go through the `open_link` command, which looks at them first.
+        .on_navigation(is_own)
+        .on_new_window(|_url, _features| NewWindowResponse::Deny)
+        .disable_drag_drop_handler();
+    #[cfg(debug_assertions)]
+    let window = window.devtools(true);
+    window.build()?;
+    Ok(())
+}
+
+/// Brings the window to the person, as after signing in elsewhere.
+pub fn focus(app: &AppHandle) {
+    if let Some(window) = app.get_webview_window(MAIN) {
+        let shown = window
+            .unminimize()
+            .and_then(|()| window.show())
+            .and_then(|()| window.set_focus());
+        if let Err(error) = shown {
+            tracing::warn!(%error, "the window could not be brought to the front");
+        }
+    }
+}
+
+/// The page that this program carries, as each system addresses it.
+fn is_own(url: &Url) -> bool {
+    let is_own = matches!(
+        (url.scheme(), url.host_str()),
+        ("tauri", Some("localhost")) | ("http" | "https", Some("tauri.localhost"))
+    ) || url.as_str() == "about:blank";
+    if !is_own {
+        tracing::warn!(scheme = url.scheme(), "the page was kept from leaving the app");
+    }
+    is_own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_never_leaves_the_app() {
+        for own in [
+            "tauri://localhost/",
+            "tauri://localhost/s/1",
+            "http://tauri.localhost/x",
+        ] {
+            assert!(is_own(&Url::parse(own).unwrap()), "{own}");
+        }
+        for other in [
+            "https://example.org",
+            "http://tauri.localhost.evil.org",
+            "file:///etc/passwd",
+            "javascript:1",
+        ] {
+            assert!(!is_own(&Url::parse(other).unwrap()), "{other}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The body in the desktop's window: every method is one command to the core, and one channel brings its pushes.
+//!
+//! **Invariant:** the only place that knows Tauri's names. No secret comes through here: the core keeps them.
+
+use super::{Answer, Backend, Handle, Watcher};
+use protocol::auth::{Device, Email, Password};
+use protocol::ipc::{self, BrowserSignInStarted, Command, SecretStore, Storage};
+use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
+use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
+use serde::Serialize as _;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use wasm_bindgen::prelude::{Closure, JsValue, wasm_bindgen};
+use wasm_bindgen::{JsCast as _, UnwrapThrowExt as _};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = ["window", "__TAURI_INTERNALS__"], js_name = invoke, catch)]
+    async fn invoke(command: &str, payload: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_namespace = ["window", "__TAURI_INTERNALS__"], js_name = transformCallback)]
+    fn transform_callback(callback: &js_sys::Function, once: bool) -> u32;
+}
+
+/// The desktop's core, if this page is in its window.
+pub fn find() -> Option<Handle> {
+    let is_there = js_sys::Reflect::has(&js_sys::global(), &"__TAURI_INTERNALS__".into()).unwrap_or(false);
+    is_there.then(|| Handle(Rc::new(Core::default())))
+}
+
+#[derive(Default)]
+struct Core {
+    /// What the core calls with each push; kept here, or the browser would lose it.
+    channel: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+}
+
+/// Asks the core. `beside` is what a command takes besides its ask.
+fn ask<C: Command + 'static>(ask: C, beside: Option<(&'static str, JsValue)>) -> Answer<C::Out> {
+    Box::pin(async move {
+        let payload = js_sys::Object::new();
+        let ask = ask
+            .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+            .map_err(|error| unreadable(&error))?;
+        for (name, value) in [Some(("ask", ask)), beside].into_iter().flatten() {
+            // A plain object takes any field.
+            js_sys::Reflect::set(&payload, &name.into(), &value).unwrap_throw();
+        }
+        match invoke(C::NAME, &payload).await {
+            Ok(answer) => serde_wasm_bindgen::from_value(answer).map_err(|error| unreadable(&error)),
+            Err(refusal) => Err(serde_wasm_bindgen::from_value(refusal).unwrap_or_else(|error| unreadable(&error))),
+        }
+    })
+}
+
+fn call<C: Command + 'static>(command: C) -> Answer<C::Out> {
+    ask(command, None)
+}
+
+/// Page and core are one build, so this is a mistake of ours.
+fn unreadable(error: &serde_wasm_bindgen::Error) -> Problem {
+    web_sys::console::error_1(&format!("core and page do not understand each other: {error}").into());
+    Problem::new(Code::Internal).detail("Something went wrong in the app. Please start it again.")
+}
+
+/// What comes through a channel is numbered, and large pieces may arrive late: this puts them in order.
+#[derive(Default)]
+struct InOrder {
+    next: u32,
+    early: BTreeMap<u32, JsValue>,
+}
+
+impl InOrder {
+    fn take(&mut self, index: u32, message: JsValue) -> Vec<JsValue> {
+        self.early.insert(index, message);
+        let mut ready = Vec::new();
+        while let Some(message) = self.early.remove(&self.next) {
+            ready.push(message);
+            self.next += 1;
+        }
+        ready
+    }
+}
+
+/// One call of the channel: `{ message, index }`, and at its end `{ end: true, index }`.
+fn listen(watcher: Watcher) -> Closure<dyn FnMut(JsValue)> {
+    let mut order = InOrder::default();
+    Closure::new(move |event: JsValue| {
+        let field = |name: &str| js_sys::Reflect::get(&event, &name.into()).unwrap_or(JsValue::UNDEFINED);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the core counts in whole numbers from 0"
+        )]
+        let Some(index) = field("index").as_f64().map(|index| index as u32) else {
+            return;
+        };
+        for message in order.take(index, field("message")) {
+            match serde_wasm_bindgen::from_value::<Push>(message) {
+                Ok(push) => watcher(push),
+                Err(error) => web_sys::console::warn_1(&format!("a push was not understood: {error}").into()),
+            }
+        }
+    })
+}
+
+impl Backend for Core {
+    fn body(&self) -> Body {
+        Body::Desktop
+    }
+    fn boot(&self, archived: bool, open: Option<SessionId>) -> Answer<Boot> {
+        call(ipc::GetBoot { archived, open })
+    }
+    fn list(&self, archived: bool) -> Answer<Vec<SessionRow>> {
+        call(ipc::List { archived })
+    }
+    fn open(&self, session: SessionId) -> Answer<Transcript> {
+        call(ipc::Open { session })
+    }
+    fn earlier(&self, session: SessionId) -> Answer<Transcript> {
+        call(ipc::Earlier { session })
+    }
+    fn create(&self) -> Answer<SessionId> {
+        call(ipc::Create {})
+    }
+    fn send(&self, session: SessionId, text: String) -> Answer<MessageId> {
+        call(ipc::Send { session, text })
+    }
+    fn rename(&self, session: SessionId, title: String) -> Answer<()> {
+        call(ipc::Rename { session, title })
+    }
+    fn archive(&self, session: SessionId, archived: bool) -> Answer<()> {
+        call(ipc::Archive { session, archived })
+    }
+    fn delete(&self, session: SessionId) -> Answer<MutationId> {
+        call(ipc::Delete { session })
+    }
+    fn undo(&self, mutation: MutationId) -> Answer<()> {
+        call(ipc::Undo { mutation })
+    }
+    fn retry(&self, mutation: MutationId) -> Answer<()> {
+        call(ipc::Retry { mutation })
+    }
+    fn stop(&self, run: RunId) -> Answer<()> {
+        call(ipc::Stop { run })
+    }
+    fn sign_up(&self, email: Email, password: Password) -> Answer<()> {
+        call(ipc::SignUp { email, password })
+    }
+    fn verify(&self, email: Email, code: String) -> Answer<()> {
+        call(ipc::Verify { email, code })
+    }
+    fn resend(&self, email: Email) -> Answer<()> {
+        call(ipc::Resend { email })
+    }
+    fn sign_in(&self, email: Email, password: Password) -> Answer<()> {
+        call(ipc::SignIn { email, password })
+    }
+    fn browser_sign_in(&self, provider: Option<String>) -> Answer<BrowserSignInStarted> {
+        call(ipc::BrowserSignIn { provider })
+    }
+    fn cancel_sign_in(&self) -> Answer<()> {
+        call(ipc::CancelSignIn {})
+    }
+    fn finish_sign_in(&self, code: String) -> Answer<()> {
+        call(ipc::FinishSignIn { code })
+    }
+    fn sign_out(&self, even_if_waiting: bool) -> Answer<()> {
+        call(ipc::SignOut { even_if_waiting })
+    }
+    fn devices(&self) -> Answer<Vec<Device>> {
+        call(ipc::Devices {})
+    }
+    fn revoke(&self, device: DeviceId) -> Answer<()> {
+        call(ipc::Revoke { device })
+    }
+    fn storage(&self) -> Answer<Storage> {
+        call(ipc::GetStorage {})
+    }
+    fn consent(&self, to: SecretStore) -> Answer<()> {
+        call(ipc::Consent { to })
+    }
+    fn open_link(&self, url: String) -> Answer<()> {
+        call(ipc::OpenLink { url })
+    }
+    fn ui_ready(&self) -> Answer<()> {
+        call(ipc::UiReady {})
+    }
+
+    fn watch(&self, watcher: Watcher) -> Answer<()> {
+        let closure = listen(watcher);
+        let id = transform_callback(closure.as_ref().unchecked_ref(), false);
+        // A former channel's closure goes; the core drops its end when the new one comes.
+        self.channel.replace(Some(closure));
+        ask(ipc::Watch {}, Some(("channel", format!("__CHANNEL__:{id}").into())))
+    }
+}
