@@ -10,8 +10,18 @@ create table sync_heads (
     check (floor_seq <= head_seq)
 ) with (fillfactor = 50);
 
+-- Everybody has a head from the first moment on.
+create function sync_head_of_new_user() returns trigger language plpgsql as $$
+begin
+    insert into sync_heads (user_id) values (new.id);
+    return new;
+end
+$$;
+create trigger users_have_heads after insert on users for each row execute function sync_head_of_new_user();
+
+-- What people keep hangs from the head's row and not from the user's: each write has locked that one already.
 create table agent_sessions (
-    user_id        uuid        not null references users (id) on delete cascade,
+    user_id        uuid        not null references sync_heads (user_id) on delete cascade,
     id             uuid        not null,
     seq            bigint      not null,
     created_seq    bigint      not null,
@@ -22,7 +32,8 @@ create table agent_sessions (
     archived       boolean     not null default false,
     last_ord       bigint      not null default 0,
     preview        text        not null default '',
-    running        boolean     not null default false,
+    -- replies being made or waiting to be made; the first may begin at once
+    live_runs      int         not null default 0 check (live_runs >= 0),
     last_active    timestamptz not null default now(),
     created_at     timestamptz not null default now(),
     deleted_at     timestamptz,
@@ -55,7 +66,7 @@ create unique index conversations_seq on conversations (user_id, seq);
 
 -- The ledger: one outcome for each mutation id.
 create table mutations (
-    user_id     uuid        not null references users (id) on delete cascade,
+    user_id     uuid        not null references sync_heads (user_id) on delete cascade,
     mutation_id uuid        not null,
     device_id   uuid,
     request     bytea       not null, -- SHA-256 of the op
@@ -85,15 +96,25 @@ create table runs (
     ck_at            timestamptz,
     created_at       timestamptz not null default now(),
     primary key (user_id, run_id),
-    foreign key (user_id, message_id) references conversations (user_id, id) on delete cascade,
-    foreign key (user_id, session_id) references agent_sessions (user_id, id) on delete cascade
+    -- a retried request cannot start two generations
+    unique (user_id, message_id),
+    foreign key (user_id, message_id) references conversations (user_id, id) on delete cascade
 ) with (fillfactor = 60);
--- a retried request cannot start two generations
-create unique index runs_live on runs (user_id, message_id) where status in (0, 1);
 create index runs_session on runs (user_id, session_id) where status in (0, 1);
-create index runs_due on runs (lease_until nulls first) where status in (0, 1);
+create index runs_waiting on runs (created_at) where status = 0;
+create index runs_leased on runs (lease_until) where status = 1;
 
 -- Gives out n change numbers and returns the first. The row lock makes commit order and number order one.
 create function sync_alloc(of_user uuid, n bigint) returns bigint language sql as $$
     update sync_heads set head_seq = head_seq + n where user_id = of_user returning head_seq - n + 1
+$$;
+
+-- Undoes the whole statement that it stands in, with a code of our own, unless what the statement rests on holds.
+create function sync_require(holds boolean, what text) returns boolean language plpgsql as $$
+begin
+    if holds is not true then
+        raise exception using errcode = 'CM001', message = what;
+    end if;
+    return true;
+end
 $$;

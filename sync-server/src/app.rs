@@ -60,6 +60,17 @@ impl App {
         let pool = PgPoolOptions::new()
             .max_connections(config.database_connections)
             .acquire_timeout(Duration::from_secs(3))
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                // a connection in steady use is alive; asking each time would double the round trips
+                let is_fresh = about.idle_for < Duration::from_secs(1);
+                Box::pin(async move {
+                    if !is_fresh {
+                        sqlx::Connection::ping(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await
             .context("reaching PostgreSQL at DATABASE_URL")?;

@@ -7,6 +7,8 @@ mod config;
 mod error;
 mod hints;
 mod limits;
+mod sessions;
+mod sync;
 
 use clap::Parser as _;
 

@@ -1,0 +1,196 @@
+//! Messages as they are read: pages of one session's history, contiguous by `ord`.
+
+use super::agent_sessions::{head, millis, session};
+use crate::error::Result;
+use protocol::run::Status;
+use protocol::sync::{Cursor, History, Message, Ord, Role};
+use protocol::{MessageId, RunId, SessionId, UserId};
+use sqlx::postgres::{PgExecutor, PgPool};
+use std::collections::HashMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Text of one page, in bytes: a page of huge messages ends early instead of filling memory.
+const PAGE_BYTES: i64 = 2 * 1024 * 1024;
+
+/// A message's row, as every query here and in `sync` selects it.
+#[derive(Clone, Debug)]
+pub struct MessageRow {
+    pub id: Uuid,
+    pub agent_session_id: Uuid,
+    pub seq: i64,
+    pub ord: i64,
+    pub parent_id: Option<Uuid>,
+    pub role: String,
+    pub status: i16,
+    pub run_id: Option<Uuid>,
+    pub content: String,
+    pub metadata: serde_json::Value,
+    pub created_at: OffsetDateTime,
+    pub is_deleted: bool,
+}
+
+impl From<MessageRow> for Message {
+    fn from(row: MessageRow) -> Self {
+        Self {
+            id: MessageId(row.id),
+            session: SessionId(row.agent_session_id),
+            seq: row.seq,
+            ord: row.ord,
+            parent: row.parent_id.map(MessageId),
+            role: role(&row.role),
+            status: Status::from_number(row.status).unwrap_or(Status::Interrupted),
+            run: row.run_id.map(RunId),
+            content: row.content,
+            metadata: row.metadata,
+            created_at: millis(row.created_at),
+            deleted: row.is_deleted,
+        }
+    }
+}
+
+/// The column holds one of the three.
+fn role(text: &str) -> Role {
+    [Role::User, Role::Assistant]
+        .into_iter()
+        .find(|role| role.as_str() == text)
+        .unwrap_or(Role::System)
+}
+
+/// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query.
+pub async fn history(
+    pool: &PgPool,
+    user: UserId,
+    id: SessionId,
+    before: Option<Ord>,
+    limit: usize,
+) -> Result<History> {
+    let rows = sqlx::query!(
+        r#"select h.epoch as "epoch!", h.head_seq as "head_seq!",
+                  m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
+                  m.metadata, m.created_at, m.deleted_at is not null as "is_deleted!"
+           from (select *, sum(octet_length(content)) over (order by ord desc) as bytes from (
+                     select * from conversations
+                     where user_id = $1 and agent_session_id = $2 and ord < $3
+                     order by ord desc limit $4
+                 ) page
+           ) m, (select epoch, head_seq from sync_heads where user_id = $1) h
+           where m.bytes - octet_length(m.content) < $5
+           order by m.ord"#,
+        user.0,
+        id.0,
+        before.unwrap_or(i64::MAX),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        PAGE_BYTES,
+    )
+    .fetch_all(pool)
+    .await?;
+    let Some(first) = rows.first() else {
+        return empty(pool, user, id).await;
+    };
+    let as_of = Cursor {
+        epoch: first.epoch,
+        seq: first.head_seq,
+    };
+    let messages = rows
+        .into_iter()
+        .map(|row| Message {
+            id: MessageId(row.id),
+            session: id,
+            seq: row.seq,
+            ord: row.ord,
+            parent: row.parent_id.map(MessageId),
+            role: role(&row.role),
+            status: Status::from_number(row.status).unwrap_or(Status::Interrupted),
+            run: row.run_id.map(RunId),
+            content: row.content,
+            metadata: row.metadata,
+            created_at: millis(row.created_at),
+            deleted: row.is_deleted,
+        })
+        .collect();
+    Ok(stretch(id, as_of, messages))
+}
+
+/// No message on this page: of a session that is there, an empty stretch; else `not_found`.
+async fn empty(pool: &PgPool, user: UserId, id: SessionId) -> Result<History> {
+    session(pool, user, id).await?;
+    Ok(stretch(id, head(pool, user).await?, Vec::new()))
+}
+
+/// The newest messages of several sessions, each as its own stretch, in the order of `sessions`.
+pub async fn newest_of(
+    executor: impl PgExecutor<'_>,
+    user: UserId,
+    sessions: &[SessionId],
+    limit: usize,
+    as_of: Cursor,
+) -> Result<Vec<History>> {
+    let ids: Vec<Uuid> = sessions.iter().map(|id| id.0).collect();
+    // an even share of what one answer may hold
+    let share = PAGE_BYTES * 4 / i64::try_from(sessions.len().max(1)).unwrap_or(1);
+    let rows = sqlx::query_as!(
+        MessageRow,
+        r#"select m.id as "id!", m.agent_session_id as "agent_session_id!", m.seq as "seq!", m.ord as "ord!", m.parent_id,
+                  m.role as "role!", m.status as "status!", m.run_id, m.content as "content!", m.metadata as "metadata!",
+                  m.created_at as "created_at!", m.deleted_at is not null as "is_deleted!"
+           from unnest($2::uuid[]) with ordinality wanted (id, nth), lateral (
+               select *, sum(octet_length(content)) over (order by ord desc) as bytes from (
+                   select * from conversations
+                   where user_id = $1 and agent_session_id = wanted.id
+                   order by ord desc limit $3
+               ) page
+           ) m
+           where m.bytes - octet_length(m.content) < $4
+           order by wanted.nth, m.ord"#,
+        user.0,
+        &ids,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        share,
+    )
+    .fetch_all(executor)
+    .await?;
+    let mut by_session: HashMap<SessionId, Vec<Message>> = HashMap::new();
+    for row in rows {
+        by_session
+            .entry(SessionId(row.agent_session_id))
+            .or_default()
+            .push(row.into());
+    }
+    let histories = sessions
+        .iter()
+        .map(|id| stretch(*id, as_of, by_session.remove(id).unwrap_or_default()));
+    Ok(histories.collect())
+}
+
+fn stretch(session: SessionId, as_of: Cursor, messages: Vec<Message>) -> History {
+    History {
+        session,
+        as_of,
+        lo: messages.first().map_or(1, |message| message.ord),
+        hi: messages.last().map_or(0, |message| message.ord),
+        messages,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_reads_back() {
+        for wanted in [Role::User, Role::Assistant, Role::System] {
+            assert_eq!(role(wanted.as_str()), wanted);
+        }
+    }
+
+    #[test]
+    fn an_empty_stretch_claims_nothing() {
+        let as_of = Cursor {
+            epoch: Uuid::now_v7(),
+            seq: 3,
+        };
+        let history = stretch(SessionId::fresh(), as_of, Vec::new());
+        assert_eq!((history.lo, history.hi), (1, 0));
+    }
+}

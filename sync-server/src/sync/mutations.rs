@@ -1,0 +1,46 @@
+//! The ledger: what became of each mutation, so that a repeat gets the answer of the first time.
+
+use super::push::Stamp;
+use protocol::mutation::OpResult;
+use protocol::sync::Seq;
+use sqlx::PgConnection;
+
+/// What is remembered of a mutation id.
+pub struct Remembered {
+    pub request: Vec<u8>,
+    pub outcome: serde_json::Value,
+}
+
+pub async fn find(connection: &mut PgConnection, stamp: &Stamp) -> Result<Option<Remembered>, sqlx::Error> {
+    sqlx::query_as!(
+        Remembered,
+        "select request, outcome from mutations where user_id = $1 and mutation_id = $2",
+        stamp.user.0,
+        stamp.mutation.0,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Remembers an outcome that moved nothing: a refusal for good, or a repeat that the ledger had forgotten.
+pub async fn remember(
+    connection: &mut PgConnection,
+    stamp: &Stamp,
+    result: &OpResult,
+    seq: Seq,
+) -> Result<(), sqlx::Error> {
+    let outcome = serde_json::to_value(result).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query!(
+        "insert into mutations (user_id, mutation_id, device_id, request, outcome, seq)
+         values ($1, $2, $3, $4, $5, $6)",
+        stamp.user.0,
+        stamp.mutation.0,
+        stamp.device.map(|device| device.0),
+        &stamp.request[..],
+        outcome,
+        seq,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
