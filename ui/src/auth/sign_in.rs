@@ -134,9 +134,17 @@ fn ProviderButton(props: &ProviderButtonProps) -> Html {
         <PostForm action={page::provider_start(&props.provider.id)} csrf={props.stage.csrf.clone()} {onpost}>
             <input type="hidden" name="next" value={props.next.clone()} />
             <button class="button button-wide" data-testid={format!("provider-{}", props.provider.id)}>
-                <Icon sign={Sign::Key} />{ format!("Continue with {}", props.provider.name) }
+                <Icon sign={sign_of(&props.provider.id)} />{ format!("Continue with {}", props.provider.name) }
             </button>
         </PostForm>
+    }
+}
+
+fn sign_of(provider: &str) -> Sign {
+    match provider {
+        "google" => Sign::Google,
+        "github" => Sign::GitHub,
+        _ => Sign::Key,
     }
 }
 

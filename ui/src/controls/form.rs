@@ -1,5 +1,6 @@
 //! A real form: posts to the server by itself; once the app runs, the app may take it over.
 
+use crate::state::Stage;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlInputElement, HtmlTextAreaElement};
 use yew::prelude::*;
@@ -20,9 +21,12 @@ pub struct PostFormProps {
 
 #[component]
 pub fn PostForm(props: &PostFormProps) -> Html {
+    let stage = use_context::<Stage>();
     let onpost = props.onpost.clone();
     let onsubmit = Callback::from(move |event: SubmitEvent| {
-        if let Some(onpost) = &onpost {
+        // Without a body to ask, the form posts by itself.
+        let can_ask = stage.as_ref().is_some_and(|stage| stage.handle.is_some());
+        if let Some(onpost) = onpost.as_ref().filter(|_| can_ask) {
             event.prevent_default();
             onpost.emit(());
         }

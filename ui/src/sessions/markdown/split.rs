@@ -80,10 +80,12 @@ impl Cutter {
 
 fn is_item(line: &str) -> bool {
     let line = line.trim_start();
-    let rest = line.strip_prefix(['-', '*', '+']).or_else(|| {
-        line.trim_start_matches(|c: char| c.is_ascii_digit())
-            .strip_prefix(['.', ')'])
-    });
+    let after_number = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = if after_number.len() < line.len() {
+        after_number.strip_prefix(['.', ')'])
+    } else {
+        line.strip_prefix(['-', '*', '+'])
+    };
     rest.is_some_and(|rest| rest.starts_with([' ', '\t', '\n', '\r']))
 }
 
