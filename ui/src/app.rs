@@ -4,14 +4,17 @@ use crate::auth::{CheckMail, SignIn, SignUp};
 use crate::backend::Handle;
 use crate::controls::announce::Announce;
 use crate::controls::flash::Flashes;
+use crate::controls::keys::key_of;
 use crate::sessions::conversation::Conversation;
 use crate::sessions::frame::Frame;
+use crate::sessions::header::start_renaming;
 use crate::sessions::home::{Archive, Home, Nowhere};
-use crate::sessions::list::title_of;
+use crate::sessions::list::{focus_filter, title_of};
 use crate::settings::Settings;
 use crate::state::follow::use_follow;
+use crate::state::listen::on_window;
 use crate::state::{Place, Scene, Stage};
-use protocol::view::Boot;
+use protocol::view::{Boot, Connection};
 use std::rc::Rc;
 use yew::prelude::*;
 
@@ -43,6 +46,7 @@ pub fn App(props: &AppProps) -> Html {
             document.set_title(title);
         }
     });
+    use_effect_with((), |()| on_window("keydown", strike));
     let shown = Rc::new(Scene::clone(&scene));
     let is_awake = scene.is_awake.then_some("is-awake");
     html! {
@@ -56,8 +60,14 @@ pub fn App(props: &AppProps) -> Html {
     }
 }
 
+/// Whom the server wants to sign in again may go to the door, and stays inside otherwise.
 fn shown_place(scene: &Scene) -> Place {
-    scene.place.for_someone(scene.me.is_some())
+    let may_go_out = scene.connection == Connection::SignedOut && scene.place.is_outside();
+    if may_go_out {
+        scene.place
+    } else {
+        scene.place.for_someone(scene.me.is_some())
+    }
 }
 
 fn room(scene: Rc<Scene>, stage: Stage) -> Html {
@@ -115,4 +125,15 @@ pub fn title(scene: &Scene) -> String {
         Place::CheckMail => "Check your mail".to_owned(),
     };
     format!("{of_place} · CompyMac")
+}
+
+/// The keys that work wherever one is.
+fn strike(event: KeyboardEvent) {
+    let has_modifier = event.ctrl_key() || event.meta_key();
+    match key_of(&event).as_deref() {
+        Some("F2") => start_renaming(),
+        Some("k") if has_modifier => focus_filter(),
+        _ => return,
+    }
+    event.prevent_default();
 }

@@ -2,6 +2,7 @@
 
 pub mod follow;
 pub mod keep;
+pub mod listen;
 pub mod place;
 pub mod scene;
 pub mod stage;

@@ -46,7 +46,7 @@ pub fn Composer(props: &ComposerProps) -> Html {
     let field = use_node_ref();
     let problem = use_state(|| None::<Problem>);
     let draft = use_draft(&field, props.session);
-    let send = use_send(&field, props.stage.clone(), props.session, problem.clone());
+    let send = use_send(&field, &draft, props.stage.clone(), problem.clone());
     let oninput = {
         let field = field.clone();
         Callback::from(move |_: InputEvent| {
@@ -152,6 +152,12 @@ impl Draft {
             keep::keep_draft(self.session, &text);
         }
     }
+
+    /// It was sent.
+    fn forget(&self) {
+        self.text.take();
+        keep::keep_draft(self.session, "");
+    }
 }
 
 /// Brings back what was being written here, and keeps it when one goes elsewhere.
@@ -178,11 +184,11 @@ fn use_draft(field: &NodeRef, session: Option<SessionId>) -> Rc<Draft> {
 #[hook]
 fn use_send(
     field: &NodeRef,
+    draft: &Rc<Draft>,
     stage: Stage,
-    session: Option<SessionId>,
     problem: UseStateHandle<Option<Problem>>,
 ) -> Callback<()> {
-    let field = field.clone();
+    let (field, draft) = (field.clone(), draft.clone());
     Callback::from(move |()| {
         let text = value_of(&field);
         if text.trim().is_empty() {
@@ -193,9 +199,10 @@ fn use_send(
             return;
         }
         problem.set(None);
-        clear(&field, session);
+        clear(&field);
+        draft.forget();
         let field = field.clone();
-        match session {
+        match draft.session {
             Some(session) => send(&stage, session, text, Some(field)),
             None => stage.ask(
                 |body| body.create(),
@@ -240,12 +247,11 @@ fn give_back(stage: &Stage, field: Option<&NodeRef>, text: &str, problem: Proble
     stage.tell(Action::Trouble(problem));
 }
 
-fn clear(field: &NodeRef, session: Option<SessionId>) {
+fn clear(field: &NodeRef) {
     if let Some(area) = field.cast::<HtmlTextAreaElement>() {
         area.set_value("");
         fit(field);
     }
-    keep::keep_draft(session, "");
 }
 
 fn too_large(text: &str) -> Option<Problem> {

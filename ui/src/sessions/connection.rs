@@ -4,7 +4,7 @@ use crate::controls::time::clock;
 use crate::controls::{Icon, Link, Sign};
 use crate::state::Place;
 use gloo_timers::callback::Timeout;
-use protocol::view::Connection;
+use protocol::view::{Body, Connection};
 use yew::prelude::*;
 
 /// A connection that comes back within this was never worth a word.
@@ -37,6 +37,7 @@ pub fn ConnectionLine(props: &ConnectionLineProps) -> Html {
 
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct ReconnectingProps {
+    pub body: Body,
     pub connection: Connection,
 }
 
@@ -64,7 +65,7 @@ pub fn Reconnecting(props: &ReconnectingProps) -> Html {
             <div class="bar bar-warn" role="alert">
                 <Icon sign={Sign::Key} />
                 <span>{ "The server asks you to sign in again. You can read and write meanwhile." }</span>
-                <Link to={Place::Settings}>{ "Open settings" }</Link>
+                { sign_in_again(props.body) }
             </div>
         },
         Connection::Connecting | Connection::Offline { .. } if *is_long => html! {
@@ -74,5 +75,13 @@ pub fn Reconnecting(props: &ReconnectingProps) -> Html {
             </div>
         },
         Connection::Connecting | Connection::Offline { .. } | Connection::Online => Html::default(),
+    }
+}
+
+/// A browser's page is fetched anew, since its forms carry the token of the sign-in that ended.
+fn sign_in_again(body: Body) -> Html {
+    match body {
+        Body::Browser => html! { <a href={Place::SignIn.path()}>{ "Sign in" }</a> },
+        Body::Desktop => html! { <Link to={Place::SignIn}>{ "Sign in" }</Link> },
     }
 }

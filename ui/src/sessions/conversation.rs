@@ -1,7 +1,7 @@
 //! One session: its head, what was said, and the composer.
 
 use super::composer::Composer;
-use super::header::{Header, start_renaming};
+use super::header::Header;
 use super::message::Message;
 use super::scroll::{self, use_reading};
 use crate::controls::keys::key_of;
@@ -33,10 +33,6 @@ pub fn Conversation(props: &ConversationProps) -> Html {
     let onkeydown = {
         let (stage, run) = (props.stage.clone(), open.run());
         Callback::from(move |event: KeyboardEvent| match key_of(&event).as_deref() {
-            Some("F2") => {
-                event.prevent_default();
-                start_renaming();
-            }
             Some("Escape") if !event.is_composing() => {
                 if let Some(run) = run {
                     stage.attempt(|body| body.stop(run));

@@ -64,7 +64,7 @@ pub fn Frame(props: &FrameProps) -> Html {
                 </div>
             </nav>
             <main class="main" id="main">
-                <Reconnecting connection={scene.connection} />
+                <Reconnecting body={props.stage.body} connection={scene.connection} />
                 { props.children.clone() }
             </main>
         </>

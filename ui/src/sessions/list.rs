@@ -8,8 +8,10 @@ use protocol::view::{Connection, SessionRow};
 use protocol::{SessionId, UnixMillis};
 use std::rc::Rc;
 use wasm_bindgen::JsCast as _;
-use web_sys::{Element, HtmlElement};
+use web_sys::{Element, HtmlElement, HtmlInputElement};
 use yew::prelude::*;
+
+const FILTER: &str = "filter";
 
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct ListProps {
@@ -22,16 +24,71 @@ pub struct ListProps {
 
 #[component]
 pub fn List(props: &ListProps) -> Html {
+    let wanted = use_state(String::new);
     let rows = props.rows.as_deref().map(Vec::as_slice).unwrap_or_default();
     if rows.is_empty() {
         return html! { <div class="list"><p class="list-empty">{ why_empty(props) }</p></div> };
     }
+    let oninput = {
+        let wanted = wanted.clone();
+        Callback::from(move |event: InputEvent| {
+            let field = event
+                .target()
+                .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+            wanted.set(
+                field
+                    .map(|field| field.value().trim().to_lowercase())
+                    .unwrap_or_default(),
+            );
+        })
+    };
+    let found: Vec<_> = rows.iter().filter(|row| is_wanted(row, &wanted)).collect();
     html! {
-        <ul class="list" data-testid="session-list" onkeydown={Callback::from(walk)}>
-            for row in rows {
-                <Row key={row.id.to_string()} row={row.clone()} is_current={props.current == Some(row.id)} now={props.now} />
+        <>
+            <div class="filter needs-script">
+                <input
+                    id={FILTER}
+                    class="field"
+                    type="search"
+                    placeholder="Filter"
+                    aria-label="Filter sessions"
+                    title="Filter (Ctrl+K)"
+                    autocomplete="off"
+                    data-testid="filter"
+                    {oninput}
+                />
+            </div>
+            if found.is_empty() {
+                <div class="list"><p class="list-empty" role="status">{ "No session has that in its title or its last words." }</p></div>
+            } else {
+                <ul class="list" data-testid="session-list" onkeydown={Callback::from(walk)}>
+                    for row in found {
+                        <Row
+                            key={row.id.to_string()}
+                            row={row.clone()}
+                            is_current={props.current == Some(row.id)}
+                            now={props.now}
+                        />
+                    }
+                </ul>
             }
-        </ul>
+        </>
+    }
+}
+
+fn is_wanted(row: &SessionRow, wanted: &str) -> bool {
+    wanted.is_empty()
+        || title_of(row).to_lowercase().contains(wanted)
+        || row.preview.to_lowercase().contains(wanted)
+}
+
+/// Puts the caret into the filter.
+pub fn focus_filter() {
+    let document = web_sys::window().and_then(|window| window.document());
+    if let Some(field) = document.and_then(|document| document.get_element_by_id(FILTER)) {
+        let field = field.unchecked_into::<HtmlInputElement>();
+        let _ = field.focus();
+        field.select();
     }
 }
 

@@ -1,13 +1,13 @@
 //! Keeps the scene in step with the body: asks at the right moments, hears pushes, follows the address bar and the clock.
 
+use super::listen::on_window;
 use super::{Action, Place, Scene, Stage, keep};
 use gloo_timers::callback::Interval;
 use protocol::UnixMillis;
 use protocol::view::{Body, Push};
 use std::cell::Cell;
 use std::rc::Rc;
-use wasm_bindgen::JsCast as _;
-use wasm_bindgen::prelude::Closure;
+use web_sys::Event;
 use yew::{hook, use_effect_with, use_memo, use_mut_ref};
 
 /// Relative times change by the minute; twice that often keeps them honest.
@@ -178,19 +178,6 @@ pub fn now() -> UnixMillis {
     js_sys::Date::now() as UnixMillis
 }
 
-/// Calls `on_back` when the person goes back or forth; until the guard is dropped.
-fn listen_for_steps(on_back: impl Fn() + 'static) -> impl FnOnce() {
-    let closure = Closure::<dyn Fn()>::new(on_back);
-    if let Some(window) = web_sys::window() {
-        let _ = window.add_event_listener_with_callback("popstate", closure.as_ref().unchecked_ref());
-    }
-    move || {
-        if let Some(window) = web_sys::window() {
-            let _ = window.remove_event_listener_with_callback("popstate", closure.as_ref().unchecked_ref());
-        }
-    }
-}
-
 fn wake(asker: &Rc<Asker>) -> impl FnOnce() + use<> {
     let stage = asker.stage.clone();
     keep::wear(keep::theme());
@@ -201,7 +188,7 @@ fn wake(asker: &Rc<Asker>) -> impl FnOnce() + use<> {
     stage.attempt(|body| body.ui_ready());
     let ticking = stage.clone();
     let ticks = Interval::new(TICK_MILLIS, move || ticking.tell(Action::Tick(now())));
-    let steps = listen_for_steps(move || {
+    let steps = on_window("popstate", move |_: Event| {
         let path = web_sys::window().and_then(|window| window.location().pathname().ok());
         stage.tell(Action::Go(Place::parse(&path.unwrap_or_default())));
     });
