@@ -1,3 +1,33 @@
-//! The words that tests are written in.
+//! The words that tests are written in, named by what a person does or what can break.
+//!
+//! A test starts a [`Stack`] (the real programs on a database of its own), lets [`Person`]s act through [`Client`]s,
+//! [`Socket`]s, devices and screens, and breaks things with a [`Gate`]. Nothing here knows the inside of a program.
 
+#![expect(
+    clippy::panic,
+    reason = "a harness ends the test at once and says what it waited for"
+)]
+#![expect(clippy::missing_errors_doc, reason = "failures here are failed tests")]
+
+mod client;
+mod database;
+mod gate;
 pub mod mailbox;
+mod open_id_provider;
+mod person;
+mod programs;
+mod server;
+mod socket;
+mod stack;
+mod wait;
+
+pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
+pub use gate::Gate;
+pub use mailbox::{Letter, Mailbox};
+pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
+pub use person::{Person, Sent, native};
+pub use programs::{Ended, run_to_end};
+pub use server::Server;
+pub use socket::{Reply, Socket};
+pub use stack::{Stack, StackBuilder};
+pub use wait::{PATIENCE, until, within};

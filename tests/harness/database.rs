@@ -1,0 +1,213 @@
+//! A database and a Redis prefix for each stack: cloned from a migrated template, and gone afterwards.
+
+use crate::programs::{root, setting};
+use redis::AsyncCommands as _;
+use sha2::{Digest as _, Sha256};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection as _, Executor as _, Row as _};
+use std::fmt::Write as _;
+use std::future::Future;
+use std::str::FromStr as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const POSTGRES: &str = "postgres://postgres@127.0.0.1:55432/postgres";
+const REDIS: &str = "redis://127.0.0.1:56379/";
+/// The lock under which the template is made: any number that nothing else here uses.
+const TEMPLATE_LOCK: i64 = 0x0c0d_e1a7;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// One stack's stores. Dropped: the database and every key under the prefix are removed.
+#[derive(Debug)]
+pub(crate) struct Database {
+    name: String,
+    pub url: String,
+    pub redis_url: String,
+    pub redis_prefix: String,
+}
+
+impl Database {
+    pub async fn fresh() -> Self {
+        let admin_url = setting("COMPYMAC_TEST_PG").unwrap_or_else(|| POSTGRES.to_owned());
+        let redis_url = setting("COMPYMAC_TEST_REDIS").unwrap_or_else(|| REDIS.to_owned());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cm_test_{}_{number}", std::process::id());
+        create(&admin_url, &name)
+            .await
+            .unwrap_or_else(|error| panic!("making the database {name}: {error}"));
+        let mut url = url::Url::parse(&admin_url).unwrap_or_else(|error| panic!("COMPYMAC_TEST_PG: {error}"));
+        url.set_path(&name);
+        Self {
+            redis_prefix: format!("{name}:"),
+            url: url.to_string(),
+            redis_url,
+            name,
+        }
+    }
+
+    /// Statements of the harness's own, for states that no client can reach: an expired token, a restored backup.
+    pub async fn execute(&self, sql: &str) -> u64 {
+        let options =
+            PgConnectOptions::from_str(&self.url).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let mut connection = PgConnection::connect_with(&options)
+            .await
+            .unwrap_or_else(|error| panic!("reaching the test's database: {error}"));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("running {sql}: {error}"))
+            .rows_affected()
+    }
+
+    /// One number from the database.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let options =
+            PgConnectOptions::from_str(&self.url).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let mut connection = PgConnection::connect_with(&options)
+            .await
+            .unwrap_or_else(|error| panic!("reaching the test's database: {error}"));
+        let row = connection
+            .fetch_one(sqlx::AssertSqlSafe(sql.to_owned()))
+            .await
+            .unwrap_or_else(|error| panic!("asking {sql}: {error}"));
+        row.get(0)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (name, redis_url, prefix) = (
+            self.name.clone(),
+            self.redis_url.clone(),
+            self.redis_prefix.clone(),
+        );
+        let admin_url = setting("COMPYMAC_TEST_PG").unwrap_or_else(|| POSTGRES.to_owned());
+        let cleared = outside(async move {
+            let mut admin = PgConnection::connect(&admin_url).await?;
+            let drop = format!("drop database if exists {name} with (force)");
+            admin.execute(sqlx::AssertSqlSafe(drop)).await?;
+            clear(&redis_url, &prefix).await
+        });
+        if let Err(error) = cleared
+            && !std::thread::panicking()
+        {
+            panic!("left behind {}: {error:#}", self.name);
+        }
+    }
+}
+
+/// Runs a future to its end from a place that cannot wait, as `drop`.
+pub(crate) fn outside<T: Send + 'static>(
+    future: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<T> {
+    let alone = std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(future)
+    });
+    alone
+        .join()
+        .unwrap_or_else(|_| anyhow::bail!("the thread that cleans up has ended badly"))
+}
+
+async fn create(admin_url: &str, name: &str) -> anyhow::Result<()> {
+    let mut admin = PgConnection::connect(admin_url).await?;
+    sweep(&mut admin).await?;
+    let template = template(&mut admin, admin_url).await?;
+    let create = format!("create database {name} template {template}");
+    admin.execute(sqlx::AssertSqlSafe(create)).await?;
+    Ok(())
+}
+
+/// Databases of tests that were killed before they could clean up.
+async fn sweep(admin: &mut PgConnection) -> anyhow::Result<()> {
+    let rows = admin
+        .fetch_all("select datname from pg_database where datname like 'cm\\_test\\_%'")
+        .await?;
+    for row in rows {
+        let name: String = row.get(0);
+        let owner: Option<u32> = name.split('_').nth(2).and_then(|pid| pid.parse().ok());
+        let is_alive = owner.is_some_and(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists());
+        if !is_alive {
+            let drop = format!("drop database if exists {name} with (force)");
+            // another test may be sweeping the same
+            let _ = admin.execute(sqlx::AssertSqlSafe(drop)).await;
+        }
+    }
+    Ok(())
+}
+
+/// The migrated database that stacks are cloned from, made once for each state of the migrations.
+async fn template(admin: &mut PgConnection, admin_url: &str) -> anyhow::Result<String> {
+    let folder = root().join("migrations/postgres");
+    let template = format!("cm_template_{}", fingerprint(&folder)?);
+    admin
+        .execute(sqlx::AssertSqlSafe(format!(
+            "select pg_advisory_lock({TEMPLATE_LOCK})"
+        )))
+        .await?;
+    let exists = format!("select 1 from pg_database where datname = '{template}'");
+    if admin.fetch_optional(sqlx::AssertSqlSafe(exists)).await?.is_none() {
+        let making = format!("{template}_making");
+        for statement in [
+            format!("drop database if exists {making} with (force)"),
+            format!("create database {making}"),
+        ] {
+            admin.execute(sqlx::AssertSqlSafe(statement)).await?;
+        }
+        let mut url = url::Url::parse(admin_url)?;
+        url.set_path(&making);
+        let mut connection = PgConnection::connect(url.as_str()).await?;
+        sqlx::migrate::Migrator::new(folder)
+            .await?
+            .run(&mut connection)
+            .await?;
+        connection.close().await?;
+        let rename = format!("alter database {making} rename to {template}");
+        admin.execute(sqlx::AssertSqlSafe(rename)).await?;
+    }
+    admin
+        .execute(sqlx::AssertSqlSafe(format!(
+            "select pg_advisory_unlock({TEMPLATE_LOCK})"
+        )))
+        .await?;
+    Ok(template)
+}
+
+fn fingerprint(folder: &std::path::Path) -> anyhow::Result<String> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "sql"))
+        .collect();
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+        hash.update(std::fs::read(file)?);
+    }
+    let mut text = String::new();
+    for byte in hash.finalize().iter().take(8) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
+
+async fn clear(redis_url: &str, prefix: &str) -> anyhow::Result<()> {
+    let mut redis = redis::Client::open(redis_url)?
+        .get_multiplexed_async_connection()
+        .await?;
+    let keys: Vec<String> = {
+        let mut keys = Vec::new();
+        let mut found = redis.scan_match::<_, String>(format!("{prefix}*")).await?;
+        while let Some(key) = found.next_item().await {
+            keys.push(key?);
+        }
+        keys
+    };
+    if !keys.is_empty() {
+        let _: () = redis.del(keys).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! A TCP proxy that a test can shut, slow down or cut: the network between two programs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, tcp};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+#[derive(Clone, Copy, Debug)]
+struct Passage {
+    upstream: SocketAddr,
+    is_open: bool,
+    /// Added to each chunk, both ways.
+    delay: Duration,
+    /// Connections of an earlier era are cut.
+    era: u64,
+}
+
+/// Listens on a port of its own, for as long as it lives, and passes bytes on.
+#[derive(Debug)]
+pub struct Gate {
+    address: SocketAddr,
+    passage: watch::Sender<Passage>,
+    listening: AbortHandle,
+}
+
+impl Gate {
+    pub async fn to(upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap_or_else(|error| panic!("opening a gate: {error}"));
+        let address = listener
+            .local_addr()
+            .unwrap_or_else(|error| panic!("reading a gate's address: {error}"));
+        let (passage, seen) = watch::channel(Passage {
+            upstream,
+            is_open: true,
+            delay: Duration::ZERO,
+            era: 0,
+        });
+        let listening = tokio::spawn(async move {
+            while let Ok((inner, _)) = listener.accept().await {
+                tokio::spawn(pass(inner, seen.clone()));
+            }
+        });
+        Self {
+            address,
+            passage,
+            listening: listening.abort_handle(),
+        }
+    }
+
+    /// To `host:port` of a URL, whose other parts stay: gives the gate and the URL through it.
+    pub async fn before(url: &str) -> (Self, String) {
+        let mut parsed = url::Url::parse(url).unwrap_or_else(|error| panic!("reading {url}: {error}"));
+        let port = parsed
+            .port()
+            .unwrap_or(if parsed.scheme() == "redis" { 6379 } else { 5432 });
+        let host = parsed.host_str().unwrap_or("127.0.0.1").to_owned();
+        let upstream = tokio::net::lookup_host((host.as_str(), port))
+            .await
+            .ok()
+            .and_then(|mut found| found.next())
+            .unwrap_or_else(|| panic!("{host}:{port} has no address"));
+        let gate = Self::to(upstream).await;
+        let _ = parsed.set_host(Some("127.0.0.1"));
+        let _ = parsed.set_port(Some(gate.address.port()));
+        (gate, parsed.to_string())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Nothing passes, and what is connected is cut.
+    pub fn shut(&self) {
+        self.passage.send_modify(|passage| {
+            passage.is_open = false;
+            passage.era += 1;
+        });
+    }
+
+    pub fn open(&self) {
+        self.passage.send_modify(|passage| {
+            passage.is_open = true;
+            passage.delay = Duration::ZERO;
+        });
+    }
+
+    /// Each chunk takes this much longer.
+    pub fn slow(&self, delay: Duration) {
+        self.passage.send_modify(|passage| passage.delay = delay);
+    }
+
+    /// Cuts what is connected; new connections pass.
+    pub fn cut(&self) {
+        self.passage.send_modify(|passage| passage.era += 1);
+    }
+
+    pub(crate) fn lead_to(&self, upstream: SocketAddr) {
+        self.passage.send_modify(|passage| passage.upstream = upstream);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.shut();
+        self.listening.abort();
+    }
+}
+
+async fn pass(inner: TcpStream, mut seen: watch::Receiver<Passage>) {
+    let now = *seen.borrow_and_update();
+    // a reset, as from a port where nobody listens, and not a polite end
+    let refuse = |stream: &TcpStream| stream.set_zero_linger();
+    if !now.is_open {
+        let _ = refuse(&inner);
+        return;
+    }
+    let Ok(outer) = TcpStream::connect(now.upstream).await else {
+        let _ = refuse(&inner);
+        return;
+    };
+    let _ = (inner.set_nodelay(true), outer.set_nodelay(true));
+    let (inner_read, inner_write) = inner.into_split();
+    let (outer_read, outer_write) = outer.into_split();
+    let both = async {
+        tokio::join!(
+            copy(inner_read, outer_write, seen.clone()),
+            copy(outer_read, inner_write, seen.clone())
+        );
+    };
+    let mut cut = seen.clone();
+    tokio::select! {
+        () = both => {}
+        _ = cut.wait_for(|passage| passage.era != now.era) => {}
+    }
+}
+
+async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, seen: watch::Receiver<Passage>) {
+    let mut chunk = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        let delay = seen.borrow().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if to
+            .write_all(chunk.get(..length).unwrap_or_default())
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+    let _ = to.shutdown().await;
+}

@@ -1,0 +1,329 @@
+//! A real OpenID provider on loopback, with GitHub's routes too, that can misbehave on command.
+
+mod github;
+mod tokens;
+
+use axum::Router;
+use axum::extract::{Form, OriginalUri, Query, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+pub(crate) const CLIENT: &str = "compymac-at-the-provider";
+const CLIENT_SECRET: &str = "kept-by-the-server-alone";
+
+/// How the provider breaks the rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    #[default]
+    None,
+    WrongIssuer,
+    WrongAudience,
+    WrongNonce,
+    MissingNonce,
+    /// `alg: none`, and no signature.
+    Unsigned,
+    /// HS256, keyed with the public key.
+    KeyedWithPublicKey,
+    /// Signed by the right key under a name that the key set does not have.
+    UnknownKey,
+    BrokenSignature,
+    Expired,
+    /// Sends the person back with `error` and no code.
+    Cancelled,
+    /// Names another issuer in the answer (RFC 9207).
+    OtherIssInAnswer,
+    /// Leaves `iss` out of the answer although its metadata promises it.
+    NoIssInAnswer,
+    /// The token endpoint sends its caller elsewhere.
+    RedirectingTokens,
+    /// The token endpoint answers only after half a minute.
+    SlowTokens,
+    /// The token endpoint refuses.
+    RefusedTokens,
+}
+
+/// Who signs in at the provider.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    pub subject: String,
+    pub email: String,
+    /// `None`: the claim is left out.
+    pub is_verified: Option<bool>,
+    pub name: String,
+}
+
+impl Visitor {
+    /// Somebody with a confirmed address.
+    pub fn with_address(email: &str) -> Self {
+        Self {
+            subject: format!("{}", rand::random::<u32>()),
+            email: email.to_owned(),
+            is_verified: Some(true),
+            name: "Ana Ruiz".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct OpenIdProvider {
+    url: String,
+    desk: Arc<Desk>,
+    serving: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Desk {
+    url: String,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    fault: Fault,
+    visitor: Visitor,
+    /// Whether the person has to press a button first.
+    asks: bool,
+    given: HashMap<String, Given>,
+}
+
+/// What a code stands for.
+#[derive(Clone, Debug)]
+struct Given {
+    visitor: Visitor,
+    nonce: Option<String>,
+    challenge: Option<String>,
+    redirect_uri: String,
+}
+
+impl OpenIdProvider {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap_or_else(|error| panic!("starting a provider: {error}"));
+        let address = listener
+            .local_addr()
+            .unwrap_or_else(|error| panic!("a provider's address: {error}"));
+        let url = format!("http://{address}");
+        let desk = Arc::new(Desk {
+            url: url.clone(),
+            now: Mutex::new(Now {
+                fault: Fault::None,
+                visitor: Visitor::with_address("nobody@example.org"),
+                asks: false,
+                given: HashMap::new(),
+            }),
+        });
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(discovery))
+            .route("/jwks", get(tokens::key_set))
+            .route("/authorize", get(authorize))
+            .route("/token", post(token))
+            .merge(github::router())
+            .with_state(Arc::clone(&desk));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
+        Self { url, desk, serving }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// For the server's `PROVIDERS`: this one as an OpenID provider and as a GitHub.
+    pub fn settings(&self) -> String {
+        json!([
+            {"id": "google", "name": "Google", "kind": "oidc", "issuer": self.url, "client_id": CLIENT, "client_secret": CLIENT_SECRET},
+            {"id": "github", "name": "GitHub", "kind": "github", "base": self.url, "api": format!("{}/api", self.url),
+             "client_id": CLIENT, "client_secret": CLIENT_SECRET},
+        ])
+        .to_string()
+    }
+
+    /// Who sits before the browser from now on.
+    pub fn seat(&self, visitor: &Visitor) {
+        self.desk.lock().visitor = visitor.clone();
+    }
+
+    pub fn misbehave(&self, fault: Fault) {
+        self.desk.lock().fault = fault;
+    }
+
+    /// From now on a person presses the button `#approve` first.
+    pub fn ask_first(&self) {
+        self.desk.lock().asks = true;
+    }
+}
+
+impl Drop for OpenIdProvider {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn discovery(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
+    let url = &desk.url;
+    axum::Json(json!({
+        "issuer": url,
+        "authorization_endpoint": format!("{url}/authorize"),
+        "token_endpoint": format!("{url}/token"),
+        "jwks_uri": format!("{url}/jwks"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid", "email", "profile"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+    }))
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Authorize {
+    client_id: String,
+    redirect_uri: String,
+    state: Option<String>,
+    nonce: Option<String>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
+    /// Set by the page's own button.
+    #[serde(default)]
+    approved: bool,
+}
+
+async fn authorize(
+    State(desk): State<Arc<Desk>>,
+    Query(ask): Query<Authorize>,
+    OriginalUri(uri): OriginalUri,
+) -> Response {
+    if ask.client_id != CLIENT {
+        return (StatusCode::BAD_REQUEST, "unknown client").into_response();
+    }
+    if ask.code_challenge.is_some() && ask.code_challenge_method.as_deref() != Some("S256") {
+        return (StatusCode::BAD_REQUEST, "PKCE by S256 only").into_response();
+    }
+    let mut now = desk.lock();
+    if now.asks && !ask.approved {
+        let link = format!("{uri}&approved=true").replace('&', "&amp;");
+        let page = format!(
+            "<!doctype html><title>Provider</title><p>Sign in as {}?</p><p><a id=\"approve\" href=\"{link}\">Continue</a></p>",
+            now.visitor.email
+        );
+        return Html(page).into_response();
+    }
+    let mut back = match url::Url::parse(&ask.redirect_uri) {
+        Ok(back) => back,
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    let fault = now.fault;
+    {
+        let mut answer = back.query_pairs_mut();
+        if let Some(state) = &ask.state {
+            answer.append_pair("state", state);
+        }
+        if fault == Fault::Cancelled {
+            answer.append_pair("error", "access_denied");
+        } else {
+            let code = format!("{:032x}", rand::random::<u128>());
+            answer.append_pair("code", &code);
+            let given = Given {
+                visitor: now.visitor.clone(),
+                nonce: ask.nonce,
+                challenge: ask.code_challenge,
+                redirect_uri: ask.redirect_uri,
+            };
+            now.given.insert(code, given);
+        }
+        match fault {
+            Fault::NoIssInAnswer => {}
+            Fault::OtherIssInAnswer => {
+                answer.append_pair("iss", "https://accounts.elsewhere.example");
+            }
+            _ => {
+                answer.append_pair("iss", &desk.url);
+            }
+        }
+    }
+    Redirect::to(back.as_str()).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+struct TokenAsk {
+    grant_type: Option<String>,
+    code: String,
+    code_verifier: Option<String>,
+    redirect_uri: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+}
+
+async fn token(
+    State(desk): State<Arc<Desk>>,
+    headers: http::HeaderMap,
+    Form(ask): Form<TokenAsk>,
+) -> Response {
+    let fault = desk.lock().fault;
+    match fault {
+        Fault::RedirectingTokens => {
+            return Redirect::temporary(&format!("{}/elsewhere", desk.url)).into_response();
+        }
+        Fault::SlowTokens => tokio::time::sleep(std::time::Duration::from_secs(30)).await,
+        Fault::RefusedTokens => return refuse("invalid_client"),
+        _ => {}
+    }
+    if ask.grant_type.as_deref() != Some("authorization_code") || !knows_secret(&headers, &ask) {
+        return refuse("invalid_client");
+    }
+    let Some(given) = redeem(&desk, &ask) else {
+        return refuse("invalid_grant");
+    };
+    axum::Json(json!({
+        "access_token": "opaque-at-the-provider",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "id_token": tokens::id_token(&desk.url, &given.visitor, given.nonce.as_deref(), fault),
+    }))
+    .into_response()
+}
+
+fn refuse(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": error }))).into_response()
+}
+
+fn knows_secret(headers: &http::HeaderMap, ask: &TokenAsk) -> bool {
+    if ask.client_id.as_deref() == Some(CLIENT) && ask.client_secret.as_deref() == Some(CLIENT_SECRET) {
+        return true;
+    }
+    let expected = base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:{CLIENT_SECRET}"));
+    headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value == format!("Basic {expected}"))
+}
+
+/// One use, the same address, and the verifier of the challenge that was sent.
+fn redeem(desk: &Desk, ask: &TokenAsk) -> Option<Given> {
+    let given = desk.lock().given.remove(&ask.code)?;
+    if ask.redirect_uri.as_deref() != Some(&given.redirect_uri) {
+        return None;
+    }
+    let challenge = ask
+        .code_verifier
+        .as_ref()
+        .map(|verifier| URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())));
+    (challenge.is_some() && challenge == given.challenge).then_some(given)
+}

@@ -1,0 +1,111 @@
+//! ID tokens, sound and broken, and the key set that the sound ones are checked with.
+
+use super::{CLIENT, Fault, Visitor};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Signs nothing but the tokens of tests on loopback.
+const SIGNING_KEY: &[u8] = include_bytes!("signing_key.der");
+const MODULUS: &str = include_str!("modulus.txt");
+const KEY_NAME: &str = "key-of-the-tests";
+
+pub(super) async fn key_set() -> axum::Json<Value> {
+    axum::Json(json!({"keys": [
+        {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_NAME, "n": MODULUS.trim(), "e": "AQAB"},
+    ]}))
+}
+
+pub(super) fn id_token(issuer: &str, visitor: &Visitor, nonce: Option<&str>, fault: Fault) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs());
+    let mut claims = json!({
+        "iss": issuer,
+        "aud": CLIENT,
+        "sub": visitor.subject,
+        "iat": now,
+        "exp": now + 300,
+        "email": visitor.email,
+        "name": visitor.name,
+    });
+    put(&mut claims, "nonce", nonce.map(Value::from));
+    put(
+        &mut claims,
+        "email_verified",
+        visitor.is_verified.map(Value::from),
+    );
+    match fault {
+        Fault::WrongIssuer => put(
+            &mut claims,
+            "iss",
+            Some("https://accounts.elsewhere.example".into()),
+        ),
+        Fault::WrongAudience => put(&mut claims, "aud", Some("another-program".into())),
+        Fault::WrongNonce => put(&mut claims, "nonce", Some("another-nonce".into())),
+        Fault::MissingNonce => put(&mut claims, "nonce", None),
+        Fault::Expired => {
+            put(&mut claims, "iat", Some((now - 7200).into()));
+            put(&mut claims, "exp", Some((now - 3600).into()));
+        }
+        _ => {}
+    }
+    match fault {
+        Fault::Unsigned => {
+            let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            format!(
+                "{}.{}.",
+                part(&json!({"alg": "none", "typ": "JWT"})),
+                part(&claims)
+            )
+        }
+        Fault::KeyedWithPublicKey => {
+            let public = URL_SAFE_NO_PAD.decode(MODULUS.trim()).unwrap_or_default();
+            signed(
+                Algorithm::HS256,
+                KEY_NAME,
+                &claims,
+                &EncodingKey::from_secret(&public),
+            )
+        }
+        Fault::UnknownKey => signed(
+            Algorithm::RS256,
+            "another-key",
+            &claims,
+            &EncodingKey::from_rsa_der(SIGNING_KEY),
+        ),
+        Fault::BrokenSignature => {
+            let token = signed(
+                Algorithm::RS256,
+                KEY_NAME,
+                &claims,
+                &EncodingKey::from_rsa_der(SIGNING_KEY),
+            );
+            let (head, _) = token.rsplit_once('.').unwrap_or((&token, ""));
+            format!("{head}.{}", URL_SAFE_NO_PAD.encode([7; 256]))
+        }
+        _ => signed(
+            Algorithm::RS256,
+            KEY_NAME,
+            &claims,
+            &EncodingKey::from_rsa_der(SIGNING_KEY),
+        ),
+    }
+}
+
+fn put(claims: &mut Value, name: &str, value: Option<Value>) {
+    if let Some(claims) = claims.as_object_mut() {
+        match value {
+            Some(value) => claims.insert(name.to_owned(), value),
+            None => claims.remove(name),
+        };
+    }
+}
+
+fn signed(algorithm: Algorithm, key_name: &str, claims: &Value, key: &EncodingKey) -> String {
+    let mut header = Header::new(algorithm);
+    header.kid = Some(key_name.to_owned());
+    encode(&header, claims, key).unwrap_or_else(|error| panic!("signing an ID token: {error}"))
+}

@@ -1,0 +1,266 @@
+//! A client's socket: frames in and out, and why it was closed.
+
+use crate::client::Client;
+use crate::wait::{PATIENCE, soon};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::header;
+use protocol::frame::{ClientFrame, LiveRun, SUBPROTOCOL, ServerFrame};
+use protocol::run::{At, Status};
+use protocol::sync::Cursor;
+use protocol::{DeviceId, RunId, routes};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+#[derive(Debug)]
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What the server said first; empty before a hello.
+    pub welcome: Option<Welcome>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    pub device: DeviceId,
+    pub head: Cursor,
+    pub live: Vec<LiveRun>,
+}
+
+/// A reply as it was watched to its end.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub text: String,
+    pub status: Option<Status>,
+    pub seq: i64,
+    /// Frames with text, snapshots counted.
+    pub pieces: usize,
+    /// Where the viewer stands.
+    pub at: Option<At>,
+    pub ends: usize,
+}
+
+impl Socket {
+    /// Connects and says hello as this kind of client does.
+    pub async fn open(client: &Client) -> Self {
+        Self::open_from(client, None).await
+    }
+
+    pub async fn open_from(client: &Client, cursor: Option<Cursor>) -> Self {
+        let mut socket = Self::connect(client)
+            .await
+            .unwrap_or_else(|error| panic!("connecting: {error}"));
+        let ticket = if client.is_browser() {
+            Some(client.ticket().await)
+        } else {
+            None
+        };
+        socket.send(&ClientFrame::Hello { ticket, cursor }).await;
+        let welcome = socket
+            .find("the welcome", |frame| match frame {
+                ServerFrame::Welcome {
+                    device, head, live, ..
+                } => Some(Welcome { device, head, live }),
+                _ => None,
+            })
+            .await;
+        socket.welcome = Some(welcome);
+        socket
+    }
+
+    /// Connects with the client's credential and says nothing yet.
+    pub async fn connect(client: &Client) -> Result<Self, Box<Error>> {
+        let origin = client.is_browser().then(|| client.origin().to_owned());
+        Self::connect_as(client, routes::SOCKET, origin.as_deref()).await
+    }
+
+    /// Connects to any path with any origin.
+    pub async fn connect_as(client: &Client, path: &str, origin: Option<&str>) -> Result<Self, Box<Error>> {
+        let url = format!("{}{path}", client.base().replacen("http", "ws", 1));
+        let mut request = url
+            .into_client_request()
+            .unwrap_or_else(|error| panic!("a socket's request: {error}"));
+        let headers = request.headers_mut();
+        headers.extend(client.credential_headers());
+        headers.insert(
+            header::SEC_WEBSOCKET_PROTOCOL,
+            header::HeaderValue::from_static(SUBPROTOCOL),
+        );
+        if let Some(origin) = origin {
+            let value = origin
+                .parse()
+                .unwrap_or_else(|_| panic!("an origin of {origin:?}"));
+            headers.insert(header::ORIGIN, value);
+        }
+        let (stream, _) = soon("a socket's handshake", connect_async(request))
+            .await
+            .map_err(Box::new)?;
+        Ok(Self {
+            stream,
+            welcome: None,
+        })
+    }
+
+    /// The status with which a handshake was refused.
+    pub async fn refusal(client: &Client, path: &str, origin: Option<&str>) -> u16 {
+        match Self::connect_as(client, path, origin).await {
+            Ok(_) => panic!("{path} was opened"),
+            Err(error) => match *error {
+                Error::Http(response) => response.status().as_u16(),
+                other => panic!("{path}: {other}"),
+            },
+        }
+    }
+
+    pub async fn send(&mut self, frame: &impl Serialize) {
+        let text = serde_json::to_string(frame).unwrap_or_else(|error| panic!("writing a frame: {error}"));
+        self.send_text(&text)
+            .await
+            .unwrap_or_else(|error| panic!("sending a frame: {error}"));
+    }
+
+    pub async fn send_text(&mut self, text: &str) -> Result<(), Box<Error>> {
+        self.stream.send(Message::text(text)).await.map_err(Box::new)
+    }
+
+    /// The next text of any kind; `Err` holds the close code once the socket is closed.
+    pub async fn next_text(&mut self) -> Result<String, u16> {
+        loop {
+            match soon("a frame", self.stream.next()).await {
+                Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
+                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(1005, |frame| frame.code.into())),
+                // no close frame at all: RFC 6455 calls that 1006
+                Some(Err(_)) | None => return Err(1006),
+            }
+        }
+    }
+
+    /// The next frame of the small protocol or another shape.
+    pub async fn next_as<T: DeserializeOwned>(&mut self) -> T {
+        let text = self
+            .next_text()
+            .await
+            .unwrap_or_else(|code| panic!("closed with {code}"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("reading {text}: {error}"))
+    }
+
+    /// The next frame; pings are answered and passed over.
+    pub async fn next(&mut self) -> Result<ServerFrame, u16> {
+        loop {
+            let text = self.next_text().await?;
+            match serde_json::from_str(&text) {
+                Ok(ServerFrame::Ping { n, .. }) => self.send(&ClientFrame::Pong { n }).await,
+                Ok(frame) => return Ok(frame),
+                Err(error) => panic!("reading {text}: {error}"),
+            }
+        }
+    }
+
+    /// Passes over frames until one gives an answer.
+    pub async fn find<T>(&mut self, what: &str, mut look: impl FnMut(ServerFrame) -> Option<T>) -> T {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match self.next().await {
+                    Ok(frame) => {
+                        if let Some(found) = look(frame) {
+                            return found;
+                        }
+                    }
+                    Err(code) => panic!("closed with {code} while waiting for {what}"),
+                }
+            }
+        });
+        found
+            .await
+            .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+    }
+
+    /// The code with which the server closes it.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.next_text().await {
+                return code;
+            }
+        }
+    }
+
+    /// Watches a run from its start to its end, checking each piece's place.
+    pub async fn watch(&mut self, run: RunId) -> Reply {
+        let mut reply = Reply::default();
+        self.send(&ClientFrame::Attach {
+            run,
+            at: None,
+            bytes: 0,
+        })
+        .await;
+        self.watch_on(run, &mut reply).await;
+        reply
+    }
+
+    /// Goes on watching from where `reply` stands, to the end.
+    pub async fn watch_on(&mut self, run: RunId, reply: &mut Reply) {
+        while reply.status.is_none() {
+            let frame = self
+                .next()
+                .await
+                .unwrap_or_else(|code| panic!("closed with {code} while watching"));
+            reply.take(run, frame);
+        }
+    }
+
+    /// Goes on until there is at least this much text.
+    pub async fn watch_until(&mut self, run: RunId, reply: &mut Reply, bytes: usize) {
+        while reply.text.len() < bytes && reply.status.is_none() {
+            let frame = self
+                .next()
+                .await
+                .unwrap_or_else(|code| panic!("closed with {code} while watching"));
+            reply.take(run, frame);
+        }
+    }
+}
+
+impl Reply {
+    /// Takes a frame in, failing the test where a piece does not join what is there.
+    #[track_caller]
+    pub fn take(&mut self, of: RunId, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Snap {
+                run,
+                at,
+                text,
+                rewind,
+            } if run == of => {
+                assert!(
+                    rewind || text.starts_with(&self.text),
+                    "a snapshot without rewind continues what was shown"
+                );
+                (self.text, self.at) = (text, Some(at));
+                self.pieces += 1;
+            }
+            ServerFrame::Delta {
+                run,
+                at,
+                offset,
+                text,
+            } if run == of => {
+                assert_eq!(offset, self.text.len() as u64, "a piece joins what is there");
+                if let Some(last) = self.at {
+                    assert!(at.follows(last), "{at} follows {last}");
+                }
+                self.text.push_str(&text);
+                self.at = Some(at);
+                self.pieces += 1;
+            }
+            ServerFrame::End { run, status, seq } if run == of => {
+                (self.status, self.seq) = (Some(status), seq);
+                self.ends += 1;
+            }
+            ServerFrame::Refused { code, detail } => panic!("refused: {code}: {detail}"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A whole installation for one test: stores of its own, a mailbox, one server or more. Gone when it is dropped.
+
+use crate::database::Database;
+use crate::gate::Gate;
+use crate::mailbox::{Letter, Mailbox};
+use crate::programs::ui_dist;
+use crate::server::{Server, Settings};
+use base64::Engine as _;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+#[derive(Debug)]
+pub struct Stack {
+    // dropped in this order: programs before the stores that they use
+    pub server: Server,
+    pub mailbox: Mailbox,
+    postgres_gate: Option<Gate>,
+    redis_gate: Option<Gate>,
+    settings: Settings,
+    database: Database,
+    folder: TempDir,
+}
+
+/// What a test wants otherwise than usual.
+#[derive(Debug, Default)]
+pub struct StackBuilder {
+    environment: Vec<(String, String)>,
+    has_gates: bool,
+}
+
+impl StackBuilder {
+    /// A setting of the server.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Puts a gate before PostgreSQL and one before Redis.
+    #[must_use]
+    pub fn with_gates(mut self) -> Self {
+        self.has_gates = true;
+        self
+    }
+
+    pub async fn start(self) -> Stack {
+        install_crypto();
+        let folder = tempfile::Builder::new()
+            .prefix("compymac-test-")
+            .tempdir()
+            .unwrap_or_else(|error| panic!("making a folder: {error}"));
+        let (database, mailbox) = tokio::join!(Database::fresh(), Mailbox::start());
+        let mailbox = mailbox.unwrap_or_else(|error| panic!("starting a mailbox: {error:#}"));
+        let (postgres_gate, database_url) = gate_before(&database.url, self.has_gates).await;
+        let (redis_gate, redis_url) = gate_before(&database.redis_url, self.has_gates).await;
+        let mut environment: Vec<(String, String)> = [
+            ("LISTEN", "127.0.0.1:0".to_owned()),
+            ("DATABASE_URL", database_url),
+            ("DATABASE_CONNECTIONS", "8".to_owned()),
+            ("REDIS_URL", redis_url),
+            ("REDIS_PREFIX", database.redis_prefix.clone()),
+            ("COMPYMAC_SECRET", secret()),
+            (
+                "WORKSPACES",
+                folder.path().join("workspaces").display().to_string(),
+            ),
+            ("UI_DIST", ui_dist().display().to_string()),
+            ("SMTP_URL", mailbox.smtp_url()),
+            // people in tests are quicker than people
+            ("RATE_LIMIT_FACTOR", "1000".to_owned()),
+            ("LOG", "info,sync_server=debug,sqlx=warn".to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        environment.retain(|(name, _)| !self.environment.iter().any(|(own, _)| own == name));
+        environment.extend(self.environment);
+        let settings = Settings {
+            folder: folder.path().to_path_buf(),
+            environment,
+        };
+        let server = Server::start("server", settings.clone(), None).await;
+        Stack {
+            server,
+            mailbox,
+            postgres_gate,
+            redis_gate,
+            settings,
+            database,
+            folder,
+        }
+    }
+}
+
+impl Stack {
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    pub fn builder() -> StackBuilder {
+        StackBuilder::default()
+    }
+
+    /// Another node on the same stores; the installation's public address stays the first one's.
+    pub async fn second_server(&self) -> Server {
+        Server::start("second", self.settings.clone(), Some(self.server.url())).await
+    }
+
+    /// The installation's public address, without a slash at the end.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    pub fn workspaces(&self) -> PathBuf {
+        self.folder.path().join("workspaces")
+    }
+
+    /// A folder that goes with the stack.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn postgres_gate(&self) -> &Gate {
+        self.postgres_gate
+            .as_ref()
+            .unwrap_or_else(|| panic!("the stack was started without gates"))
+    }
+
+    pub fn redis_gate(&self) -> &Gate {
+        self.redis_gate
+            .as_ref()
+            .unwrap_or_else(|| panic!("the stack was started without gates"))
+    }
+
+    /// The settings that the first server was started with, `PUBLIC_URL` not among them.
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
+    /// The `count`th letter to an address, once it came.
+    pub async fn letter_to(&self, address: &str, count: usize) -> Letter {
+        self.mailbox
+            .wait_for(address, count)
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}"))
+            .into_iter()
+            .nth(count - 1)
+            .unwrap_or_else(|| panic!("letter {count} to {address}"))
+    }
+
+    /// Changes the database behind the server's back, for states that no client can reach.
+    pub async fn execute(&self, sql: &str) -> u64 {
+        self.database.execute(sql).await
+    }
+
+    /// One number from the database, for what no client may see.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.database.number(sql).await
+    }
+
+    /// Everything that the servers have written so far.
+    pub fn logs(&self) -> String {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(self.folder.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|ending| ending == "log" || ending == "out")
+            })
+            .collect();
+        files.sort();
+        files
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(file).ok())
+            .collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let logs = self.logs();
+            let lines: Vec<&str> = logs.lines().collect();
+            let tail = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default();
+            eprintln!("--- the servers' last words ---\n{}", tail.join("\n"));
+        }
+    }
+}
+
+async fn gate_before(url: &str, is_wanted: bool) -> (Option<Gate>, String) {
+    if !is_wanted {
+        return (None, url.to_owned());
+    }
+    let (gate, url) = Gate::before(url).await;
+    (Some(gate), url)
+}
+
+fn secret() -> String {
+    base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>())
+}
+
+/// The HTTP client's TLS wants a provider even where no TLS is spoken.
+pub(crate) fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

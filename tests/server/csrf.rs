@@ -1,0 +1,103 @@
+//! A page of another site cannot act for somebody who is signed in, nor sign them in as somebody else.
+
+use harness::{Client, Person, Stack};
+use http::Method;
+use protocol::auth::SignIn;
+use protocol::{Code, routes};
+use serde_json::json;
+
+/// Header sets of requests that a foreign page can cause.
+const FOREIGN: &[&[(&str, &str)]] = &[
+    &[],
+    &[("Origin", "https://evil.example")],
+    &[("Origin", "null")],
+    &[("Origin", "null"), ("Sec-Fetch-Site", "cross-site")],
+    &[("Sec-Fetch-Site", "cross-site")],
+    &[("Sec-Fetch-Site", "same-site")],
+    &[("Origin", "http://127.0.0.1")],
+    &[("Origin", "http://localhost:1"), ("Sec-Fetch-Site", "same-site")],
+];
+
+fn with(mut request: reqwest::RequestBuilder, headers: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request
+}
+
+#[tokio::test]
+async fn a_write_by_cookie_from_another_site_is_refused() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    for headers in FOREIGN {
+        for path in [routes::MUTATIONS, routes::SIGN_OUT, routes::SOCKET_TICKET] {
+            let request = with(client.bare(Method::POST, path), headers).json(&json!({"ops": []}));
+            let answer = client.send(request).await;
+            assert_eq!(answer.status, 403, "{path} {headers:?}: {answer:?}");
+            assert!(matches!(answer.problem().code, Code::OriginDenied | Code::CsrfFailed));
+        }
+        let device = client.me().await.device;
+        let request = with(client.bare(Method::DELETE, &routes::device(device)), headers);
+        assert_eq!(client.send(request).await.status, 403, "{headers:?}");
+    }
+    assert!(client.me().await.email.as_str().contains('@'), "still signed in");
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_sign_a_browser_in() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let client = Client::browser(&stack.url(), &stack.url());
+    let body = SignIn {
+        email: person.email.clone(),
+        password: protocol::auth::Password::typed(&person.password),
+        client: protocol::auth::Client::Browser,
+    };
+    let foreign = [
+        [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+        [("Origin", "null"), ("Sec-Fetch-Site", "cross-site")],
+    ];
+    for headers in &foreign {
+        let answer = client.send(with(client.bare(Method::POST, routes::SIGN_IN), headers).json(&body)).await;
+        assert_eq!(answer.status, 403, "{headers:?}: {answer:?}");
+        let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+        let form = with(client.bare(Method::POST, routes::page::FORM_SIGN_IN), headers).form(&fields);
+        let answer = client.send(form).await;
+        assert!(answer.status == 403 || answer.set_cookies().iter().all(|line| !line.starts_with(harness::SESSION_COOKIE)));
+    }
+    assert!(client.cookie(harness::SESSION_COOKIE).is_none());
+}
+
+#[tokio::test]
+async fn a_form_without_the_pages_token_is_refused() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let (_, stranger) = Person::join(&stack).await;
+    let page = stranger.visit(routes::page::HOME).await;
+    let foreign_token = page.form(routes::page::FORM_NEW_SESSION).field("csrf").unwrap_or_default().to_owned();
+    for token in [None, Some(""), Some("x"), Some(foreign_token.as_str())] {
+        let fields: Vec<(&str, &str)> = token.iter().map(|token| ("csrf", *token)).collect();
+        let request = client.request(Method::POST, routes::page::FORM_NEW_SESSION).form(&fields);
+        let answer = client.send(request).await;
+        assert_eq!(answer.status, 403, "{token:?}: {answer:?}");
+    }
+    assert!(client.sessions().await.is_empty());
+}
+
+#[tokio::test]
+async fn json_dressed_as_plain_text_does_not_pass() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let request = client
+        .request(Method::POST, routes::MUTATIONS)
+        .header("Content-Type", "text/plain")
+        .body("{\"ops\":[]}");
+    client.send(request).await.refused(Code::UnsupportedMediaType);
+}
+
+#[tokio::test]
+async fn tokens_need_no_origin_since_no_foreign_page_has_them() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    client.create_session("From a program").await;
+}

@@ -1,0 +1,21 @@
+//! Claims about the server, made from outside over HTTP and sockets, against the real program on real stores.
+
+#![expect(clippy::panic, reason = "a claim that does not hold ends its test by panicking")]
+
+mod csrf;
+mod devices;
+mod limits;
+mod messages;
+mod native_sign_in;
+mod operations;
+mod pages;
+mod providers;
+mod session_socket;
+mod sessions;
+mod settings;
+mod sign_in;
+mod sign_up;
+mod sockets;
+mod stream;
+mod sync;
+mod tokens;

@@ -1,0 +1,332 @@
+//! The native app's way in through the browser: pushed request, consent, one-use code, tokens.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use harness::{Answer, Client, Person, Stack, native, within};
+use protocol::auth::SignedIn;
+use protocol::oauth::{CLIENT_ID, Grant, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK, TokenError};
+use protocol::routes;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+
+/// An app that begins to sign in: what it keeps until the link comes home.
+struct App {
+    client: Client,
+    verifier: String,
+    state: String,
+}
+
+fn random() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+impl App {
+    fn new(stack: &Stack) -> Self {
+        Self {
+            client: Client::native(&stack.url()),
+            verifier: random(),
+            state: random(),
+        }
+    }
+
+    fn request(&self) -> PushedRequest {
+        PushedRequest {
+            client_id: CLIENT_ID.to_owned(),
+            code_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier.as_bytes())),
+            code_challenge_method: "S256".to_owned(),
+            state: self.state.clone(),
+            redirect_uri: REDIRECT_DEEP_LINK.to_owned(),
+            device: native("Laptop <of Ana>"),
+            provider: None,
+        }
+    }
+
+    async fn push(&self) -> String {
+        let answer = self.client.post(routes::PAR, &self.request()).await;
+        let pushed: PushedAnswer = answer.expect();
+        assert!(pushed.expires_in > 0 && pushed.expires_in <= 600);
+        authorize_path(&pushed.request_uri)
+    }
+
+    async fn redeem(&self, code: &str, verifier: &str) -> Answer {
+        self.client
+            .token(&Grant::AuthorizationCode {
+                code: code.to_owned(),
+                code_verifier: verifier.to_owned(),
+                redirect_uri: REDIRECT_DEEP_LINK.to_owned(),
+                client_id: CLIENT_ID.to_owned(),
+            })
+            .await
+    }
+}
+
+fn authorize_path(request_uri: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", CLIENT_ID)
+        .append_pair("request_uri", request_uri)
+        .finish();
+    format!("{}?{query}", routes::AUTHORIZE)
+}
+
+/// Presses "Open CompyMac" in a signed-in browser and gives the link that leads home.
+async fn consent(browser: &Client, path: &str) -> url::Url {
+    let page = browser.visit(path).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    let pressed = browser.submit(&page, routes::AUTHORIZE, &[]).await;
+    home_link(&browser.follow(pressed).await)
+}
+
+fn home_link(page: &Answer) -> url::Url {
+    let link = page
+        .links()
+        .into_iter()
+        .chain([page.location()])
+        .find(|link| link.starts_with(REDIRECT_DEEP_LINK))
+        .unwrap_or_else(|| panic!("no link home: {page:?}"));
+    url::Url::parse(&link).expect("a link is a URL")
+}
+
+fn param(link: &url::Url, name: &str) -> String {
+    link.query_pairs()
+        .find(|(other, _)| other == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+fn oauth_error(answer: &Answer) -> String {
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let error: TokenError = serde_json::from_slice(&answer.body).expect("an OAuth error");
+    error.error
+}
+
+#[tokio::test]
+async fn an_app_signs_in_through_the_browser() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let path = app.push().await;
+
+    let page = browser.visit(&path).await;
+    let text = page.text();
+    assert!(text.contains("Laptop &lt;of Ana&gt;"), "the page names the device, harmlessly: {text}");
+    assert!(text.contains(person.email.as_str()), "and the person");
+
+    let link = consent(&browser, &path).await;
+    assert_eq!(param(&link, "state"), app.state);
+    assert_eq!(param(&link, "iss").trim_end_matches('/'), stack.url());
+    let names: Vec<String> = link.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert!(names.iter().all(|name| ["code", "state", "iss"].contains(&name.as_str())), "{names:?}");
+    assert!(link.as_str().len() <= protocol::limits::DEEP_LINK_BYTES);
+
+    let signed_in: SignedIn = app.redeem(&param(&link, "code"), &app.verifier).await.expect();
+    assert_eq!(signed_in.me.email, person.email);
+    app.client.hold(signed_in.tokens.expect("tokens"));
+    assert_eq!(app.client.me().await.email, person.email);
+    assert!(browser.devices().await.iter().any(|device| device.name.contains("Laptop")));
+    assert_ne!(app.client.me().await.device, browser.me().await.device);
+}
+
+#[tokio::test]
+async fn somebody_signed_out_signs_in_first_and_comes_back_to_the_question() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let path = app.push().await;
+    let browser = Client::browser(&stack.url(), &stack.url());
+    let page = browser.visit(&path).await;
+    let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+    let signed_in = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
+    let question = browser.follow(signed_in).await;
+    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
+    let link = home_link(&browser.follow(pressed).await);
+    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+}
+
+#[tokio::test]
+async fn asking_always_shows_a_page_and_gives_no_code_by_itself() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let path = app.push().await;
+    let page = browser.get(&path).await;
+    assert_eq!(page.status, 200);
+    assert!(!page.text().contains("code="), "no code before the button");
+    assert!(
+        page.header("content-security-policy").is_some_and(|policy| policy.contains("frame-ancestors 'none'"))
+            || page.header("x-frame-options") == Some("DENY"),
+        "not to be framed"
+    );
+    // pressed by another site
+    let form = page.form(routes::AUTHORIZE);
+    let foreign = browser
+        .bare(http::Method::POST, &form.action)
+        .header("Origin", "https://evil.example")
+        .header("Sec-Fetch-Site", "cross-site")
+        .form(&form.hidden);
+    assert_eq!(browser.send(foreign).await.status, 403);
+    // pressed without the page's token
+    let bare = browser.submit(&page, routes::AUTHORIZE, &[("csrf", "")]).await;
+    assert_eq!(bare.status, 403, "{bare:?}");
+}
+
+#[tokio::test]
+async fn only_pkce_by_s256_may_ask() {
+    let stack = Stack::start().await;
+    let app = App::new(&stack);
+    let sound = app.request();
+    let wrong = [
+        ("plain", PushedRequest { code_challenge_method: "plain".to_owned(), ..sound.clone() }),
+        ("no challenge", PushedRequest { code_challenge: String::new(), ..sound.clone() }),
+        ("short challenge", PushedRequest { code_challenge: "abc".to_owned(), ..sound.clone() }),
+        ("another client", PushedRequest { client_id: "evil".to_owned(), ..sound.clone() }),
+        ("no state", PushedRequest { state: String::new(), ..sound.clone() }),
+        ("huge state", PushedRequest { state: "x".repeat(5000), ..sound.clone() }),
+    ];
+    for (name, request) in wrong {
+        let answer = app.client.post(routes::PAR, &request).await;
+        assert!((400..500).contains(&answer.status), "{name}: {answer:?}");
+    }
+    for uri in [
+        "https://evil.example/cb",
+        "compymac://evil/callback",
+        "compymac://auth/callback/../x",
+        "http://127.0.0.1/cb",
+        "http://127.0.0.1:80/other",
+        "http://localhost:4000/cb",
+        "http://127.0.0.1:4000@evil.example/cb",
+        "http://evil.example:4000/cb",
+        "javascript:alert(1)",
+        "",
+    ] {
+        let request = PushedRequest { redirect_uri: uri.to_owned(), ..sound.clone() };
+        let answer = app.client.post(routes::PAR, &request).await;
+        assert!((400..500).contains(&answer.status), "{uri}: {answer:?}");
+    }
+    let loopback = PushedRequest { redirect_uri: "http://127.0.0.1:49152/cb".to_owned(), ..sound };
+    app.client.post(routes::PAR, &loopback).await.succeeds();
+    let missing = app.client.post(routes::PAR, &json!({"client_id": CLIENT_ID})).await;
+    assert!((400..500).contains(&missing.status), "{missing:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_verifier_burns_the_code() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let link = consent(&browser, &app.push().await).await;
+    let code = param(&link, "code");
+    assert_eq!(oauth_error(&app.redeem(&code, &random()).await), "invalid_grant");
+    assert_eq!(oauth_error(&app.redeem(&code, &app.verifier).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_code_without_its_verifier_is_worth_nothing() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let link = consent(&browser, &app.push().await).await;
+    assert_eq!(oauth_error(&app.redeem(&param(&link, "code"), "").await), "invalid_grant");
+    let other = App::new(&stack);
+    let link = consent(&browser, &other.push().await).await;
+    let elsewhere = other
+        .client
+        .token(&Grant::AuthorizationCode {
+            code: param(&link, "code"),
+            code_verifier: other.verifier.clone(),
+            redirect_uri: "http://127.0.0.1:49152/cb".to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+        })
+        .await;
+    assert_eq!(oauth_error(&elsewhere), "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_replayed_code_signs_out_what_it_was_redeemed_for() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let code = param(&consent(&browser, &app.push().await).await, "code");
+    let signed_in: SignedIn = app.redeem(&code, &app.verifier).await.expect();
+    app.client.hold(signed_in.tokens.expect("tokens"));
+    app.client.me().await;
+    assert_eq!(oauth_error(&app.redeem(&code, &app.verifier).await), "invalid_grant");
+    within(Duration::from_secs(2), "the device to be signed out", async || {
+        (app.client.get(routes::ME).await.status == 401).then_some(())
+    })
+    .await;
+    browser.me().await;
+}
+
+#[tokio::test]
+async fn twenty_redemptions_at_once_give_tokens_at_most_once() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let code = param(&consent(&browser, &app.push().await).await, "code");
+    let answers = futures_util::future::join_all((0..20).map(|_| app.redeem(&code, &app.verifier))).await;
+    let successes = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(successes, 1);
+}
+
+#[tokio::test]
+async fn a_code_lives_for_a_minute() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let code = param(&consent(&browser, &app.push().await).await, "code");
+    stack.execute("update oauth_codes set expires = expires - interval '61 seconds'").await;
+    assert_eq!(oauth_error(&app.redeem(&code, &app.verifier).await), "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_unknown_request_gets_a_page_in_words() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let unknown = ["urn:ietf:params:oauth:request_uri:unknown", "", "https://evil.example/request"];
+    for request_uri in unknown {
+        let page = browser.get(&authorize_path(request_uri)).await;
+        assert!((400..500).contains(&page.status), "{page:?}");
+        assert!(page.location().is_empty());
+    }
+    let plain = browser
+        .get(&format!("{}?client_id={CLIENT_ID}&response_type=code&redirect_uri=compymac://auth/callback", routes::AUTHORIZE))
+        .await;
+    assert!((400..500).contains(&plain.status), "a request that was not pushed: {plain:?}");
+}
+
+#[tokio::test]
+async fn after_signing_in_one_is_sent_only_to_pages_of_this_site() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let evil = [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "\\\\evil.example",
+        "%2f%2fevil.example",
+        "/%2fevil.example",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "/\t/evil.example",
+        "http:evil.example",
+        " //evil.example",
+        "/auth/../..//evil.example",
+    ];
+    for next in evil {
+        let browser = Client::browser(&stack.url(), &stack.url());
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+        let page = browser.get(&format!("{}?{query}", routes::page::SIGN_IN)).await;
+        let fields = [("email", person.email.as_str()), ("password", person.password.as_str()), ("next", next)];
+        let answer = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
+        assert_eq!(answer.status, 303, "{next}: {answer:?}");
+        let base = url::Url::parse(&stack.url()).expect("a URL");
+        let target = base.join(&answer.location()).expect("a location");
+        assert_eq!(target.origin(), base.origin(), "{next} led to {target}");
+    }
+    let browser = Client::browser(&stack.url(), &stack.url());
+    let page = browser.get(&format!("{}?next=/settings", routes::page::SIGN_IN)).await;
+    let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+    let answer = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
+    assert!(answer.location().ends_with(routes::page::SETTINGS), "{answer:?}");
+}

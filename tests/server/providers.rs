@@ -1,0 +1,242 @@
+//! Signing in through somebody else, who may be wrong, slow or lying.
+
+use harness::{Answer, Client, Fault, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native};
+use protocol::auth::{Client as Kind, Provider, SignUpStarted, SignedIn};
+use protocol::{Code, routes};
+
+async fn stack_with(provider: &OpenIdProvider) -> Stack {
+    Stack::builder().with("PROVIDERS", provider.settings()).start().await
+}
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+/// Presses "Continue with …" on the sign-in page and gives the address at the provider.
+async fn begin(client: &Client, provider: &str) -> String {
+    let page = client.visit(routes::page::SIGN_IN).await;
+    let leaving = client.submit(&page, &routes::page::provider_start(provider), &[]).await;
+    assert!((302..=303).contains(&leaving.status), "{leaving:?}");
+    leaving.location()
+}
+
+/// What the browser is sent back with: path and query at the server.
+async fn at_the_provider(stack: &Stack, address: &str) -> String {
+    let outside = Client::browser(address, address);
+    let answer = outside.get(address).await;
+    let back = answer.location();
+    back.strip_prefix(&stack.url())
+        .unwrap_or_else(|| panic!("the provider leads back: {answer:?}"))
+        .to_owned()
+}
+
+/// The whole way through a provider.
+async fn sign_in(stack: &Stack, client: &Client, provider: &str) -> Answer {
+    let address = begin(client, provider).await;
+    let back = at_the_provider(stack, &address).await;
+    let answer = client.get(&back).await;
+    client.follow(answer).await
+}
+
+#[tokio::test]
+async fn a_new_person_signs_in_with_google_and_with_github() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let listed: Vec<Provider> = browser(&stack).get(routes::PROVIDERS).await.expect();
+    assert_eq!(listed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["google", "github"]);
+    for name in ["google", "github"] {
+        let person = Person::fresh();
+        provider.seat(&Visitor::with_address(person.email.as_str()));
+        let client = browser(&stack);
+        sign_in(&stack, &client, name).await;
+        assert_eq!(client.me().await.email, person.email, "{name}");
+        // the second time it is the same person
+        let again = browser(&stack);
+        sign_in(&stack, &again, name).await;
+        assert_eq!(again.me().await.user, client.me().await.user, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_for_the_provider_is_pkce_with_state_and_nonce() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let address = url::Url::parse(&begin(&browser(&stack), "google").await).expect("a URL");
+    let sent = |name: &str| address.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned());
+    assert_eq!(sent("code_challenge_method").as_deref(), Some("S256"));
+    for name in ["state", "nonce", "code_challenge"] {
+        assert!(sent(name).is_some_and(|value| value.len() >= 22), "{name} in {address}");
+    }
+    let redirect = sent("redirect_uri").expect("a redirect_uri");
+    assert!(redirect.starts_with(&stack.url()), "{redirect}");
+    assert!(sent("client_secret").is_none());
+}
+
+#[tokio::test]
+async fn every_lie_of_a_provider_is_refused() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let lies = [
+        Fault::WrongIssuer,
+        Fault::WrongAudience,
+        Fault::WrongNonce,
+        Fault::MissingNonce,
+        Fault::Unsigned,
+        Fault::KeyedWithPublicKey,
+        Fault::UnknownKey,
+        Fault::BrokenSignature,
+        Fault::Expired,
+        Fault::Cancelled,
+        Fault::OtherIssInAnswer,
+        Fault::NoIssInAnswer,
+        Fault::RedirectingTokens,
+        Fault::RefusedTokens,
+    ];
+    for lie in lies {
+        provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+        provider.misbehave(lie);
+        let client = browser(&stack);
+        let page = sign_in(&stack, &client, "google").await;
+        assert!(page.status < 500 || page.status == 502, "{lie:?}: {page:?}");
+        assert!(client.cookie(SESSION_COOKIE).is_none(), "{lie:?} signed somebody in");
+        assert_eq!(client.get(routes::ME).await.status, 401, "{lie:?}");
+        assert!(page.text().contains("data-testid=\"problem\"") || page.status >= 400, "{lie:?} is told: {page:?}");
+    }
+    // and honest again, it works again
+    provider.misbehave(Fault::None);
+    let client = browser(&stack);
+    sign_in(&stack, &client, "google").await;
+    client.me().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_is_given_up_and_nobody_else_waits() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.misbehave(Fault::SlowTokens);
+    let client = browser(&stack);
+    let (page, ()) = tokio::join!(sign_in(&stack, &client, "google"), async {
+        Person::join(&stack).await;
+    });
+    assert!(client.cookie(SESSION_COOKIE).is_none(), "{page:?}");
+}
+
+#[tokio::test]
+async fn an_answer_counts_only_in_the_browser_that_asked() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+    let attacker = browser(&stack);
+    let back = at_the_provider(&stack, &begin(&attacker, "google").await).await;
+
+    let victim = browser(&stack);
+    let fixed = victim.get(&back).await;
+    assert!(victim.cookie(SESSION_COOKIE).is_none(), "{fixed:?}");
+    // also for a victim in the middle of a sign-in of their own
+    let busy = browser(&stack);
+    begin(&busy, "google").await;
+    busy.get(&back).await;
+    assert!(busy.cookie(SESSION_COOKIE).is_none());
+    // and for one who is signed in: they stay who they are
+    let (_, signed_in) = Person::join(&stack).await;
+    let before = signed_in.me().await;
+    signed_in.get(&back).await;
+    assert_eq!(signed_in.me().await.user, before.user);
+}
+
+#[tokio::test]
+async fn an_answer_counts_once() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+    let client = browser(&stack);
+    let back = at_the_provider(&stack, &begin(&client, "google").await).await;
+    let answers = futures_util::future::join_all((0..10).map(|_| client.get(&back))).await;
+    let signed_in = answers
+        .iter()
+        .filter(|answer| answer.set_cookies().iter().any(|line| line.starts_with(SESSION_COOKIE)))
+        .count();
+    assert_eq!(signed_in, 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn an_answer_of_one_provider_is_nothing_at_another() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+    let client = browser(&stack);
+    let back = at_the_provider(&stack, &begin(&client, "github").await).await;
+    client.get(&back.replace("/github/", "/google/")).await;
+    assert!(client.cookie(SESSION_COOKIE).is_none());
+    client.get("/auth/unheard-of/callback?code=x&state=y").await;
+    assert!(client.cookie(SESSION_COOKIE).is_none());
+}
+
+#[tokio::test]
+async fn somebody_who_took_the_address_before_its_owner_is_put_out() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let attacker = Person::fresh();
+    let window = browser(&stack);
+    let started: SignUpStarted = attacker.sign_up(&window).await.expect();
+    let code = stack.letter_to(attacker.email.as_str(), 1).await.code.expect("a code");
+
+    provider.seat(&Visitor::with_address(attacker.email.as_str()));
+    let owner = browser(&stack);
+    sign_in(&stack, &owner, "google").await;
+    assert_eq!(owner.me().await.email, attacker.email);
+
+    let refused = attacker.try_sign_in(&browser(&stack), Kind::Browser).await;
+    refused.refused(Code::InvalidCredentials);
+    let late = attacker.confirm(&window, &code, Some(started.binding), native("Attacker")).await;
+    assert_ne!(late.status, 200, "a letter from before opens nothing: {late:?}");
+    assert_eq!(owner.devices().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_account_with_that_address_is_linked_only_by_its_owner() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (person, _) = Person::join(&stack).await;
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let client = browser(&stack);
+    let page = sign_in(&stack, &client, "google").await;
+    assert!(client.cookie(SESSION_COOKIE).is_none(), "{page:?}");
+    let told = page.text();
+    assert!(told.contains("data-testid=\"problem\""), "{told}");
+    // the one who knows the password links it, in the same browser
+    person.try_sign_in(&client, Kind::Browser).await.expect::<SignedIn>();
+    let fresh = browser(&stack);
+    let _ = sign_in(&stack, &fresh, "google").await;
+    assert_eq!(
+        fresh.get(routes::ME).await.status == 200,
+        stack.number("select count(*) from accounts").await == 1,
+        "linked and signed in, or neither"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_the_provider_did_not_confirm_gives_no_one_in() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (victim, _) = Person::join(&stack).await;
+    for is_verified in [Some(false), None] {
+        for name in ["google", "github"] {
+            provider.seat(&Visitor { is_verified, ..Visitor::with_address(victim.email.as_str()) });
+            let client = browser(&stack);
+            sign_in(&stack, &client, name).await;
+            assert!(client.cookie(SESSION_COOKIE).is_none(), "{name} {is_verified:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_sign_in_is_told_kindly() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.misbehave(Fault::Cancelled);
+    let client = browser(&stack);
+    let page = sign_in(&stack, &client, "google").await;
+    assert!(page.text().contains("data-testid=\"problem\""), "{page:?}");
+    assert!(page.text().contains("data-testid=\"sign-in-form\""), "and one can try again: {page:?}");
+}

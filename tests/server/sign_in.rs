@@ -1,0 +1,175 @@
+//! Signing in with a password, staying in, and signing out.
+
+use harness::{Client, Person, SESSION_COOKIE, Stack, native};
+use http::Method;
+use protocol::auth::{Client as Kind, SignedIn};
+use protocol::{Code, routes};
+use serde_json::json;
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_address_get_one_answer() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let wrong = Person { password: "wrong-but-long-enough".to_owned(), ..person };
+    let client = browser(&stack);
+    let for_wrong = wrong.try_sign_in(&client, Kind::Browser).await;
+    let for_unknown = Person::fresh().try_sign_in(&client, Kind::Browser).await;
+    let plain = |answer: &harness::Answer| {
+        let mut problem = answer.refused(Code::InvalidCredentials);
+        problem.request_id = None;
+        problem
+    };
+    assert_eq!(plain(&for_wrong), plain(&for_unknown));
+    assert!(client.cookie(SESSION_COOKIE).is_none());
+}
+
+#[tokio::test]
+async fn the_address_is_compared_in_lower_case() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let shouted = Person { password: person.password.clone(), ..Person::with_address(&person.email.as_str().to_uppercase()) };
+    assert_eq!(shouted.browser(&stack).await.me().await.email, person.email);
+}
+
+#[tokio::test]
+async fn the_cookie_is_locked_to_this_site_and_hidden_from_scripts() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let client = browser(&stack);
+    let answer = person.try_sign_in(&client, Kind::Browser).await;
+    let cookies = answer.set_cookies();
+    let line = cookies.iter().find(|line| line.starts_with(SESSION_COOKIE)).expect("the session's cookie");
+    let attributes: Vec<String> = line.split(';').skip(1).map(|part| part.trim().to_lowercase()).collect();
+    for wanted in ["secure", "httponly", "samesite=lax", "path=/"] {
+        assert!(attributes.iter().any(|attribute| attribute == wanted), "{wanted} in {line}");
+    }
+    assert!(!attributes.iter().any(|attribute| attribute.starts_with("domain")), "{line}");
+    let value = client.cookie(SESSION_COOKIE).expect("a cookie");
+    assert!(value.len() >= 43, "256 bits");
+    assert!(!answer.text().contains(&value), "a page's script never sees it");
+    assert!(answer.expect::<SignedIn>().tokens.is_none(), "a browser gets no tokens");
+}
+
+#[tokio::test]
+async fn each_sign_in_gets_a_cookie_of_its_own() {
+    let stack = Stack::start().await;
+    let (person, first) = Person::join(&stack).await;
+    let fixed = first.cookie(SESSION_COOKIE).expect("a cookie");
+    let client = browser(&stack);
+    // fixation: the browser comes with a cookie that somebody else chose
+    client.put_cookie(SESSION_COOKIE, "chosen-by-somebody-else");
+    person.try_sign_in(&client, Kind::Browser).await.expect::<SignedIn>();
+    let own = client.cookie(SESSION_COOKIE).expect("a cookie");
+    assert!(own != "chosen-by-somebody-else" && own != fixed);
+    assert_ne!(client.me().await.device, first.me().await.device);
+}
+
+#[tokio::test]
+async fn signing_in_again_in_one_browser_leaves_the_old_cookie_dead() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let old = client.cookie(SESSION_COOKIE).expect("a cookie");
+    person.try_sign_in(&client, Kind::Browser).await.expect::<SignedIn>();
+    let thief = browser(&stack);
+    thief.put_cookie(SESSION_COOKIE, &old);
+    assert_eq!(thief.get(routes::ME).await.status, 401);
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_cookie_everywhere() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let value = client.cookie(SESSION_COOKIE).expect("a cookie");
+    client.sign_out().await.succeeds();
+    assert!(client.cookie(SESSION_COOKIE).is_none(), "the browser forgets it");
+    client.put_cookie(SESSION_COOKIE, &value);
+    assert_eq!(client.get(routes::ME).await.status, 401, "and the server too");
+}
+
+#[tokio::test]
+async fn a_native_sign_out_ends_both_tokens() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let tokens = client.tokens();
+    client.sign_out().await.succeeds();
+    assert_eq!(client.get(routes::ME).await.status, 401);
+    let refused = client.refresh_with(&tokens.refresh_token).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+}
+
+#[tokio::test]
+async fn nobody_gets_in_with_a_made_up_credential() {
+    let stack = Stack::start().await;
+    let client = browser(&stack);
+    client.get(routes::ME).await.refused(Code::SignInRequired);
+    for value in ["x", "", "' or 1=1 --", &"A".repeat(43), &"A".repeat(8000)] {
+        let request = client.request(Method::GET, routes::ME).header("Cookie", format!("{SESSION_COOKIE}={value}"));
+        let answer = client.send(request).await;
+        assert!(answer.status == 401 || answer.status == 431, "{value}: {answer:?}");
+        let request = client.request(Method::GET, routes::ME).header("Authorization", format!("Bearer {value}"));
+        let answer = client.send(request).await;
+        assert!(answer.status == 401 || answer.status == 431, "{value}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_private_route_wants_a_sign_in() {
+    let stack = Stack::start().await;
+    let client = Client::native(&stack.url());
+    let id = protocol::SessionId::fresh();
+    let gets = [
+        routes::ME.to_owned(),
+        routes::DEVICES.to_owned(),
+        routes::SESSIONS.to_owned(),
+        routes::session(id),
+        routes::messages(id),
+        routes::BOOTSTRAP.to_owned(),
+        routes::SYNC.to_owned(),
+    ];
+    for path in gets {
+        assert_eq!(client.get(&path).await.status, 401, "{path}");
+    }
+    let posts = [routes::MUTATIONS, routes::VERIFY_CACHE, routes::SOCKET_TICKET];
+    for path in posts {
+        assert_eq!(client.post(path, &json!({})).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_refused_in_words() {
+    let stack = Stack::start().await;
+    let client = browser(&stack);
+    let send = async |kind: &str, body: &str| {
+        let request = client
+            .request(Method::POST, routes::SIGN_IN)
+            .header("Content-Type", kind)
+            .body(body.to_owned());
+        client.send(request).await
+    };
+    send("application/json", "{").await.refused(Code::BadRequest);
+    send("application/json", "{\"email\": 3}").await.problem();
+    send("text/plain", "{\"email\":\"a@b.cd\",\"password\":\"x\"}").await.refused(Code::UnsupportedMediaType);
+    let get = client.get(routes::SIGN_IN).await;
+    get.refused(Code::MethodNotAllowed);
+}
+
+#[tokio::test]
+async fn a_person_can_be_in_on_several_devices_at_once() {
+    let stack = Stack::start().await;
+    let (person, first) = Person::join(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await;
+    let second = person.browser(&stack).await;
+    let devices = second.devices().await;
+    assert_eq!(devices.len(), 3, "{devices:?}");
+    let this: Vec<_> = devices.iter().filter(|device| device.is_this).collect();
+    assert!(matches!(this.as_slice(), [one] if one.id == second.me().await.device));
+    assert!(devices.iter().any(|device| device.name == "Laptop" && device.os == "linux"));
+    first.sign_out().await.succeeds();
+    assert_eq!(laptop.devices().await.len(), 2);
+    let other = Client::native(&stack.url());
+    person.try_sign_in(&other, native("Tower")).await.expect::<SignedIn>();
+}
