@@ -26,7 +26,7 @@ pub use gate::Gate;
 pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
 pub use person::{Person, Sent, native};
-pub use programs::{Ended, run_to_end};
+pub use programs::{Ended, run_to_end, run_with_arguments, ui_dist};
 pub use server::Server;
 pub use socket::{Reply, Socket};
 pub use stack::{Stack, StackBuilder};

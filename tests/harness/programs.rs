@@ -33,7 +33,8 @@ fn built_beside_this_test() -> PathBuf {
     )
 }
 
-pub(crate) fn ui_dist() -> PathBuf {
+/// The folder of the built page.
+pub fn ui_dist() -> PathBuf {
     setting("COMPYMAC_UI_DIST").map_or_else(|| root().join("ui/dist"), PathBuf::from)
 }
 
@@ -68,9 +69,21 @@ pub struct Ended {
 
 /// Runs a built program with these settings alone until it ends by itself.
 pub async fn run_to_end(program: &str, settings: &[(&str, &str)]) -> Ended {
+    run(program, settings, &[]).await
+}
+
+/// Runs a built program with no settings but these arguments.
+pub async fn run_with_arguments(program: &str, arguments: &[&str]) -> Ended {
+    run(program, &[], arguments).await
+}
+
+async fn run(program: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Ended {
     let home = tempfile::tempdir().unwrap_or_else(|error| panic!("making a folder: {error}"));
     let mut command = child(&binary(program), home.path());
-    command.envs(settings.iter().copied()).current_dir(home.path());
+    command
+        .args(arguments)
+        .envs(settings.iter().copied())
+        .current_dir(home.path());
     let output = home.path().join("said");
     let file = std::fs::File::create(&output).unwrap_or_else(|error| panic!("making a file: {error}"));
     let twin = file

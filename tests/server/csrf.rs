@@ -34,7 +34,10 @@ async fn a_write_by_cookie_from_another_site_is_refused() {
             let request = with(client.bare(Method::POST, path), headers).json(&json!({"ops": []}));
             let answer = client.send(request).await;
             assert_eq!(answer.status, 403, "{path} {headers:?}: {answer:?}");
-            assert!(matches!(answer.problem().code, Code::OriginDenied | Code::CsrfFailed));
+            assert!(matches!(
+                answer.problem().code,
+                Code::OriginDenied | Code::CsrfFailed
+            ));
         }
         let device = client.me().await.device;
         let request = with(client.bare(Method::DELETE, &routes::device(device)), headers);
@@ -54,16 +57,30 @@ async fn a_foreign_page_cannot_sign_a_browser_in() {
         client: protocol::auth::Client::Browser,
     };
     let foreign = [
-        [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")],
+        [
+            ("Origin", "https://evil.example"),
+            ("Sec-Fetch-Site", "cross-site"),
+        ],
         [("Origin", "null"), ("Sec-Fetch-Site", "cross-site")],
     ];
     for headers in &foreign {
-        let answer = client.send(with(client.bare(Method::POST, routes::SIGN_IN), headers).json(&body)).await;
+        let answer = client
+            .send(with(client.bare(Method::POST, routes::SIGN_IN), headers).json(&body))
+            .await;
         assert_eq!(answer.status, 403, "{headers:?}: {answer:?}");
-        let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+        let fields = [
+            ("email", person.email.as_str()),
+            ("password", person.password.as_str()),
+        ];
         let form = with(client.bare(Method::POST, routes::page::FORM_SIGN_IN), headers).form(&fields);
         let answer = client.send(form).await;
-        assert!(answer.status == 403 || answer.set_cookies().iter().all(|line| !line.starts_with(harness::SESSION_COOKIE)));
+        assert!(
+            answer.status == 403
+                || answer
+                    .set_cookies()
+                    .iter()
+                    .all(|line| !line.starts_with(harness::SESSION_COOKIE))
+        );
     }
     assert!(client.cookie(harness::SESSION_COOKIE).is_none());
 }
@@ -74,10 +91,16 @@ async fn a_form_without_the_pages_token_is_refused() {
     let (_, client) = Person::join(&stack).await;
     let (_, stranger) = Person::join(&stack).await;
     let page = stranger.visit(routes::page::HOME).await;
-    let foreign_token = page.form(routes::page::FORM_NEW_SESSION).field("csrf").unwrap_or_default().to_owned();
+    let foreign_token = page
+        .form(routes::page::FORM_NEW_SESSION)
+        .field("csrf")
+        .unwrap_or_default()
+        .to_owned();
     for token in [None, Some(""), Some("x"), Some(foreign_token.as_str())] {
         let fields: Vec<(&str, &str)> = token.iter().map(|token| ("csrf", *token)).collect();
-        let request = client.request(Method::POST, routes::page::FORM_NEW_SESSION).form(&fields);
+        let request = client
+            .request(Method::POST, routes::page::FORM_NEW_SESSION)
+            .form(&fields);
         let answer = client.send(request).await;
         assert_eq!(answer.status, 403, "{token:?}: {answer:?}");
     }

@@ -27,7 +27,10 @@ async fn a_device_signed_out_from_another_is_out_on_every_node_within_two_second
     let device = laptop.me().await.device;
     browser.revoke(device).await.succeeds();
     let closed = tokio::time::timeout(AT_ONCE, async { (here.closed().await, there.closed().await) }).await;
-    assert_eq!(closed.expect("both sockets closed in time"), (close::REVOKED, close::REVOKED));
+    assert_eq!(
+        closed.expect("both sockets closed in time"),
+        (close::REVOKED, close::REVOKED)
+    );
     is_signed_out(&laptop).await;
     is_signed_out(&laptop_elsewhere).await;
     browser.me().await;

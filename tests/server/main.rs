@@ -1,6 +1,9 @@
 //! Claims about the server, made from outside over HTTP and sockets, against the real program on real stores.
 
-#![expect(clippy::panic, reason = "a claim that does not hold ends its test by panicking")]
+#![expect(
+    clippy::panic,
+    reason = "a claim that does not hold ends its test by panicking"
+)]
 
 mod csrf;
 mod devices;

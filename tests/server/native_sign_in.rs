@@ -109,21 +109,35 @@ async fn an_app_signs_in_through_the_browser() {
 
     let page = browser.visit(&path).await;
     let text = page.text();
-    assert!(text.contains("Laptop &lt;of Ana&gt;"), "the page names the device, harmlessly: {text}");
+    assert!(
+        text.contains("Laptop &lt;of Ana&gt;"),
+        "the page names the device, harmlessly: {text}"
+    );
     assert!(text.contains(person.email.as_str()), "and the person");
 
     let link = consent(&browser, &path).await;
     assert_eq!(param(&link, "state"), app.state);
     assert_eq!(param(&link, "iss").trim_end_matches('/'), stack.url());
     let names: Vec<String> = link.query_pairs().map(|(name, _)| name.into_owned()).collect();
-    assert!(names.iter().all(|name| ["code", "state", "iss"].contains(&name.as_str())), "{names:?}");
+    assert!(
+        names
+            .iter()
+            .all(|name| ["code", "state", "iss"].contains(&name.as_str())),
+        "{names:?}"
+    );
     assert!(link.as_str().len() <= protocol::limits::DEEP_LINK_BYTES);
 
     let signed_in: SignedIn = app.redeem(&param(&link, "code"), &app.verifier).await.expect();
     assert_eq!(signed_in.me.email, person.email);
     app.client.hold(signed_in.tokens.expect("tokens"));
     assert_eq!(app.client.me().await.email, person.email);
-    assert!(browser.devices().await.iter().any(|device| device.name.contains("Laptop")));
+    assert!(
+        browser
+            .devices()
+            .await
+            .iter()
+            .any(|device| device.name.contains("Laptop"))
+    );
     assert_ne!(app.client.me().await.device, browser.me().await.device);
 }
 
@@ -135,7 +149,10 @@ async fn somebody_signed_out_signs_in_first_and_comes_back_to_the_question() {
     let path = app.push().await;
     let browser = Client::browser(&stack.url(), &stack.url());
     let page = browser.visit(&path).await;
-    let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+    let fields = [
+        ("email", person.email.as_str()),
+        ("password", person.password.as_str()),
+    ];
     let signed_in = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
     let question = browser.follow(signed_in).await;
     let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
@@ -153,7 +170,8 @@ async fn asking_always_shows_a_page_and_gives_no_code_by_itself() {
     assert_eq!(page.status, 200);
     assert!(!page.text().contains("code="), "no code before the button");
     assert!(
-        page.header("content-security-policy").is_some_and(|policy| policy.contains("frame-ancestors 'none'"))
+        page.header("content-security-policy")
+            .is_some_and(|policy| policy.contains("frame-ancestors 'none'"))
             || page.header("x-frame-options") == Some("DENY"),
         "not to be framed"
     );
@@ -176,12 +194,48 @@ async fn only_pkce_by_s256_may_ask() {
     let app = App::new(&stack);
     let sound = app.request();
     let wrong = [
-        ("plain", PushedRequest { code_challenge_method: "plain".to_owned(), ..sound.clone() }),
-        ("no challenge", PushedRequest { code_challenge: String::new(), ..sound.clone() }),
-        ("short challenge", PushedRequest { code_challenge: "abc".to_owned(), ..sound.clone() }),
-        ("another client", PushedRequest { client_id: "evil".to_owned(), ..sound.clone() }),
-        ("no state", PushedRequest { state: String::new(), ..sound.clone() }),
-        ("huge state", PushedRequest { state: "x".repeat(5000), ..sound.clone() }),
+        (
+            "plain",
+            PushedRequest {
+                code_challenge_method: "plain".to_owned(),
+                ..sound.clone()
+            },
+        ),
+        (
+            "no challenge",
+            PushedRequest {
+                code_challenge: String::new(),
+                ..sound.clone()
+            },
+        ),
+        (
+            "short challenge",
+            PushedRequest {
+                code_challenge: "abc".to_owned(),
+                ..sound.clone()
+            },
+        ),
+        (
+            "another client",
+            PushedRequest {
+                client_id: "evil".to_owned(),
+                ..sound.clone()
+            },
+        ),
+        (
+            "no state",
+            PushedRequest {
+                state: String::new(),
+                ..sound.clone()
+            },
+        ),
+        (
+            "huge state",
+            PushedRequest {
+                state: "x".repeat(5000),
+                ..sound.clone()
+            },
+        ),
     ];
     for (name, request) in wrong {
         let answer = app.client.post(routes::PAR, &request).await;
@@ -199,13 +253,22 @@ async fn only_pkce_by_s256_may_ask() {
         "javascript:alert(1)",
         "",
     ] {
-        let request = PushedRequest { redirect_uri: uri.to_owned(), ..sound.clone() };
+        let request = PushedRequest {
+            redirect_uri: uri.to_owned(),
+            ..sound.clone()
+        };
         let answer = app.client.post(routes::PAR, &request).await;
         assert!((400..500).contains(&answer.status), "{uri}: {answer:?}");
     }
-    let loopback = PushedRequest { redirect_uri: "http://127.0.0.1:49152/cb".to_owned(), ..sound };
+    let loopback = PushedRequest {
+        redirect_uri: "http://127.0.0.1:49152/cb".to_owned(),
+        ..sound
+    };
     app.client.post(routes::PAR, &loopback).await.succeeds();
-    let missing = app.client.post(routes::PAR, &json!({"client_id": CLIENT_ID})).await;
+    let missing = app
+        .client
+        .post(routes::PAR, &json!({"client_id": CLIENT_ID}))
+        .await;
     assert!((400..500).contains(&missing.status), "{missing:?}");
 }
 
@@ -217,7 +280,10 @@ async fn a_wrong_verifier_burns_the_code() {
     let link = consent(&browser, &app.push().await).await;
     let code = param(&link, "code");
     assert_eq!(oauth_error(&app.redeem(&code, &random()).await), "invalid_grant");
-    assert_eq!(oauth_error(&app.redeem(&code, &app.verifier).await), "invalid_grant");
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
 }
 
 #[tokio::test]
@@ -226,7 +292,10 @@ async fn a_code_without_its_verifier_is_worth_nothing() {
     let (_, browser) = Person::join(&stack).await;
     let app = App::new(&stack);
     let link = consent(&browser, &app.push().await).await;
-    assert_eq!(oauth_error(&app.redeem(&param(&link, "code"), "").await), "invalid_grant");
+    assert_eq!(
+        oauth_error(&app.redeem(&param(&link, "code"), "").await),
+        "invalid_grant"
+    );
     let other = App::new(&stack);
     let link = consent(&browser, &other.push().await).await;
     let elsewhere = other
@@ -250,10 +319,15 @@ async fn a_replayed_code_signs_out_what_it_was_redeemed_for() {
     let signed_in: SignedIn = app.redeem(&code, &app.verifier).await.expect();
     app.client.hold(signed_in.tokens.expect("tokens"));
     app.client.me().await;
-    assert_eq!(oauth_error(&app.redeem(&code, &app.verifier).await), "invalid_grant");
-    within(Duration::from_secs(2), "the device to be signed out", async || {
-        (app.client.get(routes::ME).await.status == 401).then_some(())
-    })
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
+    within(
+        Duration::from_secs(2),
+        "the device to be signed out",
+        async || (app.client.get(routes::ME).await.status == 401).then_some(()),
+    )
     .await;
     browser.me().await;
 }
@@ -275,24 +349,39 @@ async fn a_code_lives_for_a_minute() {
     let (_, browser) = Person::join(&stack).await;
     let app = App::new(&stack);
     let code = param(&consent(&browser, &app.push().await).await, "code");
-    stack.execute("update oauth_codes set expires = expires - interval '61 seconds'").await;
-    assert_eq!(oauth_error(&app.redeem(&code, &app.verifier).await), "invalid_grant");
+    stack
+        .execute("update oauth_codes set expires = expires - interval '61 seconds'")
+        .await;
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_request_gets_a_page_in_words() {
     let stack = Stack::start().await;
     let (_, browser) = Person::join(&stack).await;
-    let unknown = ["urn:ietf:params:oauth:request_uri:unknown", "", "https://evil.example/request"];
+    let unknown = [
+        "urn:ietf:params:oauth:request_uri:unknown",
+        "",
+        "https://evil.example/request",
+    ];
     for request_uri in unknown {
         let page = browser.get(&authorize_path(request_uri)).await;
         assert!((400..500).contains(&page.status), "{page:?}");
         assert!(page.location().is_empty());
     }
     let plain = browser
-        .get(&format!("{}?client_id={CLIENT_ID}&response_type=code&redirect_uri=compymac://auth/callback", routes::AUTHORIZE))
+        .get(&format!(
+            "{}?client_id={CLIENT_ID}&response_type=code&redirect_uri=compymac://auth/callback",
+            routes::AUTHORIZE
+        ))
         .await;
-    assert!((400..500).contains(&plain.status), "a request that was not pushed: {plain:?}");
+    assert!(
+        (400..500).contains(&plain.status),
+        "a request that was not pushed: {plain:?}"
+    );
 }
 
 #[tokio::test]
@@ -315,9 +404,15 @@ async fn after_signing_in_one_is_sent_only_to_pages_of_this_site() {
     ];
     for next in evil {
         let browser = Client::browser(&stack.url(), &stack.url());
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", next)
+            .finish();
         let page = browser.get(&format!("{}?{query}", routes::page::SIGN_IN)).await;
-        let fields = [("email", person.email.as_str()), ("password", person.password.as_str()), ("next", next)];
+        let fields = [
+            ("email", person.email.as_str()),
+            ("password", person.password.as_str()),
+            ("next", next),
+        ];
         let answer = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
         assert_eq!(answer.status, 303, "{next}: {answer:?}");
         let base = url::Url::parse(&stack.url()).expect("a URL");
@@ -325,8 +420,13 @@ async fn after_signing_in_one_is_sent_only_to_pages_of_this_site() {
         assert_eq!(target.origin(), base.origin(), "{next} led to {target}");
     }
     let browser = Client::browser(&stack.url(), &stack.url());
-    let page = browser.get(&format!("{}?next=/settings", routes::page::SIGN_IN)).await;
-    let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+    let page = browser
+        .get(&format!("{}?next=/settings", routes::page::SIGN_IN))
+        .await;
+    let fields = [
+        ("email", person.email.as_str()),
+        ("password", person.password.as_str()),
+    ];
     let answer = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
     assert!(answer.location().ends_with(routes::page::SETTINGS), "{answer:?}");
 }

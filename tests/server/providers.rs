@@ -5,7 +5,10 @@ use protocol::auth::{Client as Kind, Provider, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 
 async fn stack_with(provider: &OpenIdProvider) -> Stack {
-    Stack::builder().with("PROVIDERS", provider.settings()).start().await
+    Stack::builder()
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await
 }
 
 fn browser(stack: &Stack) -> Client {
@@ -15,7 +18,9 @@ fn browser(stack: &Stack) -> Client {
 /// Presses "Continue with …" on the sign-in page and gives the address at the provider.
 async fn begin(client: &Client, provider: &str) -> String {
     let page = client.visit(routes::page::SIGN_IN).await;
-    let leaving = client.submit(&page, &routes::page::provider_start(provider), &[]).await;
+    let leaving = client
+        .submit(&page, &routes::page::provider_start(provider), &[])
+        .await;
     assert!((302..=303).contains(&leaving.status), "{leaving:?}");
     leaving.location()
 }
@@ -43,7 +48,10 @@ async fn a_new_person_signs_in_with_google_and_with_github() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     let listed: Vec<Provider> = browser(&stack).get(routes::PROVIDERS).await.expect();
-    assert_eq!(listed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["google", "github"]);
+    assert_eq!(
+        listed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(),
+        ["google", "github"]
+    );
     for name in ["google", "github"] {
         let person = Person::fresh();
         provider.seat(&Visitor::with_address(person.email.as_str()));
@@ -62,10 +70,18 @@ async fn what_leaves_for_the_provider_is_pkce_with_state_and_nonce() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     let address = url::Url::parse(&begin(&browser(&stack), "google").await).expect("a URL");
-    let sent = |name: &str| address.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned());
+    let sent = |name: &str| {
+        address
+            .query_pairs()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.into_owned())
+    };
     assert_eq!(sent("code_challenge_method").as_deref(), Some("S256"));
     for name in ["state", "nonce", "code_challenge"] {
-        assert!(sent(name).is_some_and(|value| value.len() >= 22), "{name} in {address}");
+        assert!(
+            sent(name).is_some_and(|value| value.len() >= 22),
+            "{name} in {address}"
+        );
     }
     let redirect = sent("redirect_uri").expect("a redirect_uri");
     assert!(redirect.starts_with(&stack.url()), "{redirect}");
@@ -98,9 +114,15 @@ async fn every_lie_of_a_provider_is_refused() {
         let client = browser(&stack);
         let page = sign_in(&stack, &client, "google").await;
         assert!(page.status < 500 || page.status == 502, "{lie:?}: {page:?}");
-        assert!(client.cookie(SESSION_COOKIE).is_none(), "{lie:?} signed somebody in");
+        assert!(
+            client.cookie(SESSION_COOKIE).is_none(),
+            "{lie:?} signed somebody in"
+        );
         assert_eq!(client.get(routes::ME).await.status, 401, "{lie:?}");
-        assert!(page.text().contains("data-testid=\"problem\"") || page.status >= 400, "{lie:?} is told: {page:?}");
+        assert!(
+            page.text().contains("data-testid=\"problem\"") || page.status >= 400,
+            "{lie:?} is told: {page:?}"
+        );
     }
     // and honest again, it works again
     provider.misbehave(Fault::None);
@@ -154,7 +176,12 @@ async fn an_answer_counts_once() {
     let answers = futures_util::future::join_all((0..10).map(|_| client.get(&back))).await;
     let signed_in = answers
         .iter()
-        .filter(|answer| answer.set_cookies().iter().any(|line| line.starts_with(SESSION_COOKIE)))
+        .filter(|answer| {
+            answer
+                .set_cookies()
+                .iter()
+                .any(|line| line.starts_with(SESSION_COOKIE))
+        })
         .count();
     assert_eq!(signed_in, 1, "{answers:?}");
 }
@@ -179,7 +206,11 @@ async fn somebody_who_took_the_address_before_its_owner_is_put_out() {
     let attacker = Person::fresh();
     let window = browser(&stack);
     let started: SignUpStarted = attacker.sign_up(&window).await.expect();
-    let code = stack.letter_to(attacker.email.as_str(), 1).await.code.expect("a code");
+    let code = stack
+        .letter_to(attacker.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
 
     provider.seat(&Visitor::with_address(attacker.email.as_str()));
     let owner = browser(&stack);
@@ -188,7 +219,9 @@ async fn somebody_who_took_the_address_before_its_owner_is_put_out() {
 
     let refused = attacker.try_sign_in(&browser(&stack), Kind::Browser).await;
     refused.refused(Code::InvalidCredentials);
-    let late = attacker.confirm(&window, &code, Some(started.binding), native("Attacker")).await;
+    let late = attacker
+        .confirm(&window, &code, Some(started.binding), native("Attacker"))
+        .await;
     assert_ne!(late.status, 200, "a letter from before opens nothing: {late:?}");
     assert_eq!(owner.devices().await.len(), 1);
 }
@@ -205,7 +238,10 @@ async fn an_account_with_that_address_is_linked_only_by_its_owner() {
     let told = page.text();
     assert!(told.contains("data-testid=\"problem\""), "{told}");
     // the one who knows the password links it, in the same browser
-    person.try_sign_in(&client, Kind::Browser).await.expect::<SignedIn>();
+    person
+        .try_sign_in(&client, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
     let fresh = browser(&stack);
     let _ = sign_in(&stack, &fresh, "google").await;
     assert_eq!(
@@ -222,7 +258,10 @@ async fn an_address_that_the_provider_did_not_confirm_gives_no_one_in() {
     let (victim, _) = Person::join(&stack).await;
     for is_verified in [Some(false), None] {
         for name in ["google", "github"] {
-            provider.seat(&Visitor { is_verified, ..Visitor::with_address(victim.email.as_str()) });
+            provider.seat(&Visitor {
+                is_verified,
+                ..Visitor::with_address(victim.email.as_str())
+            });
             let client = browser(&stack);
             sign_in(&stack, &client, name).await;
             assert!(client.cookie(SESSION_COOKIE).is_none(), "{name} {is_verified:?}");
@@ -238,5 +277,8 @@ async fn a_cancelled_sign_in_is_told_kindly() {
     let client = browser(&stack);
     let page = sign_in(&stack, &client, "google").await;
     assert!(page.text().contains("data-testid=\"problem\""), "{page:?}");
-    assert!(page.text().contains("data-testid=\"sign-in-form\""), "and one can try again: {page:?}");
+    assert!(
+        page.text().contains("data-testid=\"sign-in-form\""),
+        "and one can try again: {page:?}"
+    );
 }

@@ -14,7 +14,10 @@ fn browser(stack: &Stack) -> Client {
 async fn a_wrong_password_and_an_unknown_address_get_one_answer() {
     let stack = Stack::start().await;
     let (person, _) = Person::join(&stack).await;
-    let wrong = Person { password: "wrong-but-long-enough".to_owned(), ..person };
+    let wrong = Person {
+        password: "wrong-but-long-enough".to_owned(),
+        ..person
+    };
     let client = browser(&stack);
     let for_wrong = wrong.try_sign_in(&client, Kind::Browser).await;
     let for_unknown = Person::fresh().try_sign_in(&client, Kind::Browser).await;
@@ -31,7 +34,10 @@ async fn a_wrong_password_and_an_unknown_address_get_one_answer() {
 async fn the_address_is_compared_in_lower_case() {
     let stack = Stack::start().await;
     let (person, _) = Person::join(&stack).await;
-    let shouted = Person { password: person.password.clone(), ..Person::with_address(&person.email.as_str().to_uppercase()) };
+    let shouted = Person {
+        password: person.password.clone(),
+        ..Person::with_address(&person.email.as_str().to_uppercase())
+    };
     assert_eq!(shouted.browser(&stack).await.me().await.email, person.email);
 }
 
@@ -42,16 +48,32 @@ async fn the_cookie_is_locked_to_this_site_and_hidden_from_scripts() {
     let client = browser(&stack);
     let answer = person.try_sign_in(&client, Kind::Browser).await;
     let cookies = answer.set_cookies();
-    let line = cookies.iter().find(|line| line.starts_with(SESSION_COOKIE)).expect("the session's cookie");
-    let attributes: Vec<String> = line.split(';').skip(1).map(|part| part.trim().to_lowercase()).collect();
+    let line = cookies
+        .iter()
+        .find(|line| line.starts_with(SESSION_COOKIE))
+        .expect("the session's cookie");
+    let attributes: Vec<String> = line
+        .split(';')
+        .skip(1)
+        .map(|part| part.trim().to_lowercase())
+        .collect();
     for wanted in ["secure", "httponly", "samesite=lax", "path=/"] {
-        assert!(attributes.iter().any(|attribute| attribute == wanted), "{wanted} in {line}");
+        assert!(
+            attributes.iter().any(|attribute| attribute == wanted),
+            "{wanted} in {line}"
+        );
     }
-    assert!(!attributes.iter().any(|attribute| attribute.starts_with("domain")), "{line}");
+    assert!(
+        !attributes.iter().any(|attribute| attribute.starts_with("domain")),
+        "{line}"
+    );
     let value = client.cookie(SESSION_COOKIE).expect("a cookie");
     assert!(value.len() >= 43, "256 bits");
     assert!(!answer.text().contains(&value), "a page's script never sees it");
-    assert!(answer.expect::<SignedIn>().tokens.is_none(), "a browser gets no tokens");
+    assert!(
+        answer.expect::<SignedIn>().tokens.is_none(),
+        "a browser gets no tokens"
+    );
 }
 
 #[tokio::test]
@@ -62,7 +84,10 @@ async fn each_sign_in_gets_a_cookie_of_its_own() {
     let client = browser(&stack);
     // fixation: the browser comes with a cookie that somebody else chose
     client.put_cookie(SESSION_COOKIE, "chosen-by-somebody-else");
-    person.try_sign_in(&client, Kind::Browser).await.expect::<SignedIn>();
+    person
+        .try_sign_in(&client, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
     let own = client.cookie(SESSION_COOKIE).expect("a cookie");
     assert!(own != "chosen-by-somebody-else" && own != fixed);
     assert_ne!(client.me().await.device, first.me().await.device);
@@ -73,7 +98,10 @@ async fn signing_in_again_in_one_browser_leaves_the_old_cookie_dead() {
     let stack = Stack::start().await;
     let (person, client) = Person::join(&stack).await;
     let old = client.cookie(SESSION_COOKIE).expect("a cookie");
-    person.try_sign_in(&client, Kind::Browser).await.expect::<SignedIn>();
+    person
+        .try_sign_in(&client, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
     let thief = browser(&stack);
     thief.put_cookie(SESSION_COOKIE, &old);
     assert_eq!(thief.get(routes::ME).await.status, 401);
@@ -107,12 +135,22 @@ async fn nobody_gets_in_with_a_made_up_credential() {
     let client = browser(&stack);
     client.get(routes::ME).await.refused(Code::SignInRequired);
     for value in ["x", "", "' or 1=1 --", &"A".repeat(43), &"A".repeat(8000)] {
-        let request = client.request(Method::GET, routes::ME).header("Cookie", format!("{SESSION_COOKIE}={value}"));
+        let request = client
+            .request(Method::GET, routes::ME)
+            .header("Cookie", format!("{SESSION_COOKIE}={value}"));
         let answer = client.send(request).await;
-        assert!(answer.status == 401 || answer.status == 431, "{value}: {answer:?}");
-        let request = client.request(Method::GET, routes::ME).header("Authorization", format!("Bearer {value}"));
+        assert!(
+            answer.status == 401 || answer.status == 431,
+            "{value}: {answer:?}"
+        );
+        let request = client
+            .request(Method::GET, routes::ME)
+            .header("Authorization", format!("Bearer {value}"));
         let answer = client.send(request).await;
-        assert!(answer.status == 401 || answer.status == 431, "{value}: {answer:?}");
+        assert!(
+            answer.status == 401 || answer.status == 431,
+            "{value}: {answer:?}"
+        );
     }
 }
 
@@ -152,7 +190,9 @@ async fn a_body_that_is_no_json_is_refused_in_words() {
     };
     send("application/json", "{").await.refused(Code::BadRequest);
     send("application/json", "{\"email\": 3}").await.problem();
-    send("text/plain", "{\"email\":\"a@b.cd\",\"password\":\"x\"}").await.refused(Code::UnsupportedMediaType);
+    send("text/plain", "{\"email\":\"a@b.cd\",\"password\":\"x\"}")
+        .await
+        .refused(Code::UnsupportedMediaType);
     let get = client.get(routes::SIGN_IN).await;
     get.refused(Code::MethodNotAllowed);
 }
@@ -167,9 +207,16 @@ async fn a_person_can_be_in_on_several_devices_at_once() {
     assert_eq!(devices.len(), 3, "{devices:?}");
     let this: Vec<_> = devices.iter().filter(|device| device.is_this).collect();
     assert!(matches!(this.as_slice(), [one] if one.id == second.me().await.device));
-    assert!(devices.iter().any(|device| device.name == "Laptop" && device.os == "linux"));
+    assert!(
+        devices
+            .iter()
+            .any(|device| device.name == "Laptop" && device.os == "linux")
+    );
     first.sign_out().await.succeeds();
     assert_eq!(laptop.devices().await.len(), 2);
     let other = Client::native(&stack.url());
-    person.try_sign_in(&other, native("Tower")).await.expect::<SignedIn>();
+    person
+        .try_sign_in(&other, native("Tower"))
+        .await
+        .expect::<SignedIn>();
 }

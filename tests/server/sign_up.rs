@@ -38,12 +38,18 @@ async fn a_code_works_only_for_whom_it_was_mailed_and_only_once() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
     let started: SignUpStarted = person.sign_up(&client).await.expect();
-    let code = stack.letter_to(person.email.as_str(), 1).await.code.expect("a code");
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
 
     // the code alone, without what the signing-up window holds
     let elsewhere = person.confirm(&browser(&stack), &code, None, Kind::Browser).await;
     elsewhere.refused(Code::InvalidOrExpiredLink);
-    let forged = person.confirm(&browser(&stack), &code, Some("x".repeat(43)), Kind::Browser).await;
+    let forged = person
+        .confirm(&browser(&stack), &code, Some("x".repeat(43)), Kind::Browser)
+        .await;
     forged.refused(Code::InvalidOrExpiredLink);
 
     let binding = Some(started.binding);
@@ -52,7 +58,9 @@ async fn a_code_works_only_for_whom_it_was_mailed_and_only_once() {
         .confirm(&browser(&stack), &typed, binding.clone(), native("Laptop"))
         .await
         .expect::<SignedIn>();
-    let again = person.confirm(&browser(&stack), &code, binding, native("Laptop")).await;
+    let again = person
+        .confirm(&browser(&stack), &code, binding, native("Laptop"))
+        .await;
     again.refused(Code::InvalidOrExpiredLink);
 }
 
@@ -61,8 +69,16 @@ async fn five_wrong_codes_burn_the_letter() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
     person.sign_up(&client).await.succeeds();
-    let code = stack.letter_to(person.email.as_str(), 1).await.code.expect("a code");
-    let wrong = if code == "00000000" { "11111111" } else { "00000000" };
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    let wrong = if code == "00000000" {
+        "11111111"
+    } else {
+        "00000000"
+    };
     for _ in 0..5 {
         let refused = person.confirm(&client, wrong, None, Kind::Browser).await;
         refused.refused(Code::InvalidOrExpiredLink);
@@ -76,14 +92,27 @@ async fn twenty_at_once_with_one_code_sign_in_once() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
     let started: SignUpStarted = person.sign_up(&client).await.expect();
-    let code = stack.letter_to(person.email.as_str(), 1).await.code.expect("a code");
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
     let tries = (0..20).map(|_| {
         let (person, code, binding) = (person.clone(), code.clone(), started.binding.clone());
         let client = browser(&stack);
-        async move { person.confirm(&client, &code, Some(binding), Kind::Browser).await.status }
+        async move {
+            person
+                .confirm(&client, &code, Some(binding), Kind::Browser)
+                .await
+                .status
+        }
     });
     let statuses = futures_util::future::join_all(tries).await;
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        1,
+        "{statuses:?}"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +120,11 @@ async fn looking_at_the_link_changes_nothing_however_often() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
     person.sign_up(&client).await.succeeds();
-    let link = stack.letter_to(person.email.as_str(), 1).await.link.expect("a link");
+    let link = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .link
+        .expect("a link");
     assert!(link.starts_with(&stack.url()), "{link}");
 
     let scanner = browser(&stack);
@@ -103,7 +136,10 @@ async fn looking_at_the_link_changes_nothing_however_often() {
         let head = scanner.send(scanner.request(Method::HEAD, &path_of(&link))).await;
         assert_eq!(head.status, 200, "{head:?}");
     }
-    assert!(scanner.cookie(SESSION_COOKIE).is_none(), "a scanner is signed in nowhere");
+    assert!(
+        scanner.cookie(SESSION_COOKIE).is_none(),
+        "a scanner is signed in nowhere"
+    );
 
     // the person's own click still works
     let page = client.get(&path_of(&link)).await;
@@ -117,7 +153,11 @@ async fn the_link_signs_in_only_the_browser_that_signed_up() {
     let stack = Stack::start().await;
     let (person, waiting) = (Person::fresh(), browser(&stack));
     person.sign_up(&waiting).await.succeeds();
-    let link = stack.letter_to(person.email.as_str(), 1).await.link.expect("a link");
+    let link = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .link
+        .expect("a link");
 
     let other = browser(&stack);
     let page = other.get(&path_of(&link)).await;
@@ -128,14 +168,22 @@ async fn the_link_signs_in_only_the_browser_that_signed_up() {
     // the waiting window got in by nobody's click
     waiting.get(routes::ME).await.refused(Code::SignInRequired);
     // with the password either of them may
-    person.try_sign_in(&other, Kind::Browser).await.expect::<SignedIn>();
+    person
+        .try_sign_in(&other, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
 }
 
 #[tokio::test]
 async fn a_made_up_link_gets_a_clear_page_and_no_more() {
     let stack = Stack::start().await;
     let client = browser(&stack);
-    for query in ["", "?id=x&t=y", "?id=018f0000-0000-7000-8000-000000000001&t=AAAA", "?t=%00"] {
+    for query in [
+        "",
+        "?id=x&t=y",
+        "?id=018f0000-0000-7000-8000-000000000001&t=AAAA",
+        "?t=%00",
+    ] {
         let page = client.get(&format!("{}{query}", routes::page::VERIFY)).await;
         assert!(page.status < 500, "{page:?}");
         assert!(client.cookie(SESSION_COOKIE).is_none());
@@ -147,15 +195,22 @@ async fn a_known_address_gets_the_same_answer_and_another_letter() {
     let stack = Stack::start().await;
     let (known, _) = Person::join(&stack).await;
     let (first, second) = (browser(&stack), browser(&stack));
-    let to_known = Person { password: "another-sound-passphrase-42".to_owned(), ..known.clone() }
-        .sign_up(&first)
-        .await;
+    let to_known = Person {
+        password: "another-sound-passphrase-42".to_owned(),
+        ..known.clone()
+    }
+    .sign_up(&first)
+    .await;
     let to_unknown = Person::fresh().sign_up(&second).await;
     assert_eq!(to_known.status, to_unknown.status);
     let shape = |answer: &harness::Answer| answer.expect::<SignUpStarted>().binding.len();
     assert_eq!(shape(&to_known), shape(&to_unknown));
     let letter = stack.letter_to(known.email.as_str(), 2).await;
-    assert!(letter.code.is_none(), "an owner is told, not asked to confirm: {}", letter.text);
+    assert!(
+        letter.code.is_none(),
+        "an owner is told, not asked to confirm: {}",
+        letter.text
+    );
     // and their password is still their own
     known.browser(&stack).await;
 }
@@ -165,7 +220,10 @@ async fn an_unconfirmed_address_is_spoken_of_only_after_the_right_password() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
     person.sign_up(&client).await.succeeds();
-    let stranger = Person { password: "wrong-but-long-enough".to_owned(), ..person.clone() };
+    let stranger = Person {
+        password: "wrong-but-long-enough".to_owned(),
+        ..person.clone()
+    };
     let refused = stranger.try_sign_in(&browser(&stack), Kind::Browser).await;
     refused.refused(Code::InvalidCredentials);
     let told = person.try_sign_in(&browser(&stack), Kind::Browser).await;
@@ -180,11 +238,20 @@ async fn asking_again_sends_a_new_letter_and_the_newest_works() {
     stack.letter_to(person.email.as_str(), 1).await;
     let answer = client.post(routes::RESEND, &json!({"email": person.email})).await;
     answer.succeeds();
-    let newest = stack.letter_to(person.email.as_str(), 2).await.code.expect("a code");
-    person.confirm(&client, &newest, None, Kind::Browser).await.expect::<SignedIn>();
+    let newest = stack
+        .letter_to(person.email.as_str(), 2)
+        .await
+        .code
+        .expect("a code");
+    person
+        .confirm(&client, &newest, None, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
     // an unknown address hears the same and gets nothing
     let unknown = Person::fresh();
-    let same = browser(&stack).post(routes::RESEND, &json!({"email": unknown.email})).await;
+    let same = browser(&stack)
+        .post(routes::RESEND, &json!({"email": unknown.email}))
+        .await;
     assert_eq!(same.status, answer.status);
     assert!(stack.mailbox.letters_to(unknown.email.as_str()).is_empty());
 }
@@ -194,16 +261,43 @@ async fn a_bad_address_and_a_weak_password_are_named() {
     let stack = Stack::start().await;
     let client = browser(&stack);
     let try_with = async |email: &str, password: &str| {
-        client.post(routes::SIGN_UP, &json!({"email": email, "password": password})).await
+        client
+            .post(routes::SIGN_UP, &json!({"email": email, "password": password}))
+            .await
     };
-    for bad in ["", "ana", "ana@", "ana@localhost..", "a b@example.org", "a@b.c\r\nBcc: x@y.z"] {
+    for bad in [
+        "",
+        "ana",
+        "ana@",
+        "ana@localhost..",
+        "a b@example.org",
+        "a@b.c\r\nBcc: x@y.z",
+    ] {
         let problem = try_with(bad, "plum-harbor-violet-anchor").await.problem();
-        assert_eq!((problem.code, problem.field.as_deref()), (Code::InvalidEmail, Some("email")), "{bad}");
+        assert_eq!(
+            (problem.code, problem.field.as_deref()),
+            (Code::InvalidEmail, Some("email")),
+            "{bad}"
+        );
     }
-    for weak in ["", "short", "password1234", "aaaaaaaaaaaaaaaa", "qwertyuiop12", "compymac1234"] {
+    for weak in [
+        "",
+        "short",
+        "password1234",
+        "aaaaaaaaaaaaaaaa",
+        "qwertyuiop12",
+        "compymac1234",
+    ] {
         let problem = try_with("weak@example.org", weak).await.problem();
-        assert_eq!((problem.code, problem.field.as_deref()), (Code::WeakPassword, Some("password")), "{weak}");
-        assert!(!problem.sentence().contains(weak) || weak.is_empty(), "a password is not repeated");
+        assert_eq!(
+            (problem.code, problem.field.as_deref()),
+            (Code::WeakPassword, Some("password")),
+            "{weak}"
+        );
+        assert!(
+            !problem.sentence().contains(weak) || weak.is_empty(),
+            "a password is not repeated"
+        );
     }
     let name_of_theirs = try_with("rosalind.franklin@example.org", "rosalind.franklin").await;
     name_of_theirs.refused(Code::WeakPassword);
@@ -216,7 +310,9 @@ async fn a_password_of_one_megabyte_is_too_large_and_harms_nobody() {
     let client = browser(&stack);
     let huge = "x".repeat(1024 * 1024);
     for path in [routes::SIGN_UP, routes::SIGN_IN] {
-        let answer = client.post(path, &json!({"email": "ana@example.org", "password": huge})).await;
+        let answer = client
+            .post(path, &json!({"email": "ana@example.org", "password": huge}))
+            .await;
         let problem = answer.refused(Code::TooLarge);
         assert!(problem.limit.is_some(), "{problem:?}");
     }
@@ -229,12 +325,29 @@ async fn passwords_are_neither_cut_nor_trimmed() {
     let stack = Stack::start().await;
     let client = browser(&stack);
     let long = format!("{}A{}", "correct horse battery staple ".repeat(4), "z".repeat(80));
-    let person = Person { password: format!(" {long} "), ..Person::fresh() };
+    let person = Person {
+        password: format!(" {long} "),
+        ..Person::fresh()
+    };
     person.sign_up(&client).await.succeeds();
-    let code = stack.letter_to(person.email.as_str(), 1).await.code.expect("a code");
-    person.confirm(&client, &code, None, Kind::Browser).await.expect::<SignedIn>();
-    for other in [long.clone(), format!(" {} ", long.replace('A', "B")), format!(" {long}")] {
-        let wrong = Person { password: other, ..person.clone() };
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    person
+        .confirm(&client, &code, None, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    for other in [
+        long.clone(),
+        format!(" {} ", long.replace('A', "B")),
+        format!(" {long}"),
+    ] {
+        let wrong = Person {
+            password: other,
+            ..person.clone()
+        };
         let refused = wrong.try_sign_in(&browser(&stack), Kind::Browser).await;
         refused.refused(Code::InvalidCredentials);
     }
@@ -257,7 +370,14 @@ async fn letters_name_only_the_public_address_whatever_the_request_says() {
     let answer = client.send(request).await;
     if answer.status < 300 {
         let letter = stack.letter_to(person.email.as_str(), 1).await;
-        assert!(letter.link.as_ref().is_some_and(|link| link.starts_with(&stack.url())), "{:?}", letter.link);
+        assert!(
+            letter
+                .link
+                .as_ref()
+                .is_some_and(|link| link.starts_with(&stack.url())),
+            "{:?}",
+            letter.link
+        );
         assert!(!letter.source.contains("evil.example"), "{}", letter.source);
     }
 }
@@ -266,14 +386,22 @@ async fn letters_name_only_the_public_address_whatever_the_request_says() {
 async fn a_letter_waits_while_the_mail_server_is_away() {
     let mail = harness::Mailbox::start().await.expect("a mailbox");
     let (gate, smtp) = harness::Gate::before(&mail.smtp_url()).await;
-    let stack = Stack::builder().with("SMTP_URL", smtp.trim_end_matches('/')).start().await;
+    let stack = Stack::builder()
+        .with("SMTP_URL", smtp.trim_end_matches('/'))
+        .start()
+        .await;
     gate.shut();
     let (person, client) = (Person::fresh(), browser(&stack));
     person.sign_up(&client).await.succeeds();
     let is_tried = "select count(*) from email_outbox where attempts > 0 and sent_at is null";
-    until("a first try to send", async || (stack.number(is_tried).await == 1).then_some(())).await;
+    until("a first try to send", async || {
+        (stack.number(is_tried).await == 1).then_some(())
+    })
+    .await;
     gate.open();
-    stack.execute("update email_outbox set not_before = now() where sent_at is null").await;
+    stack
+        .execute("update email_outbox set not_before = now() where sent_at is null")
+        .await;
     let letters = mail.wait_for(person.email.as_str(), 1).await.expect("the letter");
     assert_eq!(letters.len(), 1);
 }

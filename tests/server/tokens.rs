@@ -17,7 +17,9 @@ fn part(value: &Value) -> String {
 fn parts(token: &str) -> (Value, Value, String) {
     let mut parts = token.split('.');
     let mut json = || {
-        let bytes = URL_SAFE_NO_PAD.decode(parts.next().unwrap_or_default()).expect("base64url");
+        let bytes = URL_SAFE_NO_PAD
+            .decode(parts.next().unwrap_or_default())
+            .expect("base64url");
         serde_json::from_slice::<Value>(&bytes).expect("JSON")
     };
     let (header, claims) = (json(), json());
@@ -27,9 +29,12 @@ fn parts(token: &str) -> (Value, Value, String) {
 async fn is_accepted(client: &Client, token: &str) -> bool {
     let request = client.request(http::Method::GET, routes::SESSIONS);
     let request = request.headers(
-        [(http::header::AUTHORIZATION, format!("Bearer {token}").parse().expect("a header"))]
-            .into_iter()
-            .collect(),
+        [(
+            http::header::AUTHORIZATION,
+            format!("Bearer {token}").parse().expect("a header"),
+        )]
+        .into_iter()
+        .collect(),
     );
     client.send(request).await.status == 200
 }
@@ -40,11 +45,17 @@ async fn an_access_token_is_what_the_documents_say() {
     let (_, client) = Person::join_natively(&stack).await;
     let tokens = client.tokens();
     let (header, claims, _) = parts(&tokens.access_token);
-    assert_eq!((header["alg"].as_str(), header["typ"].as_str()), (Some("EdDSA"), Some("at+jwt")));
+    assert_eq!(
+        (header["alg"].as_str(), header["typ"].as_str()),
+        (Some("EdDSA"), Some("at+jwt"))
+    );
     for name in ["iss", "aud", "sub", "sid", "gen", "exp", "nbf", "iat"] {
         assert!(!claims[name].is_null(), "{name} in {claims}");
     }
-    assert_eq!(claims["iss"].as_str().map(|iss| iss.trim_end_matches('/')), Some(stack.url().as_str()));
+    assert_eq!(
+        claims["iss"].as_str().map(|iss| iss.trim_end_matches('/')),
+        Some(stack.url().as_str())
+    );
     assert!((300..=900).contains(&tokens.expires_in), "{}", tokens.expires_in);
     assert!(tokens.refresh_token.starts_with("cmr_"));
     assert!(is_accepted(&Client::native(&stack.url()), &tokens.access_token).await);
@@ -82,23 +93,76 @@ async fn a_tampered_access_token_opens_nothing() {
     let forged = |header: &Value, claims: &Value| format!("{}.{}.{signature}", part(header), part(claims));
 
     let mut attacks = vec![
-        ("alg none", format!("{}.{}.", part(&json!({"alg": "none", "typ": "at+jwt"})), part(&claims))),
-        ("alg None", format!("{}.{}.", part(&json!({"alg": "None", "typ": "at+jwt"})), part(&claims))),
-        ("alg none with the signature", forged(&json!({"alg": "none", "typ": "at+jwt"}), &claims)),
+        (
+            "alg none",
+            format!(
+                "{}.{}.",
+                part(&json!({"alg": "none", "typ": "at+jwt"})),
+                part(&claims)
+            ),
+        ),
+        (
+            "alg None",
+            format!(
+                "{}.{}.",
+                part(&json!({"alg": "None", "typ": "at+jwt"})),
+                part(&claims)
+            ),
+        ),
+        (
+            "alg none with the signature",
+            forged(&json!({"alg": "none", "typ": "at+jwt"}), &claims),
+        ),
         ("HS256 by the key set", hs256(jwks.as_bytes())),
-        ("HS256 by the public key", hs256(&URL_SAFE_NO_PAD.decode(&public_key).unwrap_or_default())),
+        (
+            "HS256 by the public key",
+            hs256(&URL_SAFE_NO_PAD.decode(&public_key).unwrap_or_default()),
+        ),
         ("HS256 by the public key's text", hs256(public_key.as_bytes())),
         ("HS256 by nothing", hs256(b"")),
         ("no signature", format!("{}.{}.", part(&header), part(&claims))),
-        ("another's signature", format!("{}.{}.{other_signature}", part(&header), part(&claims))),
-        ("another person", forged(&header, &changed("sub", other_claims["sub"].clone()))),
-        ("another device", forged(&header, &changed("sid", other_claims["sid"].clone()))),
-        ("longer", forged(&header, &changed("exp", json!(4_102_444_800_u64)))),
+        (
+            "another's signature",
+            format!("{}.{}.{other_signature}", part(&header), part(&claims)),
+        ),
+        (
+            "another person",
+            forged(&header, &changed("sub", other_claims["sub"].clone())),
+        ),
+        (
+            "another device",
+            forged(&header, &changed("sid", other_claims["sid"].clone())),
+        ),
+        (
+            "longer",
+            forged(&header, &changed("exp", json!(4_102_444_800_u64))),
+        ),
         ("no audience", forged(&header, &without("aud"))),
-        ("other type", forged(&json!({"alg": "EdDSA", "typ": "JWT"}), &claims)),
-        ("traversing kid", forged(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "../../dev/null"}), &claims)),
-        ("own key in the header", forged(&json!({"alg": "EdDSA", "typ": "at+jwt", "jwk": {"kty": "OKP"}}), &claims)),
-        ("key by address", forged(&json!({"alg": "EdDSA", "typ": "at+jwt", "jku": "http://127.0.0.1/"}), &claims)),
+        (
+            "other type",
+            forged(&json!({"alg": "EdDSA", "typ": "JWT"}), &claims),
+        ),
+        (
+            "traversing kid",
+            forged(
+                &json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "../../dev/null"}),
+                &claims,
+            ),
+        ),
+        (
+            "own key in the header",
+            forged(
+                &json!({"alg": "EdDSA", "typ": "at+jwt", "jwk": {"kty": "OKP"}}),
+                &claims,
+            ),
+        ),
+        (
+            "key by address",
+            forged(
+                &json!({"alg": "EdDSA", "typ": "at+jwt", "jku": "http://127.0.0.1/"}),
+                &claims,
+            ),
+        ),
     ];
     attacks.push(("refresh token", client.tokens().refresh_token));
     for (name, attack) in attacks {
@@ -137,10 +201,25 @@ async fn a_refresh_whose_answer_was_lost_can_be_asked_again_much_later() {
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;
     let token = client.tokens().refresh_token;
-    let lost = client.refresh_with(&token).await.expect::<SignedIn>().tokens.expect("tokens");
-    stack.execute("update sessions set gen_rotated_at = gen_rotated_at - interval '10 minutes'").await;
-    let again = client.refresh_with(&token).await.expect::<SignedIn>().tokens.expect("tokens");
-    assert_eq!(lost.refresh_token, again.refresh_token, "the same successor, not a fork");
+    let lost = client
+        .refresh_with(&token)
+        .await
+        .expect::<SignedIn>()
+        .tokens
+        .expect("tokens");
+    stack
+        .execute("update sessions set gen_rotated_at = gen_rotated_at - interval '10 minutes'")
+        .await;
+    let again = client
+        .refresh_with(&token)
+        .await
+        .expect::<SignedIn>()
+        .tokens
+        .expect("tokens");
+    assert_eq!(
+        lost.refresh_token, again.refresh_token,
+        "the same successor, not a fork"
+    );
     client.hold(again);
     client.me().await;
 }
@@ -163,11 +242,16 @@ async fn a_replayed_refresh_token_signs_out_only_the_device_it_was_stolen_from()
     assert_eq!(error.error, "invalid_grant");
 
     assert_eq!(socket.closed().await, protocol::frame::close::REVOKED);
-    within(Duration::from_secs(2), "the stolen device to be signed out", async || {
-        (victim.get(routes::ME).await.status == 401).then_some(())
-    })
+    within(
+        Duration::from_secs(2),
+        "the stolen device to be signed out",
+        async || (victim.get(routes::ME).await.status == 401).then_some(()),
+    )
     .await;
-    assert_eq!(victim.refresh_with(&victim.tokens().refresh_token).await.status, 400);
+    assert_eq!(
+        victim.refresh_with(&victim.tokens().refresh_token).await.status,
+        400
+    );
     bystander.me().await;
     bystander.refresh().await;
     let letter = stack.letter_to(person.email.as_str(), 2).await;
@@ -184,7 +268,10 @@ async fn the_previous_token_dies_a_minute_after_its_successor_was_used() {
     // within the minute it is a race, not a theft
     client.refresh_with(&previous).await.succeeds();
     let marked = "select count(*) from sessions where gen_seen_at is not null";
-    harness::until("the new generation to be seen used", async || (stack.number(marked).await > 0).then_some(())).await;
+    harness::until("the new generation to be seen used", async || {
+        (stack.number(marked).await > 0).then_some(())
+    })
+    .await;
     stack
         .execute("update sessions set gen_rotated_at = gen_rotated_at - interval '2 minutes'")
         .await;
@@ -201,12 +288,23 @@ async fn a_made_up_refresh_token_is_an_invalid_grant_and_signs_nobody_out() {
     let middle = flipped.len() / 2;
     flipped[middle] = if flipped[middle] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).expect("text");
-    for token in ["", "cmr_", "cmr_AAAA", "x", &flipped, &real[..real.len() - 4], &client.tokens().access_token] {
+    for token in [
+        "",
+        "cmr_",
+        "cmr_AAAA",
+        "x",
+        &flipped,
+        &real[..real.len() - 4],
+        &client.tokens().access_token,
+    ] {
         let answer = client.refresh_with(token).await;
         assert_eq!(answer.status, 400, "{token}: {answer:?}");
     }
     let other_client = client
-        .token(&Grant::RefreshToken { refresh_token: real, client_id: "somebody-else".to_owned() })
+        .token(&Grant::RefreshToken {
+            refresh_token: real,
+            client_id: "somebody-else".to_owned(),
+        })
         .await;
     assert!((400..=401).contains(&other_client.status), "{other_client:?}");
     client.refresh().await;
@@ -220,7 +318,10 @@ async fn an_expired_device_has_to_sign_in_again() {
     stack
         .execute("update sessions set expires = now() - interval '1 second', absolute_expires = now() - interval '1 second'")
         .await;
-    assert_eq!(client.refresh_with(&client.tokens().refresh_token).await.status, 400);
+    assert_eq!(
+        client.refresh_with(&client.tokens().refresh_token).await.status,
+        400
+    );
     // a cached answer may live for some seconds, never for long
     within(Duration::from_secs(40), "the cookie to be refused", async || {
         (browser.get(routes::ME).await.status == 401).then_some(())
@@ -237,12 +338,24 @@ async fn tokens_and_passwords_are_in_no_log() {
     let browser = person.browser(&stack).await;
     let _socket = Socket::open(&browser).await;
     let _other = Socket::open(&client).await;
-    client.get(&format!("{}?token={}", routes::SOCKET, client.tokens().access_token)).await;
+    client
+        .get(&format!(
+            "{}?token={}",
+            routes::SOCKET,
+            client.tokens().access_token
+        ))
+        .await;
     client.refresh_with(&before.refresh_token).await;
     let logs = stack.logs();
     assert!(!logs.is_empty());
     let cookie = browser.cookie(harness::SESSION_COOKIE).expect("a cookie");
-    for secret in ["cmr_", "eyJ", person.password.as_str(), cookie.as_str(), person.email.as_str()] {
+    for secret in [
+        "cmr_",
+        "eyJ",
+        person.password.as_str(),
+        cookie.as_str(),
+        person.email.as_str(),
+    ] {
         assert!(!logs.contains(secret), "{secret} is in the log");
     }
 }

@@ -1,0 +1,328 @@
+//! What an operator sees: health, metrics, headers, the API's document, and how the server bears its stores going away.
+
+use harness::{Client, Person, Stack, until};
+use http::Method;
+use protocol::{Code, routes};
+use serde_json::Value;
+use std::time::Duration;
+
+fn client(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+#[tokio::test]
+async fn postgres_away_is_not_ready_and_a_clear_problem_and_heals_by_itself() {
+    let stack = Stack::builder().with_gates().start().await;
+    let (_, person) = Person::join(&stack).await;
+    client(&stack).get(routes::READY).await.succeeds();
+    stack.postgres_gate().shut();
+    let not_ready = until("the server to be unready", async || {
+        let answer = client(&stack).get(routes::READY).await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    assert!(
+        !not_ready.text().contains("127.0.0.1"),
+        "no addresses in the answer: {not_ready:?}"
+    );
+    client(&stack).get(routes::HEALTH).await.succeeds();
+    let problem = person.get(routes::SESSIONS).await.refused(Code::Unavailable);
+    assert!(problem.retry_after.is_some());
+    let refused = Person::fresh().sign_up(&client(&stack)).await;
+    refused.refused(Code::Unavailable);
+
+    stack.postgres_gate().open();
+    until("the server to be ready again", async || {
+        (client(&stack).get(routes::READY).await.status == 200).then_some(())
+    })
+    .await;
+    assert!(person.sessions().await.is_empty());
+}
+
+#[tokio::test]
+async fn redis_away_is_not_ready_and_heals_by_itself() {
+    let stack = Stack::builder().with_gates().start().await;
+    let (person, browser) = Person::join(&stack).await;
+    stack.redis_gate().shut();
+    until("the server to be unready", async || {
+        (client(&stack).get(routes::READY).await.status == 503).then_some(())
+    })
+    .await;
+    browser.me().await;
+    person.browser(&stack).await;
+    stack.redis_gate().open();
+    until("the server to be ready again", async || {
+        (client(&stack).get(routes::READY).await.status == 200).then_some(())
+    })
+    .await;
+    // hints work again
+    let at = browser.bootstrap().await.as_of;
+    let mut socket = harness::Socket::open_from(&browser, Some(at)).await;
+    browser.create_session("After the night").await;
+    socket
+        .find("a hint", |frame| {
+            matches!(
+                frame,
+                protocol::frame::ServerFrame::Sync(_) | protocol::frame::ServerFrame::Head { .. }
+            )
+            .then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn slow_stores_slow_the_answers_and_break_none() {
+    let stack = Stack::builder().with_gates().start().await;
+    let (_, person) = Person::join(&stack).await;
+    stack.postgres_gate().slow(Duration::from_millis(60));
+    stack.redis_gate().slow(Duration::from_millis(60));
+    let id = person.create_session("Slowly").await;
+    person.note(id, "But surely").await;
+    assert_eq!(person.history(id).await.messages.len(), 1);
+}
+
+#[tokio::test]
+async fn a_restarted_server_knows_everybody_still() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await;
+    let id = browser.create_session("Before").await;
+    stack.server.stop().await;
+    stack.server.start_again().await;
+    assert_eq!(browser.session(id).await.title, "Before");
+    laptop.me().await;
+    laptop.refresh().await;
+}
+
+#[tokio::test]
+async fn every_page_carries_a_strict_policy() {
+    let stack = Stack::start().await;
+    let (_, person) = Person::join(&stack).await;
+    let id = person.create_session("A page").await;
+    let pages = [
+        routes::page::HOME.to_owned(),
+        routes::page::ARCHIVED.to_owned(),
+        routes::page::SETTINGS.to_owned(),
+        routes::page::session(id),
+        routes::API_DOCS.to_owned(),
+        "/nothing-here".to_owned(),
+    ];
+    let mut answers = Vec::new();
+    for path in &pages {
+        answers.push((path.clone(), person.get(path).await));
+    }
+    for path in [
+        routes::page::SIGN_IN,
+        routes::page::SIGN_UP,
+        routes::page::CHECK_MAIL,
+    ] {
+        answers.push((path.to_owned(), client(&stack).get(path).await));
+    }
+    for (path, page) in answers {
+        let policy = page
+            .header("content-security-policy")
+            .unwrap_or_else(|| panic!("a policy at {path}: {page:?}"));
+        for wanted in [
+            "default-src",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.contains(wanted), "{wanted} at {path}: {policy}");
+        }
+        assert!(
+            !policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"),
+            "{path}: {policy}"
+        );
+        assert!(
+            !policy.contains(" *") && !policy.contains("http:"),
+            "{path}: {policy}"
+        );
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert!(page.header("referrer-policy").is_some(), "{path}");
+        assert!(page.header("cross-origin-opener-policy").is_some(), "{path}");
+        assert!(page.header("permissions-policy").is_some(), "{path}");
+        assert!(
+            page.header("server").is_none() && page.header("x-powered-by").is_none(),
+            "{path}"
+        );
+        let text = page.text();
+        assert!(
+            !text.contains(" style=\"") && !text.contains("<style"),
+            "an inline style at {path}"
+        );
+        assert!(
+            !text.contains(" onclick=") && !text.contains("javascript:"),
+            "an inline script at {path}"
+        );
+        if path != routes::page::SIGN_IN {
+            assert!(
+                page.header("cache-control")
+                    .is_some_and(|value| value.contains("no-store")),
+                "{path}: {page:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_can_be_found_in_the_log_by_its_number() {
+    let stack = Stack::start().await;
+    let answer = client(&stack).get(routes::ME).await;
+    let problem = answer.refused(Code::SignInRequired);
+    let id = answer.header("x-request-id").expect("a request id").to_owned();
+    assert_eq!(problem.request_id.as_deref(), Some(id.as_str()));
+    let logs = until("the request in the log", async || {
+        Some(stack.logs()).filter(|logs| logs.contains(&id))
+    })
+    .await;
+    assert!(logs.contains(routes::ME));
+}
+
+#[tokio::test]
+async fn the_api_document_lists_every_route_and_no_other() {
+    let stack = Stack::start().await;
+    let document: Value = client(&stack).get(routes::OPENAPI).await.expect();
+    assert!(
+        document["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3."))
+    );
+    let listed: Vec<&str> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mounted = [
+        routes::HEALTH,
+        routes::READY,
+        routes::SIGN_UP,
+        routes::VERIFY,
+        routes::RESEND,
+        routes::SIGN_IN,
+        routes::SIGN_OUT,
+        routes::PROVIDERS,
+        routes::ME,
+        routes::DEVICES,
+        routes::DEVICE,
+        routes::PAR,
+        routes::TOKEN,
+        routes::SYNC,
+        routes::BOOTSTRAP,
+        routes::MUTATIONS,
+        routes::VERIFY_CACHE,
+        routes::SESSIONS,
+        routes::SESSION,
+        routes::MESSAGES,
+        routes::RUN_CANCEL,
+        routes::SOCKET,
+        routes::SESSION_SOCKET,
+        routes::SOCKET_TICKET,
+    ];
+    for route in mounted {
+        assert!(listed.contains(&route), "{route} is not in the document");
+    }
+    // and what is listed is there
+    let person = client(&stack);
+    for path in &listed {
+        let concrete = path
+            .replace("{id}", &uuid::Uuid::now_v7().to_string())
+            .replace("{session_id}", &uuid::Uuid::now_v7().to_string())
+            .replace("{provider}", "google");
+        for method in document["paths"][path].as_object().expect("methods").keys() {
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            let answer = person.send(person.request(method.clone(), &concrete)).await;
+            assert_ne!(answer.status, 405, "{method} {path}");
+            assert!(answer.status < 500, "{method} {path}: {answer:?}");
+            let is_nowhere =
+                answer.status == 404 && !concrete.contains("019") && !concrete.contains("google");
+            assert!(!is_nowhere, "{method} {path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_has_a_page_to_be_read() {
+    let stack = Stack::start().await;
+    let page = client(&stack).get(routes::API_DOCS).await;
+    page.succeeds();
+    assert!(
+        page.text().contains(routes::MUTATIONS),
+        "it lists the routes: {page:?}"
+    );
+}
+
+#[tokio::test]
+async fn metrics_count_and_name_nobody() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let id = browser.create_session("Counted").await;
+    browser.get(&routes::session(id)).await.succeeds();
+    let metrics = client(&stack).get(routes::METRICS).await;
+    metrics.succeeds();
+    let text = metrics.text();
+    assert!(text.contains("# TYPE") && text.contains("http"), "{text}");
+    assert!(
+        !text.contains(person.email.as_str()) && !text.contains(&id.to_string()),
+        "labels are bounded"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_address_is_a_page_for_people_and_a_problem_for_programs() {
+    let stack = Stack::start().await;
+    client(&stack)
+        .get("/api/v1/unheard-of")
+        .await
+        .refused(Code::NotFound);
+    let page = client(&stack).get("/unheard-of").await;
+    assert_eq!(page.status, 404);
+    let wrong_method = client(&stack).delete(routes::SIGN_UP).await;
+    wrong_method.refused(Code::MethodNotAllowed);
+}
+
+#[tokio::test]
+async fn the_built_page_is_small_and_cached_for_good() {
+    let stack = Stack::start().await;
+    let page = client(&stack).visit(routes::page::SIGN_IN).await;
+    let text = page.text();
+    let named: Vec<&str> = text.split('"').filter(|part| part.starts_with("/app/")).collect();
+    assert!(named.iter().any(|path| path.contains(".css")), "{text}");
+    for path in &named {
+        let asset = client(&stack).get(path).await;
+        asset.succeeds();
+        let cache = asset.header("cache-control").unwrap_or_default();
+        assert!(cache.contains("immutable"), "{path}: {cache}");
+    }
+    let manifest = harness::ui_dist().join("app/manifest.json");
+    let manifest: Value =
+        serde_json::from_slice(&std::fs::read(manifest).expect("the manifest")).expect("JSON");
+    let wasm = manifest["wasm"].as_str().expect("the program's path");
+    let request = client(&stack)
+        .request(Method::GET, wasm)
+        .header("Accept-Encoding", "br");
+    let asset = client(&stack).send(request).await;
+    assert_eq!(
+        asset.header("content-encoding"),
+        Some("br"),
+        "{:?}",
+        asset.headers
+    );
+    assert_eq!(asset.header("content-type"), Some("application/wasm"));
+    assert!(
+        asset.body.len() <= 400 * 1024,
+        "{} KiB of WebAssembly",
+        asset.body.len() / 1024
+    );
+    // nothing outside the folder
+    for path in [
+        "/app/../index.html",
+        "/app/%2e%2e/index.html",
+        "/app/..%2f..%2fCargo.toml",
+        "/app//etc/passwd",
+    ] {
+        let answer = client(&stack).get(path).await;
+        assert!(answer.status >= 400, "{path}: {answer:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The pages that the server draws: they work by plain forms, with no script at all.
+
+use harness::{Client, Person, Stack, until};
+use protocol::routes::{self, page};
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+#[tokio::test]
+async fn somebody_can_sign_up_confirm_talk_and_sign_out_by_forms_alone() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    let credentials = [
+        ("email", person.email.as_str()),
+        ("password", person.password.as_str()),
+    ];
+
+    let form = client.visit(page::SIGN_UP).await;
+    let sent = client.submit(&form, page::FORM_SIGN_UP, &credentials).await;
+    let check_mail = client.follow(sent).await;
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    let confirmed = client
+        .submit(
+            &check_mail,
+            page::FORM_CHECK_MAIL,
+            &[("email", person.email.as_str()), ("code", &code)],
+        )
+        .await;
+    let home = client.follow(confirmed).await;
+    assert_eq!(client.me().await.email, person.email);
+
+    let made = client.submit(&home, page::FORM_NEW_SESSION, &[]).await;
+    let session = client.follow(made).await;
+    let id = client
+        .sessions()
+        .await
+        .first()
+        .map(|session| session.id)
+        .expect("a session");
+    let said = client
+        .submit(
+            &session,
+            &page::with_id(page::FORM_SEND, id),
+            &[("text", "Hello <b>you</b>")],
+        )
+        .await;
+    client.follow(said).await;
+    until("the reply on the page", async || {
+        let text = client.visit(&page::session(id)).await.text();
+        let replies = text.matches("data-role=\"assistant\"").count();
+        assert!(!text.contains("<b>you</b>"), "what people write is text");
+        (replies == 1 && text.contains("data-status=\"complete\"")).then_some(())
+    })
+    .await;
+
+    let open = client.visit(&page::session(id)).await;
+    let renamed = client
+        .submit(
+            &open,
+            &page::with_id(page::FORM_RENAME, id),
+            &[("title", "By hand")],
+        )
+        .await;
+    assert!((300..400).contains(&renamed.status), "{renamed:?}");
+    assert_eq!(client.session(id).await.title, "By hand");
+    let open = client.visit(&page::session(id)).await;
+    client
+        .submit(&open, &page::with_id(page::FORM_ARCHIVE, id), &[])
+        .await;
+    assert!(client.session(id).await.archived);
+    assert!(client.visit(page::ARCHIVED).await.text().contains("By hand"));
+
+    let home = client.visit(page::SETTINGS).await;
+    let out = client.submit(&home, page::FORM_SIGN_OUT, &[]).await;
+    client.follow(out).await;
+    assert_eq!(client.get(routes::ME).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_form_sent_twice_acts_once() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let home = client.visit(page::HOME).await;
+    for _ in 0..2 {
+        client.submit(&home, page::FORM_NEW_SESSION, &[]).await;
+    }
+    assert_eq!(
+        client.sessions().await.len(),
+        1,
+        "one session for one page's button"
+    );
+    let id = client
+        .sessions()
+        .await
+        .first()
+        .map(|session| session.id)
+        .expect("a session");
+    let open = client.visit(&page::session(id)).await;
+    for _ in 0..2 {
+        client
+            .submit(&open, &page::with_id(page::FORM_SEND, id), &[("text", "Once")])
+            .await;
+    }
+    let history = client.history(id).await;
+    assert_eq!(
+        history
+            .messages
+            .iter()
+            .filter(|message| message.content == "Once")
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_refused_form_keeps_what_was_typed_and_says_why() {
+    let stack = Stack::start().await;
+    let client = browser(&stack);
+    let form = client.visit(page::SIGN_IN).await;
+    let fields = [("email", "ana@example.org"), ("password", "not-her-password")];
+    let again = client.submit(&form, page::FORM_SIGN_IN, &fields).await;
+    let again = client.follow(again).await;
+    let text = again.text();
+    assert!(text.contains("data-testid=\"problem\""), "{text}");
+    assert!(text.contains("ana@example.org"), "the address stays");
+    assert!(!text.contains("not-her-password"), "the password does not");
+    let form = client.visit(page::SIGN_UP).await;
+    let weak = client
+        .submit(
+            &form,
+            page::FORM_SIGN_UP,
+            &[("email", "ana@example.org"), ("password", "weak")],
+        )
+        .await;
+    let weak = client.follow(weak).await;
+    assert!(weak.text().contains("data-testid=\"problem\""), "{weak:?}");
+}
+
+#[tokio::test]
+async fn somebody_signed_out_is_led_to_the_door_and_back() {
+    let stack = Stack::start().await;
+    let (person, owner) = Person::join(&stack).await;
+    let id = owner.create_session("Deep").await;
+    let client = browser(&stack);
+    let door = client.visit(&page::session(id)).await;
+    let fields = [
+        ("email", person.email.as_str()),
+        ("password", person.password.as_str()),
+    ];
+    let inside = client.submit(&door, page::FORM_SIGN_IN, &fields).await;
+    assert!(inside.location().ends_with(&page::session(id)), "{inside:?}");
+}
+
+#[tokio::test]
+async fn a_page_cannot_be_broken_by_what_people_write() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let nasty = "</script><script>alert(1)</script><!--<img src=x onerror=alert(1)>";
+    let id = client.create_session(nasty).await;
+    client
+        .note(
+            id,
+            &format!("{nasty}\n[x](javascript:alert(1)) ![y](https://evil.example/z.png)"),
+        )
+        .await;
+    for path in [page::HOME.to_owned(), page::session(id)] {
+        let text = client.visit(&path).await.text();
+        assert!(!text.contains("<script>alert"), "{path}: {text}");
+        assert!(!text.contains("<img src=x"), "{path}");
+        assert!(!text.contains("href=\"javascript:"), "{path}");
+        assert!(
+            !text.contains("src=\"https://evil.example"),
+            "{path}: pictures are not fetched from elsewhere"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! The small protocol of one session: history, a message in, deltas and a complete reply out.
+
+use harness::{Client, Person, Socket, Stack};
+use protocol::run::Status;
+use protocol::session_socket::{Answer, Ask, Line};
+use protocol::sync::Role;
+use protocol::{MessageId, MutationId, SessionId, routes};
+
+async fn open(client: &Client, session: SessionId) -> (Socket, Vec<Line>) {
+    let origin = client.is_browser().then(|| client.origin().to_owned());
+    let mut socket = Socket::connect_as(client, &routes::session_socket(session), origin.as_deref())
+        .await
+        .expect("a socket");
+    match socket.next_as().await {
+        Answer::History { messages } => (socket, messages),
+        other => panic!("history first, not {other:?}"),
+    }
+}
+
+fn message(content: &str) -> Ask {
+    Ask::UserMessage {
+        content: content.to_owned(),
+        mutation: None,
+    }
+}
+
+/// Joins the deltas up to the complete reply.
+async fn reply(socket: &mut Socket) -> (MessageId, String, Status) {
+    let mut joined = String::new();
+    loop {
+        match socket.next_as().await {
+            Answer::AssistantMessageDelta { content, .. } => joined.push_str(&content),
+            Answer::AssistantMessageComplete { id, content, status } => {
+                assert!(
+                    content.starts_with(&joined),
+                    "the deltas lead to the whole: {joined:?} {content:?}"
+                );
+                return (id, content, status);
+            }
+            Answer::History { .. } => {}
+            Answer::Error { code, detail } => panic!("{code}: {detail}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_script_talks_with_a_session() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Script").await;
+    let (mut socket, history) = open(&client, session).await;
+    assert!(history.is_empty());
+    socket.send(&message("hello there")).await;
+    let (id, content, status) = reply(&mut socket).await;
+    assert_eq!(status, Status::Complete);
+    assert!(
+        content.contains("hello there"),
+        "the echo agent answers with what was said: {content}"
+    );
+
+    let (_, history) = open(&client, session).await;
+    let lines: Vec<(Role, &str)> = history
+        .iter()
+        .map(|line| (line.role, line.content.as_str()))
+        .collect();
+    assert_eq!(
+        lines,
+        [(Role::User, "hello there"), (Role::Assistant, content.as_str())]
+    );
+    assert_eq!(history.get(1).map(|line| line.id), Some(id));
+}
+
+#[tokio::test]
+async fn a_browser_may_use_it_with_its_cookie_from_its_own_site() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let session = client.create_session("Browser").await;
+    let (mut socket, _) = open(&client, session).await;
+    socket.send(&message("from a page")).await;
+    reply(&mut socket).await;
+    let path = routes::session_socket(session);
+    assert_eq!(
+        Socket::refusal(&client, &path, Some("https://evil.example")).await,
+        403
+    );
+    assert_eq!(Socket::refusal(&client, &path, None).await, 403);
+}
+
+#[tokio::test]
+async fn a_named_message_sent_twice_is_said_once() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Twice").await;
+    let ask = Ask::UserMessage {
+        content: "just once".to_owned(),
+        mutation: Some(MutationId::fresh()),
+    };
+    let (mut socket, _) = open(&client, session).await;
+    socket.send(&ask).await;
+    reply(&mut socket).await;
+    let (mut again, _) = open(&client, session).await;
+    again.send(&ask).await;
+    again.send(&message("and another")).await;
+    reply(&mut again).await;
+    let user: Vec<String> = client
+        .history(session)
+        .await
+        .messages
+        .into_iter()
+        .filter(|message| message.role == Role::User)
+        .map(|message| message.content)
+        .collect();
+    assert_eq!(user, ["just once", "and another"]);
+}
+
+#[tokio::test]
+async fn a_bad_frame_is_answered_in_words() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Bad frames").await;
+    for ask in [message(""), message(&"x".repeat(250_000))] {
+        let (mut socket, _) = open(&client, session).await;
+        let is_empty = matches!(&ask, Ask::UserMessage { content, .. } if content.is_empty());
+        socket.send(&ask).await;
+        let text = socket.next_text().await;
+        if is_empty {
+            let text = text.expect("an answer");
+            assert!(
+                matches!(serde_json::from_str(&text), Ok(Answer::Error { .. })),
+                "{text}"
+            );
+        }
+    }
+    let (mut socket, _) = open(&client, session).await;
+    socket.send_text("no json").await.expect("a frame");
+    match socket.next_text().await {
+        Ok(text) => assert!(
+            matches!(serde_json::from_str(&text), Ok(Answer::Error { .. })),
+            "{text}"
+        ),
+        Err(code) => assert_eq!(code, protocol::frame::close::PROTOCOL),
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_socket_without_a_session_or_a_sign_in() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    assert_eq!(
+        Socket::refusal(&client, &routes::session_socket(SessionId::fresh()), None).await,
+        404
+    );
+    let session = client.create_session("Mine").await;
+    let stranger = Client::native(&stack.url());
+    assert_eq!(
+        Socket::refusal(&stranger, &routes::session_socket(session), None).await,
+        401
+    );
+}

@@ -1,0 +1,102 @@
+//! A server with a missing or wrong setting names it and does not start.
+
+use harness::{Ended, Stack, run_to_end};
+
+/// Runs the server with a stack's settings but these changes, and expects it to end with a word about `name`.
+async fn refuses(stack: &Stack, name: &str, value: Option<&str>) -> Ended {
+    let url = stack.url();
+    let mut settings = stack.settings();
+    settings.push(("PUBLIC_URL", &url));
+    settings.retain(|(other, _)| *other != name);
+    settings.extend(value.map(|value| (name, value)));
+    let ended = run_to_end("sync-server", &settings).await;
+    assert!(
+        ended.code.is_some_and(|code| code != 0),
+        "{name}={value:?}: {ended:?}"
+    );
+    let flag = format!("--{}", name.to_lowercase().replace('_', "-"));
+    assert!(
+        ended.said.contains(name) || ended.said.contains(&flag),
+        "{name}={value:?}: {}",
+        ended.said
+    );
+    assert!(!ended.said.contains("panicked"), "{}", ended.said);
+    ended
+}
+
+#[tokio::test]
+async fn a_missing_setting_is_named() {
+    let stack = Stack::start().await;
+    for name in ["PUBLIC_URL", "DATABASE_URL", "REDIS_URL", "SMTP_URL"] {
+        refuses(&stack, name, None).await;
+    }
+    let ended = refuses(&stack, "COMPYMAC_SECRET", None).await;
+    assert!(
+        ended.said.contains("COMPYMAC_SECRET") || ended.said.contains("--secret"),
+        "{}",
+        ended.said
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_and_its_secret_is_not_shown() {
+    let stack = Stack::start().await;
+    let wrong = [
+        ("PUBLIC_URL", "compymac.example.org"),
+        ("PUBLIC_URL", "https://compymac.example.org/path"),
+        ("PUBLIC_URL", "http://compymac.example.org"),
+        ("LISTEN", "everywhere"),
+        ("DATABASE_URL", "mysql://hidden-word@127.0.0.1/x"),
+        ("DATABASE_URL", "postgres://postgres:hidden-word@127.0.0.1:9/x"),
+        ("REDIS_URL", "http://hidden-word@127.0.0.1/"),
+        ("REDIS_URL", "redis://127.0.0.1:9/"),
+        ("SMTP_URL", "gopher://hidden-word@127.0.0.1"),
+        ("PROVIDERS", "hidden-word"),
+        (
+            "PROVIDERS",
+            "[{\"id\":\"google\",\"client_secret\":\"hidden-word\"}]",
+        ),
+        ("ARGON2_MEMORY_KIB", "1024"),
+        ("RATE_LIMIT_FACTOR", "0"),
+        ("MAIL_FROM", "nobody"),
+        ("COMPYMAC_SECRET", "hidden-word"),
+        ("COMPYMAC_SECRET", "c2hvcnQ="),
+    ];
+    for (name, value) in wrong {
+        let ended = refuses(&stack, name, Some(value)).await;
+        assert!(!ended.said.contains("hidden-word"), "{name}: {}", ended.said);
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let stack = Stack::start().await;
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let ended = refuses(&stack, "LISTEN", Some(&address)).await;
+    assert!(
+        ended.said.contains(&address) || ended.said.contains("in use"),
+        "{}",
+        ended.said
+    );
+}
+
+#[tokio::test]
+async fn help_is_the_manual() {
+    let ended = harness::run_with_arguments("sync-server", &["--help"]).await;
+    assert_eq!(ended.code, Some(0));
+    for name in [
+        "LISTEN",
+        "PUBLIC_URL",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "COMPYMAC_SECRET",
+        "SMTP_URL",
+        "PROVIDERS",
+        "WORKSPACES",
+    ] {
+        assert!(ended.said.contains(name), "{name} in {}", ended.said);
+    }
+}

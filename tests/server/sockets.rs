@@ -1,0 +1,244 @@
+//! Who gets a socket, and what becomes of one that breaks the rules.
+
+use harness::{Client, Person, Socket, Stack};
+use protocol::frame::{ClientFrame, ServerFrame, close};
+use protocol::{RunId, limits, routes};
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_credential_in_the_address_is_refused() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let token = client.tokens().access_token;
+    for query in [
+        format!("token={token}"),
+        format!("access_token={token}"),
+        "token=x".to_owned(),
+    ] {
+        let path = format!("{}?{query}", routes::SOCKET);
+        assert_eq!(Socket::refusal(&client, &path, None).await, 400, "{query}");
+        let session = client.create_session("Small").await;
+        let path = format!("{}?{query}", routes::session_socket(session));
+        assert_eq!(Socket::refusal(&client, &path, None).await, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_no_socket() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let foreign = [
+        Some("https://evil.example"),
+        Some("null"),
+        Some("http://localhost"),
+        Some("http://127.0.0.1"),
+        Some("http://127.0.0.1.evil.example"),
+        None,
+    ];
+    for origin in foreign {
+        assert_eq!(
+            Socket::refusal(&client, routes::SOCKET, origin).await,
+            403,
+            "{origin:?}"
+        );
+    }
+    Socket::open(&client).await;
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_further_than_hello() {
+    let stack = Stack::start().await;
+    let stranger = Client::native(&stack.url());
+    let status = Socket::refusal(&stranger, routes::SOCKET, None).await;
+    assert!(status == 401 || status == 403, "{status}");
+    let browser = Client::browser(&stack.url(), &stack.url());
+    let origin = stack.url();
+    match Socket::connect_as(&browser, routes::SOCKET, Some(&origin)).await {
+        Ok(mut socket) => {
+            socket
+                .send(&ClientFrame::Hello {
+                    ticket: Some("made-up".to_owned()),
+                    cursor: None,
+                })
+                .await;
+            let code = socket.closed().await;
+            assert!(code / 100 == 42 || code / 100 == 43, "{code}");
+        }
+        Err(error) => assert!(error.to_string().contains("401"), "{error}"),
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_socket() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let ticket = client.ticket().await;
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        let mut socket = Socket::connect(&client).await.expect("a socket");
+        socket
+            .send(&ClientFrame::Hello {
+                ticket: Some(ticket.clone()),
+                cursor: None,
+            })
+            .await;
+        codes.push(
+            socket
+                .next()
+                .await
+                .map(|frame| matches!(frame, ServerFrame::Welcome { .. })),
+        );
+    }
+    assert_eq!(codes.first(), Some(&Ok(true)));
+    assert!(
+        matches!(codes.get(1), Some(Err(code)) if code / 100 == 42 || code / 100 == 43),
+        "{codes:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_socket_without_hello_is_closed_after_five_seconds() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let mut socket = Socket::connect(&client).await.expect("a socket");
+    let begun = Instant::now();
+    assert_eq!(socket.closed().await, close::NO_HELLO);
+    let waited = begun.elapsed();
+    assert!(
+        (Duration::from_secs(3)..Duration::from_secs(12)).contains(&waited),
+        "{waited:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_large_first_frame_is_refused() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let mut socket = Socket::connect(&client).await.expect("a socket");
+    let huge = "x".repeat(limits::HELLO_BYTES * 2);
+    let _ = socket
+        .send_text(&format!("{{\"t\":\"hello\",\"ticket\":\"{huge}\"}}"))
+        .await;
+    let code = socket.closed().await;
+    assert!(
+        [close::PROTOCOL, close::NO_HELLO, 1009, 1006].contains(&code),
+        "{code}"
+    );
+}
+
+#[tokio::test]
+async fn a_frame_that_is_no_json_closes_with_protocol() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    for text in ["no json", "", "{", "[", "\u{0}", "{\"t\":"] {
+        let mut socket = Socket::open(&client).await;
+        socket.send_text(text).await.expect("a frame");
+        assert_eq!(socket.closed().await, close::PROTOCOL, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_frame_of_an_unknown_kind_is_passed_over() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut socket = Socket::open(&client).await;
+    socket
+        .send_text("{\"t\":\"from.the.future\",\"x\":1}")
+        .await
+        .expect("a frame");
+    socket
+        .send_text("{\"t\":\"run.detach\",\"run\":\"018f0000-0000-7000-8000-000000000001\",\"more\":true}")
+        .await
+        .expect("a frame");
+    // it still answers
+    socket
+        .send(&ClientFrame::Attach {
+            run: RunId::fresh(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    socket
+        .find("a refusal", |frame| {
+            matches!(frame, ServerFrame::Refused { .. }).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn ten_megabytes_of_frames_close_one_socket_and_trouble_nobody_else() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (_, neighbour) = Person::join_natively(&stack).await;
+    let mut calm = Socket::open(&neighbour).await;
+    let mut loud = Socket::open(&client).await;
+    let frame = format!("{{\"t\":\"x\",\"fill\":\"{}\"}}", "x".repeat(100_000));
+    let mut sent = 0;
+    while sent < 10 * 1024 * 1024 {
+        if loud.send_text(&frame).await.is_err() {
+            break;
+        }
+        sent += frame.len();
+    }
+    let code = loud.closed().await;
+    assert!(
+        [close::RATE_LIMITED, close::PROTOCOL, close::SLOW_CONSUMER, 1006].contains(&code),
+        "{code}"
+    );
+    let session = neighbour.create_session("Undisturbed").await;
+    let run = neighbour.say(session, "quick").await.run();
+    calm.watch(run).await;
+}
+
+#[tokio::test]
+async fn one_frame_over_the_limit_closes_the_socket() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut socket = Socket::open(&client).await;
+    let _ = socket.send_text(&"x".repeat(limits::FRAME_BYTES + 1)).await;
+    let code = socket.closed().await;
+    assert!([1009, close::PROTOCOL, 1006].contains(&code), "{code}");
+}
+
+#[tokio::test]
+async fn a_renewed_token_is_taken_in_band_and_anothers_is_not() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (_, stranger) = Person::join_natively(&stack).await;
+    let mut socket = Socket::open(&client).await;
+    let token = client.refresh().await.access_token;
+    socket.send(&ClientFrame::Auth { token }).await;
+    let expires_in = socket
+        .find("the renewal", |frame| match frame {
+            ServerFrame::AuthOk { expires_in } => Some(expires_in),
+            _ => None,
+        })
+        .await;
+    assert!(expires_in > 60);
+    socket
+        .send(&ClientFrame::Auth {
+            token: stranger.tokens().access_token,
+        })
+        .await;
+    assert_eq!(socket.closed().await, close::REVOKED);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_says_so_first() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut socket = Socket::open(&client).await;
+    let (code, ()) = tokio::join!(stack.server.stop(), async {
+        socket
+            .find("the drain", |frame| {
+                matches!(frame, ServerFrame::Drain { .. }).then_some(())
+            })
+            .await;
+        let code = socket.closed().await;
+        assert!(
+            code / 100 == 40 || code == 1006 || code == 1001 || code == 1005,
+            "{code}"
+        );
+    });
+    assert_eq!(code, Some(0), "it ended cleanly");
+}

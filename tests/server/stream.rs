@@ -1,0 +1,388 @@
+//! Replies that stream: in order, to every viewer, to exactly one end, whatever happens to the server.
+
+use harness::{Client, Person, Reply, Socket, Stack, until};
+use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::run::Status;
+use protocol::sync::{Message, Role};
+use protocol::{Code, MessageId, RunId, SessionId, routes};
+use serde_json::json;
+
+/// Takes some seconds to be said, in many pieces.
+const SLOW: &str = "/slow 60ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen \
+    fifteen sixteen seventeen eighteen nineteen twenty twenty-one twenty-two twenty-three twenty-four twenty-five";
+
+/// The committed reply, once it has come to an end.
+async fn committed(client: &Client, session: SessionId, reply: MessageId) -> Message {
+    until("the reply to be committed", async || {
+        let history = client.history(session).await;
+        history
+            .messages
+            .into_iter()
+            .find(|message| message.id == reply && message.status.is_terminal())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_reply_streams_in_order_and_equals_what_is_kept() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Stream").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, SLOW).await;
+    let reply = socket.watch(sent.run()).await;
+    assert_eq!((reply.status, reply.ends), (Some(Status::Complete), 1));
+    assert!(reply.pieces > 5, "it streams: {} pieces", reply.pieces);
+    let kept = committed(&client, session, sent.reply()).await;
+    assert_eq!(
+        (kept.content.as_str(), kept.role, kept.status),
+        (reply.text.as_str(), Role::Assistant, Status::Complete)
+    );
+    assert_eq!(kept.run, Some(sent.run()));
+    assert_eq!(
+        kept.seq, reply.seq,
+        "the end names the change that holds the message"
+    );
+    assert_eq!(kept.ord, sent.ord.unwrap_or_default() + 1);
+    assert!(!client.session(session).await.running);
+}
+
+#[tokio::test]
+async fn viewers_of_a_session_are_told_that_a_reply_begins() {
+    let stack = Stack::start().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let browser = person.browser(&stack).await;
+    let session = desk.create_session("Two views").await;
+    let mut socket = Socket::open(&browser).await;
+    let sent = desk.say(session, SLOW).await;
+    let live = socket
+        .find("the run's beginning", |frame| match frame {
+            ServerFrame::Start(live) => Some(live),
+            _ => None,
+        })
+        .await;
+    assert_eq!(
+        (live.run, live.session, live.message),
+        (sent.run(), session, sent.reply())
+    );
+    assert!(browser.session(session).await.running);
+    let late = Socket::open(&browser).await.welcome.expect("a welcome");
+    assert!(
+        late.live.iter().any(|run| run.run == sent.run()),
+        "also those who come later"
+    );
+}
+
+#[tokio::test]
+async fn two_devices_on_two_nodes_see_one_text() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let session = desk.create_session("Everywhere").await;
+    let (mut here, mut there) = (Socket::open(&desk).await, Socket::open(&laptop).await);
+    let sent = desk.say(session, SLOW).await;
+    let (one, other) = tokio::join!(here.watch(sent.run()), there.watch(sent.run()));
+    assert_eq!(
+        (one.text, one.status, one.ends),
+        (other.text, other.status, other.ends)
+    );
+}
+
+#[tokio::test]
+async fn somebody_who_comes_in_the_middle_gets_the_whole_text() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let session = desk.create_session("Late").await;
+    let mut here = Socket::open(&desk).await;
+    let sent = desk.say(session, SLOW).await;
+    let mut first = Reply::default();
+    here.send(&ClientFrame::Attach {
+        run: sent.run(),
+        at: None,
+        bytes: 0,
+    })
+    .await;
+    here.watch_until(sent.run(), &mut first, 20).await;
+    assert_eq!(first.status, None, "still being said");
+    let mut there = Socket::open(&laptop).await;
+    let late = there.watch(sent.run()).await;
+    here.watch_on(sent.run(), &mut first).await;
+    assert_eq!(
+        (late.text.as_str(), late.status),
+        (first.text.as_str(), Some(Status::Complete))
+    );
+}
+
+#[tokio::test]
+async fn a_viewer_who_reconnects_goes_on_where_they_were() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Reconnect").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, SLOW).await;
+    let mut reply = Reply::default();
+    socket
+        .send(&ClientFrame::Attach {
+            run: sent.run(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    socket.watch_until(sent.run(), &mut reply, 15).await;
+    stack.server.gate().cut();
+    let mut again = Socket::open(&client).await;
+    let bytes = reply.text.len() as u64;
+    again
+        .send(&ClientFrame::Attach {
+            run: sent.run(),
+            at: reply.at,
+            bytes,
+        })
+        .await;
+    again.watch_on(sent.run(), &mut reply).await;
+    let kept = committed(&client, session, sent.reply()).await;
+    assert_eq!((kept.content, reply.ends), (reply.text, 1));
+}
+
+#[tokio::test]
+async fn a_reply_that_is_over_can_still_be_watched() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Over").await;
+    let sent = client.say(session, "quick").await;
+    let kept = committed(&client, session, sent.reply()).await;
+    let mut socket = Socket::open(&client).await;
+    let reply = socket.watch(sent.run()).await;
+    assert_eq!(reply.status, Some(Status::Complete));
+    assert!(reply.text.is_empty() || reply.text == kept.content);
+}
+
+#[tokio::test]
+async fn a_stopped_reply_keeps_what_was_said() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let session = desk.create_session("Stop").await;
+    let mut socket = Socket::open(&desk).await;
+    let sent = desk.say(session, SLOW).await;
+    let mut reply = Reply::default();
+    socket
+        .send(&ClientFrame::Attach {
+            run: sent.run(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    socket.watch_until(sent.run(), &mut reply, 20).await;
+    // from another device, at another node
+    laptop
+        .post(&routes::run_cancel(sent.run()), &json!({}))
+        .await
+        .succeeds();
+    socket.watch_on(sent.run(), &mut reply).await;
+    assert_eq!((reply.status, reply.ends), (Some(Status::Cancelled), 1));
+    let kept = committed(&desk, session, sent.reply()).await;
+    assert_eq!(kept.status, Status::Cancelled);
+    assert!(
+        !kept.content.is_empty() && kept.content.len() < SLOW.len() - 20,
+        "{}",
+        kept.content
+    );
+    assert!(kept.content.starts_with(&reply.text) || reply.text.starts_with(&kept.content));
+    // asking twice is harmless
+    laptop
+        .post(&routes::run_cancel(sent.run()), &json!({}))
+        .await
+        .succeeds();
+    assert_eq!(
+        committed(&desk, session, sent.reply()).await.status,
+        Status::Cancelled
+    );
+}
+
+#[tokio::test]
+async fn a_reply_can_be_stopped_over_the_socket() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Stop").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, SLOW).await;
+    let mut reply = Reply::default();
+    socket
+        .send(&ClientFrame::Attach {
+            run: sent.run(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    socket.watch_until(sent.run(), &mut reply, 5).await;
+    socket.send(&ClientFrame::Cancel { run: sent.run() }).await;
+    socket.watch_on(sent.run(), &mut reply).await;
+    assert_eq!(reply.status, Some(Status::Cancelled));
+}
+
+#[tokio::test]
+async fn stopping_a_run_that_is_not_there_is_a_404() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let answer = client.post(&routes::run_cancel(RunId::fresh()), &json!({})).await;
+    answer.refused(Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_reply_that_fails_says_so_and_keeps_what_was_said() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Fail").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, "/fail some words before the end").await;
+    let reply = socket.watch(sent.run()).await;
+    assert_eq!((reply.status, reply.ends), (Some(Status::Failed), 1));
+    let kept = committed(&client, session, sent.reply()).await;
+    assert_eq!(kept.status, Status::Failed);
+    assert!(!kept.metadata["error"].is_null(), "{:?}", kept.metadata);
+    // and the session goes on
+    let next = client.say(session, "again").await;
+    assert_eq!(
+        committed(&client, session, next.reply()).await.status,
+        Status::Complete
+    );
+}
+
+#[tokio::test]
+async fn a_long_reply_arrives_whole() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Long").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, "/long 100kb").await;
+    let reply = socket.watch(sent.run()).await;
+    assert_eq!(reply.status, Some(Status::Complete));
+    let kept = committed(&client, session, sent.reply()).await;
+    assert!(kept.content.len() >= 90_000, "{} bytes", kept.content.len());
+    assert_eq!(kept.content, reply.text);
+}
+
+#[tokio::test]
+async fn replies_of_one_session_come_one_after_another() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("In turn").await;
+    let first = client.say(session, "/slow 20ms a b c d e f g h").await;
+    let second = client.say(session, "second").await;
+    let one = committed(&client, session, first.reply()).await;
+    let two = committed(&client, session, second.reply()).await;
+    assert_eq!((one.status, two.status), (Status::Complete, Status::Complete));
+    assert!(one.seq < two.seq, "the second waited for the first");
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_an_interrupted_reply_with_its_text() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Power cut").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, "/slow 100ms alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi \
+        omicron pi rho sigma tau upsilon phi chi psi omega and all the other letters that somebody may think of later on")
+        .await;
+    let mut reply = Reply::default();
+    socket
+        .send(&ClientFrame::Attach {
+            run: sent.run(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    socket.watch_until(sent.run(), &mut reply, 20).await;
+    stack.server.kill();
+
+    let second = stack.second_server().await;
+    let survivor = client.at(&second.url());
+    // a lease that has run out, without the wait for it
+    stack
+        .execute("update runs set lease_until = now() - interval '1 hour' where status in (0, 1)")
+        .await;
+    let kept = committed(&survivor, session, sent.reply()).await;
+    assert_eq!(kept.status, Status::Interrupted, "{kept:?}");
+    assert!(
+        kept.content.starts_with(&reply.text),
+        "what was shown is kept: {:?} then {:?}",
+        reply.text,
+        kept.content
+    );
+    let mut socket = Socket::open(&survivor).await;
+    let ended = socket.watch(sent.run()).await;
+    assert_eq!((ended.status, ended.ends), (Some(Status::Interrupted), 1));
+    // the session goes on at the other node
+    let next = survivor.say(session, "hello again").await;
+    assert_eq!(
+        committed(&survivor, session, next.reply()).await.status,
+        Status::Complete
+    );
+    assert!(!person.email.as_str().is_empty());
+}
+
+#[tokio::test]
+async fn a_reply_is_kept_whole_although_redis_went_away_while_it_was_said() {
+    let stack = Stack::builder().with_gates().start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Without Redis").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, SLOW).await;
+    let mut reply = Reply::default();
+    socket
+        .send(&ClientFrame::Attach {
+            run: sent.run(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    socket.watch_until(sent.run(), &mut reply, 10).await;
+    stack.redis_gate().shut();
+    let kept = committed(&client, session, sent.reply()).await;
+    assert_eq!(kept.status, Status::Complete);
+    assert!(kept.content.contains("twenty-five"), "{}", kept.content);
+    stack.redis_gate().open();
+}
+
+#[tokio::test]
+async fn nobody_watches_somebody_elses_reply() {
+    let stack = Stack::start().await;
+    let (_, owner) = Person::join_natively(&stack).await;
+    let (_, stranger) = Person::join_natively(&stack).await;
+    let session = owner.create_session("Private").await;
+    let mut eyes = Socket::open(&stranger).await;
+    let sent = owner
+        .say(session, "/slow 20ms classified words follow here")
+        .await;
+    for run in [sent.run(), RunId::fresh()] {
+        eyes.send(&ClientFrame::Attach {
+            run,
+            at: None,
+            bytes: 0,
+        })
+        .await;
+        let code = eyes
+            .find("a refusal", |frame| match frame {
+                ServerFrame::Refused { code, .. } => Some(code),
+                ServerFrame::Delta { .. }
+                | ServerFrame::Snap { .. }
+                | ServerFrame::Start(_)
+                | ServerFrame::End { .. } => {
+                    panic!("a stranger sees the reply")
+                }
+                _ => None,
+            })
+            .await;
+        assert_eq!(code, Code::NotFound, "no word on whether it exists");
+    }
+    eyes.send(&ClientFrame::Cancel { run: sent.run() }).await;
+    assert_eq!(
+        committed(&owner, session, sent.reply()).await.status,
+        Status::Complete
+    );
+}

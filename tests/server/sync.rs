@@ -1,0 +1,503 @@
+//! The change feed: dense, ordered, honest about where a device stands, the same by every way of reading it.
+
+use futures_util::future::join_all;
+use harness::{Client, Person, Socket, Stack, mutation};
+use protocol::frame::ServerFrame;
+use protocol::mutation::{Op, OpResult, RunMode};
+use protocol::sync::{
+    Change, Cursor, Digest, Message, ResetReason, Session, SyncPage, VerifyAnswer, VerifyAsk, row_hash,
+};
+use protocol::{Code, MessageId, SessionId, routes};
+use std::collections::BTreeMap;
+
+/// A device's rows, by the rules that devices keep: a row gives way only to a newer one.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rows {
+    sessions: BTreeMap<SessionId, Session>,
+    messages: BTreeMap<MessageId, Message>,
+}
+
+impl Rows {
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Session(session) => self.put_session(session),
+            Change::Message(message) => self.put_message(message),
+            Change::SessionGone { id, .. } => {
+                self.sessions.remove(id);
+                self.messages.retain(|_, message| message.session != *id);
+            }
+        }
+    }
+
+    fn put_session(&mut self, session: &Session) {
+        if self
+            .sessions
+            .get(&session.id)
+            .is_none_or(|own| own.seq < session.seq)
+        {
+            self.sessions.insert(session.id, session.clone());
+        }
+    }
+
+    fn put_message(&mut self, message: &Message) {
+        if self
+            .messages
+            .get(&message.id)
+            .is_none_or(|own| own.seq < message.seq)
+        {
+            self.messages.insert(message.id, message.clone());
+        }
+    }
+}
+
+/// Where a device with nothing stands.
+async fn beginning(client: &Client) -> Cursor {
+    Cursor {
+        epoch: client.bootstrap().await.as_of.epoch,
+        seq: 0,
+    }
+}
+
+#[track_caller]
+fn check_page(page: &SyncPage, from: Cursor) {
+    assert_eq!(page.from, from);
+    let mut last = from.seq;
+    for change in &page.changes {
+        assert!(change.seq() > last, "ascending by seq: {page:?}");
+        last = change.seq();
+    }
+    assert!(last <= page.to.seq && page.to.seq <= page.head, "{page:?}");
+    assert_eq!(page.more, page.to.seq < page.head, "{page:?}");
+}
+
+async fn everything(client: &Client, limit: usize) -> Rows {
+    let mut rows = Rows::default();
+    let mut at = beginning(client).await;
+    for page in client.pull_all(at, limit).await {
+        check_page(&page, at);
+        page.changes.iter().for_each(|change| rows.apply(change));
+        at = page.to;
+    }
+    rows
+}
+
+#[tokio::test]
+async fn eight_writers_at_once_leave_no_hole_and_no_repeat() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let elsewhere = client.at(&second.url());
+    let shared = client.create_session("Shared").await;
+    let writers = join_all((0..8).map(|writer| {
+        let client = if writer % 2 == 0 {
+            client.clone()
+        } else {
+            elsewhere.clone()
+        };
+        async move {
+            let own = client.create_session(&format!("Of writer {writer}")).await;
+            for number in 0..12 {
+                let session = if number % 2 == 0 { shared } else { own };
+                client.note(session, &format!("{writer}.{number}")).await;
+            }
+        }
+    }));
+    // while they write, every page that shows a number shows all before it
+    let reading = async {
+        let start = beginning(&client).await;
+        let (mut at, mut rows) = (start, Rows::default());
+        let mut seen = 0;
+        while seen < 8 * 12 {
+            let page: SyncPage = elsewhere.pull(at).await.expect();
+            check_page(&page, at);
+            page.changes.iter().for_each(|change| rows.apply(change));
+            at = page.to;
+            seen = rows.messages.len();
+            let snapshot = everything(&client, 500).await;
+            for (id, message) in &snapshot.messages {
+                let own = rows.messages.get(id);
+                assert!(
+                    message.seq > at.seq || own.is_some_and(|own| own.seq >= message.seq),
+                    "passed over {message:?}"
+                );
+            }
+        }
+        rows
+    };
+    let (_, read) = tokio::join!(writers, reading);
+
+    let whole = everything(&client, 500).await;
+    assert_eq!(
+        read.messages, whole.messages,
+        "the reader who followed has what the late one gets"
+    );
+    let numbers = stack
+        .number("select count(*) - max(head_seq) from (select seq from mutations) m, sync_heads")
+        .await;
+    assert!(numbers <= 0, "one number at least for each write");
+    let holes = "select coalesce(sum(holes), 0)::bigint from (
+        select max(ord) - count(*) + (min(ord) - 1) as holes from conversations group by user_id, agent_session_id) h";
+    assert_eq!(stack.number(holes).await, 0, "ords are 1..n");
+    let stale = "select count(*) from agent_sessions s where last_ord <>
+        (select count(*) from conversations c where c.user_id = s.user_id and c.agent_session_id = s.id)";
+    assert_eq!(stack.number(stale).await, 0);
+}
+
+#[tokio::test]
+async fn every_seq_up_to_the_head_was_given_out_once() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Dense").await;
+    let given = join_all((0..8).map(|_| {
+        let client = client.clone();
+        async move {
+            let mut given = Vec::new();
+            for number in 0..10 {
+                given.push(client.note(session, &number.to_string()).await.seq);
+            }
+            given
+        }
+    }))
+    .await;
+    let mut given: Vec<i64> = given.concat();
+    given.sort_unstable();
+    let before = given.len();
+    given.dedup();
+    assert_eq!(given.len(), before, "no number twice");
+    let page: SyncPage = client.pull(beginning(&client).await).await.expect();
+    assert!(given.iter().all(|seq| *seq <= page.head));
+}
+
+#[tokio::test]
+async fn a_mutation_sent_many_times_has_one_effect_and_one_outcome() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Once").await;
+    let write = mutation(Op::MessageCreate {
+        id: MessageId::fresh(),
+        session,
+        parent: None,
+        content: "Only once".to_owned(),
+        run: RunMode::Auto,
+    });
+    let answers = join_all((0..10).map(|_| client.push(std::slice::from_ref(&write)))).await;
+    let outcomes: Vec<&OpResult> = answers.iter().map(|answer| &answer.results[0].result).collect();
+    assert!(
+        outcomes.iter().all(|outcome| *outcome == outcomes[0]),
+        "{outcomes:?}"
+    );
+    assert!(
+        matches!(
+            outcomes[0],
+            OpResult::Applied {
+                run: Some(_),
+                reply: Some(_),
+                ..
+            }
+        ),
+        "{outcomes:?}"
+    );
+    assert_eq!(
+        client.history(session).await.messages.len(),
+        2,
+        "the message and its reply"
+    );
+    assert_eq!(stack.number("select count(*) from runs").await, 1);
+}
+
+#[tokio::test]
+async fn the_same_mutation_id_with_other_content_is_refused() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let first = mutation(Op::SessionCreate {
+        id: SessionId::fresh(),
+        title: "First".to_owned(),
+    });
+    let mut other = mutation(Op::SessionCreate {
+        id: SessionId::fresh(),
+        title: "Other".to_owned(),
+    });
+    other.id = first.id;
+    client.push(&[first.clone()]).await;
+    let answer = client.push(&[other]).await;
+    assert!(
+        matches!(&answer.results[0].result, OpResult::Refused { problem, .. } if problem.code == Code::MutationReuse),
+        "{answer:?}"
+    );
+    let again = client.push(&[first]).await;
+    assert!(matches!(again.results[0].result, OpResult::Applied { .. }));
+    assert_eq!(client.sessions().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_mutation_is_refused_the_same_way_again() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("Title").await;
+    let base = client.session(id).await.title_seq;
+    client
+        .write(Op::SessionRename {
+            session: id,
+            title: "Newer".to_owned(),
+            base,
+        })
+        .await;
+    let late = mutation(Op::SessionRename {
+        session: id,
+        title: "Late".to_owned(),
+        base: 0,
+    });
+    let first = client.push(std::slice::from_ref(&late)).await;
+    let second = client.push(&[late]).await;
+    assert_eq!(first.results, second.results);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_epoch_is_reset() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    client.create_session("Before the restore").await;
+    let at = client.bootstrap().await.as_of;
+    client.pull(at).await.succeeds();
+    let foreign = Cursor {
+        epoch: uuid::Uuid::now_v7(),
+        seq: at.seq,
+    };
+    assert_eq!(
+        client.pull(foreign).await.refused(Code::Reset).reason,
+        Some(ResetReason::Epoch)
+    );
+    stack
+        .execute("update sync_heads set epoch = gen_random_uuid()")
+        .await;
+    assert_eq!(
+        client.pull(at).await.refused(Code::Reset).reason,
+        Some(ResetReason::Epoch)
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_ahead_below_the_floor_or_too_far_behind_is_reset() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    for number in 0..5 {
+        client.create_session(&number.to_string()).await;
+    }
+    let at = client.bootstrap().await.as_of;
+    let ahead = Cursor {
+        seq: at.seq + 1,
+        ..at
+    };
+    assert_eq!(
+        client.pull(ahead).await.refused(Code::Reset).reason,
+        Some(ResetReason::Ahead)
+    );
+    stack.execute("update sync_heads set floor_seq = 3").await;
+    let below = Cursor { seq: 2, ..at };
+    assert_eq!(
+        client.pull(below).await.refused(Code::Reset).reason,
+        Some(ResetReason::Floor)
+    );
+    client.pull(Cursor { seq: 3, ..at }).await.succeeds();
+    stack
+        .execute("update sync_heads set floor_seq = 0, head_seq = head_seq + 30000")
+        .await;
+    assert_eq!(
+        client
+            .pull(Cursor { seq: 0, ..at })
+            .await
+            .refused(Code::Reset)
+            .reason,
+        Some(ResetReason::TooFar)
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_that_nobody_gave_out_is_refused() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    for text in ["x", "", "MXx4fDE", "%00", &"A".repeat(5000)] {
+        let answer = client.get(&format!("{}?cursor={text}", routes::SYNC)).await;
+        assert!((400..500).contains(&answer.status), "{text}: {answer:?}");
+        answer.problem();
+    }
+}
+
+#[tokio::test]
+async fn nothing_new_is_one_small_answer() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    client.create_session("One").await;
+    let answer = client.pull(client.bootstrap().await.as_of).await;
+    assert!(
+        answer.body.len() < 300,
+        "{} bytes: {}",
+        answer.body.len(),
+        answer.text()
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let page: SyncPage = answer.expect();
+    assert!(page.changes.is_empty() && !page.more && page.from == page.to);
+}
+
+#[tokio::test]
+async fn a_start_by_bootstrap_and_back_fill_equals_the_whole_feed() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    for number in 0..12 {
+        let id = client.create_session(&format!("Session {number}")).await;
+        for line in 0..number {
+            client.note(id, &format!("{number}.{line}")).await;
+        }
+        if number == 3 {
+            client
+                .write(Op::SessionArchive {
+                    session: id,
+                    archived: true,
+                })
+                .await;
+        }
+        if number == 4 {
+            client.write(Op::SessionDelete { session: id }).await;
+        }
+    }
+    let begun = client.bootstrap().await;
+    let mut rows = Rows::default();
+    begun
+        .sessions
+        .iter()
+        .for_each(|session| rows.put_session(session));
+    assert!(
+        begun.sessions.iter().any(|session| session.archived),
+        "archived ones too"
+    );
+    for session in begun.sessions {
+        let history = client.history(session.id).await;
+        assert_eq!(history.as_of.epoch, begun.as_of.epoch);
+        history
+            .messages
+            .iter()
+            .for_each(|message| rows.put_message(message));
+    }
+    for history in &begun.histories {
+        history
+            .messages
+            .iter()
+            .for_each(|message| rows.put_message(message));
+    }
+    for limit in [500, 7, 1] {
+        assert_eq!(rows, everything(&client, limit).await, "pages of {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_applied_twice_or_late_changes_nothing() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("Again").await;
+    client.note(id, "One").await;
+    client
+        .write(Op::SessionArchive {
+            session: id,
+            archived: true,
+        })
+        .await;
+    let pages = client.pull_all(beginning(&client).await, 1).await;
+    let mut rows = Rows::default();
+    pages
+        .iter()
+        .flat_map(|page| &page.changes)
+        .for_each(|change| rows.apply(change));
+    let once = rows.clone();
+    pages
+        .iter()
+        .rev()
+        .flat_map(|page| &page.changes)
+        .for_each(|change| rows.apply(change));
+    assert_eq!(rows, once);
+}
+
+#[tokio::test]
+async fn what_is_written_at_one_node_is_felt_at_the_other() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let at = laptop.bootstrap().await.as_of;
+    let mut socket = Socket::open_from(&laptop, Some(at)).await;
+    let id = desk.create_session("Felt at once").await;
+    let seq = socket
+        .find("a hint of the new session", |frame| match frame {
+            ServerFrame::Sync(page) => {
+                assert_eq!(page.from, at, "a pushed page joins the device's cursor");
+                Some(page.to.seq)
+            }
+            ServerFrame::Head { seq, .. } => Some(seq),
+            _ => None,
+        })
+        .await;
+    assert!(seq > at.seq);
+    let page: SyncPage = laptop.pull(at).await.expect();
+    assert!(
+        page.changes
+            .iter()
+            .any(|change| matches!(change, Change::Session(session) if session.id == id))
+    );
+}
+
+#[tokio::test]
+async fn a_device_that_missed_everything_is_told_the_head_in_its_welcome() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let at = client.bootstrap().await.as_of;
+    client.create_session("Meanwhile").await;
+    let socket = Socket::open_from(&client, Some(at)).await;
+    let head = socket.welcome.expect("a welcome").head;
+    assert!(head.seq > at.seq && head.epoch == at.epoch);
+}
+
+#[tokio::test]
+async fn a_device_can_have_its_cache_checked() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (sound, broken) = (
+        client.create_session("Sound").await,
+        client.create_session("Broken").await,
+    );
+    let mut digests = Vec::new();
+    for id in [sound, broken] {
+        client.note(id, "One").await;
+        client.note(id, "Two").await;
+        let history = client.history(id).await;
+        let xor = history
+            .messages
+            .iter()
+            .fold(0, |xor, message| xor ^ row_hash(message.id, message.seq));
+        digests.push(Digest {
+            id,
+            lo: history.lo,
+            hi: history.hi,
+            count: 2,
+            xor: format!("{:016x}", if id == broken { xor ^ 1 } else { xor }),
+        });
+    }
+    let ask = VerifyAsk {
+        cursor: client.bootstrap().await.as_of,
+        sessions: digests,
+    };
+    let answer: VerifyAnswer = client.post(routes::VERIFY_CACHE, &ask).await.expect();
+    assert_eq!(answer.differ, [broken]);
+}
+
+#[tokio::test]
+async fn writing_and_reading_go_on_while_redis_is_away() {
+    let stack = Stack::builder().with_gates().start().await;
+    let (person, client) = Person::join_natively(&stack).await;
+    let browser = person.browser(&stack).await;
+    stack.redis_gate().shut();
+    let id = client.create_session("Without Redis").await;
+    client.note(id, "Kept").await;
+    assert_eq!(client.history(id).await.messages.len(), 1);
+    browser.me().await;
+    assert_eq!(browser.sessions().await.len(), 1);
+}
