@@ -479,7 +479,7 @@ impl Answer {
             .skip(1)
             .filter_map(|rest| rest.split("</form>").next())
             .map(PageForm::read)
-            .find(|form| form.action.starts_with(action))
+            .find(|form| form.action.split('?').next() == Some(action))
             .unwrap_or_else(|| panic!("no form that posts to {action}: {}\n{page}", self.status))
     }
 

@@ -1,0 +1,193 @@
+//! Signing in through the system's browser, and coming home by link: to the running app, and to one that is not.
+
+use harness::{OpenIdProvider, Person, Screen, Seat, Stack, Visitor, until};
+use protocol::oauth::REDIRECT_DEEP_LINK;
+
+/// The app at its door, and a provider where somebody is known.
+struct Door {
+    screen: Screen,
+    seat: Seat,
+    person: Person,
+    stack: Stack,
+    provider: OpenIdProvider,
+}
+
+impl Door {
+    async fn open() -> Self {
+        let provider = OpenIdProvider::start().await;
+        let person = Person::fresh();
+        provider.seat(&Visitor::with_address(person.email.as_str()));
+        provider.ask_first();
+        let stack = Stack::builder()
+            .with("PROVIDERS", provider.settings())
+            .start()
+            .await;
+        let seat = Seat::fresh(&stack).await;
+        let screen = seat.launch().await;
+        Self {
+            screen,
+            seat,
+            person,
+            stack,
+            provider,
+        }
+    }
+
+    /// Presses a way in, and gives the address that the app wants opened.
+    async fn leave_by(&self, way: &str) -> String {
+        let before = self.seat.opened().len();
+        self.screen.click(way).await;
+        until("the app to open the browser", async || {
+            self.seat.opened().get(before).cloned()
+        })
+        .await
+    }
+
+    /// What a person does in their browser, up to the page with the link home; gives the link.
+    async fn consent(&self, browser: &Screen, address: &str) -> String {
+        assert!(
+            address.starts_with(&self.stack.url()),
+            "only the configured server is opened: {address}"
+        );
+        browser.open(address).await;
+        browser.click_on("#approve").await;
+        browser.click("authorize").await;
+        let link = until("the link home", async || {
+            browser.attribute("[data-testid=\"open-app\"]", "href").await
+        })
+        .await;
+        assert!(link.starts_with(REDIRECT_DEEP_LINK), "{link}");
+        link
+    }
+
+    /// A browser that is signed in at nothing yet.
+    async fn browser(&self) -> Screen {
+        Screen::browser(&self.stack).await
+    }
+}
+
+async fn has_native_device(stack: &Stack, count: i64) {
+    until("the app's device at the server", async || {
+        let devices = "select count(*) from sessions where kind = 1 and revoked_at is null";
+        (stack.number(devices).await == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_brings_the_sign_in_home_to_the_running_app() {
+    let door = Door::open().await;
+    let address = door.leave_by("provider-google").await;
+    let browser = door.browser().await;
+    let link = door.consent(&browser, &address).await;
+    door.seat.hand_over(&link);
+    door.screen.wait("new-session").await;
+    door.screen
+        .wait_text(
+            "settings",
+            door.person.email.as_str().split('@').next().unwrap_or_default(),
+        )
+        .await;
+    has_native_device(&door.stack, 1).await;
+    assert_eq!(door.provider.url().split(':').count(), 3);
+}
+
+#[tokio::test]
+async fn a_link_starts_the_app_that_is_not_running_and_signs_it_in() {
+    let door = Door::open().await;
+    let address = door.leave_by("provider-google").await;
+    let browser = door.browser().await;
+    let link = door.consent(&browser, &address).await;
+    let Door {
+        screen, seat, stack, ..
+    } = door;
+    screen.close().await;
+    seat.hand_over(&link);
+    has_native_device(&stack, 1).await;
+}
+
+#[tokio::test]
+async fn a_second_start_with_a_link_hands_it_to_the_first() {
+    let door = Door::open().await;
+    let address = door.leave_by("provider-google").await;
+    let browser = door.browser().await;
+    let link = door.consent(&browser, &address).await;
+    door.seat.start_with(&link);
+    door.screen.wait("new-session").await;
+    has_native_device(&door.stack, 1).await;
+}
+
+#[tokio::test]
+async fn the_code_from_the_browser_can_be_pasted_instead() {
+    let door = Door::open().await;
+    let address = door.leave_by("provider-google").await;
+    let browser = door.browser().await;
+    door.consent(&browser, &address).await;
+    let code = browser.texts_in("[data-testid=\"code-copy\"]").await.concat();
+    door.screen.fill("sign-in-code", &code).await;
+    door.screen.click("finish-sign-in").await;
+    door.screen.wait("new-session").await;
+}
+
+#[tokio::test]
+async fn somebody_already_signed_in_at_the_browser_only_has_to_agree() {
+    let door = Door::open().await;
+    let (person, _) = Person::join(&door.stack).await;
+    let browser = door.browser().await;
+    browser.fill("email", person.email.as_str()).await;
+    browser.fill("password", &person.password).await;
+    browser.click("sign-in").await;
+    browser.wait("new-session").await;
+    let address = door.leave_by("provider-browser").await;
+    browser.open(&address).await;
+    browser.click("authorize").await;
+    let link = until("the link home", async || {
+        browser.attribute("[data-testid=\"open-app\"]", "href").await
+    })
+    .await;
+    door.seat.hand_over(&link);
+    door.screen.wait("new-session").await;
+}
+
+#[tokio::test]
+async fn links_that_nobody_here_asked_for_are_dropped() {
+    let door = Door::open().await;
+    // a sign-in of somebody else's, begun on another computer
+    let elsewhere = Seat::fresh(&door.stack).await;
+    let other = elsewhere.launch().await;
+    other.click("provider-google").await;
+    let address = until("the other app to open the browser", async || {
+        elsewhere.opened().first().cloned()
+    })
+    .await;
+    let browser = door.browser().await;
+    let theirs = door.consent(&browser, &address).await;
+    let huge = format!("{REDIRECT_DEEP_LINK}?code={}", "x".repeat(100_000));
+    let links = [
+        theirs.as_str(),
+        "compymac://auth/callback?code=x&state=y&iss=z",
+        "compymac://auth/callback",
+        "compymac://auth/callback/../session/1",
+        "compymac://evil",
+        "compymac://session/not-an-id",
+        &huge,
+    ];
+    for link in links {
+        door.seat.start_with(link);
+    }
+    until("the links to have been looked at", async || {
+        (door.seat.log().matches("dropped").count() >= 4).then_some(())
+    })
+    .await;
+    // still at the door, and still able to sign in
+    door.screen.wait("sign-in-form").await;
+    let address = door.leave_by("provider-google").await;
+    browser.open(&address).await;
+    browser.click("authorize").await;
+    let link = until("the link home", async || {
+        browser.attribute("[data-testid=\"open-app\"]", "href").await
+    })
+    .await;
+    door.seat.hand_over(&link);
+    door.screen.wait("new-session").await;
+}

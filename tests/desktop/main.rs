@@ -1,0 +1,44 @@
+//! What only the desktop app does: links that come home, the cache, the outbox, the keychain, coming back.
+
+#![expect(
+    clippy::panic,
+    reason = "a claim that does not hold ends its test by panicking"
+)]
+
+mod deep_link;
+mod offline;
+mod storage;
+
+use harness::{Person, Screen, Seat, Stack};
+
+/// Somebody signed in at the app; `elsewhere` is their program on another computer.
+struct Scene {
+    screen: Screen,
+    seat: Seat,
+    elsewhere: harness::Client,
+    stack: Stack,
+}
+
+impl Scene {
+    async fn signed_in() -> Self {
+        let stack = Stack::start().await;
+        let (person, elsewhere) = Person::join_natively(&stack).await;
+        let seat = Seat::fresh(&stack).await;
+        let screen = seat.launch().await;
+        sign_in(&screen, &person).await;
+        screen.wait_connection("online").await;
+        Self {
+            screen,
+            seat,
+            elsewhere,
+            stack,
+        }
+    }
+}
+
+async fn sign_in(screen: &Screen, person: &Person) {
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", &person.password).await;
+    screen.click("sign-in").await;
+    screen.wait("new-session").await;
+}

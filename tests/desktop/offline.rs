@@ -1,0 +1,147 @@
+//! The server gone: reading goes on, writing waits, and everything arrives once.
+
+use crate::Scene;
+use harness::until;
+use protocol::sync::Role;
+
+const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
+const WAITING: &str = "[data-testid=\"message\"][data-delivery=\"waiting\"]";
+
+async fn say(scene: &Scene, text: &str) {
+    scene.screen.fill("composer-input", text).await;
+    scene.screen.click("send").await;
+}
+
+/// A conversation that was read while the server was there.
+async fn with_a_read_conversation() -> (Scene, protocol::SessionId) {
+    let scene = Scene::signed_in().await;
+    let id = scene.elsewhere.create_session("Log book").await;
+    scene.elsewhere.note(id, "Calm sea, light wind").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    scene.screen.wait_text_in(MINE, "Calm sea").await;
+    (scene, id)
+}
+
+/// How often the server has this message of the person's.
+async fn times_kept(scene: &Scene, id: protocol::SessionId, text: &str) -> usize {
+    let history = scene.elsewhere.history(id).await;
+    let kept = history.messages.iter();
+    kept.filter(|message| message.role == Role::User && message.content == text)
+        .count()
+}
+
+#[tokio::test]
+async fn the_list_and_a_read_conversation_stay_open_without_the_server() {
+    let (scene, id) = with_a_read_conversation().await;
+    scene.stack.server.kill();
+    scene.stack.server.gate().shut();
+    scene.screen.wait_connection("offline").await;
+    scene.screen.click("home-link").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    scene.screen.wait_text_in(MINE, "Calm sea").await;
+}
+
+#[tokio::test]
+async fn a_message_written_offline_waits_and_arrives_once() {
+    let (scene, id) = with_a_read_conversation().await;
+    scene.stack.server.kill();
+    scene.stack.server.gate().shut();
+    scene.screen.wait_connection("offline").await;
+    say(&scene, "Storm coming").await;
+    scene.screen.wait_text_in(WAITING, "Storm coming").await;
+    scene.screen.picture("waiting-desktop").await;
+
+    scene.stack.server.start_again().await;
+    scene.stack.server.gate().open();
+    scene.screen.wait_connection("online").await;
+    scene.screen.wait_gone(WAITING).await;
+    until("the message at the server", async || {
+        (times_kept(&scene, id, "Storm coming").await == 1).then_some(())
+    })
+    .await;
+    scene
+        .screen
+        .wait_text_in(
+            "[data-testid=\"message\"][data-role=\"assistant\"][data-status=\"complete\"]",
+            "Storm",
+        )
+        .await;
+    assert_eq!(times_kept(&scene, id, "Storm coming").await, 1, "and once only");
+    let shown = scene.screen.texts_in(MINE).await;
+    assert_eq!(
+        shown.iter().filter(|text| text.contains("Storm coming")).count(),
+        1,
+        "{shown:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_was_lost_arrives_once() {
+    let (scene, id) = with_a_read_conversation().await;
+    // the server hears it, and its answer does not come back
+    scene.stack.server.freeze();
+    say(&scene, "Heard but not answered").await;
+    scene.screen.wait_text_in(WAITING, "Heard but not answered").await;
+    scene.stack.server.gate().cut();
+    scene.stack.server.thaw();
+    scene.screen.wait_gone(WAITING).await;
+    assert_eq!(times_kept(&scene, id, "Heard but not answered").await, 1);
+}
+
+#[tokio::test]
+async fn the_app_started_without_the_server_shows_what_it_kept_and_sends_what_waited() {
+    let (scene, id) = with_a_read_conversation().await;
+    scene.stack.server.kill();
+    scene.stack.server.gate().shut();
+    scene.screen.wait_connection("offline").await;
+    say(&scene, "Written before the night").await;
+    scene
+        .screen
+        .wait_text_in(WAITING, "Written before the night")
+        .await;
+    let Scene {
+        screen,
+        seat,
+        elsewhere,
+        stack,
+    } = scene;
+    screen.close().await;
+
+    let screen = seat.launch().await;
+    screen.wait_text("session-list", "Log book").await;
+    screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    screen.wait_text_in(MINE, "Calm sea").await;
+    screen.wait_text_in(WAITING, "Written before the night").await;
+    stack.server.start_again().await;
+    stack.server.gate().open();
+    screen.wait_gone(WAITING).await;
+    let scene = Scene {
+        screen,
+        seat,
+        elsewhere,
+        stack,
+    };
+    until("the message at the server", async || {
+        (times_kept(&scene, id, "Written before the night").await == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_begun_offline_is_there_afterwards() {
+    let scene = Scene::signed_in().await;
+    scene.stack.server.gate().shut();
+    scene.screen.wait_connection("offline").await;
+    scene.screen.click("new-session").await;
+    scene.screen.wait("transcript").await;
+    say(&scene, "Begun in the tunnel").await;
+    scene.screen.wait_text_in(WAITING, "Begun in the tunnel").await;
+    scene.stack.server.gate().open();
+    until("the session at the server", async || {
+        let sessions = scene.elsewhere.sessions().await;
+        (sessions.len() == 1 && sessions[0].title.contains("Begun in the tunnel")).then_some(())
+    })
+    .await;
+}

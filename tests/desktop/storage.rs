@@ -1,0 +1,100 @@
+//! What the app leaves on the disk and in the keychain, and what it takes away again.
+
+use crate::Scene;
+use harness::until;
+use protocol::routes;
+
+#[tokio::test]
+async fn signing_out_wipes_the_cache_and_signs_the_device_out() {
+    let scene = Scene::signed_in().await;
+    let id = scene.elsewhere.create_session("Sealed orders").await;
+    scene.elsewhere.note(id, "The lighthouse keeper knows").await;
+    scene.screen.wait_text("session-list", "Sealed orders").await;
+    until("the cache to hold it", async || {
+        scene.seat.keeps("lighthouse keeper").then_some(())
+    })
+    .await;
+    let before = scene.elsewhere.devices().await.len();
+    scene.screen.click("settings").await;
+    scene.screen.click("sign-out").await;
+    scene.screen.wait("sign-in-form").await;
+    until("the cache to be wiped", async || {
+        (!scene.seat.keeps("lighthouse keeper") && !scene.seat.keeps("Sealed orders")).then_some(())
+    })
+    .await;
+    until("the device to be gone", async || {
+        (scene.elsewhere.devices().await.len() == before - 1).then_some(())
+    })
+    .await;
+    let Scene {
+        screen, seat, stack, ..
+    } = scene;
+    screen.close().await;
+    let screen = seat.launch().await;
+    screen.wait("sign-in-form").await;
+    assert!(stack.url().starts_with("http"));
+}
+
+#[tokio::test]
+async fn the_app_started_again_is_still_signed_in() {
+    let scene = Scene::signed_in().await;
+    scene.elsewhere.create_session("Still here").await;
+    scene.screen.wait_text("session-list", "Still here").await;
+    let Scene {
+        screen, seat, stack, ..
+    } = scene;
+    screen.close().await;
+    let screen = seat.launch().await;
+    screen.wait_text("session-list", "Still here").await;
+    screen.wait_connection("online").await;
+    drop(stack);
+}
+
+#[tokio::test]
+async fn no_secret_lies_in_a_file_or_a_log() {
+    let scene = Scene::signed_in().await;
+    scene.elsewhere.create_session("Ordinary").await;
+    scene.screen.wait_text("session-list", "Ordinary").await;
+    for secret in ["cmr_", "eyJ"] {
+        assert!(!scene.seat.keeps(secret), "{secret} lies in the app's folder");
+        assert!(!scene.seat.log().contains(secret), "{secret} is in the log");
+    }
+    assert!(!scene.screen.source().await.contains("eyJ"));
+}
+
+#[tokio::test]
+async fn a_cache_full_of_noise_is_built_anew() {
+    let scene = Scene::signed_in().await;
+    let id = scene.elsewhere.create_session("Survivor").await;
+    scene.elsewhere.note(id, "Still afloat").await;
+    scene.screen.wait_text("session-list", "Survivor").await;
+    let Scene {
+        screen,
+        seat,
+        elsewhere,
+        stack,
+    } = scene;
+    screen.close().await;
+    let spoiled = spoil(&seat.app_home());
+    assert!(spoiled > 0, "a cache to spoil");
+    let screen = seat.launch().await;
+    screen.wait_text("session-list", "Survivor").await;
+    assert_eq!(elsewhere.get(routes::ME).await.status, 200);
+    drop(stack);
+}
+
+/// Writes noise over every `cache.db` below.
+fn spoil(folder: &std::path::Path) -> usize {
+    let mut spoiled = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            spoiled += spoil(&path);
+        } else if entry.file_name().to_string_lossy().starts_with("cache.db") {
+            let noise: Vec<u8> = (0..8192).map(|_| rand::random()).collect();
+            std::fs::write(&path, noise).expect("writing noise");
+            spoiled += 1;
+        }
+    }
+    spoiled
+}

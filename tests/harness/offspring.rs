@@ -1,0 +1,180 @@
+//! Programs that start programs of their own, and that all of them end with the test.
+//!
+//! Each carries a mark in its environment, which its children inherit: what carries it is ours to end.
+
+use crate::programs::{child, setting};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+const MARK: &str = "COMPYMAC_TEST_MARK";
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A family of programs. Dropped: all of them are ended.
+#[derive(Debug)]
+pub(crate) struct Offspring {
+    mark: String,
+    children: Mutex<Vec<Child>>,
+}
+
+impl Offspring {
+    pub fn new() -> Self {
+        sweep();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            mark: format!("{}-{number}", std::process::id()),
+            children: Mutex::default(),
+        }
+    }
+
+    pub fn command(&self, program: &str, home: &Path) -> Command {
+        let mut command = child(Path::new(program), home);
+        command.env(MARK, &self.mark);
+        command
+    }
+
+    /// Starts it and goes on.
+    pub fn start(&self, command: &mut Command, log: &Path) {
+        let file = log_file(log);
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+        self.keep(child);
+    }
+
+    /// Starts it with something to read on its standard input.
+    pub fn start_telling(&self, command: &mut Command, log: &Path, tell: &str) {
+        let file = log_file(log);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+        if let Some(mut input) = child.stdin.take() {
+            let _ = input.write_all(tell.as_bytes());
+        }
+        self.keep(child);
+    }
+
+    /// Starts it and waits for the first line of its output that `read` understands.
+    pub async fn start_reading<T: Send + 'static>(
+        &self,
+        command: &mut Command,
+        log: &Path,
+        read: impl Fn(&str) -> Option<T> + Send + 'static,
+    ) -> T {
+        let file = log_file(log);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+        let (say, heard) = oneshot::channel();
+        let output = child.stdout.take();
+        std::thread::spawn(move || {
+            let mut say = Some(say);
+            for line in output
+                .into_iter()
+                .flat_map(|output| BufReader::new(output).lines())
+                .map_while(Result::ok)
+            {
+                if let Some(found) = read(&line)
+                    && let Some(say) = say.take()
+                {
+                    let _ = say.send(found);
+                }
+            }
+        });
+        self.keep(child);
+        crate::wait::soon("a program's first words", heard)
+            .await
+            .unwrap_or_else(|_| {
+                panic!(
+                    "{command:?} ended: {}",
+                    std::fs::read_to_string(log).unwrap_or_default()
+                )
+            })
+    }
+
+    fn keep(&self, child: Child) {
+        self.children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(child);
+    }
+}
+
+impl Drop for Offspring {
+    fn drop(&mut self) {
+        let marked = |mark: &str| mark == self.mark;
+        // twice: one that was being started while the first round ran
+        end_marked(marked);
+        for child in self
+            .children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter_mut()
+        {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        end_marked(marked);
+    }
+}
+
+fn log_file(path: &Path) -> std::fs::File {
+    std::fs::File::create(path).unwrap_or_else(|error| panic!("making {}: {error}", path.display()))
+}
+
+/// Programs of tests that were killed before they could clean up.
+fn sweep() {
+    end_marked(|mark| {
+        let owner = mark.split('-').next().unwrap_or_default();
+        !Path::new(&format!("/proc/{owner}")).exists()
+    });
+}
+
+fn end_marked(is_wanted: impl Fn(&str) -> bool) {
+    let own = std::process::id();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let Ok(environment) = std::fs::read(entry.path().join("environ")) else {
+            continue;
+        };
+        let marks = environment.split(|byte| *byte == 0).filter_map(|pair| {
+            std::str::from_utf8(pair)
+                .ok()?
+                .strip_prefix(MARK)?
+                .strip_prefix('=')
+        });
+        for mark in marks {
+            if pid != own
+                && is_wanted(mark)
+                && let Ok(pid) = i32::try_from(pid)
+            {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+/// Where a program lies that the system has.
+pub(crate) fn system_program(name: &str) -> std::path::PathBuf {
+    setting("PATH")
+        .unwrap_or_default()
+        .split(':')
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{name} is not installed; `cargo xtask setup` installs it"))
+}

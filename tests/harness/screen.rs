@@ -1,0 +1,324 @@
+//! What a person sees and touches: one set of words over Chromium and over the desktop app.
+
+mod chromium;
+mod seat;
+
+pub use seat::Seat;
+
+use crate::offspring::Offspring;
+use crate::stack::Stack;
+use crate::wait::until;
+use fantoccini::Locator;
+use fantoccini::elements::Element;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Which body the app runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    Browser,
+    Desktop,
+}
+
+#[derive(Debug)]
+pub struct Screen {
+    driver: fantoccini::Client,
+    /// The session at the driver, as an address.
+    session: String,
+    body: Body,
+    home: String,
+    // kept until the screen is gone
+    _programs: Arc<Offspring>,
+    _folder: Option<TempDir>,
+}
+
+impl Screen {
+    /// A fresh screen of either body, showing the app of this installation to somebody who is signed out.
+    pub async fn fresh(body: Body, stack: &Stack) -> Self {
+        match body {
+            Body::Browser => Self::browser(stack).await,
+            Body::Desktop => Seat::fresh(stack).await.launch().await,
+        }
+    }
+
+    /// A browser with nothing in it, at the start page.
+    pub async fn browser(stack: &Stack) -> Self {
+        let screen = chromium::start(&stack.url(), true).await;
+        screen.open("/").await;
+        screen
+    }
+
+    /// A browser in which no script runs.
+    pub async fn browser_without_script(stack: &Stack) -> Self {
+        let screen = chromium::start(&stack.url(), false).await;
+        screen.open("/").await;
+        screen
+    }
+
+    pub(crate) async fn over(
+        driver_url: &str,
+        capabilities: Value,
+        body: Body,
+        home: String,
+        programs: Arc<Offspring>,
+        folder: Option<TempDir>,
+    ) -> Self {
+        crate::stack::install_crypto();
+        let http = plain_http();
+        let ask = json!({"capabilities": {"alwaysMatch": capabilities, "firstMatch": [{}]}});
+        let begun = until("the driver to begin a session", async || {
+            let answer = http
+                .post(format!("{driver_url}/session"))
+                .json(&ask)
+                .send()
+                .await
+                .ok()?;
+            answer.json::<Value>().await.ok()
+        })
+        .await;
+        let id = begun["value"]["sessionId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no session at the driver: {begun}"))
+            .to_owned();
+        let driver = fantoccini::Client::with_existing_session(driver_url, &id, HttpConnector::new())
+            .await
+            .unwrap_or_else(|error| panic!("joining the driver's session: {error}"));
+        Self {
+            driver,
+            session: format!("{driver_url}/session/{id}"),
+            body,
+            home,
+            _programs: programs,
+            _folder: folder,
+        }
+    }
+
+    pub fn body(&self) -> Body {
+        self.body
+    }
+
+    /// Goes to a path of the installation; in a browser only.
+    pub async fn open(&self, path: &str) {
+        let url = if path.starts_with('/') {
+            format!("{}{path}", self.home)
+        } else {
+            path.to_owned()
+        };
+        self.driver
+            .goto(&url)
+            .await
+            .unwrap_or_else(|error| panic!("opening {url}: {error}"));
+    }
+
+    pub async fn reload(&self) {
+        self.driver
+            .refresh()
+            .await
+            .unwrap_or_else(|error| panic!("reloading: {error}"));
+    }
+
+    pub async fn address(&self) -> String {
+        self.driver
+            .current_url()
+            .await
+            .map(|url| url.to_string())
+            .unwrap_or_default()
+    }
+
+    /// Types into a field, in place of what it holds.
+    pub async fn fill(&self, test_id: &str, text: &str) {
+        self.act(&format!("filling in {test_id}"), &css(test_id), async |field| {
+            field.clear().await.ok()?;
+            field.send_keys(text).await.ok()?;
+            (field.prop("value").await.ok()?.as_deref() == Some(text)).then_some(())
+        })
+        .await;
+    }
+
+    /// Types keys where the caret is in a field, after what it holds.
+    pub async fn press(&self, test_id: &str, keys: &str) {
+        self.act(&format!("typing into {test_id}"), &css(test_id), async |field| {
+            field.send_keys(keys).await.ok()
+        })
+        .await;
+    }
+
+    pub async fn click(&self, test_id: &str) {
+        self.click_on(&css(test_id)).await;
+    }
+
+    /// As [`Screen::click`], by a selector.
+    pub async fn click_on(&self, selector: &str) {
+        self.act(&format!("clicking {selector}"), selector, async |button| {
+            if !button.is_displayed().await.ok()? || !button.is_enabled().await.ok()? {
+                return None;
+            }
+            button.click().await.ok()
+        })
+        .await;
+    }
+
+    async fn act<T>(&self, what: &str, selector: &str, act: impl AsyncFn(Element) -> Option<T>) -> T {
+        until(what, async || {
+            let element = self.driver.find(Locator::Css(selector)).await.ok()?;
+            act(element).await
+        })
+        .await
+    }
+
+    /// Waits until it is there to be seen.
+    pub async fn wait(&self, test_id: &str) {
+        self.wait_for(&css(test_id)).await;
+    }
+
+    pub async fn wait_for(&self, selector: &str) {
+        self.act(&format!("{selector} to be seen"), selector, async |element| {
+            element.is_displayed().await.ok()?.then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until an element with this test id says so; gives its whole text.
+    pub async fn wait_text(&self, test_id: &str, text: &str) -> String {
+        self.wait_text_in(&css(test_id), text).await
+    }
+
+    pub async fn wait_text_in(&self, selector: &str, text: &str) -> String {
+        until(&format!("{selector} to say {text:?}"), async || {
+            self.texts_in(selector)
+                .await
+                .into_iter()
+                .find(|found| found.contains(text))
+        })
+        .await
+    }
+
+    pub async fn wait_gone(&self, selector: &str) {
+        until(&format!("{selector} to be gone"), async || {
+            (self.count(selector).await == 0).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn count(&self, selector: &str) -> usize {
+        let found = self.driver.find_all(Locator::Css(selector)).await;
+        found.map_or(usize::MAX, |found| found.len())
+    }
+
+    /// The texts of all elements that fit, as they are seen.
+    pub async fn texts_in(&self, selector: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self
+            .driver
+            .find_all(Locator::Css(selector))
+            .await
+            .unwrap_or_default()
+        {
+            if let Ok(text) = element.text().await {
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
+    pub async fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+        self.driver
+            .find(Locator::Css(selector))
+            .await
+            .ok()?
+            .attr(name)
+            .await
+            .ok()?
+    }
+
+    /// The connection as the page shows it.
+    pub async fn wait_connection(&self, state: &str) {
+        let selector = format!("{}[data-state=\"{state}\"]", css("connection"));
+        until(&format!("the connection to be {state}"), async || {
+            (self.count(&selector).await == 1).then_some(())
+        })
+        .await;
+    }
+
+    pub async fn source(&self) -> String {
+        self.driver.source().await.unwrap_or_default()
+    }
+
+    /// Runs script in the page, for what only a page can know.
+    pub async fn evaluate(&self, script: &str) -> Value {
+        self.driver.execute(script, Vec::new()).await.unwrap_or_default()
+    }
+
+    pub async fn resize(&self, width: u32, height: u32) {
+        let _ = self.driver.set_window_size(width, height).await;
+    }
+
+    /// Keeps a picture for people to look at.
+    pub async fn picture(&self, name: &str) {
+        if let Ok(png) = self.driver.screenshot().await {
+            let _ = std::fs::write(pictures().join(format!("{name}.png")), png);
+        }
+    }
+
+    /// Closes the window: the browser or the app ends.
+    pub async fn close(self) {
+        let _ = plain_http().delete(&self.session).send().await;
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let (session, body) = (self.session.clone(), self.body);
+        let is_failure = std::thread::panicking();
+        let named = std::thread::current().name().unwrap_or("test").replace("::", "-");
+        let _ = crate::database::outside(async move {
+            let http = plain_http();
+            if is_failure {
+                let answer: Value = http
+                    .get(format!("{session}/screenshot"))
+                    .send()
+                    .await?
+                    .json()
+                    .await?;
+                let png = base64::Engine::decode(
+                    &base64::engine::general_purpose::STANDARD,
+                    answer["value"].as_str().unwrap_or_default(),
+                )?;
+                let path = pictures().join(format!("failed-{named}-{body:?}.png").to_lowercase());
+                std::fs::write(&path, png)?;
+                eprintln!("a picture of the failure: {}", path.display());
+            }
+            http.delete(&session).send().await?;
+            Ok(())
+        });
+    }
+}
+
+/// The selector of a test id.
+fn css(test_id: &str) -> String {
+    format!("[data-testid=\"{test_id}\"]")
+}
+
+/// Where pictures go: beside the built tests.
+fn pictures() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    let target = own
+        .ancestors()
+        .nth(3)
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = target.join("pictures");
+    let _ = std::fs::create_dir_all(&folder);
+    folder
+}
+
+fn plain_http() -> reqwest::Client {
+    crate::stack::install_crypto();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .unwrap_or_else(|error| panic!("building an HTTP client: {error}"))
+}

@@ -1,0 +1,261 @@
+//! A computer for the desktop app: a display, a session bus, a keychain and a home of its own.
+
+use super::{Body, Screen};
+use crate::offspring::{Offspring, system_program};
+use crate::programs::{binary, setting};
+use crate::stack::Stack;
+use crate::wait::until;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Stays while the app comes and goes.
+#[derive(Debug)]
+pub struct Seat {
+    programs: Arc<Offspring>,
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+    server: String,
+}
+
+impl Seat {
+    pub async fn fresh(stack: &Stack) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("compymac-seat-")
+            .tempdir()
+            .unwrap_or_else(|error| panic!("making a folder: {error}"));
+        let mut seat = Self {
+            programs: Arc::new(Offspring::new()),
+            environment: surroundings(folder.path(), &stack.url()),
+            server: stack.url(),
+            folder,
+        };
+        seat.lay_out();
+        seat.start_display().await;
+        seat.start_bus().await;
+        seat.start_keychain().await;
+        seat
+    }
+
+    /// The folder in which the app keeps what it keeps.
+    pub fn app_home(&self) -> PathBuf {
+        self.folder.path().join("app")
+    }
+
+    /// Starts the app under its driver and waits for its window.
+    pub async fn launch(&self) -> Screen {
+        let driver = self.start_driver().await;
+        let capabilities = json!({"tauri:options": {"application": binary("desktop"), "args": []}});
+        Screen::over(
+            &driver,
+            capabilities,
+            Body::Desktop,
+            self.server.clone(),
+            Arc::clone(&self.programs),
+            None,
+        )
+        .await
+    }
+
+    /// Hands a link to the system, as a browser does when its page leads to one.
+    pub fn hand_over(&self, link: &str) {
+        // the real one: the seat's own only writes down what the app wants opened
+        let mut command = self.command("/usr/bin/xdg-open");
+        command.arg(link);
+        self.programs
+            .start(&mut command, &self.folder.path().join("xdg-open.log"));
+    }
+
+    /// Starts the app with a link as its argument, without a driver.
+    pub fn start_with(&self, link: &str) {
+        let mut command = self.command(&binary("desktop").display().to_string());
+        command.arg(link);
+        self.programs
+            .start(&mut command, &self.folder.path().join("second.log"));
+    }
+
+    /// The addresses that the app wanted opened in the person's browser, oldest first.
+    pub fn opened(&self) -> Vec<String> {
+        let kept = std::fs::read_to_string(self.folder.path().join("opened")).unwrap_or_default();
+        kept.lines().map(str::to_owned).collect()
+    }
+
+    /// Whether any file below the app's folder holds this text.
+    pub fn keeps(&self, text: &str) -> bool {
+        holds(&self.app_home(), text.as_bytes())
+    }
+
+    /// What the app has written to its log.
+    pub fn log(&self) -> String {
+        let folder = self.app_home().join("logs");
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+            .collect()
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = self.programs.command(program, &self.folder.path().join("home"));
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path());
+        command
+    }
+
+    fn lay_out(&self) {
+        let here = self.folder.path();
+        for name in ["home", "bin", "run", "config", "data", "cache", "state"] {
+            std::fs::create_dir_all(here.join(name)).unwrap_or_else(|error| panic!("making {name}: {error}"));
+        }
+        make_private(&here.join("run"));
+        let recorder = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\n",
+            here.join("opened").display()
+        );
+        for name in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
+            let path = here.join("bin").join(name);
+            std::fs::write(&path, &recorder).unwrap_or_else(|error| panic!("writing {name}: {error}"));
+            make_private(&path);
+        }
+    }
+
+    async fn start_display(&mut self) {
+        let mut command = self.command("Xvfb");
+        command.args([
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            "1280x900x24",
+            "-nolisten",
+            "tcp",
+            "-noreset",
+        ]);
+        let log = self.folder.path().join("xvfb.log");
+        let number: u32 = self
+            .programs
+            .start_reading(&mut command, &log, |line| line.trim().parse().ok())
+            .await;
+        self.environment
+            .push(("DISPLAY".to_owned(), format!(":{number}")));
+    }
+
+    async fn start_bus(&mut self) {
+        let mut command = self.command("dbus-daemon");
+        command.args(["--session", "--nofork", "--print-address=1"]);
+        let log = self.folder.path().join("bus.log");
+        let address = self
+            .programs
+            .start_reading(&mut command, &log, |line| {
+                line.starts_with("unix:").then(|| line.to_owned())
+            })
+            .await;
+        self.environment
+            .push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), address));
+    }
+
+    async fn start_keychain(&self) {
+        let mut command = self.command("gnome-keyring-daemon");
+        command.args(["--foreground", "--unlock", "--components=secrets"]);
+        let log = self.folder.path().join("keyring.log");
+        self.programs
+            .start_telling(&mut command, &log, "the test's own\n");
+        until("the keychain to be there", async || {
+            let mut ask = self.command("dbus-send");
+            ask.args([
+                "--session",
+                "--dest=org.freedesktop.DBus",
+                "--print-reply",
+                "/",
+                "org.freedesktop.DBus.NameHasOwner",
+                "string:org.freedesktop.secrets",
+            ]);
+            let output = ask.output().ok()?;
+            String::from_utf8_lossy(&output.stdout)
+                .contains("boolean true")
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// A driver for one launch; gives its address.
+    async fn start_driver(&self) -> String {
+        let driver = setting("COMPYMAC_TOOLS").map_or_else(
+            || system_program("tauri-driver"),
+            |folder| Path::new(&folder).join("bin/tauri-driver"),
+        );
+        let (port, native) = (free_port().await, free_port().await);
+        let mut command = self.command(&driver.display().to_string());
+        command
+            .args(["--port", &port.to_string(), "--native-port", &native.to_string()])
+            .arg("--native-driver")
+            .arg(system_program("WebKitWebDriver"));
+        self.programs
+            .start(&mut command, &self.folder.path().join("driver.log"));
+        let url = format!("http://127.0.0.1:{port}");
+        until("the driver to listen", async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", native)).await.ok()?;
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
+        url
+    }
+}
+
+/// Everything that a desktop session tells its programs, pointing into the seat's own folders.
+fn surroundings(here: &Path, server: &str) -> Vec<(String, String)> {
+    let folder = |name: &str| here.join(name).display().to_string();
+    let path = format!("{}:{}", folder("bin"), setting("PATH").unwrap_or_default());
+    [
+        ("PATH", path),
+        ("HOME", folder("home")),
+        ("XDG_RUNTIME_DIR", folder("run")),
+        ("XDG_CONFIG_HOME", folder("config")),
+        ("XDG_DATA_HOME", folder("data")),
+        ("XDG_CACHE_HOME", folder("cache")),
+        ("XDG_STATE_HOME", folder("state")),
+        ("XDG_DATA_DIRS", "/usr/local/share:/usr/share".to_owned()),
+        ("XDG_CURRENT_DESKTOP", "X-Generic".to_owned()),
+        ("NO_AT_BRIDGE", "1".to_owned()),
+        ("GDK_BACKEND", "x11".to_owned()),
+        ("LIBGL_ALWAYS_SOFTWARE", "1".to_owned()),
+        ("WEBKIT_DISABLE_DMABUF_RENDERER", "1".to_owned()),
+        ("WEBKIT_DISABLE_COMPOSITING_MODE", "1".to_owned()),
+        ("COMPYMAC_SERVER", server.to_owned()),
+        ("COMPYMAC_HOME", folder("app")),
+        ("COMPYMAC_LOG", "info,sync_client=debug,desktop=debug".to_owned()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+fn make_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(path, mode).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+async fn free_port() -> u16 {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    listener.and_then(|listener| listener.local_addr()).map_or_else(
+        |error| panic!("finding a free port: {error}"),
+        |address| address.port(),
+    )
+}
+
+fn holds(folder: &Path, text: &[u8]) -> bool {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| {
+            let path = entry.path();
+            if path.is_dir() {
+                return holds(&path, text);
+            }
+            std::fs::read(&path).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text))
+        })
+}

@@ -1,0 +1,129 @@
+//! Signing up, in and out.
+
+use crate::{Scene, sign_in};
+use harness::{Body, Client, Person, Screen, Stack};
+use protocol::routes;
+
+in_both_bodies! {
+    somebody_signs_up_and_confirms_by_the_mailed_code,
+    a_wrong_password_is_told_and_the_right_one_lets_in,
+    an_unconfirmed_address_is_led_to_its_letter,
+    signing_out_leads_to_the_door_and_leaves_nothing_to_read,
+    a_device_signed_out_from_elsewhere_is_told,
+    devices_are_listed_and_can_be_signed_out,
+}
+
+async fn sign_up(screen: &Screen, person: &Person) {
+    screen.click("to-sign-up").await;
+    screen.wait("sign-up").await;
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", &person.password).await;
+    screen.click("sign-up").await;
+    screen.wait("check-mail").await;
+}
+
+async fn somebody_signs_up_and_confirms_by_the_mailed_code(body: Body) {
+    let stack = Stack::start().await;
+    let screen = Screen::fresh(body, &stack).await;
+    let person = Person::fresh();
+    sign_up(&screen, &person).await;
+    let letter = stack.letter_to(person.email.as_str(), 1).await;
+    screen.fill("code", &letter.code.expect("a code")).await;
+    screen.click("confirm").await;
+    screen.wait("new-session").await;
+    person.browser(&stack).await;
+}
+
+#[tokio::test]
+async fn somebody_confirms_by_the_mailed_link_in_the_same_browser() {
+    let stack = Stack::start().await;
+    let screen = Screen::browser(&stack).await;
+    let person = Person::fresh();
+    sign_up(&screen, &person).await;
+    let link = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .link
+        .expect("a link");
+    screen.open(&link).await;
+    screen.click("confirm").await;
+    screen.wait("new-session").await;
+}
+
+async fn a_wrong_password_is_told_and_the_right_one_lets_in(body: Body) {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join_natively(&stack).await;
+    let screen = Screen::fresh(body, &stack).await;
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", "not-the-right-password").await;
+    screen.click("sign-in").await;
+    screen.wait_text("problem", "do not match").await;
+    sign_in(&screen, &person).await;
+}
+
+async fn an_unconfirmed_address_is_led_to_its_letter(body: Body) {
+    let stack = Stack::start().await;
+    let person = Person::fresh();
+    person.sign_up(&Client::native(&stack.url())).await.succeeds();
+    let screen = Screen::fresh(body, &stack).await;
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", &person.password).await;
+    screen.click("sign-in").await;
+    screen.wait("check-mail").await;
+}
+
+async fn signing_out_leads_to_the_door_and_leaves_nothing_to_read(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let id = scene.elsewhere.create_session("Sealed orders").await;
+    scene.elsewhere.note(id, "The lighthouse keeper knows").await;
+    scene.screen.wait_text("session-list", "Sealed orders").await;
+    scene.screen.click("settings").await;
+    scene.screen.click("sign-out").await;
+    scene.screen.wait("sign-in-form").await;
+    assert!(!scene.screen.source().await.contains("Sealed orders"));
+    if body == Body::Browser {
+        scene.screen.open(&routes::page::session(id)).await;
+        scene.screen.wait("sign-in-form").await;
+        assert!(!scene.screen.source().await.contains("lighthouse"));
+        let kept = scene
+            .screen
+            .evaluate("return JSON.stringify([localStorage, sessionStorage])")
+            .await;
+        assert!(!kept.to_string().contains("lighthouse"), "{kept}");
+    }
+}
+
+async fn a_device_signed_out_from_elsewhere_is_told(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    scene.screen.wait_connection("online").await;
+    let own = scene.elsewhere.me().await.device;
+    for device in scene.elsewhere.devices().await {
+        if device.id != own {
+            scene.elsewhere.revoke(device.id).await.succeeds();
+        }
+    }
+    harness::until("to be told that this device was signed out", async || {
+        let is_told = scene
+            .screen
+            .count("[data-testid=\"connection\"][data-state=\"signed_out\"]")
+            .await
+            == 1;
+        let is_out = scene.screen.count("[data-testid=\"sign-in-form\"]").await == 1;
+        (is_told || is_out).then_some(())
+    })
+    .await;
+    assert!(!scene.person.email.as_str().is_empty());
+}
+
+async fn devices_are_listed_and_can_be_signed_out(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    scene.screen.click("settings").await;
+    scene.screen.wait_text("devices", "Laptop").await;
+    assert_eq!(scene.screen.count("[data-testid=\"device-row\"]").await, 2);
+    scene.screen.click("revoke").await;
+    harness::until("the other device to be out", async || {
+        (scene.elsewhere.get(routes::ME).await.status == 401).then_some(())
+    })
+    .await;
+    assert!(scene.stack.url().starts_with("http"));
+}

@@ -1,0 +1,71 @@
+//! What a person does, from the first page to signing out: each claim in a browser and in the desktop app.
+
+#![expect(
+    clippy::panic,
+    reason = "a claim that does not hold ends its test by panicking"
+)]
+
+/// Gives each claim two bodies: a test in `browser` and one in `desktop`.
+macro_rules! in_both_bodies {
+    ($($claim:ident,)*) => {
+        mod browser {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim(harness::Body::Browser).await;
+            })*
+        }
+        mod desktop {
+            $(#[tokio::test]
+            async fn $claim() {
+                super::$claim(harness::Body::Desktop).await;
+            })*
+        }
+    };
+}
+
+mod arriving;
+mod keeping;
+mod talking;
+mod without_script;
+
+use harness::{Body, Person, Screen, Stack};
+
+/// Somebody at a screen of an installation, signed in there; `elsewhere` is their program on another computer.
+struct Scene {
+    screen: Screen,
+    elsewhere: harness::Client,
+    person: Person,
+    stack: Stack,
+}
+
+impl Scene {
+    async fn signed_in(body: Body) -> Self {
+        let stack = Stack::start().await;
+        let (person, elsewhere) = Person::join_natively(&stack).await;
+        let screen = Screen::fresh(body, &stack).await;
+        sign_in(&screen, &person).await;
+        Self {
+            screen,
+            elsewhere,
+            person,
+            stack,
+        }
+    }
+}
+
+async fn sign_in(screen: &Screen, person: &Person) {
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", &person.password).await;
+    screen.click("sign-in").await;
+    screen.wait("new-session").await;
+}
+
+/// Writes a message where the composer is, and sends it.
+async fn say(screen: &Screen, text: &str) {
+    screen.fill("composer-input", text).await;
+    screen.click("send").await;
+}
+
+const REPLIES: &str = "[data-testid=\"message\"][data-role=\"assistant\"]";
+const COMPLETE: &str = "[data-testid=\"message\"][data-role=\"assistant\"][data-status=\"complete\"]";
+const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";

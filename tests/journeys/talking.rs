@@ -1,0 +1,122 @@
+//! Sending messages and watching the replies.
+
+use crate::{COMPLETE, MINE, REPLIES, Scene, say, sign_in};
+use harness::{Body, Screen, until};
+use protocol::run::Status;
+
+in_both_bodies! {
+    a_message_begins_a_session_and_the_reply_streams_in,
+    what_one_device_writes_the_other_shows,
+    a_reply_begun_elsewhere_streams_here_too,
+    a_reply_can_be_stopped_and_keeps_what_was_said,
+    a_failed_reply_says_so,
+    what_people_write_is_shown_as_text,
+}
+
+const SLOW: &str = "/slow 80ms amber basalt cedar dune ember fjord grove harbor island jetty kelp lagoon meadow north ocean pine";
+
+async fn a_message_begins_a_session_and_the_reply_streams_in(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    scene.screen.click("new-session").await;
+    scene.screen.wait("transcript").await;
+    say(&scene.screen, SLOW).await;
+    scene.screen.wait_text_in(MINE, "amber").await;
+    let mut lengths = Vec::new();
+    until("the reply to be complete", async || {
+        let text = scene.screen.texts_in(REPLIES).await.concat();
+        if lengths.last() != Some(&text.len()) {
+            lengths.push(text.len());
+        }
+        (scene.screen.count(COMPLETE).await == 1).then_some(())
+    })
+    .await;
+    assert!(lengths.len() > 3, "the reply grew before their eyes: {lengths:?}");
+    scene.screen.wait_text_in(COMPLETE, "pine").await;
+    let sessions = scene.elsewhere.sessions().await;
+    let kept = scene.elsewhere.history(sessions[0].id).await;
+    assert_eq!(kept.messages.len(), 2);
+    scene
+        .screen
+        .picture(&format!("conversation-{body:?}").to_lowercase())
+        .await;
+}
+
+async fn what_one_device_writes_the_other_shows(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let other = Screen::browser(&scene.stack).await;
+    sign_in(&other, &scene.person).await;
+    scene.screen.click("new-session").await;
+    scene.screen.wait("transcript").await;
+    say(&scene.screen, "The heron flies at dawn").await;
+    other.wait_text("session-list", "The heron flies at dawn").await;
+    other.click_on("[data-testid=\"session-row\"] a").await;
+    other.wait_text_in(MINE, "The heron flies at dawn").await;
+    other.wait_for(COMPLETE).await;
+    // and back
+    say(&other, "And rests at noon").await;
+    scene.screen.wait_text_in(MINE, "And rests at noon").await;
+    until("both replies here", async || {
+        (scene.screen.count(COMPLETE).await == 2).then_some(())
+    })
+    .await;
+    assert_eq!(scene.screen.count(MINE).await, 2, "nothing twice");
+}
+
+async fn a_reply_begun_elsewhere_streams_here_too(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let id = scene.elsewhere.create_session("From afar").await;
+    scene.screen.wait_text("session-list", "From afar").await;
+    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    scene.screen.wait_text("session-title", "From afar").await;
+    scene.elsewhere.say(id, SLOW).await;
+    scene.screen.wait_text_in(REPLIES, "cedar").await;
+    assert_eq!(scene.screen.count(COMPLETE).await, 0, "still being said");
+    scene.screen.wait_text_in(COMPLETE, "pine").await;
+}
+
+async fn a_reply_can_be_stopped_and_keeps_what_was_said(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    scene.screen.click("new-session").await;
+    scene.screen.wait("transcript").await;
+    say(&scene.screen, &SLOW.replace("80ms", "250ms")).await;
+    scene.screen.wait_text_in(REPLIES, "basalt").await;
+    scene.screen.click("stop").await;
+    scene
+        .screen
+        .wait_text_in("[data-testid=\"message\"][data-status=\"cancelled\"]", "basalt")
+        .await;
+    let session = scene.elsewhere.sessions().await[0].id;
+    let kept = scene.elsewhere.history(session).await;
+    let reply = kept.messages.last().expect("a reply");
+    assert_eq!(reply.status, Status::Cancelled);
+    assert!(
+        reply.content.contains("basalt") && !reply.content.contains("pine"),
+        "{}",
+        reply.content
+    );
+}
+
+async fn a_failed_reply_says_so(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    scene.screen.click("new-session").await;
+    scene.screen.wait("transcript").await;
+    say(&scene.screen, "/fail after a few words").await;
+    scene
+        .screen
+        .wait_for("[data-testid=\"message\"][data-status=\"failed\"]")
+        .await;
+    say(&scene.screen, "And now?").await;
+    scene.screen.wait_for(COMPLETE).await;
+}
+
+async fn what_people_write_is_shown_as_text(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let nasty = "<img src=x onerror=\"document.title='owned'\"> <b>bold</b> </script>";
+    scene.screen.click("new-session").await;
+    scene.screen.wait("transcript").await;
+    say(&scene.screen, nasty).await;
+    scene.screen.wait_text_in(MINE, "<b>bold</b>").await;
+    scene.screen.wait_for(COMPLETE).await;
+    assert_eq!(scene.screen.count("[data-testid=\"message-text\"] img").await, 0);
+    assert_ne!(scene.screen.evaluate("return document.title").await, "owned");
+}

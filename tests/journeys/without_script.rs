@@ -1,0 +1,65 @@
+//! With script switched off in the browser, the way in, the list and a conversation still work.
+
+use crate::{COMPLETE, MINE, say, sign_in};
+use harness::{Person, Screen, Stack, until};
+
+async fn signed_in() -> (Stack, harness::Client, Screen) {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let screen = Screen::browser_without_script(&stack).await;
+    sign_in(&screen, &person).await;
+    (stack, elsewhere, screen)
+}
+
+#[tokio::test]
+async fn somebody_signs_in_and_sees_their_sessions() {
+    let (_stack, elsewhere, screen) = signed_in().await;
+    elsewhere.create_session("Seen without script").await;
+    screen.reload().await;
+    screen.wait_text("session-list", "Seen without script").await;
+    screen.click_on("[data-testid=\"session-row\"] a").await;
+    screen.wait_text("session-title", "Seen without script").await;
+}
+
+#[tokio::test]
+async fn somebody_sends_a_message_and_reads_the_reply() {
+    let (_stack, elsewhere, screen) = signed_in().await;
+    screen.click("new-session").await;
+    screen.wait("transcript").await;
+    say(&screen, "By hand").await;
+    screen.wait_text_in(MINE, "By hand").await;
+    until("the reply on the page", async || {
+        if screen.count(COMPLETE).await == 1 {
+            return Some(());
+        }
+        screen.reload().await;
+        None
+    })
+    .await;
+    let session = elsewhere.sessions().await[0].id;
+    assert_eq!(
+        elsewhere.history(session).await.messages.len(),
+        2,
+        "reloading sent nothing again"
+    );
+}
+
+#[tokio::test]
+async fn somebody_renames_archives_and_signs_out() {
+    let (_stack, elsewhere, screen) = signed_in().await;
+    let id = elsewhere.create_session("By form").await;
+    screen.reload().await;
+    screen.click_on("[data-testid=\"session-row\"] a").await;
+    screen.click("rename").await;
+    screen.fill("rename-input", "By hand").await;
+    screen.press("rename-input", "\u{E007}").await;
+    screen.wait_text("session-title", "By hand").await;
+    screen.click("archive").await;
+    until("the archive", async || {
+        elsewhere.session(id).await.archived.then_some(())
+    })
+    .await;
+    screen.click("settings").await;
+    screen.click("sign-out").await;
+    screen.wait("sign-in-form").await;
+}
