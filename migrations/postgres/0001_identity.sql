@@ -64,10 +64,13 @@ create table verification_tokens (
     user_id      uuid        references users (id) on delete cascade,
     -- SHA-256 of the link's secret
     token        bytea       not null unique,
-    -- SHA-256 over this row's id and the typed code
+    -- keyed hash over this row's id and the typed code
     code_hash    bytea       not null,
     -- SHA-256 of what the asking window holds
     binding_hash bytea       not null,
+    -- what that sign-up chose; it becomes the user's only when the address is confirmed by this very row
+    candidate_hash text,
+    candidate_name text      check (char_length(candidate_name) <= 255),
     attempts     smallint    not null default 0,
     expires      timestamptz not null,
     consumed_at  timestamptz,

@@ -34,6 +34,8 @@ codes! {
     InvalidCredentials = 401, "That e-mail and password do not match. Please try again or reset your password.";
     /// Right password, but the address was never confirmed.
     EmailUnverified = 403, "Please confirm your e-mail address first. We sent you a letter with a link and a code.";
+    /// Right password, but an operator closed the account.
+    AccountDisabled = 403, "This account is closed. Please write to whoever runs this server.";
     InvalidOrExpiredLink = 410, "This link or code is no longer valid. Please ask for a new one.";
     /// No credential came with the request.
     SignInRequired = 401, "Please sign in to go on.";
@@ -61,6 +63,8 @@ codes! {
     /// A provider refused, was cancelled or did not answer as it must.
     ProviderFailed = 502, "The sign-in service did not confirm who you are. Please try again.";
     ProviderCancelled = 400, "Sign-in was cancelled. Nothing was changed.";
+    /// The provider does not vouch for the address, so it proves nothing here.
+    ProviderUnverified = 403, "The sign-in service has not confirmed your e-mail address. Please sign up with your e-mail address and a password instead.";
     StateMismatch = 400, "This sign-in was started elsewhere or is too old. Please start again.";
     /// An account with this address exists; signing in to it links the provider.
     LinkRequired = 409, "There is already an account with this e-mail address. Please sign in the way you did before.";

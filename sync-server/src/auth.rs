@@ -2,28 +2,53 @@
 //!
 //! **Invariant:** every device is made by [`finish::finish_sign_in`], whatever the way in.
 
-mod access;
+mod audit_events;
 mod caller;
 mod cookies;
 mod devices;
+mod finish;
+mod native;
+mod next;
 mod origin;
-mod refresh;
+mod password;
+mod providers;
 mod seal;
 mod seen;
+mod signed_in;
+mod users;
 mod visit;
 
 pub use caller::{Caller, Kind};
 pub use cookies::{FLOW, PRE_SESSION, SESSION};
+pub use finish::Entry;
+pub use native::authorize::{Asked, Handover, authorize_cancel, authorize_confirm, authorize_look};
+pub use next::safe_next;
+pub use password::sign_in::sign_in;
+pub use password::sign_up::{Begun, resend, sign_up};
+pub use password::verify::{LinkLook, verify, verify_link, verify_link_look};
+pub use providers::flow::provider_start;
+pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
 
 use crate::app::App;
 use crate::hints::Hints;
 use crate::limits::Limits;
 use crate::limits::address::Proxies;
+use crate::mail::Carrier;
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, State};
+use axum::routing::{delete, get, post};
+use http::header;
+use native::{access, authorize, grants};
+use password::{Hasher, sign_in as by_password, sign_up as signing_up, verify as verifying};
+use protocol::auth::Provider;
+use protocol::routes::{self, page};
+use providers::{Registry, flow};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use utoipa::OpenApi as _;
 
 /// The room's state. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,8 +59,12 @@ pub struct Parts {
     hints: Hints,
     limits: Limits,
     proxies: Proxies,
+    hasher: Hasher,
     signer: access::Signer,
+    providers: Registry,
     seen: seen::Seen,
+    /// Wakes the letters' carrier on this node.
+    letters: Arc<Notify>,
 }
 
 impl Deref for Auth {
@@ -51,22 +80,125 @@ impl FromRef<Auth> for Hints {
     }
 }
 
+/// Tells nodes that carry letters that there are some.
+const LETTERS: &str = "letters";
+
 impl Auth {
-    /// Reads what the settings say about signing in, and begins to listen for devices signed out on other nodes.
-    pub fn open(hints: Hints) -> anyhow::Result<Self> {
+    /// Reads what the settings say about signing in, and starts the room's tasks: hearing of devices signed out on other
+    /// nodes, and, where this process works, carrying letters and sweeping up.
+    pub fn start(hints: Hints) -> anyhow::Result<Self> {
+        let config = &hints.config;
+        let letters = Arc::new(Notify::new());
+        let callback = |id: &str| config.link(&page::PROVIDER_CALLBACK.replace("{provider}", id));
         let auth = Self(Arc::new(Parts {
             limits: Limits::new(App::clone(&hints)),
-            proxies: Proxies::parse(&hints.config.trusted_proxies)?,
+            proxies: Proxies::parse(&config.trusted_proxies)?,
+            hasher: Hasher::new(&hints)?,
             signer: access::Signer::new(&hints)?,
+            providers: Registry::new(config.providers.expose(), callback)?,
             seen: seen::Seen::default(),
-            hints,
+            letters: Arc::clone(&letters),
+            hints: hints.clone(),
         }));
         seen::spawn(&auth);
+        if config.role.works() {
+            let carrier = Carrier::new(config, hints.pool.clone(), Arc::clone(&letters))?;
+            hints.tasks.spawn(carrier.run(hints.shutdown.clone()));
+            let woken = move |_: &[u8]| letters.notify_one();
+            // Until the confirmation comes, the carrier looks for itself every few seconds.
+            drop(hints.wire().route(hints.key(LETTERS), Arc::new(woken)));
+            hints.tasks.spawn(sweep(auth.clone()));
+        }
         Ok(auth)
     }
+
+    pub fn app(&self) -> &App {
+        self
+    }
+
+    /// After a transaction that put a letter into the outbox.
+    fn letters_wait(&self) {
+        self.0.letters.notify_one();
+        self.wire().publish(self.key(LETTERS), []);
+    }
+}
+
+/// Forgets, once an hour, what ended long ago.
+async fn sweep(auth: Auth) {
+    while !auth.shutdown.is_cancelled() {
+        for outcome in [
+            devices::purge(&auth.pool).await,
+            password::purge_letters(&auth.pool).await,
+            native::purge_codes(&auth.pool).await,
+        ] {
+            if let Err(error) = outcome {
+                tracing::warn!(error = %error, "sweeping up after signing in");
+            }
+        }
+        tokio::select! {
+            () = auth.shutdown.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+        }
+    }
+}
+
+/// The ways in besides a password, for the sign-in page.
+pub fn providers(auth: &Auth) -> Vec<Provider> {
+    auth.0.providers.list()
+}
+
+/// The origins besides our own that a form may lead to: a provider's button leads there by a redirect.
+pub fn form_targets(auth: &Auth) -> Vec<String> {
+    auth.0.providers.origins()
+}
+
+/// The public half of the key that signs access tokens (RFC 7517).
+#[utoipa::path(get, path = routes::JWKS, tag = "Native app", responses((status = 200)))]
+async fn read_key_set(State(auth): State<Auth>) -> impl axum::response::IntoResponse {
+    (
+        [(header::CACHE_CONTROL, "public, max-age=300")],
+        axum::Json(auth.0.signer.key_set()),
+    )
 }
 
 /// The room's routes.
 pub fn router(auth: Auth) -> Router {
-    Router::new().with_state(auth)
+    Router::new()
+        .route(routes::SIGN_UP, post(signing_up::post_sign_up))
+        .route(routes::RESEND, post(signing_up::post_resend))
+        .route(routes::VERIFY, post(verifying::post_verify))
+        .route(routes::SIGN_IN, post(by_password::post_sign_in))
+        .route(routes::SIGN_OUT, post(signed_in::post_sign_out))
+        .route(routes::PROVIDERS, get(flow::list_providers))
+        .route(routes::ME, get(signed_in::read_me))
+        .route(routes::DEVICES, get(signed_in::list_devices))
+        .route(routes::DEVICE, delete(signed_in::delete_device))
+        .route(routes::PAR, post(authorize::post_par))
+        .route(routes::TOKEN, post(grants::post_token))
+        .route(routes::JWKS, get(read_key_set))
+        .route(page::PROVIDER_START, post(flow::post_start))
+        .route(page::PROVIDER_CALLBACK, get(flow::get_callback))
+        .with_state(auth)
+}
+
+/// The room's part of the OpenAPI document.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    signing_up::post_sign_up,
+    signing_up::post_resend,
+    verifying::post_verify,
+    by_password::post_sign_in,
+    signed_in::post_sign_out,
+    flow::list_providers,
+    signed_in::read_me,
+    signed_in::list_devices,
+    signed_in::delete_device,
+    authorize::post_par,
+    grants::post_token,
+    read_key_set,
+))]
+struct Docs;
+
+pub fn docs() -> utoipa::openapi::OpenApi {
+    Docs::openapi()
 }

@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod hints;
 mod limits;
+mod mail;
 mod sessions;
 mod sync;
 

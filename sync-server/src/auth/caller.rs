@@ -1,7 +1,7 @@
 //! The proven device behind a request: a handler that takes a [`Caller`] cannot be called by a stranger.
 
-use super::access::Proof;
 use super::devices::Standing;
+use super::native::access::Proof;
 use super::{Auth, cookies};
 use crate::error::{Error, Result};
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};

@@ -182,3 +182,125 @@ pub async fn revoke_all(db: &mut PgConnection, user: UserId, reason: &str) -> sq
     .await?;
     Ok(ids.into_iter().map(DeviceId).collect())
 }
+
+/// A device about to be signed in.
+#[derive(Debug)]
+pub struct NewDevice {
+    pub id: DeviceId,
+    pub session_token: String,
+    pub name: String,
+    pub os: String,
+    pub version: String,
+    /// A native client's; a browser has none.
+    pub refresh_salt: Option<Vec<u8>>,
+    pub idle_seconds: i64,
+    pub absolute_seconds: i64,
+}
+
+pub async fn insert(db: &mut PgConnection, user: UserId, new: &NewDevice) -> sqlx::Result<()> {
+    let now = OffsetDateTime::now_utc();
+    sqlx::query!(
+        "insert into sessions
+            (id, user_id, kind, session_token, name, os, version, refresh_salt, gen, expires, absolute_expires)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        new.id.0,
+        user.0,
+        i16::from(new.refresh_salt.is_some()),
+        new.session_token,
+        new.name,
+        new.os,
+        new.version,
+        new.refresh_salt,
+        i64::from(new.refresh_salt.is_some()),
+        now + time::Duration::seconds(new.idle_seconds),
+        now + time::Duration::seconds(new.absolute_seconds)
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether the user ever had a device.
+pub async fn has_any(db: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from sessions where user_id = $1) as "any!""#,
+        user.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The cookie that a browser signs in again with is dead afterwards, whoever's it was.
+pub async fn revoke_by_cookie(
+    db: &mut PgConnection,
+    cookie: Option<&str>,
+) -> sqlx::Result<Option<(UserId, DeviceId)>> {
+    let Some(cookie) = cookie else {
+        return Ok(None);
+    };
+    let row = sqlx::query!(
+        "update sessions set revoked_at = now(), revoke_reason = 'replaced'
+          where session_token = $1 and kind = 0 and revoked_at is null
+        returning id, user_id",
+        super::cookies::digest_text(cookie)
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (UserId(row.user_id), DeviceId(row.id))))
+}
+
+/// A native device as renewing its tokens finds it, its row locked.
+#[derive(Debug)]
+pub struct Renewing {
+    pub user_id: Uuid,
+    pub email: String,
+    pub user_name: Option<String>,
+    pub device_name: String,
+    pub salt: Vec<u8>,
+    pub generation: i64,
+    pub rotated_at: OffsetDateTime,
+    pub is_seen: bool,
+    pub is_live: bool,
+}
+
+pub async fn renewing(db: &mut PgConnection, device: DeviceId) -> sqlx::Result<Option<Renewing>> {
+    sqlx::query_as!(
+        Renewing,
+        r#"select s.user_id, u.email, u.name as user_name, s.name as device_name, s.refresh_salt as "salt!",
+                  s.gen as generation, s.gen_rotated_at as rotated_at, s.gen_seen_at is not null as "is_seen!",
+                  (s.revoked_at is null and u.disabled_at is null
+                   and least(s.expires, s.absolute_expires) > now()) as "is_live!"
+             from sessions s join users u on u.id = s.user_id
+            where s.id = $1 and s.kind = 1
+              for update of s"#,
+        device.0
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The next generation begins.
+pub async fn renew(db: &mut PgConnection, device: DeviceId, idle_seconds: i64) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update sessions
+            set gen = gen + 1, gen_rotated_at = now(), gen_seen_at = null, last_active = now(),
+                expires = least(now() + make_interval(secs => $2), absolute_expires)
+          where id = $1",
+        device.0,
+        f64::from(i32::try_from(idle_seconds).unwrap_or(i32::MAX))
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets devices that ended a quarter of a year ago.
+pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from sessions
+          where least(expires, absolute_expires, coalesce(revoked_at, 'infinity')) < now() - interval '90 days'"
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, header::ORIGIN};
+use protocol::auth::Client;
 use protocol::{Code, Problem};
 use sha2::Sha256;
 
@@ -49,6 +50,18 @@ impl Auth {
         match source(headers, &self.config.origin()) {
             Source::Silent if !has_cookie => Ok(()),
             _ => self.must_be_same_origin(headers),
+        }
+    }
+
+    /// For signing in: what sets a cookie must come from our own pages, what gives tokens may come from a program.
+    pub(super) fn must_come_from_its_client(
+        &self,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<(), Problem> {
+        match client {
+            Client::Browser => self.must_be_same_origin(headers),
+            Client::Native { .. } => self.must_not_be_foreign(headers),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What this node knows of devices without asking: proven credentials, and where each device stands, for 15 seconds.
 //! A sign-out anywhere is heard through Redis and forgets the device at once; without Redis the 15 seconds decide.
 
-use super::access::Proof;
 use super::devices::{self, Standing};
+use super::native::access::Proof;
 use super::{Auth, cookies};
 use crate::error::Result;
 use moka::sync::Cache;
@@ -150,6 +150,11 @@ impl Auth {
             self.0.seen.standings.invalidate(&proof.device);
         }
         Ok((standing, proof))
+    }
+
+    /// This node reads the device's row again before it believes anything of it.
+    pub(super) fn forget(&self, device: DeviceId) {
+        self.0.seen.forget(device);
     }
 
     /// Tells every node that these devices of a user are signed out. Call after the transaction that signed them out.

@@ -1,6 +1,6 @@
 //! One request's outer marks: from where and under which number. For limits, the audit and letters; proof of nothing.
 
-use super::Auth;
+use super::{Auth, cookies};
 use crate::limits::address;
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use http::header::USER_AGENT;
@@ -13,6 +13,8 @@ pub struct Visit {
     pub address: IpAddr,
     pub user_agent: String,
     pub request_id: Option<String>,
+    /// The cookie that the browser came with: signing in again replaces it.
+    pub(super) session_cookie: Option<String>,
 }
 
 impl Visit {
@@ -48,6 +50,7 @@ where
             address: auth.0.proxies.client(peer, &parts.headers),
             user_agent: text(USER_AGENT.as_str()).unwrap_or_default(),
             request_id: text("x-request-id"),
+            session_cookie: cookies::read(&parts.headers, cookies::SESSION).map(str::to_owned),
         })
     }
 }

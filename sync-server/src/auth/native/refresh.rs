@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no token and no hash of one is stored; the current one can be written again from the device's row.
 
-use super::seal::keyed;
+use super::super::seal::keyed;
 use crate::app::Keys;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -124,6 +124,17 @@ pub enum Verdict {
     Theft,
     /// From after a restored backup: refused, and nobody is suspected.
     FromTheFuture,
+}
+
+impl Verdict {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Renew => "renewed",
+            Self::Repeat => "repeated",
+            Self::Theft => "theft",
+            Self::FromTheFuture => "from_the_future",
+        }
+    }
 }
 
 /// Where the device's tokens stand.

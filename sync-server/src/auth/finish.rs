@@ -1,0 +1,231 @@
+//! The one door: whatever the way in, here a device is made, noted and told about.
+//!
+//! **Invariant:** nothing else inserts into `sessions`.
+
+use super::audit_events::{self, Event};
+use super::devices::{self, NewDevice};
+use super::native::refresh;
+use super::{Auth, SESSION, Visit, cookies, users};
+use crate::error::Result;
+use crate::mail::{self, Letter};
+use anyhow::Context as _;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
+use protocol::auth::{Client, Me, SignedIn, Tokens};
+use protocol::{Code, DeviceId, Problem, UserId};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// How long a browser stays signed in.
+const BROWSER_SECONDS: i64 = 30 * 24 * 3600;
+/// A native client may rest this long …
+pub(super) const NATIVE_IDLE_SECONDS: i64 = 30 * 24 * 3600;
+/// … and stays signed in this long at most.
+const NATIVE_SECONDS: i64 = 180 * 24 * 3600;
+
+/// Somebody proven, about to become a device.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    pub user: UserId,
+    /// How they proved themselves, for the audit.
+    pub method: String,
+    pub client: Client,
+}
+
+/// What the client gets: the answer and, for a browser, its cookies.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub signed_in: SignedIn,
+    pub cookies: Vec<Cookie<'static>>,
+}
+
+impl IntoResponse for Entry {
+    fn into_response(self) -> Response {
+        let jar = self.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
+        (jar, Json(self.signed_in)).into_response()
+    }
+}
+
+/// A device made in a transaction that is not saved yet.
+#[derive(Debug)]
+#[must_use = "the other nodes are told by `announce`, after the commit"]
+pub struct Admission {
+    pub device: DeviceId,
+    entry: Entry,
+    user: UserId,
+    replaced: Option<DeviceId>,
+}
+
+impl Admission {
+    /// Call after the commit.
+    pub fn announce(self, auth: &Auth) -> Entry {
+        if let Some(replaced) = self.replaced {
+            auth.announce_signed_out(self.user, &[replaced]);
+        }
+        auth.letters_wait();
+        self.entry
+    }
+}
+
+pub async fn finish_sign_in(
+    auth: &Auth,
+    db: &mut PgConnection,
+    entrance: Entrance,
+    visit: &Visit,
+) -> Result<Admission> {
+    let user = users::read(&mut *db, entrance.user)
+        .await?
+        .ok_or_else(|| Problem::new(Code::InvalidCredentials))?;
+    if user.is_disabled {
+        return Err(Code::AccountDisabled.into());
+    }
+    if !user.is_verified {
+        return Err(Code::EmailUnverified.into());
+    }
+    let replaced = devices::revoke_by_cookie(&mut *db, visit.session_cookie.as_deref()).await?;
+    let is_first = !devices::has_any(&mut *db, user.id).await?;
+    let device = DeviceId::fresh();
+    let me = Me {
+        user: user.id,
+        device,
+        email: user.email.clone(),
+        name: user.name.clone(),
+    };
+    let (new, entry) = match &entrance.client {
+        Client::Browser => browser(me, visit),
+        Client::Native { name, os, version } => native(auth, me, name, os, version)?,
+    };
+    devices::insert(&mut *db, user.id, &new).await?;
+    let event = Event {
+        user: Some(user.id),
+        device: Some(device),
+        name: "sign_in",
+        refusal: None,
+        method: &entrance.method,
+    };
+    audit_events::note(&mut *db, event, visit).await?;
+    if !is_first && replaced.is_none_or(|(owner, _)| owner != user.id) {
+        let letter = Letter::NewDevice {
+            device: new.name.clone(),
+            when: in_words(OffsetDateTime::now_utc())?,
+            link: auth.config.link(protocol::routes::page::SETTINGS),
+        };
+        mail::put(&mut *db, Some(user.id), &user.email, &letter).await?;
+    }
+    Ok(Admission {
+        device,
+        entry,
+        user: replaced.map_or(user.id, |(owner, _)| owner),
+        replaced: replaced.map(|(_, device)| device),
+    })
+}
+
+fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
+    let secret = cookies::fresh_secret();
+    let (name, os) = visit.browser();
+    let new = NewDevice {
+        id: me.device,
+        session_token: cookies::digest_text(&secret),
+        name,
+        os,
+        version: String::new(),
+        refresh_salt: None,
+        idle_seconds: BROWSER_SECONDS,
+        absolute_seconds: BROWSER_SECONDS,
+    };
+    let entry = Entry {
+        signed_in: SignedIn { me, tokens: None },
+        cookies: vec![
+            cookies::set(SESSION, secret, Some(BROWSER_SECONDS)),
+            cookies::clear(cookies::FLOW),
+        ],
+    };
+    (new, entry)
+}
+
+fn native(auth: &Auth, me: Me, name: &str, os: &str, version: &str) -> Result<(NewDevice, Entry)> {
+    let salt: [u8; 32] = rand::random();
+    let key = refresh::device_key(&auth.keys, &salt);
+    let tokens = auth.tokens_for(me.user, me.device, 1, &key)?;
+    let new = NewDevice {
+        id: me.device,
+        session_token: format!("native:{}", me.device),
+        name: named(name, "A computer", 100),
+        os: named(os, "", 16),
+        version: named(version, "", 32),
+        refresh_salt: Some(salt.to_vec()),
+        idle_seconds: NATIVE_IDLE_SECONDS,
+        absolute_seconds: NATIVE_SECONDS,
+    };
+    let entry = Entry {
+        signed_in: SignedIn {
+            me,
+            tokens: Some(tokens),
+        },
+        cookies: Vec::new(),
+    };
+    Ok((new, entry))
+}
+
+impl Auth {
+    /// The pair of tokens of one generation.
+    pub(super) fn tokens_for(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        generation: i64,
+        key: &[u8; 32],
+    ) -> Result<Tokens> {
+        let now = OffsetDateTime::now_utc();
+        let (access_token, expires_in) = self.0.signer.sign(user, device, generation, now)?;
+        Ok(Tokens {
+            access_token,
+            token_type: "Bearer".to_owned(),
+            expires_in,
+            refresh_token: refresh::write(key, device, generation),
+        })
+    }
+}
+
+/// What a client calls itself: one line, bounded, never empty where something must be shown.
+pub(super) fn named(text: &str, otherwise: &str, chars: usize) -> String {
+    let line: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(chars)
+        .collect::<String>();
+    let line = line.trim();
+    if line.is_empty() {
+        otherwise.to_owned()
+    } else {
+        line.to_owned()
+    }
+}
+
+fn in_words(at: OffsetDateTime) -> Result<String> {
+    let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    Ok(at.format(format).context("writing a time")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_computers_name_is_one_bounded_line() {
+        assert_eq!(named(" Ana's\nLaptop ", "A computer", 100), "Ana'sLaptop");
+        assert_eq!(named("\u{7}", "A computer", 100), "A computer");
+        assert_eq!(named(&"x".repeat(500), "", 100).len(), 100);
+    }
+
+    #[test]
+    fn a_time_is_said_in_words() {
+        assert_eq!(
+            in_words(OffsetDateTime::UNIX_EPOCH).unwrap(),
+            "1 January 1970, 00:00 UTC"
+        );
+    }
+}

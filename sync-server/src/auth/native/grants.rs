@@ -1,0 +1,294 @@
+//! `POST /oauth/token`: a code for the first pair of tokens, a refresh token for the next (RFC 6749 §4.1.3, §6).
+
+use super::super::audit_events::{self, Event};
+use super::super::devices::{self, Renewing};
+use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, finish_sign_in};
+use super::super::{Auth, Visit, cookies};
+use super::oauth_codes;
+use super::refresh::{self, Generation, Presented, Verdict};
+use crate::body::Form;
+use crate::error::{Error, problem_response};
+use crate::limits::{Class, Who};
+use crate::mail::{self, Letter};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{StatusCode, header};
+use protocol::auth::{Email, Me, SignedIn};
+use protocol::oauth::{CLIENT_ID, Grant, TokenError};
+use protocol::{DeviceId, Problem, UserId, routes};
+use sha2::{Digest as _, Sha256};
+use sqlx::{Postgres, Transaction};
+use subtle::ConstantTimeEq as _;
+use time::OffsetDateTime;
+
+/// Why no tokens are given.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The grant itself is worth nothing. The only answer that signs a client out.
+    InvalidGrant(&'static str),
+    /// The request cannot be read.
+    InvalidRequest(&'static str, String),
+    /// Anything else: limits, a database that is away. The client keeps what it has.
+    Other(Error),
+}
+
+impl<E: Into<Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (error, description) = match self {
+            Self::InvalidGrant(why) => ("invalid_grant", why.to_owned()),
+            Self::InvalidRequest(error, why) => (error, why),
+            Self::Other(error) => return problem_response(&error.into_problem()),
+        };
+        let body = TokenError {
+            error: error.to_owned(),
+            error_description: Some(description),
+        };
+        (
+            StatusCode::BAD_REQUEST,
+            [(header::CACHE_CONTROL, "no-store")],
+            axum::Json(body),
+        )
+            .into_response()
+    }
+}
+
+type Granted = Result<SignedIn, Refusal>;
+
+/// Gives tokens for a code or a refresh token.
+#[utoipa::path(post, path = routes::TOKEN, tag = "Native app",
+    request_body(content = Grant, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = SignedIn), (status = 400, body = TokenError), (status = 429, body = Problem)))]
+pub async fn post_token(
+    State(auth): State<Auth>,
+    visit: Visit,
+    form: Result<Form<Grant>, Error>,
+) -> Result<Response, Refusal> {
+    auth.0
+        .limits
+        .take(Class::Token, &[Who::Address(&visit.prefix())])
+        .await?;
+    let signed_in = match form.map_err(unreadable)?.0 {
+        Grant::AuthorizationCode {
+            code,
+            code_verifier,
+            redirect_uri,
+            client_id,
+        } => {
+            let shown = Shown {
+                verifier: &code_verifier,
+                redirect_uri: &redirect_uri,
+                client_id: &client_id,
+            };
+            redeem(&auth, &code, shown, &visit).await?
+        }
+        Grant::RefreshToken {
+            refresh_token,
+            client_id,
+        } => renew(&auth, &refresh_token, &client_id, &visit).await?,
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(signed_in)).into_response())
+}
+
+fn unreadable(error: Error) -> Refusal {
+    match error {
+        Error::Told(problem) if problem.status == 400 => {
+            let is_unknown = problem.sentence().contains("unknown variant");
+            let name = if is_unknown {
+                "unsupported_grant_type"
+            } else {
+                "invalid_request"
+            };
+            Refusal::InvalidRequest(name, problem.sentence().to_owned())
+        }
+        other => Refusal::Other(other),
+    }
+}
+
+/// What comes with a code.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    verifier: &'a str,
+    redirect_uri: &'a str,
+    client_id: &'a str,
+}
+
+/// The code is used up first and checked then: a wrong verifier burns it.
+async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Granted {
+    let hash = cookies::digest(code);
+    let mut tx = auth.pool.begin().await?;
+    let Some(consumed) = oauth_codes::consume(&mut tx, &hash).await? else {
+        return Err(replayed(auth, tx, &hash, visit).await);
+    };
+    let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(shown.verifier.as_bytes()));
+    let is_proven = (43..=128).contains(&shown.verifier.len())
+        && bool::from(proof.as_bytes().ct_eq(consumed.code_challenge.as_bytes()));
+    let refusal = if !consumed.is_live {
+        Some("The code is too old.")
+    } else if shown.client_id != CLIENT_ID || shown.redirect_uri != consumed.redirect_uri {
+        Some("The code was made for another app.")
+    } else if !is_proven {
+        Some("The verifier does not match.")
+    } else {
+        None
+    };
+    let user = UserId(consumed.user_id);
+    if let Some(why) = refusal {
+        let event = Event {
+            user: Some(user),
+            device: None,
+            name: "sign_in",
+            refusal: Some(why),
+            method: "native",
+        };
+        audit_events::note(&mut *tx, event, visit).await?;
+        tx.commit().await?;
+        return Err(Refusal::InvalidGrant(why));
+    }
+    let entrance = Entrance {
+        user,
+        method: "native".to_owned(),
+        client: consumed.client.0,
+    };
+    let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
+        Ok(admission) => admission,
+        Err(Error::Told(problem)) if problem.status == 403 => {
+            return Err(Refusal::InvalidGrant("This account cannot be signed in to."));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    oauth_codes::redeemed(&mut tx, &hash, admission.device).await?;
+    tx.commit().await?;
+    Ok(admission.announce(auth).signed_in)
+}
+
+/// A code that comes twice was seen by two: what it was redeemed for is signed out (RFC 6749 §4.1.2).
+async fn replayed(auth: &Auth, mut tx: Transaction<'_, Postgres>, hash: &[u8], visit: &Visit) -> Refusal {
+    let signed_out: Result<(), Error> = async {
+        if let Some((user, device)) = oauth_codes::redeemed_for(&mut tx, hash).await?
+            && devices::revoke(&mut tx, user, device, "code replayed").await?
+        {
+            let event = Event {
+                user: Some(user),
+                device: Some(device),
+                name: "sign_in",
+                refusal: Some("code replayed"),
+                method: "native",
+            };
+            audit_events::note(&mut *tx, event, visit).await?;
+            tx.commit().await?;
+            auth.announce_signed_out(user, &[device]);
+        }
+        Ok(())
+    }
+    .await;
+    match signed_out {
+        Ok(()) => Refusal::InvalidGrant("The code is not known or was used already."),
+        Err(error) => error.into(),
+    }
+}
+
+const NOT_OURS: Refusal = Refusal::InvalidGrant("This refresh token is not valid.");
+
+async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Granted {
+    let presented = refresh::read(token).filter(|_| client_id == CLIENT_ID);
+    let Some(presented) = presented else {
+        return Err(NOT_OURS);
+    };
+    auth.0
+        .limits
+        .take(Class::Token, &[Who::Device(presented.device.0)])
+        .await?;
+    let mut tx = auth.pool.begin().await?;
+    let row = devices::renewing(&mut tx, presented.device).await?;
+    // an unknown device costs the same key and the same comparison
+    let salt = row.as_ref().map_or(&[0; 32][..], |row| row.salt.as_slice());
+    let key = refresh::device_key(&auth.keys, salt);
+    let is_proven = presented.is_proven_by(&key);
+    let Some(row) = row.filter(|_| is_proven) else {
+        return Err(NOT_OURS);
+    };
+    if !row.is_live {
+        return Err(Refusal::InvalidGrant("This device was signed out."));
+    }
+    let generation = Generation {
+        current: row.generation,
+        rotated_at: row.rotated_at,
+        is_seen: row.is_seen,
+    };
+    let verdict = generation.judge(presented.generation, OffsetDateTime::now_utc());
+    metrics::counter!("refresh_total", "result" => verdict.name()).increment(1);
+    let current = match verdict {
+        Verdict::Renew => {
+            devices::renew(&mut tx, presented.device, NATIVE_IDLE_SECONDS).await?;
+            row.generation + 1
+        }
+        Verdict::Repeat => row.generation,
+        Verdict::Theft => return Err(stolen(auth, tx, &presented, &row, visit).await),
+        Verdict::FromTheFuture => {
+            tracing::error!(device = %presented.device, "a refresh token from the future: was a backup restored?");
+            return Err(NOT_OURS);
+        }
+    };
+    let me = me(&row, presented.device)?;
+    let tokens = auth.tokens_for(me.user, me.device, current, &key)?;
+    tx.commit().await?;
+    auth.forget(presented.device);
+    Ok(SignedIn {
+        me,
+        tokens: Some(tokens),
+    })
+}
+
+/// This device is signed out and its owner told; others stay signed in.
+async fn stolen(
+    auth: &Auth,
+    mut tx: Transaction<'_, Postgres>,
+    presented: &Presented,
+    row: &Renewing,
+    visit: &Visit,
+) -> Refusal {
+    let signed_out: Result<(), Error> = async {
+        let me = me(row, presented.device)?;
+        devices::revoke(&mut tx, me.user, me.device, "refresh token used twice").await?;
+        let event = Event {
+            user: Some(me.user),
+            device: Some(me.device),
+            name: "refresh",
+            refusal: Some("used twice"),
+            method: "native",
+        };
+        audit_events::note(&mut *tx, event, visit).await?;
+        let letter = Letter::DeviceSignedOut {
+            device: row.device_name.clone(),
+            link: auth.config.link(routes::page::SETTINGS),
+        };
+        mail::put(&mut tx, Some(me.user), &me.email, &letter).await?;
+        tx.commit().await?;
+        auth.announce_signed_out(me.user, &[me.device]);
+        auth.letters_wait();
+        Ok(())
+    }
+    .await;
+    match signed_out {
+        Ok(()) => Refusal::InvalidGrant("This refresh token was used before, so this device was signed out."),
+        Err(error) => error.into(),
+    }
+}
+
+fn me(row: &Renewing, device: DeviceId) -> Result<Me, Error> {
+    let email: Email = devices::stored_email(&row.email)?;
+    Ok(Me {
+        user: UserId(row.user_id),
+        device,
+        email,
+        name: row.user_name.clone(),
+    })
+}

@@ -1,0 +1,87 @@
+//! Stored: `oauth_codes`, what the browser hands to the app: one use, 60 seconds.
+
+use protocol::auth::Client;
+use protocol::{DeviceId, UserId};
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// A code about to be handed over.
+#[derive(Debug)]
+pub struct NewCode<'a> {
+    pub hash: [u8; 32],
+    pub user: UserId,
+    pub challenge: &'a str,
+    pub redirect_uri: &'a str,
+    pub client: &'a Client,
+}
+
+pub async fn insert(pool: &PgPool, new: &NewCode<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires)
+         values ($1, $2, $3, $4, $5, now() + interval '60 seconds')",
+        &new.hash,
+        new.user.0,
+        new.challenge,
+        new.redirect_uri,
+        Json(new.client) as _
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What a code stands for, read by the statement that uses it up.
+#[derive(Debug)]
+pub struct Consumed {
+    pub user_id: Uuid,
+    pub code_challenge: String,
+    pub redirect_uri: String,
+    pub client: Json<Client>,
+    pub is_live: bool,
+}
+
+pub async fn consume(db: &mut PgConnection, hash: &[u8]) -> sqlx::Result<Option<Consumed>> {
+    sqlx::query_as!(
+        Consumed,
+        r#"update oauth_codes set consumed_at = now()
+            where code_hash = $1 and consumed_at is null
+        returning user_id, code_challenge, redirect_uri, client as "client: Json<Client>",
+                  expires > now() as "is_live!""#,
+        hash
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Remembers what the code was redeemed for.
+pub async fn redeemed(db: &mut PgConnection, hash: &[u8], device: DeviceId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update oauth_codes set device_id = $2 where code_hash = $1",
+        hash,
+        device.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The device that a used code was redeemed for.
+pub async fn redeemed_for(db: &mut PgConnection, hash: &[u8]) -> sqlx::Result<Option<(UserId, DeviceId)>> {
+    let row = sqlx::query!(
+        r#"select user_id, device_id as "device_id!" from oauth_codes
+            where code_hash = $1 and consumed_at is not null and device_id is not null"#,
+        hash
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (UserId(row.user_id), DeviceId(row.device_id))))
+}
+
+/// Forgets codes of the day before yesterday; until then a replay is recognised.
+pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("delete from oauth_codes where expires < now() - interval '2 days'")
+        .execute(pool)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Where to go after signing in: pages of this site only, by a list.
+
+use protocol::SessionId;
+use protocol::routes::{self, page};
+use url::Url;
+
+/// The path to go to, or home for anything that is not one of our pages. Reads addresses as browsers do.
+pub fn safe_next(text: &str) -> String {
+    let home = page::HOME.to_owned();
+    let is_path = text.starts_with('/')
+        && !text.starts_with("//")
+        && text.len() <= 2048
+        && !text.contains('\\')
+        && !text.chars().any(char::is_control);
+    if !is_path {
+        return home;
+    }
+    let base = Url::parse("https://here.invalid").ok();
+    let Some(url) = base.as_ref().and_then(|base| base.join(text).ok()) else {
+        return home;
+    };
+    if url.origin().ascii_serialization() != "https://here.invalid" || !is_page(url.path()) {
+        return home;
+    }
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+fn is_page(path: &str) -> bool {
+    let pages = [page::HOME, page::ARCHIVED, page::SETTINGS, routes::AUTHORIZE];
+    pages.contains(&path)
+        || page::SESSION
+            .strip_suffix("{id}")
+            .and_then(|before| path.strip_prefix(before))
+            .is_some_and(|id| id.parse::<SessionId>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn our_pages_are_gone_to() {
+        for text in [
+            "/",
+            "/archived",
+            "/settings",
+            "/s/018f0000-0000-7000-8000-000000000001",
+            "/oauth/authorize?client_id=compymac-desktop&request_uri=urn%3Ax",
+        ] {
+            assert_eq!(safe_next(text), text);
+        }
+    }
+
+    #[test]
+    fn everything_else_leads_home() {
+        for text in [
+            "",
+            "https://evil.example/",
+            "//evil.example/",
+            "/\\evil.example/",
+            "\\\\evil.example",
+            "%2f%2fevil.example",
+            "/%2fevil.example",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/\t/evil.example",
+            " //evil.example",
+            "/auth/../..//evil.example",
+            "/.//evil.example",
+            "/auth/sign-out",
+            "/s/nonsense",
+            "/api/v1/me",
+        ] {
+            assert_eq!(safe_next(text), "/", "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_stays_on_this_site(text in "[/\\\\.:%a-z0-9?#@ \\t]{0,40}") {
+            let base = Url::parse("https://c.example").unwrap();
+            let url = base.join(&safe_next(&text)).unwrap();
+            prop_assert_eq!(url.origin(), base.origin());
+        }
+    }
+}

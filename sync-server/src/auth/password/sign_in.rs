@@ -1,0 +1,82 @@
+//! Signing in with a password: one refusal for every wrong pair, at the cost of one comparison.
+
+use super::super::audit_events::{self, Event};
+use super::super::finish::{Entrance, Entry, finish_sign_in};
+use super::super::{Auth, Visit, users};
+use super::Match;
+use crate::body::Json;
+use crate::error::{Error, Result};
+use crate::limits::{Class, Who};
+use axum::extract::State;
+use http::HeaderMap;
+use protocol::auth::{Client, SignIn, SignedIn};
+use protocol::{Code, Problem, UserId, routes};
+
+/// Signs in. A browser gets a cookie, a native client tokens.
+#[utoipa::path(post, path = routes::SIGN_IN, tag = "Signing in", request_body = SignIn,
+    responses((status = 200, body = SignedIn), (status = 401, body = Problem), (status = 403, body = Problem),
+              (status = 429, body = Problem), (status = 503, body = Problem)))]
+pub async fn post_sign_in(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    visit: Visit,
+    Json(ask): Json<SignIn>,
+) -> Result<Entry> {
+    auth.must_come_from_its_client(&headers, &ask.client)?;
+    sign_in(&auth, ask, &visit).await
+}
+
+pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
+    let prefix = visit.prefix();
+    let account = auth.account_key(&ask.email);
+    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    auth.0.limits.take(Class::Password, &whos).await?;
+    let known = users::known(&auth.pool, &ask.email).await?;
+    let (user, is_verified, stored) = match known {
+        Some(known) => (Some(known.user), known.is_verified, known.hash),
+        None => (None, false, None),
+    };
+    let outcome = auth.0.hasher.compare(ask.password, stored.clone()).await?;
+    let user = match (user, &outcome) {
+        (Some(user), Match::Yes | Match::YesRehashed(_)) => user,
+        (user, _) => return Err(refuse(auth, user, Code::InvalidCredentials, visit).await.into()),
+    };
+    auth.0.limits.give_back(Class::Password, &whos).await;
+    if !is_verified {
+        return Err(refuse(auth, Some(user), Code::EmailUnverified, visit)
+            .await
+            .into());
+    }
+    if let (Match::YesRehashed(new), Some(old)) = (&outcome, &stored) {
+        users::rehash(&auth.pool, user, old, new).await?;
+    }
+    enter(auth, user, ask.client, visit).await
+}
+
+async fn enter(auth: &Auth, user: UserId, client: Client, visit: &Visit) -> Result<Entry> {
+    let mut tx = auth.pool.begin().await?;
+    let entrance = Entrance {
+        user,
+        method: "password".to_owned(),
+        client,
+    };
+    let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
+        Err(Error::Told(problem)) => return Err(refuse(auth, Some(user), problem.code, visit).await.into()),
+        other => other?,
+    };
+    tx.commit().await?;
+    Ok(admission.announce(auth))
+}
+
+async fn refuse(auth: &Auth, user: Option<UserId>, code: Code, visit: &Visit) -> Problem {
+    let reason = code.to_string();
+    let event = Event {
+        user,
+        device: None,
+        name: "sign_in",
+        refusal: Some(&reason),
+        method: "password",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    Problem::new(code)
+}

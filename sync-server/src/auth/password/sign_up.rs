@@ -1,0 +1,250 @@
+//! Signing up: one answer whoever asks, and a letter to the one who reads that mailbox.
+//!
+//! **Invariant:** a password chosen here is nobody's until the mailbox is proven by the letter of this very sign-up.
+
+use super::super::audit_events::{self, Event};
+use super::super::{Auth, FLOW, Visit, cookies, users};
+use super::verification_tokens::{self as tokens, NewToken};
+use crate::body::Json;
+use crate::error::Result;
+use crate::limits::{Class, Who};
+use crate::mail::{self, Letter};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
+use http::{HeaderMap, StatusCode};
+use protocol::auth::{Email, Resend, SignUp, SignUpStarted};
+use protocol::{Code, Problem, UserId, limits, routes};
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// How long a letter's link and code work.
+const LETTER: Duration = Duration::hours(24);
+/// Typed characters of a code: 40 bits, which five tries do not find. Crockford's alphabet has no look-alikes.
+pub(super) const CODE_CHARS: usize = 8;
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// A sign-up begun: the answer, and the cookie that binds the letter to this browser.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    pub answer: SignUpStarted,
+    pub cookie: Cookie<'static>,
+}
+
+/// Signs up. Answers 202 whether or not the address is known; what differs is the letter.
+#[utoipa::path(post, path = routes::SIGN_UP, tag = "Signing in", request_body = SignUp,
+    responses((status = 202, body = SignUpStarted), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub async fn post_sign_up(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    visit: Visit,
+    Json(ask): Json<SignUp>,
+) -> Result<Response> {
+    auth.must_not_be_foreign(&headers)?;
+    let begun = sign_up(&auth, ask, &visit).await?;
+    let jar = CookieJar::new().add(begun.cookie);
+    Ok((StatusCode::ACCEPTED, jar, axum::Json(begun.answer)).into_response())
+}
+
+pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
+    let name = ask
+        .name
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty());
+    if name
+        .as_ref()
+        .is_some_and(|name| name.chars().count() > limits::NAME_CHARS || name.chars().any(char::is_control))
+    {
+        return Err(Problem::new(Code::Invalid)
+            .field("name")
+            .detail("Please use a shorter name, on one line.")
+            .limit(limits::NAME_CHARS as u64)
+            .into());
+    }
+    let password = ask.password.chosen()?;
+    let prefix = visit.prefix();
+    let account = auth.account_key(&ask.email);
+    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    auth.0.limits.take(Class::SignUp, &whos).await?;
+    // The slow part, and the same for everybody.
+    let about = super::about(&ask.email, name.as_deref());
+    let hash = auth.0.hasher.choose(password, about).await?;
+
+    let binding = cookies::fresh_secret();
+    let mut tx = auth.pool.begin().await?;
+    let (user, is_verified) = users::find_or_make(&mut tx, &ask.email).await?;
+    let sign_up = SigningUp {
+        user,
+        email: &ask.email,
+        binding_hash: cookies::digest(&binding),
+        hash: &hash,
+        name: name.as_deref(),
+    };
+    let letter = if is_verified {
+        sign_up.pretend(auth, &mut tx).await?
+    } else {
+        sign_up.begin(auth, &mut tx).await?
+    };
+    mail::put(&mut tx, Some(user), &ask.email, &letter).await?;
+    let event = Event {
+        user: Some(user),
+        device: None,
+        name: "sign_up",
+        refusal: is_verified.then_some("known"),
+        method: "password",
+    };
+    audit_events::note(&mut *tx, event, visit).await?;
+    tx.commit().await?;
+    auth.letters_wait();
+    Ok(Begun {
+        answer: SignUpStarted {
+            binding: binding.clone(),
+        },
+        cookie: cookies::set(FLOW, binding, Some(LETTER.whole_seconds())),
+    })
+}
+
+struct SigningUp<'a> {
+    user: UserId,
+    email: &'a Email,
+    binding_hash: [u8; 32],
+    hash: &'a str,
+    name: Option<&'a str>,
+}
+
+impl SigningUp<'_> {
+    async fn begin(&self, auth: &Auth, db: &mut PgConnection) -> Result<Letter> {
+        let id = Uuid::now_v7();
+        let fresh = Fresh::new(auth, id);
+        self.store(db, id, &fresh, Some(self.hash)).await?;
+        Ok(fresh.letter(auth, id))
+    }
+
+    /// A row that no letter goes with: typing codes for a known address counts tries like any other.
+    async fn pretend(&self, auth: &Auth, db: &mut PgConnection) -> Result<Letter> {
+        let id = Uuid::now_v7();
+        let fresh = Fresh::new(auth, id);
+        self.store(db, id, &fresh, None).await?;
+        Ok(Letter::AlreadyHaveAccount {
+            link: auth.config.link(routes::page::SIGN_IN),
+        })
+    }
+
+    async fn store(
+        &self,
+        db: &mut PgConnection,
+        id: Uuid,
+        fresh: &Fresh,
+        candidate: Option<&str>,
+    ) -> Result<()> {
+        let new = NewToken {
+            id,
+            identifier: &self.email.key(),
+            user: self.user,
+            link_hash: cookies::digest(&fresh.secret),
+            code_hash: fresh.code_hash,
+            binding_hash: self.binding_hash,
+            candidate_hash: candidate,
+            candidate_name: candidate.and(self.name),
+            expires: OffsetDateTime::now_utc() + LETTER,
+        };
+        Ok(tokens::insert(db, &new).await?)
+    }
+}
+
+/// A link's secret and a code, as only the letter holds them.
+struct Fresh {
+    secret: String,
+    code: String,
+    code_hash: [u8; 32],
+}
+
+impl Fresh {
+    fn new(auth: &Auth, id: Uuid) -> Self {
+        let code = code_from(rand::random());
+        Self {
+            secret: cookies::fresh_secret(),
+            code_hash: auth.code_hash(id, &code),
+            code,
+        }
+    }
+
+    fn letter(self, auth: &Auth, id: Uuid) -> Letter {
+        let path = routes::page::VERIFY;
+        Letter::Verify {
+            link: auth.config.link(&format!("{path}?id={id}&t={}", self.secret)),
+            code: self.code,
+        }
+    }
+}
+
+fn code_from(bits: u64) -> String {
+    (0..CODE_CHARS)
+        .filter_map(|place| ALPHABET.get((bits >> (5 * place) & 31) as usize))
+        .map(|byte| char::from(*byte))
+        .collect()
+}
+
+/// Asks for the letter again. Always 202; at most one a minute and three an hour for an address.
+#[utoipa::path(post, path = routes::RESEND, tag = "Signing in", request_body = Resend,
+    responses((status = 202), (status = 429, body = Problem)))]
+pub async fn post_resend(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    visit: Visit,
+    Json(ask): Json<Resend>,
+) -> Result<StatusCode> {
+    auth.must_not_be_foreign(&headers)?;
+    resend(&auth, &ask, &headers, &visit).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Sends nothing, and says the same, for addresses without a sign-up and for those that had enough letters.
+pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visit) -> Result<()> {
+    let prefix = visit.prefix();
+    let limits = &auth.0.limits;
+    limits.take(Class::Letter, &[Who::Address(&prefix)]).await?;
+    let account = auth.account_key(&ask.email);
+    if limits
+        .take(Class::Letter, &[Who::Account(&account)])
+        .await
+        .is_err()
+    {
+        return Ok(());
+    }
+    let binding = cookies::read(headers, FLOW).unwrap_or_default();
+    let mut tx = auth.pool.begin().await?;
+    let found = tokens::to_resend(&mut tx, &ask.email.key(), &cookies::digest(binding)).await?;
+    let Some((id, user)) = found else {
+        return Ok(());
+    };
+    let fresh = Fresh::new(auth, id);
+    let expires = OffsetDateTime::now_utc() + LETTER;
+    tokens::refresh(
+        &mut tx,
+        id,
+        &cookies::digest(&fresh.secret),
+        &fresh.code_hash,
+        expires,
+    )
+    .await?;
+    mail::put(&mut tx, Some(user), &ask.email, &fresh.letter(auth, id)).await?;
+    tx.commit().await?;
+    auth.letters_wait();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_eight_characters_without_look_alikes() {
+        assert_eq!(code_from(0), "00000000");
+        assert_eq!(code_from(u64::MAX), "ZZZZZZZZ");
+        assert_eq!(code_from(1 << 5), "01000000");
+        assert!(ALPHABET.iter().all(|byte| !b"ILOU".contains(byte)));
+    }
+}

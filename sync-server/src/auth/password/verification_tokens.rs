@@ -1,0 +1,205 @@
+//! Stored: `verification_tokens`, what a confirmation letter's link and code are checked against.
+//!
+//! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
+
+use protocol::UserId;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Tries that one letter allows, code and password together.
+pub const TRIES: i16 = 5;
+
+/// One sign-up that waits to be confirmed.
+#[derive(Debug)]
+pub struct NewToken<'a> {
+    pub id: Uuid,
+    pub identifier: &'a str,
+    pub user: UserId,
+    pub link_hash: [u8; 32],
+    pub code_hash: [u8; 32],
+    pub binding_hash: [u8; 32],
+    pub candidate_hash: Option<&'a str>,
+    pub candidate_name: Option<&'a str>,
+    pub expires: OffsetDateTime,
+}
+
+pub async fn insert(db: &mut PgConnection, new: &NewToken<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into verification_tokens
+            (id, purpose, identifier, user_id, token, code_hash, binding_hash, candidate_hash, candidate_name, expires)
+         values ($1, 'verify', $2, $3, $4, $5, $6, $7, $8, $9)",
+        new.id,
+        new.identifier,
+        new.user.0,
+        &new.link_hash,
+        &new.code_hash,
+        &new.binding_hash,
+        new.candidate_hash,
+        new.candidate_name,
+        new.expires
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The newest row that this window may confirm.
+pub async fn of_window(pool: &PgPool, identifier: &str, binding_hash: &[u8]) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        "select id from verification_tokens
+          where identifier = $1 and purpose = 'verify' and binding_hash = $2
+          order by created_at desc limit 1",
+        identifier,
+        binding_hash
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// What the prover of a mailbox chose when signing up.
+#[derive(Debug)]
+pub struct Candidate {
+    pub user_id: Option<Uuid>,
+    pub identifier: String,
+    pub candidate_hash: Option<String>,
+    pub candidate_name: Option<String>,
+}
+
+/// Counts a try and, where the code is right, uses the row up. `None`: wrong, used, too late, or tried too often.
+pub async fn try_code(db: &mut PgConnection, id: Uuid, code_hash: &[u8]) -> sqlx::Result<Option<Candidate>> {
+    let row = sqlx::query!(
+        r#"update verification_tokens
+              set attempts = attempts + 1,
+                  consumed_at = case when code_hash = $2 then now() end
+            where id = $1 and consumed_at is null and attempts < $3 and expires > now()
+        returning consumed_at is not null as "is_right!", user_id, identifier, candidate_hash, candidate_name"#,
+        id,
+        code_hash,
+        TRIES
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.filter(|row| row.is_right).map(|row| Candidate {
+        user_id: row.user_id,
+        identifier: row.identifier,
+        candidate_hash: row.candidate_hash,
+        candidate_name: row.candidate_name,
+    }))
+}
+
+/// A row as its link shows it; looking changes nothing.
+#[derive(Debug)]
+pub struct Linked {
+    pub user_id: Option<Uuid>,
+    pub email: String,
+    pub binding_hash: Vec<u8>,
+    pub candidate_hash: Option<String>,
+}
+
+pub async fn by_link(pool: &PgPool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Linked>> {
+    sqlx::query_as!(
+        Linked,
+        "select t.user_id, u.email, t.binding_hash, t.candidate_hash
+           from verification_tokens t join users u on u.id = t.user_id
+          where t.id = $1 and t.token = $2
+            and t.consumed_at is null and t.attempts < $3 and t.expires > now()",
+        id,
+        link_hash,
+        TRIES
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Counts a try at the password that a link asked for in another browser. False: there are none left.
+pub async fn count_try(pool: &PgPool, id: Uuid) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update verification_tokens set attempts = attempts + 1
+          where id = $1 and consumed_at is null and attempts < $2 and expires > now()",
+        id,
+        TRIES
+    )
+    .execute(pool)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// Uses the row up by its link.
+pub async fn consume_link(
+    db: &mut PgConnection,
+    id: Uuid,
+    link_hash: &[u8],
+) -> sqlx::Result<Option<Candidate>> {
+    sqlx::query_as!(
+        Candidate,
+        "update verification_tokens set consumed_at = now()
+          where id = $1 and token = $2 and consumed_at is null and expires > now()
+        returning user_id, identifier, candidate_hash, candidate_name",
+        id,
+        link_hash
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Every letter to this address is worthless from now on.
+pub async fn void_all(db: &mut PgConnection, identifier: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update verification_tokens set consumed_at = now() where identifier = $1 and consumed_at is null",
+        identifier
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The sign-up that a fresh letter is for: this window's own, else the newest, of an address not confirmed yet.
+pub async fn to_resend(
+    db: &mut PgConnection,
+    identifier: &str,
+    binding_hash: &[u8],
+) -> sqlx::Result<Option<(Uuid, UserId)>> {
+    let row = sqlx::query!(
+        r#"select t.id, u.id as user_id
+             from verification_tokens t join users u on u.id = t.user_id
+            where t.identifier = $1 and t.purpose = 'verify' and u.email_verified is null
+              and t.consumed_at is null
+            order by t.binding_hash = $2 desc, t.created_at desc
+            limit 1
+              for update of t"#,
+        identifier,
+        binding_hash
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (row.id, UserId(row.user_id))))
+}
+
+/// A fresh link and code for a sign-up; those before are worthless.
+pub async fn refresh(
+    db: &mut PgConnection,
+    id: Uuid,
+    link_hash: &[u8],
+    code_hash: &[u8],
+    expires: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update verification_tokens set token = $2, code_hash = $3, attempts = 0, expires = $4 where id = $1",
+        id,
+        link_hash,
+        code_hash,
+        expires
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what ended a week ago.
+pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!("delete from verification_tokens where expires < now() - interval '7 days'")
+        .execute(pool)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! Confirming an address: by the code, in the window that signed up; by the link, in the browser that opens it.
+//!
+//! **Invariant:** a click signs in only the browser that clicked, a code only the window it is typed in, and nobody is
+//! confirmed by a mailbox alone: the window's binding or that sign-up's password is needed too.
+
+use super::super::audit_events::{self, Event};
+use super::super::finish::{Entrance, Entry, finish_sign_in};
+use super::super::{Auth, FLOW, Visit, cookies, devices, seal, users};
+use super::Match;
+use super::sign_up::CODE_CHARS;
+use super::verification_tokens::{self as tokens, Candidate, Linked};
+use crate::body::Json;
+use crate::error::{Error, Result};
+use crate::limits::{Class, Who};
+use axum::extract::State;
+use hmac::Mac as _;
+use http::HeaderMap;
+use protocol::auth::{Client, Email, Password, SignedIn, Verify};
+use protocol::{Code, Problem, UserId, routes};
+use sqlx::{Postgres, Transaction};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+/// Confirms with the mailed code and signs this window in.
+#[utoipa::path(post, path = routes::VERIFY, tag = "Signing in", request_body = Verify,
+    responses((status = 200, body = SignedIn), (status = 410, body = Problem), (status = 429, body = Problem)))]
+pub async fn post_verify(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    visit: Visit,
+    Json(ask): Json<Verify>,
+) -> Result<Entry> {
+    auth.must_come_from_its_client(&headers, &ask.client)?;
+    verify(&auth, ask, &headers, &visit).await
+}
+
+pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
+    let prefix = visit.prefix();
+    let account = auth.account_key(&ask.email);
+    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    let binding = ask
+        .binding
+        .as_deref()
+        .or_else(|| cookies::read(headers, FLOW))
+        .unwrap_or_default();
+    let (Some(code), Some(id)) = (
+        normal_code(&ask.code),
+        tokens::of_window(&auth.pool, &ask.email.key(), &cookies::digest(binding)).await?,
+    ) else {
+        return Err(refuse_code(auth, None, visit).await);
+    };
+    let mut tx = auth.pool.begin().await?;
+    let tried = tokens::try_code(&mut tx, id, &auth.code_hash(id, &code)).await?;
+    let Some(candidate) = tried else {
+        // the try is counted, whatever becomes of this request
+        tx.commit().await?;
+        return Err(refuse_code(auth, Some(id), visit).await);
+    };
+    let entry = confirm(auth, tx, candidate, ask.client, "code", visit).await?;
+    auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    Ok(entry)
+}
+
+async fn refuse_code(auth: &Auth, id: Option<Uuid>, visit: &Visit) -> Error {
+    let event = Event {
+        user: None,
+        device: None,
+        name: "verify",
+        refusal: Some(if id.is_some() { "wrong code" } else { "no sign-up" }),
+        method: "code",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    Problem::new(Code::InvalidOrExpiredLink)
+        .field("code")
+        .detail("That code does not match or is no longer valid. Please check it, or ask for a new letter.")
+        .into()
+}
+
+/// The mailbox is proven by the one who signed up: their password becomes the user's, and they are in.
+async fn confirm(
+    auth: &Auth,
+    mut tx: Transaction<'_, Postgres>,
+    candidate: Candidate,
+    client: Client,
+    method: &str,
+    visit: &Visit,
+) -> Result<Entry> {
+    let gone = || Problem::new(Code::InvalidOrExpiredLink);
+    let user = UserId(candidate.user_id.ok_or_else(gone)?);
+    let is_first = users::verify(
+        &mut tx,
+        user,
+        candidate.candidate_hash.as_deref(),
+        candidate.candidate_name.as_deref(),
+    )
+    .await?;
+    if !is_first {
+        return Err(gone().into());
+    }
+    tokens::void_all(&mut tx, &candidate.identifier).await?;
+    let signed_out = devices::revoke_all(&mut tx, user, "address confirmed").await?;
+    let entrance = Entrance {
+        user,
+        method: method.to_owned(),
+        client,
+    };
+    let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
+    tx.commit().await?;
+    auth.announce_signed_out(user, &signed_out);
+    Ok(admission.announce(auth))
+}
+
+/// What the page of a letter's link shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkLook {
+    /// The address, its local part hidden: the link may have been opened by a stranger.
+    pub email: String,
+    /// Whether this browser signed up; another has to give the password.
+    pub is_same_browser: bool,
+}
+
+/// Looks at a link and changes nothing. `None`: it is used, too old or made up.
+pub async fn verify_link_look(
+    auth: &Auth,
+    id: &str,
+    secret: &str,
+    headers: &HeaderMap,
+) -> Result<Option<LinkLook>> {
+    let Ok(id) = Uuid::parse_str(id) else {
+        return Ok(None);
+    };
+    let linked = tokens::by_link(&auth.pool, id, &cookies::digest(secret)).await?;
+    Ok(linked.map(|linked| LinkLook {
+        email: masked(&linked.email),
+        is_same_browser: is_bound(&linked, headers),
+    }))
+}
+
+/// The button on the link's page: signs in the browser that pressed it, and no other.
+pub async fn verify_link(
+    auth: &Auth,
+    (id, secret): (&str, &str),
+    password: Option<Password>,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Entry> {
+    let prefix = visit.prefix();
+    auth.0
+        .limits
+        .take(Class::CodeTry, &[Who::Address(&prefix)])
+        .await?;
+    let gone = || Problem::new(Code::InvalidOrExpiredLink);
+    let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
+    let link_hash = cookies::digest(secret);
+    let linked = tokens::by_link(&auth.pool, id, &link_hash)
+        .await?
+        .ok_or_else(gone)?;
+    if !is_bound(&linked, headers) {
+        must_know_password(auth, id, &linked, password, visit).await?;
+    }
+    let mut tx = auth.pool.begin().await?;
+    let candidate = tokens::consume_link(&mut tx, id, &link_hash)
+        .await?
+        .ok_or_else(gone)?;
+    confirm(auth, tx, candidate, Client::Browser, "link", visit).await
+}
+
+async fn must_know_password(
+    auth: &Auth,
+    id: Uuid,
+    linked: &Linked,
+    password: Option<Password>,
+    visit: &Visit,
+) -> Result<()> {
+    let Some(password) = password.filter(|password| !password.expose().is_empty()) else {
+        return Err(Problem::new(Code::InvalidCredentials)
+            .field("password")
+            .detail("You signed up in another browser. Please give the password that you chose there.")
+            .into());
+    };
+    if !tokens::count_try(&auth.pool, id).await? {
+        return Err(Code::InvalidOrExpiredLink.into());
+    }
+    match auth
+        .0
+        .hasher
+        .compare(password, linked.candidate_hash.clone())
+        .await?
+    {
+        Match::Yes | Match::YesRehashed(_) => Ok(()),
+        Match::No => {
+            let event = Event {
+                user: linked.user_id.map(UserId),
+                device: None,
+                name: "verify",
+                refusal: Some("wrong password"),
+                method: "link",
+            };
+            audit_events::note_refusal(&auth.pool, event, visit).await;
+            Err(Problem::new(Code::InvalidCredentials)
+                .field("password")
+                .detail("That is not the password that was chosen at this sign-up. Please try again.")
+                .into())
+        }
+    }
+}
+
+fn is_bound(linked: &Linked, headers: &HeaderMap) -> bool {
+    cookies::read(headers, FLOW)
+        .is_some_and(|binding| cookies::digest(binding).ct_eq(&linked.binding_hash).into())
+}
+
+impl Auth {
+    /// A code is short, so its hash is keyed: whoever reads the table alone cannot try them all.
+    pub(super) fn code_hash(&self, id: Uuid, code: &str) -> [u8; 32] {
+        let key = self.keys.derive("mailed code", b"");
+        seal::keyed(&key, &[id.as_bytes(), code.as_bytes()])
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
+    /// What limits count an address under, known here or not. Keyed, so that Redis holds no addresses.
+    pub(in crate::auth) fn account_key(&self, email: &Email) -> String {
+        use base64::Engine as _;
+        let key = self.keys.derive("limits", b"account");
+        let hash = seal::keyed(&key, &[email.key().as_bytes()])
+            .finalize()
+            .into_bytes();
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash)
+    }
+}
+
+/// A code as typed: spaces, dashes and case are nothing, and look-alikes mean what they look like (Crockford).
+/// `None`: it cannot be a code.
+fn normal_code(typed: &str) -> Option<String> {
+    if typed.len() > 64 {
+        return None;
+    }
+    let code: Option<String> = typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '‐' | '‑' | '–' | '—'))
+        .map(|c| match c.to_ascii_uppercase() {
+            'O' => Some('0'),
+            'I' | 'L' => Some('1'),
+            'U' => None,
+            c => c.is_ascii_alphanumeric().then_some(c),
+        })
+        .collect();
+    code.filter(|code| code.len() == CODE_CHARS)
+}
+
+/// `a•••@example.org`.
+fn masked(email: &str) -> String {
+    match email.rsplit_once('@') {
+        Some((local, domain)) => {
+            let first: String = local.chars().take(1).collect();
+            format!("{first}•••@{domain}")
+        }
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_code_is_read_as_people_type_it() {
+        for typed in [
+            "7KM2QX9T",
+            "7km2-qx9t",
+            " 7KM2 QX9T ",
+            "7KM2–QX9T",
+            "7-k-m-2-q-x-9-t",
+        ] {
+            assert_eq!(normal_code(typed).as_deref(), Some("7KM2QX9T"), "{typed}");
+        }
+        assert_eq!(normal_code("OIL0-1234").as_deref(), Some("01101234"));
+        for typed in ["", "7KM2QX9", "7KM2QX9TT", "UUUUUUUU", "7KM2QX9é", "7KM2_QX9"] {
+            assert_eq!(normal_code(typed), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_masked() {
+        assert_eq!(masked("ana@example.org"), "a•••@example.org");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_code_of_eight_or_none(typed in "\\PC{0,80}") {
+            if let Some(code) = normal_code(&typed) {
+                prop_assert_eq!(code.len(), CODE_CHARS);
+                prop_assert_eq!(normal_code(&code), Some(code.clone()));
+            }
+        }
+    }
+}

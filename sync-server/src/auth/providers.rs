@@ -1,0 +1,256 @@
+//! Signing in through somebody else: Google and every other OpenID Connect issuer, and GitHub's own OAuth.
+//!
+//! **Invariant:** who somebody is comes from the provider that the settings name, never from what an answer says of itself.
+
+mod accounts;
+pub(super) mod flow;
+mod github;
+mod linking;
+mod oidc;
+mod outgoing;
+
+use anyhow::{Context as _, bail, ensure};
+use github::GitHub;
+use oidc::Oidc;
+use protocol::auth::{Email, Provider};
+use protocol::{Code, Problem};
+use serde::Deserialize;
+use std::net::IpAddr;
+use url::Url;
+
+/// One entry of `PROVIDERS`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Setting {
+    id: String,
+    name: String,
+    #[serde(flatten)]
+    kind: Kind,
+    client_id: String,
+    client_secret: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Kind {
+    Oidc {
+        issuer: String,
+    },
+    Github {
+        #[serde(default = "github_base")]
+        base: Url,
+        #[serde(default = "github_api")]
+        api: Url,
+    },
+}
+
+fn github_base() -> Url {
+    Url::parse("https://github.com").unwrap_or_else(|_| unreachable!("a fixed address"))
+}
+
+fn github_api() -> Url {
+    Url::parse("https://api.github.com").unwrap_or_else(|_| unreachable!("a fixed address"))
+}
+
+/// The providers of this installation.
+#[derive(Debug)]
+pub struct Registry(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    id: String,
+    name: String,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Oidc(Box<Oidc>),
+    GitHub(Box<GitHub>),
+}
+
+/// Somebody as a provider vouches for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    /// Never changes at that provider, unlike names and addresses.
+    subject: String,
+    email: Option<Email>,
+    /// Whether the provider has seen a letter arrive there.
+    is_email_verified: bool,
+    name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+/// What a way out begins with: where to, and what must be known at the way back.
+#[derive(Debug)]
+struct Outward {
+    url: Url,
+    state: String,
+    nonce: String,
+    verifier: String,
+}
+
+/// What came back with the browser, the state aside.
+#[derive(Clone, Debug)]
+struct Answer {
+    code: String,
+    iss: Option<String>,
+    nonce: String,
+    verifier: String,
+}
+
+impl Registry {
+    /// Reads `PROVIDERS`; each failure names the entry. `callback` gives the address that the provider sends people back to.
+    pub fn new(settings: &str, callback: impl Fn(&str) -> String) -> anyhow::Result<Self> {
+        const SHAPE: &str = "PROVIDERS must be a JSON list; see README.md, \"Sign-in providers\"";
+        let settings: Vec<Setting> = serde_json::from_str(settings).context(SHAPE)?;
+        let mut known = Vec::<Known>::new();
+        for setting in settings {
+            let id = setting.id.clone();
+            ensure!(
+                !id.is_empty()
+                    && id
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "PROVIDERS: an id must be of a-z, 0-9 and dashes, but one is {id:?}"
+            );
+            ensure!(
+                known.iter().all(|other| other.id != id),
+                "PROVIDERS: the id {id} is there twice"
+            );
+            let provider = Known::new(setting, &callback(&id)).with_context(|| format!("PROVIDERS: {id}"))?;
+            known.push(provider);
+        }
+        Ok(Self(known))
+    }
+
+    /// For the buttons of the sign-in page.
+    pub fn list(&self) -> Vec<Provider> {
+        self.0
+            .iter()
+            .map(|known| Provider {
+                id: known.id.clone(),
+                name: known.name.clone(),
+            })
+            .collect()
+    }
+
+    /// The origins that a provider's button leads to, for the page's policy.
+    pub fn origins(&self) -> Vec<String> {
+        let mut origins: Vec<String> = self
+            .0
+            .iter()
+            .map(|known| match &known.way {
+                Way::Oidc(oidc) => oidc.origin(),
+                Way::GitHub(github) => github.origin(),
+            })
+            .collect();
+        origins.sort_unstable();
+        origins.dedup();
+        origins
+    }
+
+    pub fn find(&self, id: &str) -> Result<&str, Problem> {
+        self.known(id).map(|known| known.id.as_str())
+    }
+
+    fn known(&self, id: &str) -> Result<&Known, Problem> {
+        self.0
+            .iter()
+            .find(|known| known.id == id)
+            .ok_or_else(|| Problem::new(Code::NotFound).detail("This server offers no such way to sign in."))
+    }
+}
+
+impl Known {
+    fn new(setting: Setting, callback: &str) -> anyhow::Result<Self> {
+        let client = Client {
+            id: setting.client_id,
+            secret: setting.client_secret,
+            callback: callback.to_owned(),
+        };
+        let way = match setting.kind {
+            Kind::Oidc { issuer } => {
+                let url = Url::parse(&issuer).context("issuer must be a URL")?;
+                must_be_safe(&url)?;
+                Way::Oidc(Box::new(Oidc::new(issuer, client)?))
+            }
+            Kind::Github { base, api } => {
+                must_be_safe(&base)?;
+                must_be_safe(&api)?;
+                Way::GitHub(Box::new(GitHub::new(&base, api, client)?))
+            }
+        };
+        Ok(Self {
+            id: setting.id,
+            name: setting.name,
+            way,
+        })
+    }
+}
+
+/// This server as the provider knows it.
+struct Client {
+    id: String,
+    secret: String,
+    callback: String,
+}
+
+/// What is told to a provider and believed of it must not be readable or changeable on the way.
+fn must_be_safe(url: &Url) -> anyhow::Result<()> {
+    let is_loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback) {
+        return Ok(());
+    }
+    bail!("{url} must be https; http works for 127.0.0.1 and localhost alone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &str) -> anyhow::Result<Registry> {
+        Registry::new(settings, |id| format!("https://c.example/auth/{id}/callback"))
+    }
+
+    #[test]
+    fn the_two_kinds_of_providers_are_read() {
+        let registry = read(
+            r#"[{"id":"google","name":"Google","kind":"oidc","issuer":"https://accounts.google.com","client_id":"a","client_secret":"b"},
+                {"id":"github","name":"GitHub","kind":"github","client_id":"a","client_secret":"b"}]"#,
+        )
+        .unwrap();
+        let ids: Vec<String> = registry.list().into_iter().map(|provider| provider.id).collect();
+        assert_eq!(ids, ["google", "github"]);
+        assert_eq!(
+            registry.origins(),
+            ["https://accounts.google.com", "https://github.com"]
+        );
+        assert!(read("[]").unwrap().list().is_empty());
+    }
+
+    #[test]
+    fn a_wrong_setting_stops_the_start_and_is_named() {
+        let one = |id: &str, issuer: &str| {
+            format!(
+                r#"{{"id":"{id}","name":"N","kind":"oidc","issuer":"{issuer}","client_id":"a","client_secret":"b"}}"#
+            )
+        };
+        for settings in [
+            "{}".to_owned(),
+            format!("[{}]", one("a", "http://idp.example")),
+            format!("[{}]", one("a", "nonsense")),
+            format!("[{}]", one("A/b", "https://idp.example")),
+            format!("[{0},{0}]", one("a", "https://idp.example")),
+        ] {
+            let error = format!("{:#}", read(&settings).unwrap_err());
+            assert!(error.contains("PROVIDERS"), "{error}");
+        }
+        assert!(read(&format!("[{}]", one("a", "http://127.0.0.1:4444"))).is_ok());
+    }
+}

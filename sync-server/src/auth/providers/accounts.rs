@@ -1,0 +1,67 @@
+//! Stored: `accounts`, who somebody is at a provider.
+
+use protocol::UserId;
+use sqlx::PgConnection;
+
+pub async fn owner(db: &mut PgConnection, provider: &str, subject: &str) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!(
+        "select user_id from accounts where provider = $1 and provider_account_id = $2",
+        provider,
+        subject
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(user.map(UserId))
+}
+
+/// Keeps the address that the provider names today, for the settings page.
+pub async fn note_email(
+    db: &mut PgConnection,
+    provider: &str,
+    subject: &str,
+    email: Option<&str>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update accounts set email = $3
+          where provider = $1 and provider_account_id = $2 and email is distinct from $3",
+        provider,
+        subject,
+        email
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Links an identity to a user. False: it is linked already.
+pub async fn insert(
+    db: &mut PgConnection,
+    user: UserId,
+    provider: &str,
+    subject: &str,
+    email: Option<&str>,
+) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "insert into accounts (user_id, provider, provider_account_id, email) values ($1, $2, $3, $4)
+         on conflict (provider, provider_account_id) do nothing",
+        user.0,
+        provider,
+        subject,
+        email
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// Keeps the picture that the provider names, where the user has none.
+pub async fn note_avatar(db: &mut PgConnection, user: UserId, avatar_url: Option<&str>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set avatar_url = $2 where id = $1 and avatar_url is null and $2::text is not null",
+        user.0,
+        avatar_url
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

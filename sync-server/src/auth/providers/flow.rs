@@ -1,0 +1,249 @@
+//! Out to a provider and back: what left is known when it returns, in the same browser, from the same provider, once.
+
+use super::super::audit_events::{self, Event};
+use super::super::finish::{Entrance, Entry, finish_sign_in};
+use super::super::next::safe_next;
+use super::super::{Auth, Visit, cookies};
+use super::{Answer, Way, linking};
+use crate::body::Form;
+use crate::error::{Error, Result};
+use crate::limits::{Class, Who};
+use anyhow::Context as _;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use protocol::auth::{Client, Provider};
+use protocol::{Code, Problem, routes};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+/// Binds what left to the browser that left. Not the sign-up's cookie: a provider tried out must not undo a sign-up.
+const COOKIE: &str = "__Host-compymac_provider";
+/// Seconds that somebody may take at the provider.
+const WAITS: u32 = 600;
+
+/// What is known of a way out, under the hash of its state.
+#[derive(Serialize, Deserialize)]
+struct Flow {
+    provider: String,
+    /// Hash of the browser's cookie.
+    browser: [u8; 32],
+    nonce: String,
+    verifier: String,
+    next: String,
+}
+
+#[derive(Deserialize)]
+pub struct StartForm {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// The ways in besides a password.
+#[utoipa::path(get, path = routes::PROVIDERS, tag = "Signing in", responses((status = 200, body = [Provider])))]
+pub async fn list_providers(State(auth): State<Auth>) -> axum::Json<Vec<Provider>> {
+    axum::Json(auth.0.providers.list())
+}
+
+/// The button "Continue with …".
+pub async fn post_start(
+    State(auth): State<Auth>,
+    Path(provider): Path<String>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(form): Form<StartForm>,
+) -> Result<Response> {
+    auth.check_csrf(&headers, &form.csrf)?;
+    match provider_start(&auth, &provider, &form.next, &headers, &visit).await {
+        Ok((url, cookie)) => Ok((CookieJar::new().add(cookie), Redirect::to(&url)).into_response()),
+        Err(error) => Ok(back_to_sign_in(error, &form.next)),
+    }
+}
+
+/// Where to send the browser, and the cookie to bind it.
+pub async fn provider_start(
+    auth: &Auth,
+    provider: &str,
+    next: &str,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<(String, Cookie<'static>)> {
+    auth.0
+        .limits
+        .take(Class::OAuthStart, &[Who::Address(&visit.prefix())])
+        .await?;
+    let known = auth.0.providers.known(provider)?;
+    let outward = match &known.way {
+        Way::Oidc(oidc) => oidc
+            .outward(&auth.http)
+            .await
+            .map_err(|error| failed(provider, &error))?,
+        Way::GitHub(github) => github.outward(),
+    };
+    // two tabs of one browser may be out at once
+    let browser = cookies::read(headers, COOKIE)
+        .filter(|value| value.len() == 43)
+        .map_or_else(cookies::fresh_secret, str::to_owned);
+    let flow = Flow {
+        provider: provider.to_owned(),
+        browser: cookies::digest(&browser),
+        nonce: outward.nonce,
+        verifier: outward.verifier,
+        next: safe_next(next),
+    };
+    let () = redis::cmd("SET")
+        .arg(auth.flow_key(&outward.state))
+        .arg(serde_json::to_string(&flow).context("storing a way out")?)
+        .arg("EX")
+        .arg(WAITS)
+        .query_async(&mut auth.redis.clone())
+        .await?;
+    let cookie = cookies::set(COOKIE, browser, Some(i64::from(WAITS)));
+    Ok((outward.url.into(), cookie))
+}
+
+#[derive(Deserialize)]
+pub struct Returned {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    iss: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// The way back. Every failure is shown on the sign-in page, in words.
+pub async fn get_callback(
+    State(auth): State<Auth>,
+    Path(provider): Path<String>,
+    headers: HeaderMap,
+    visit: Visit,
+    Query(returned): Query<Returned>,
+) -> Response {
+    match come_back(&auth, &provider, returned, &headers, &visit).await {
+        Ok((entry, next)) => {
+            let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
+            (jar, Redirect::to(&next)).into_response()
+        }
+        Err((error, next)) => back_to_sign_in(error, &next),
+    }
+}
+
+fn back_to_sign_in(error: Error, next: &str) -> Response {
+    let problem = error.into_problem();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("problem", &problem.code.to_string())
+        .append_pair("next", &safe_next(next))
+        .finish();
+    Redirect::to(&format!("{}?{query}", routes::page::SIGN_IN)).into_response()
+}
+
+/// The error goes with where the person wanted to go, so that a second try still leads there.
+async fn come_back(
+    auth: &Auth,
+    provider: &str,
+    returned: Returned,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<(Entry, String), (Error, String)> {
+    let state = returned.state.unwrap_or_default();
+    let flow = match auth.flow(provider, &state, headers).await {
+        Ok(flow) => flow,
+        Err(error) => return Err((note(auth, provider, error, visit).await, String::new())),
+    };
+    let entered = async {
+        let code = match (returned.code, returned.error) {
+            (Some(code), None) => code,
+            (_, Some(error)) if error == "access_denied" || error == "user_cancelled_authorize" => {
+                return Err(Code::ProviderCancelled.into());
+            }
+            (None, None) => return Err(Code::ProviderCancelled.into()),
+            (_, Some(_)) => return Err(Code::ProviderFailed.into()),
+        };
+        let answer = Answer {
+            code,
+            iss: returned.iss,
+            nonce: flow.nonce,
+            verifier: flow.verifier,
+        };
+        enter(auth, provider, answer, visit).await
+    };
+    match entered.await {
+        Ok(entry) => Ok((entry, flow.next)),
+        Err(error) => Err((note(auth, provider, error, visit).await, flow.next)),
+    }
+}
+
+async fn enter(auth: &Auth, provider: &str, answer: Answer, visit: &Visit) -> Result<Entry> {
+    let known = auth.0.providers.known(provider)?;
+    let identity = match &known.way {
+        Way::Oidc(oidc) => oidc.identity(&auth.http, answer).await,
+        Way::GitHub(github) => github.identity(&auth.http, answer).await,
+    };
+    let identity = identity.map_err(|error| failed(provider, &error))?;
+    let mut tx = auth.pool.begin().await?;
+    let linked = linking::link(&mut tx, provider, &identity).await?;
+    let entrance = Entrance {
+        user: linked.user,
+        method: provider.to_owned(),
+        client: Client::Browser,
+    };
+    let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
+    tx.commit().await?;
+    auth.announce_signed_out(linked.user, &linked.signed_out);
+    Ok(admission.announce(auth))
+}
+
+/// The log hears why; the person hears that the provider did not confirm them.
+fn failed(provider: &str, error: &anyhow::Error) -> Problem {
+    tracing::warn!(
+        provider,
+        error = format!("{error:#}"),
+        "a provider did not confirm somebody"
+    );
+    Problem::new(Code::ProviderFailed)
+}
+
+async fn note(auth: &Auth, provider: &str, error: Error, visit: &Visit) -> Error {
+    let problem = error.into_problem();
+    let reason = problem.code.to_string();
+    let event = Event {
+        user: None,
+        device: None,
+        name: "sign_in",
+        refusal: Some(&reason),
+        method: provider,
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    problem.into()
+}
+
+impl Auth {
+    fn flow_key(&self, state: &str) -> String {
+        let hash = URL_SAFE_NO_PAD.encode(cookies::digest(state));
+        self.key(format_args!("way-out:{hash}"))
+    }
+
+    /// What left under this state, taken away at once: whatever is wrong with it, it is used up.
+    async fn flow(&self, provider: &str, state: &str, headers: &HeaderMap) -> Result<Flow> {
+        let mismatch = || Problem::new(Code::StateMismatch);
+        let text: Option<String> = redis::cmd("GETDEL")
+            .arg(self.flow_key(state))
+            .query_async(&mut self.redis.clone())
+            .await?;
+        let flow: Flow = serde_json::from_str(&text.ok_or_else(mismatch)?).context("reading a way out")?;
+        let browser = cookies::digest(cookies::read(headers, COOKIE).unwrap_or_default());
+        if flow.provider != provider || !bool::from(flow.browser.ct_eq(&browser)) {
+            return Err(mismatch().into());
+        }
+        Ok(flow)
+    }
+}

@@ -1,0 +1,134 @@
+//! GitHub: plain OAuth 2 with PKCE, and the person by its API. The numeric id is who they are; logins can be renamed.
+
+use super::outgoing::call;
+use super::{Answer, Client, Identity, Outward};
+use anyhow::{Context as _, ensure};
+use http::{Request, StatusCode, header};
+use oauth2::basic::BasicClient;
+use oauth2::{
+    AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _, TokenUrl,
+};
+use protocol::auth::Email;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+type Relying = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+pub struct GitHub {
+    relying: Relying,
+    origin: String,
+    api: Url,
+}
+
+impl std::fmt::Debug for GitHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GitHub({})", self.origin)
+    }
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: u64,
+    login: String,
+    name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    email: String,
+    primary: bool,
+    verified: bool,
+}
+
+impl GitHub {
+    pub(super) fn new(base: &Url, api: Url, client: Client) -> anyhow::Result<Self> {
+        let base_text = base.as_str().trim_end_matches('/');
+        let relying = BasicClient::new(ClientId::new(client.id))
+            .set_client_secret(ClientSecret::new(client.secret))
+            .set_auth_uri(AuthUrl::new(format!("{base_text}/login/oauth/authorize")).context("base")?)
+            .set_token_uri(TokenUrl::new(format!("{base_text}/login/oauth/access_token")).context("base")?)
+            .set_redirect_uri(RedirectUrl::new(client.callback).context("the callback's address")?);
+        Ok(Self {
+            relying,
+            origin: base.origin().ascii_serialization(),
+            api,
+        })
+    }
+
+    pub(super) fn origin(&self) -> String {
+        self.origin.clone()
+    }
+
+    pub(super) fn outward(&self) -> Outward {
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (url, state) = self
+            .relying
+            .authorize_url(CsrfToken::new_random)
+            .add_scope(Scope::new("read:user".to_owned()))
+            .add_scope(Scope::new("user:email".to_owned()))
+            .set_pkce_challenge(challenge)
+            .url();
+        Outward {
+            url,
+            state: state.secret().clone(),
+            nonce: String::new(),
+            verifier: verifier.secret().clone(),
+        }
+    }
+
+    pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
+        let ask = |request| call(http.clone(), request);
+        let tokens = self
+            .relying
+            .exchange_code(AuthorizationCode::new(answer.code))
+            .set_pkce_verifier(PkceCodeVerifier::new(answer.verifier))
+            .request_async(&ask)
+            .await
+            .context("redeeming the code")?;
+        let token = tokens.access_token().secret();
+        let user: User = self.read(http, "user", token).await?;
+        let addresses: Vec<Address> = self.read(http, "user/emails", token).await?;
+        let primary = addresses
+            .into_iter()
+            .find(|address| address.primary && address.verified && !is_no_reply(&address.email));
+        let email = primary.and_then(|address| Email::parse(&address.email).ok());
+        Ok(Identity {
+            subject: user.id.to_string(),
+            is_email_verified: email.is_some(),
+            email,
+            name: user.name.or(Some(user.login)),
+            avatar_url: user
+                .avatar_url
+                .filter(|avatar| Url::parse(avatar).is_ok_and(|url| url.scheme() == "https")),
+        })
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        http: &reqwest::Client,
+        path: &str,
+        token: &str,
+    ) -> anyhow::Result<T> {
+        let url = format!("{}/{path}", self.api.as_str().trim_end_matches('/'));
+        let request = Request::get(url)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .body(Vec::new())
+            .context("asking the API")?;
+        let answer = call(http.clone(), request).await?;
+        ensure!(
+            answer.status() == StatusCode::OK,
+            "the API answered {} for {path}",
+            answer.status()
+        );
+        serde_json::from_slice(answer.body()).with_context(|| format!("reading {path}"))
+    }
+}
+
+/// GitHub's stand-in addresses reach nobody.
+fn is_no_reply(email: &str) -> bool {
+    email.to_lowercase().ends_with("@users.noreply.github.com")
+}

@@ -1,0 +1,247 @@
+//! An OpenID Connect issuer: found by discovery, believed only after its signature, issuer, audience, nonce and times.
+
+use super::outgoing::call;
+use super::{Answer, Client, Identity, Outward};
+use anyhow::{Context as _, anyhow, ensure};
+use openidconnect::core::{
+    CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
+    CoreGrantType, CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType,
+    CoreSubjectIdentifierType,
+};
+use openidconnect::{
+    AdditionalProviderMetadata, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, PkceCodeChallenge,
+    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError, TokenResponse as _,
+};
+use protocol::auth::Email;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use url::Url;
+
+/// How long the issuer's metadata and keys are kept.
+const KEPT: Duration = Duration::from_secs(3600);
+/// A token signed by an unknown key makes us look for new keys, at most this often: a flood of them is no flood there.
+const LOOKED: Duration = Duration::from_secs(30);
+/// Seconds that the issuer's clock may be ahead.
+const AHEAD: i64 = 60;
+
+/// Whether the issuer promises to name itself in its answers (RFC 9207 §3).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct NamesItself {
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for NamesItself {}
+
+type Metadata = ProviderMetadata<
+    NamesItself,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+type Relying = CoreClient<
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointMaybeSet,
+    EndpointMaybeSet,
+>;
+
+pub struct Oidc {
+    issuer: IssuerUrl,
+    client_id: ClientId,
+    client_secret: ClientSecret,
+    callback: RedirectUrl,
+    found: Mutex<Option<Found>>,
+}
+
+#[derive(Clone)]
+struct Found {
+    metadata: Arc<Metadata>,
+    at: Instant,
+}
+
+impl std::fmt::Debug for Oidc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Oidc({})", self.issuer.as_str())
+    }
+}
+
+impl Oidc {
+    pub(super) fn new(issuer: String, client: Client) -> anyhow::Result<Self> {
+        Ok(Self {
+            issuer: IssuerUrl::new(issuer).context("issuer must be a URL")?,
+            client_id: ClientId::new(client.id),
+            client_secret: ClientSecret::new(client.secret),
+            callback: RedirectUrl::new(client.callback).context("the callback's address")?,
+            found: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn origin(&self) -> String {
+        self.issuer.url().origin().ascii_serialization()
+    }
+
+    pub(super) async fn outward(&self, http: &reqwest::Client) -> anyhow::Result<Outward> {
+        let relying = self.relying(&*self.metadata(http, KEPT).await?);
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let (url, state, nonce) = relying
+            .authorize_url(
+                CoreAuthenticationFlow::AuthorizationCode,
+                CsrfToken::new_random,
+                Nonce::new_random,
+            )
+            .add_scope(Scope::new("email".to_owned()))
+            .add_scope(Scope::new("profile".to_owned()))
+            .set_pkce_challenge(challenge)
+            .url();
+        Ok(Outward {
+            url,
+            state: state.secret().clone(),
+            nonce: nonce.secret().clone(),
+            verifier: verifier.secret().clone(),
+        })
+    }
+
+    pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
+        let metadata = self.metadata(http, KEPT).await?;
+        self.must_name_itself(&metadata, answer.iss.as_deref())?;
+        let relying = self.relying(&metadata);
+        let ask = |request| call(http.clone(), request);
+        let tokens = relying
+            .exchange_code(AuthorizationCode::new(answer.code))
+            .context("the issuer names no token endpoint")?
+            .set_pkce_verifier(PkceCodeVerifier::new(answer.verifier))
+            .request_async(&ask)
+            .await
+            .context("redeeming the code")?;
+        let token = tokens.id_token().context("the answer has no ID token")?;
+        let nonce = Nonce::new(answer.nonce);
+        let claims = match self.claims(&metadata, token, &nonce) {
+            // the issuer may have changed its keys
+            Err(ClaimsVerificationError::SignatureVerification(
+                SignatureVerificationError::NoMatchingKey,
+            )) => {
+                let metadata = self.metadata(http, LOOKED).await?;
+                self.claims(&metadata, token, &nonce)
+            }
+            other => other,
+        };
+        Ok(identity_of(&claims.context("checking the ID token")?))
+    }
+
+    fn relying(&self, metadata: &Metadata) -> Relying {
+        CoreClient::from_provider_metadata(
+            metadata.clone(),
+            self.client_id.clone(),
+            Some(self.client_secret.clone()),
+        )
+        .set_redirect_uri(self.callback.clone())
+    }
+
+    /// An answer meant for us says who gave it, wherever its giver promised to (RFC 9207 §2.4).
+    fn must_name_itself(&self, metadata: &Metadata, iss: Option<&str>) -> anyhow::Result<()> {
+        let is_promised = metadata
+            .additional_metadata()
+            .authorization_response_iss_parameter_supported;
+        match iss {
+            Some(iss) => ensure!(iss == self.issuer.as_str(), "the answer is from another issuer"),
+            None => ensure!(
+                !is_promised,
+                "the answer does not name its issuer, as the issuer promised"
+            ),
+        }
+        Ok(())
+    }
+
+    fn claims(
+        &self,
+        metadata: &Metadata,
+        token: &CoreIdToken,
+        nonce: &Nonce,
+    ) -> Result<CoreIdTokenClaims, ClaimsVerificationError> {
+        let relying = self.relying(metadata);
+        // Never `none`, never a shared secret: what the metadata promises, of the kinds that prove who signed.
+        let signed = metadata
+            .id_token_signing_alg_values_supported()
+            .iter()
+            .filter(|algorithm| is_public_key(algorithm))
+            .cloned();
+        let verifier = relying
+            .id_token_verifier()
+            .set_allowed_algs(signed)
+            .set_issue_time_verifier_fn(|issued| {
+                let now = time::OffsetDateTime::now_utc().unix_timestamp();
+                if issued.timestamp() > now + AHEAD {
+                    return Err("issued in the future".to_owned());
+                }
+                Ok(())
+            });
+        token.claims(&verifier, nonce).cloned()
+    }
+
+    /// The issuer's metadata and keys, from memory if they are younger than `age`.
+    async fn metadata(&self, http: &reqwest::Client, age: Duration) -> anyhow::Result<Arc<Metadata>> {
+        let mut found = self.found.lock().await;
+        if let Some(found) = found.as_ref().filter(|found| found.at.elapsed() < age) {
+            return Ok(Arc::clone(&found.metadata));
+        }
+        let ask = |request| call(http.clone(), request);
+        let metadata = Metadata::discover_async(self.issuer.clone(), &ask)
+            .await
+            .map_err(|error| anyhow!(error).context("discovering the issuer"))?;
+        let metadata = Arc::new(metadata);
+        *found = Some(Found {
+            metadata: Arc::clone(&metadata),
+            at: Instant::now(),
+        });
+        Ok(metadata)
+    }
+}
+
+fn is_public_key(algorithm: &CoreJwsSigningAlgorithm) -> bool {
+    matches!(
+        algorithm,
+        CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256
+            | CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384
+            | CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512
+            | CoreJwsSigningAlgorithm::RsaSsaPssSha256
+            | CoreJwsSigningAlgorithm::RsaSsaPssSha384
+            | CoreJwsSigningAlgorithm::RsaSsaPssSha512
+            | CoreJwsSigningAlgorithm::EcdsaP256Sha256
+            | CoreJwsSigningAlgorithm::EcdsaP384Sha384
+            | CoreJwsSigningAlgorithm::EdDsa
+    )
+}
+
+fn identity_of(claims: &CoreIdTokenClaims) -> Identity {
+    Identity {
+        subject: claims.subject().as_str().to_owned(),
+        email: claims.email().and_then(|email| Email::parse(email.as_str()).ok()),
+        // absent means no
+        is_email_verified: claims.email_verified() == Some(true),
+        name: claims
+            .name()
+            .and_then(|name| name.get(None))
+            .map(|name| name.as_str().to_owned()),
+        avatar_url: claims
+            .picture()
+            .and_then(|picture| picture.get(None))
+            .map(|picture| picture.as_str().to_owned())
+            .filter(|picture| Url::parse(picture).is_ok_and(|url| url.scheme() == "https")),
+    }
+}

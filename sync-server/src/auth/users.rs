@@ -1,0 +1,128 @@
+//! Stored: `users`, and the head that each user's changes are numbered from.
+
+use super::devices::stored_email;
+use protocol::UserId;
+use protocol::auth::Email;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// What signing in with a password has to know.
+#[derive(Debug)]
+pub struct Known {
+    pub user: UserId,
+    pub is_verified: bool,
+    /// The hash to compare with: the user's own, or of the newest sign-up that waits to be confirmed.
+    pub hash: Option<String>,
+}
+
+pub async fn known(pool: &PgPool, email: &Email) -> sqlx::Result<Option<Known>> {
+    let row = sqlx::query!(
+        r#"select u.id, u.email_verified is not null as "is_verified!", u.password_hash,
+                  (select t.candidate_hash from verification_tokens t
+                    where t.identifier = u.email_key and t.purpose = 'verify'
+                      and t.candidate_hash is not null and t.consumed_at is null
+                    order by t.created_at desc limit 1) as candidate
+             from users u where u.email_key = $1"#,
+        email.key()
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Known {
+        user: UserId(row.id),
+        is_verified: row.is_verified,
+        hash: if row.is_verified {
+            row.password_hash
+        } else {
+            row.candidate
+        },
+    }))
+}
+
+/// A user as signing in finds them.
+#[derive(Debug)]
+pub struct User {
+    pub id: UserId,
+    pub email: Email,
+    pub name: Option<String>,
+    pub is_verified: bool,
+    pub is_disabled: bool,
+}
+
+pub async fn read(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<User>> {
+    let row = sqlx::query!(
+        r#"select id, email, name, email_verified is not null as "is_verified!",
+                  disabled_at is not null as "is_disabled!"
+             from users where id = $1"#,
+        user.0
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(User {
+        id: UserId(row.id),
+        email: stored_email(&row.email)?,
+        name: row.name,
+        is_verified: row.is_verified,
+        is_disabled: row.is_disabled,
+    }))
+}
+
+/// The user with this address, made without a way in if there is none. The row stays locked until the transaction ends.
+pub async fn find_or_make(db: &mut PgConnection, email: &Email) -> sqlx::Result<(UserId, bool)> {
+    let row = sqlx::query!(
+        r#"insert into users (id, email, email_key) values ($1, $2, $3)
+           on conflict (email_key) do update set updated_at = now()
+           returning id, email_verified is not null as "is_verified!""#,
+        Uuid::now_v7(),
+        email.as_str(),
+        email.key()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    make_head(db, UserId(row.id)).await?;
+    Ok((UserId(row.id), row.is_verified))
+}
+
+async fn make_head(db: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into sync_heads (user_id) values ($1) on conflict do nothing",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone.
+/// False: it was proven already, by somebody else's click.
+pub async fn verify(
+    db: &mut PgConnection,
+    user: UserId,
+    password_hash: Option<&str>,
+    name: Option<&str>,
+) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update users
+            set email_verified = now(), password_hash = $2, name = $3, updated_at = now()
+          where id = $1 and email_verified is null",
+        user.0,
+        password_hash,
+        name
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// Keeps a hash made with today's parameters, if the password is still the one it was made from.
+pub async fn rehash(pool: &PgPool, user: UserId, old: &str, new: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set password_hash = $3 where id = $1 and password_hash = $2",
+        user.0,
+        old,
+        new
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Letters: put into `email_outbox` by whoever wants one sent, in that very transaction; rendered and sent from there.
+//!
+//! **Invariant:** links in letters begin with the public address of the settings, whatever a request's headers say.
+
+mod outbox;
+mod templates;
+
+pub use outbox::put;
+
+use crate::config::Config;
+use anyhow::Context as _;
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::PoolConfig;
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use outbox::Waiting;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What a letter says. Stored as its template's name and what the template needs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "template", content = "context", rename_all = "snake_case")]
+pub enum Letter {
+    /// Confirm this address.
+    Verify { link: String, code: String },
+    /// Somebody signed up with an address that has an account.
+    AlreadyHaveAccount { link: String },
+    /// A device signed in that was not the first.
+    NewDevice {
+        device: String,
+        when: String,
+        link: String,
+    },
+    /// A device was signed out since its credential was used twice.
+    DeviceSignedOut { device: String, link: String },
+}
+
+/// A letter may hold a one-time link, so its content is in no log.
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Verify { .. } => "Letter::Verify(…)",
+            Self::AlreadyHaveAccount { .. } => "Letter::AlreadyHaveAccount(…)",
+            Self::NewDevice { .. } => "Letter::NewDevice(…)",
+            Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
+        })
+    }
+}
+
+/// How long letters wait at most when nobody wakes the carrier: another node's, and those to be tried again.
+const POLL: Duration = Duration::from_secs(5);
+/// Letters that are carried at once.
+const TOGETHER: i64 = 8;
+
+/// Brings letters to the mail server. One for each process that works.
+pub struct Carrier {
+    pool: PgPool,
+    sender: Mailbox,
+    host: String,
+    templates: templates::Templates,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    wake: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Carrier(as {})", self.sender)
+    }
+}
+
+impl Carrier {
+    /// Reads the settings; each failure names the one that is wrong.
+    pub fn new(config: &Config, pool: PgPool, wake: Arc<Notify>) -> anyhow::Result<Self> {
+        let sender: Mailbox = config.mail_from.parse().with_context(|| {
+            format!(
+                "MAIL_FROM must look like `Name <address>`, but is {}",
+                config.mail_from
+            )
+        })?;
+        Ok(Self {
+            pool,
+            sender,
+            host: config.public_url.host_str().unwrap_or("localhost").to_owned(),
+            templates: templates::Templates::new(config.origin())?,
+            transport: transport(config.smtp_url.expose())?,
+            wake,
+        })
+    }
+
+    /// Until the process ends: carries what is due, then waits to be woken.
+    pub async fn run(self, shutdown: CancellationToken) {
+        while !shutdown.is_cancelled() {
+            match self.carry_due().await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(error) => tracing::warn!(error = %error, "reading the letters that wait"),
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    async fn carry_due(&self) -> sqlx::Result<usize> {
+        let due = outbox::claim(&self.pool, TOGETHER).await?;
+        let count = due.len();
+        let carried = due.into_iter().map(|waiting| self.carry(waiting));
+        for outcome in futures_util::future::join_all(carried).await {
+            outcome?;
+        }
+        Ok(count)
+    }
+
+    async fn carry(&self, waiting: Waiting) -> sqlx::Result<()> {
+        let (id, template) = (waiting.id, waiting.template.clone());
+        let outcome = match self.compose(&waiting) {
+            Ok(message) => self.transport.send(message).await.map(drop).map_err(|error| {
+                let is_final = error.is_permanent();
+                (anyhow::Error::from(error), is_final)
+            }),
+            Err(error) => Err((error, true)),
+        };
+        let result = match &outcome {
+            Ok(()) => "sent",
+            Err((_, true)) => "refused",
+            Err((_, false)) => "waits",
+        };
+        metrics::counter!("letters_total", "template" => template, "result" => result).increment(1);
+        match outcome {
+            Ok(()) => outbox::sent(&self.pool, id).await,
+            Err((error, is_final)) => {
+                let error = format!("{error:#}");
+                tracing::warn!(letter = %id, error, is_final, "a letter was not taken");
+                outbox::not_sent(&self.pool, &waiting, &error, is_final).await
+            }
+        }
+    }
+
+    fn compose(&self, waiting: &Waiting) -> anyhow::Result<Message> {
+        let letter = waiting.letter()?;
+        let page = self.templates.render(&letter)?;
+        Message::builder()
+            .from(self.sender.clone())
+            .to(Mailbox::new(
+                None,
+                waiting.recipient.parse().context("the recipient's address")?,
+            ))
+            .subject(page.subject)
+            // the same letter carried twice is one letter to a mailbox
+            .message_id(Some(format!("<{}@{}>", waiting.id, self.host)))
+            .multipart(MultiPart::alternative_plain_html(page.text, page.html))
+            .context("writing the letter")
+    }
+}
+
+fn transport(smtp_url: &str) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
+    const WRONG: &str = "SMTP_URL must look like smtp://host:port, smtp+starttls://user:password@host:587 or smtps://user:password@host";
+    // STARTTLS as lettre writes it
+    let url = match smtp_url.strip_prefix("smtp+starttls://") {
+        Some(rest) => format!("smtp://{rest}?tls=required"),
+        None => smtp_url.to_owned(),
+    };
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(&url)
+        .map_err(|error| anyhow::anyhow!("{WRONG}: {error}"))?;
+    Ok(builder
+        .timeout(Some(Duration::from_secs(20)))
+        .pool_config(
+            PoolConfig::new()
+                .max_size(4)
+                .idle_timeout(Duration::from_secs(30)),
+        )
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_ways_to_name_a_mail_server_are_read() {
+        for url in [
+            "smtp://127.0.0.1:1025",
+            "smtp+starttls://u:p@mail.example:587",
+            "smtps://u:p@mail.example",
+        ] {
+            assert!(transport(url).is_ok(), "{url}");
+        }
+        let error = transport("http://mail.example").unwrap_err().to_string();
+        assert!(error.contains("SMTP_URL"), "{error}");
+    }
+
+    #[test]
+    fn a_letter_in_a_log_shows_no_link() {
+        let letter = Letter::Verify {
+            link: "https://secret".to_owned(),
+            code: "ABCD".to_owned(),
+        };
+        assert!(!format!("{letter:?}").contains("secret"));
+    }
+}

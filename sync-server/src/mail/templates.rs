@@ -1,0 +1,140 @@
+//! The letters' words, each as text and as HTML, from the files in `letters/`.
+
+use super::Letter;
+use anyhow::Context as _;
+use minijinja::{Environment, Value, context};
+
+/// A letter ready to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+pub struct Templates {
+    environment: Environment<'static>,
+}
+
+macro_rules! letters {
+    ($($name:literal),*) => {
+        /// Every template with its source, so that a missing file stops the build and not a letter.
+        const SOURCES: &[(&str, &str)] = &[
+            ("frame.html", include_str!("../../letters/frame.html")),
+            $(
+                (concat!($name, ".txt"), include_str!(concat!("../../letters/", $name, ".txt"))),
+                (concat!($name, ".html"), include_str!(concat!("../../letters/", $name, ".html"))),
+            )*
+        ];
+    };
+}
+
+letters!(
+    "verify",
+    "already_have_account",
+    "new_device",
+    "device_signed_out"
+);
+
+impl Templates {
+    /// `origin`: this installation's public address, for the letters' foot.
+    pub fn new(origin: String) -> anyhow::Result<Self> {
+        let mut environment = Environment::new();
+        environment.add_global("origin", origin);
+        for (name, source) in SOURCES {
+            environment
+                .add_template(name, source)
+                .with_context(|| format!("reading the letter template {name}"))?;
+        }
+        Ok(Self { environment })
+    }
+
+    pub fn render(&self, letter: &Letter) -> anyhow::Result<Page> {
+        let (name, subject, values) = match letter {
+            Letter::Verify { link, code } => (
+                "verify",
+                "Confirm your e-mail address",
+                context! { link, code => spaced(code) },
+            ),
+            Letter::AlreadyHaveAccount { link } => (
+                "already_have_account",
+                "You already have an account",
+                context! { link },
+            ),
+            Letter::NewDevice { device, when, link } => (
+                "new_device",
+                "A new device signed in to your account",
+                context! { device, when, link },
+            ),
+            Letter::DeviceSignedOut { device, link } => (
+                "device_signed_out",
+                "We signed one of your devices out",
+                context! { device, link },
+            ),
+        };
+        Ok(Page {
+            subject: subject.to_owned(),
+            text: self.fill(&format!("{name}.txt"), values.clone())?,
+            html: self.fill(&format!("{name}.html"), values)?,
+        })
+    }
+
+    fn fill(&self, name: &str, values: Value) -> anyhow::Result<String> {
+        self.environment
+            .get_template(name)
+            .and_then(|template| template.render(values))
+            .with_context(|| format!("writing the letter {name}"))
+    }
+}
+
+/// `ABCD-EFGH`: easier to read off and type.
+fn spaced(code: &str) -> String {
+    match code.split_at_checked(4) {
+        Some((first, second)) if !second.is_empty() => format!("{first}-{second}"),
+        _ => code.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letters() -> Vec<Letter> {
+        let link = "https://c.example/settings".to_owned();
+        let device = "<b>Firefox</b> on Linux".to_owned();
+        vec![
+            Letter::Verify {
+                link: "https://c.example/auth/verify?id=1&t=2".to_owned(),
+                code: "7KM2QX9T".to_owned(),
+            },
+            Letter::AlreadyHaveAccount { link: link.clone() },
+            Letter::NewDevice {
+                device: device.clone(),
+                when: "3 May 2026, 12:00 UTC".to_owned(),
+                link: link.clone(),
+            },
+            Letter::DeviceSignedOut { device, link },
+        ]
+    }
+
+    #[test]
+    fn every_letter_is_written_as_text_and_as_html() {
+        let templates = Templates::new("https://c.example".to_owned()).unwrap();
+        for letter in letters() {
+            let page = templates.render(&letter).unwrap();
+            assert!(page.text.contains("https://c.example"), "{}", page.text);
+            assert!(!page.text.contains("&amp;"), "{}", page.text);
+            assert!(page.html.contains("prefers-color-scheme"), "{}", page.html);
+            assert!(!page.html.contains("<b>Firefox"), "{}", page.html);
+        }
+    }
+
+    #[test]
+    fn the_confirmation_letter_holds_the_link_first_and_the_code() {
+        let templates = Templates::new("https://c.example".to_owned()).unwrap();
+        let page = templates.render(letters().first().unwrap()).unwrap();
+        let first = page.text.split_whitespace().find(|word| word.starts_with("http"));
+        assert_eq!(first, Some("https://c.example/auth/verify?id=1&t=2"));
+        assert!(page.text.contains("7KM2-QX9T") && page.html.contains("7KM2-QX9T"));
+    }
+}
