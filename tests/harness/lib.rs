@@ -11,6 +11,7 @@
 
 mod client;
 mod database;
+mod device;
 mod gate;
 pub mod mailbox;
 mod offspring;
@@ -24,6 +25,7 @@ mod stack;
 mod wait;
 
 pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
+pub use device::DeviceClient;
 pub use gate::Gate;
 pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};

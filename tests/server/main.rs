@@ -6,6 +6,7 @@
 )]
 
 mod csrf;
+mod device;
 mod devices;
 mod limits;
 mod messages;

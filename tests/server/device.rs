@@ -1,0 +1,398 @@
+//! Devices without a window against the real server: written anywhere, arrives once, and all of them converge.
+
+use harness::{Client, DeviceClient, Person, Stack, until};
+use protocol::SessionId;
+use protocol::sync::Role;
+use protocol::view::{Connection, Delivery};
+use std::path::Path;
+
+async fn person(stack: &Stack) -> (Person, Client) {
+    Person::join_natively(stack).await
+}
+
+/// What the person wrote, as the server has it.
+async fn at_the_server(client: &Client, session: SessionId) -> Vec<String> {
+    let history = client.history(session).await;
+    history
+        .messages
+        .into_iter()
+        .filter(|message| message.role == Role::User)
+        .map(|message| message.content)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_device_signs_up_confirms_and_talks() {
+    let stack = Stack::start().await;
+    let person = Person::fresh();
+    let device = DeviceClient::fresh(&stack.url()).await;
+    let password = protocol::auth::Password::typed(&person.password);
+    device
+        .sign_up(person.email.clone(), password)
+        .await
+        .expect("signing up");
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    let me = device
+        .verify(person.email.clone(), code)
+        .await
+        .expect("confirming");
+    assert_eq!(me.email, person.email);
+    let session = device.create().await.expect("a session");
+    device
+        .send(session, "hello from a device")
+        .await
+        .expect("a message");
+    device.wait_sent(session, "hello from a device").await;
+    until("the reply here", async || {
+        let messages = device.messages(session).await.ok()?;
+        let reply = messages.iter().find(|message| message.role == Role::Assistant)?;
+        (reply.status == protocol::run::Status::Complete && reply.content.contains("hello from a device"))
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_written_offline_arrives_once_when_the_server_is_back() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    device.send(session, "before").await.expect("a message");
+    device.wait_sent(session, "before").await;
+    stack.server.kill();
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    for text in ["first in the dark", "second in the dark", "third in the dark"] {
+        device.send(session, text).await.expect("written here");
+        assert!(device.is_waiting(session, text).await, "{text} is shown at once");
+    }
+    stack.server.start_again().await;
+    stack.server.gate().open();
+    device.wait_sent(session, "third in the dark").await;
+    let expected = [
+        "before",
+        "first in the dark",
+        "second in the dark",
+        "third in the dark",
+    ];
+    assert_eq!(
+        at_the_server(&client, session).await,
+        expected,
+        "once each, in order"
+    );
+    until("the same here", async || {
+        (device.own_texts(session).await == expected).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waits_outlives_the_program_and_arrives_once() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    device.send(session, "before").await.expect("a message");
+    device.wait_sent(session, "before").await;
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    device
+        .send(session, "through the night")
+        .await
+        .expect("written here");
+    let device = device.restart(|_| {}).await;
+    assert!(device.is_waiting(session, "through the night").await);
+    assert_eq!(
+        device.own_texts(session).await.len(),
+        2,
+        "what was read is here too"
+    );
+    stack.server.gate().open();
+    device.wait_sent(session, "through the night").await;
+    assert_eq!(
+        at_the_server(&client, session).await,
+        ["before", "through the night"]
+    );
+}
+
+#[tokio::test]
+async fn a_cut_network_duplicates_and_loses_nothing() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    let mut expected = Vec::new();
+    for number in 0..30 {
+        let text = format!("number {number}");
+        device.send(session, &text).await.expect("written here");
+        expected.push(text);
+        if number % 3 == 0 {
+            stack.server.gate().cut();
+        }
+    }
+    device.wait_sent(session, "number 29").await;
+    assert_eq!(at_the_server(&client, session).await, expected);
+}
+
+/// Writes noise over each file whose name begins so.
+fn spoil(folder: &Path, name: &str) -> usize {
+    let mut spoiled = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            spoiled += spoil(&path, name);
+        } else if entry.file_name().to_string_lossy().starts_with(name) {
+            let noise: Vec<u8> = (0..16_384).map(|_| rand::random()).collect();
+            std::fs::write(&path, noise).expect("writing noise");
+            spoiled += 1;
+        }
+    }
+    spoiled
+}
+
+#[tokio::test]
+async fn a_cache_full_of_noise_is_built_anew_and_the_outbox_is_untouched() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    device.send(session, "on the server").await.expect("a message");
+    device.wait_sent(session, "on the server").await;
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    device
+        .send(session, "only in the outbox")
+        .await
+        .expect("written here");
+    let device = device
+        .restart(|folder| assert!(spoil(folder, "cache.db") > 0, "a cache to spoil"))
+        .await;
+    assert!(device.is_waiting(session, "only in the outbox").await);
+    stack.server.gate().open();
+    device.wait_online().await;
+    device.wait_sent(session, "only in the outbox").await;
+    assert_eq!(
+        at_the_server(&client, session).await,
+        ["on the server", "only in the outbox"]
+    );
+    until("the cache whole again", async || {
+        let texts = device.own_texts(session).await;
+        (texts == ["on the server", "only in the outbox"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_devices_that_wrote_apart_converge() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, client) = person(&stack).await;
+    let desk = DeviceClient::of(&person, &stack.url()).await;
+    let laptop = DeviceClient::of(&person, &second.url()).await;
+    let session = desk.create().await.expect("a session");
+    desk.send(session, "together").await.expect("a message");
+    desk.wait_sent(session, "together").await;
+    until("the session on the laptop", async || {
+        (laptop.list(false).await.ok()?.len() == 1).then_some(())
+    })
+    .await;
+
+    stack.server.gate().shut();
+    second.gate().shut();
+    desk.wait_offline().await;
+    laptop.wait_offline().await;
+    for number in 0..5 {
+        desk.send(session, &format!("desk {number}"))
+            .await
+            .expect("written here");
+        laptop
+            .send(session, &format!("laptop {number}"))
+            .await
+            .expect("written there");
+    }
+    laptop
+        .rename(session, "Named on the laptop")
+        .await
+        .expect("a title");
+    let own = laptop.create().await.expect("another session");
+    laptop.send(own, "only there so far").await.expect("a message");
+
+    stack.server.gate().open();
+    second.gate().open();
+    for device in [&desk, &laptop] {
+        device.wait_online().await;
+        device.wait_sent(session, "desk 4").await;
+        device.wait_sent(session, "laptop 4").await;
+        device.wait_sent(own, "only there so far").await;
+    }
+    let truth = at_the_server(&client, session).await;
+    assert_eq!(truth.len(), 11, "{truth:?}");
+    for from in ["desk", "laptop"] {
+        let in_order: Vec<&String> = truth.iter().filter(|text| text.starts_with(from)).collect();
+        assert!(
+            in_order.is_sorted(),
+            "each device's own order stands: {in_order:?}"
+        );
+    }
+    for device in [&desk, &laptop] {
+        until("the same texts in the same order", async || {
+            (device.own_texts(session).await == truth).then_some(())
+        })
+        .await;
+        until("the same titles", async || {
+            let rows = device.list(false).await.ok()?;
+            rows.iter()
+                .any(|row| row.title == "Named on the laptop")
+                .then_some(())
+        })
+        .await;
+    }
+    until("the same cursor", async || {
+        let (one, other) = (desk.cursor().await?, laptop.cursor().await?);
+        (one == other).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_into_a_session_deleted_elsewhere_keeps_its_text() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    device.send(session, "before").await.expect("a message");
+    device.wait_sent(session, "before").await;
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    device
+        .send(session, "not to be lost")
+        .await
+        .expect("written here");
+    let aside = stack.second_server().await;
+    let delete = protocol::mutation::Op::SessionDelete { session };
+    client.at(&aside.url()).write(delete).await;
+    stack.server.gate().open();
+    until("the text kept as not sent", async || {
+        let messages = device.messages(session).await.ok()?;
+        messages
+            .iter()
+            .any(|message| {
+                message.content == "not to be lost" && matches!(message.delivery, Delivery::NotSent { .. })
+            })
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restored_server_makes_the_device_start_afresh_and_give_back_what_was_lost() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    for text in ["one", "two", "three"] {
+        device.send(session, text).await.expect("a message");
+        device.wait_sent(session, text).await;
+    }
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    // as after a backup from before the last message
+    stack
+        .execute(
+            "delete from runs; delete from mutations where seq > (select seq from conversations where content = 'two');
+             delete from conversations where ord > (select ord from conversations where content = 'two');
+             update agent_sessions set last_ord = (select max(ord) from conversations);
+             update sync_heads set epoch = gen_random_uuid()",
+        )
+        .await;
+    stack.server.gate().open();
+    until("the lost message back at the server", async || {
+        (at_the_server(&client, session).await == ["one", "two", "three"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_signed_out_elsewhere_stops_and_keeps_what_was_written() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    device.send(session, "before").await.expect("a message");
+    device.wait_sent(session, "before").await;
+    let id = device.me().expect("somebody signed in").device;
+    client.revoke(id).await.succeeds();
+    until("the device to know", async || {
+        (device.connection() == Connection::SignedOut).then_some(())
+    })
+    .await;
+    device.send(session, "after").await.expect("writing still works");
+    assert_eq!(device.own_texts(session).await, ["before", "after"]);
+    // signed in again, it goes out
+    let password = protocol::auth::Password::typed(&person.password);
+    device
+        .sign_in(person.email.clone(), password)
+        .await
+        .expect("signing in again");
+    device.wait_sent(session, "after").await;
+    assert_eq!(at_the_server(&client, session).await, ["before", "after"]);
+}
+
+#[tokio::test]
+async fn signing_out_wants_to_know_about_waiting_messages_and_then_wipes_all() {
+    let stack = Stack::start().await;
+    let (person, _client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    device.send(session, "already sent").await.expect("a message");
+    device.wait_sent(session, "already sent").await;
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    device.send(session, "still waiting").await.expect("written here");
+    let refused = device.sign_out(false).await.expect_err("messages wait");
+    assert_eq!(refused.code, protocol::Code::OutboxNotEmpty);
+    device.sign_out(true).await.expect("signing out");
+    assert!(device.me().is_none());
+    let folder = device.folder();
+    until("nothing to be left", async || {
+        (!holds(&folder, b"already sent") && !holds(&folder, b"still waiting")).then_some(())
+    })
+    .await;
+}
+
+fn holds(folder: &Path, text: &[u8]) -> bool {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| {
+            let path = entry.path();
+            if path.is_dir() {
+                return holds(&path, text);
+            }
+            std::fs::read(&path).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text))
+        })
+}
+
+#[tokio::test]
+async fn tokens_are_renewed_before_they_end_and_a_long_night_signs_nobody_out() {
+    let stack = Stack::start().await;
+    let (person, _client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = device.create().await.expect("a session");
+    // the device sleeps for long: its access token is refused at the next request
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    stack.server.stop().await;
+    stack.server.start_again().await;
+    stack.server.gate().open();
+    device.wake();
+    device.wait_online().await;
+    device.send(session, "awake").await.expect("a message");
+    device.wait_sent(session, "awake").await;
+}
