@@ -15,8 +15,8 @@ use std::process::Command;
 
 const WORKS: [&str; 4] = ["W1", "W2", "W4", "W5"];
 
-pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyhow::Result<()> {
-    let works: Vec<String> = words.iter().map(|word| word.to_uppercase()).collect();
+pub fn run(place: &Place, supervisor: &mut Supervisor, asked: &[String]) -> anyhow::Result<()> {
+    let works: Vec<String> = asked.iter().map(|word| word.to_uppercase()).collect();
     if let Some(unknown) = works.iter().find(|work| !WORKS.contains(&work.as_str())) {
         bail!("there is no work {unknown}: say W1, W2, W4 or W5");
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -34,11 +35,10 @@ impl Ports {
     }
 
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
-        let lines: String = self
-            .remembered
-            .iter()
-            .map(|(name, port)| format!("{name} {port}\n"))
-            .collect();
+        let mut lines = String::new();
+        for (name, port) in &self.remembered {
+            let _ = writeln!(lines, "{name} {port}");
+        }
         fs::write(file, lines).with_context(|| format!("writing {}", file.display()))
     }
 

@@ -6,6 +6,7 @@ use crate::supervisor::{Service, Supervisor, bound};
 use anyhow::{Context as _, bail};
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
@@ -313,7 +314,10 @@ pub fn secret_in(file: &Path, bytes: usize) -> anyhow::Result<String> {
     if let Ok(kept) = fs::read_to_string(file) {
         return Ok(kept.trim().to_owned());
     }
-    let secret: String = random(bytes)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut secret = String::new();
+    for byte in random(bytes)? {
+        let _ = write!(secret, "{byte:02x}");
+    }
     write_private(file, secret.as_bytes())?;
     Ok(secret)
 }

@@ -14,8 +14,8 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 /// How long a service may take until it is ready: a first start on a slow disk.
 const START: Duration = Duration::from_mins(1);
@@ -72,11 +72,7 @@ impl Supervisor {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for signals")?;
         let asked = sender.clone();
         std::thread::spawn(move || {
-            for _ in signals.forever() {
-                if asked.send(Event::Asked).is_err() {
-                    return;
-                }
-            }
+            signals.forever().all(|_| asked.send(Event::Asked).is_ok());
         });
         Ok(Self {
             sender,
@@ -220,24 +216,25 @@ impl Supervisor {
         let signal = asking.map_or(Signal::SIGTERM, |running| running.signal);
         for signal in [signal, Signal::SIGKILL] {
             let _ = killpg(Pid::from_raw(group), signal);
-            let mut is_over = false;
-            while !is_over {
-                match self.events.recv_timeout(GRACE) {
-                    Ok(Event::Ended(ended, _)) => {
-                        self.forget(ended);
-                        is_over = ended == group;
-                    }
-                    Ok(Event::Asked | Event::Said(..)) => {}
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-                }
-            }
-            if is_over {
-                // What it started itself, if anything is left of it.
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-                return;
+            if self.is_over_within(group, GRACE) {
+                break;
             }
         }
+        // What it started itself, if anything is left of it.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         self.forget(group);
+    }
+
+    fn is_over_within(&mut self, group: i32, limit: Duration) -> bool {
+        let begun = Instant::now();
+        while let Some(rest) = limit.checked_sub(begun.elapsed()) {
+            if let Some(Event::Ended(ended, _)) = self.next(Some(rest))
+                && ended == group
+            {
+                return true;
+            }
+        }
+        false
     }
 
     fn watch(&mut self, mut child: Child, name: &str, signal: Signal) -> anyhow::Result<i32> {

@@ -9,7 +9,7 @@ mod smtp;
 
 pub use letter::Letter;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,22 +50,19 @@ impl Shelf {
 
     pub(crate) async fn wait_for(&self, address: &str, count: usize) -> anyhow::Result<Vec<Letter>> {
         let mut changed = self.changed.subscribe();
-        let arrived = async {
-            loop {
-                let letters = self.to(address);
-                if letters.len() >= count {
-                    return Ok(letters);
-                }
-                changed.changed().await.context("the mailbox has ended")?;
-            }
-        };
-        tokio::time::timeout(PATIENCE, arrived).await.with_context(|| {
-            format!(
+        let arrived = changed.wait_for(|_| self.to(address).len() >= count);
+        let waited = tokio::time::timeout(PATIENCE, arrived)
+            .await
+            .map(|seen| seen.is_ok());
+        let letters = self.to(address);
+        if waited.is_err() {
+            bail!(
                 "waiting for {count} letters to {address}: {} came in {} s",
-                self.to(address).len(),
+                letters.len(),
                 PATIENCE.as_secs()
-            )
-        })?
+            );
+        }
+        Ok(letters)
     }
 }
 

@@ -1,0 +1,59 @@
+//! What the server does in a second, beside what its parts could do at most, measured side by side in one run.
+//!
+//! `cargo xtask bench` builds it, starts PostgreSQL and Redis, and runs it. `bench bare` and `bench echo` are the limits,
+//! run as processes of their own so that both sides have the same to carry.
+#![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
+
+mod bare;
+mod echo;
+mod idle;
+mod load;
+mod pgbench;
+mod process;
+mod reads;
+mod stage;
+mod table;
+mod turns;
+
+use anyhow::Context as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use stage::Stage;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    allow_many_sockets()?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("bare") => bare::serve().await,
+        Some("echo") => echo::serve().await,
+        _ => measure(&words).await,
+    }
+}
+
+async fn measure(works: &[String]) -> anyhow::Result<()> {
+    let is_wanted = |work: &str| works.is_empty() || works.iter().any(|wanted| wanted == work);
+    let stage = Stage::set().await.context("setting the stage")?;
+    let mut rows = Vec::new();
+    if is_wanted("W1") {
+        rows.extend(reads::lists(&stage).await.context("W1")?);
+    }
+    if is_wanted("W2") {
+        rows.push(turns::run(&stage).await.context("W2")?);
+    }
+    if is_wanted("W4") {
+        rows.push(reads::histories(&stage).await.context("W4")?);
+    }
+    if is_wanted("W5") {
+        for count in [1_000, 5_000] {
+            rows.push(idle::run(&stage, count).await.context("W5")?);
+        }
+    }
+    print!("{}", table::draw(&rows));
+    stage.clear().await
+}
+
+/// Thousands of sockets at both ends; the children inherit it.
+fn allow_many_sockets() -> anyhow::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("raising the limit of open files")
+}

@@ -1,0 +1,103 @@
+//! W1 and W4: reading, beside bare axum and sqlx with the same query and no check of who asks.
+
+use crate::load::{self, Request};
+use crate::process::Process;
+use crate::stage::{Member, Stage};
+use crate::table::{Row, Tally};
+use std::time::Duration;
+
+/// Connections at once, each another person's.
+const CONNECTIONS: usize = 64;
+/// Both sides take turns, so that what else the machine does falls on both.
+const TURNS: usize = 4;
+const TURN: Duration = Duration::from_secs(2);
+
+pub async fn lists(stage: &Stage) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for is_cookie in [true, false] {
+        let name = if is_cookie {
+            "W1 list 50 sessions, by cookie"
+        } else {
+            "W1 list 50 sessions, by token"
+        };
+        let ours = |member: &Member| {
+            (
+                "/api/v1/sessions?limit=50".to_owned(),
+                credential(member, is_cookie),
+            )
+        };
+        rows.push(compare(stage, name, ours, |member| format!("/sessions/{}", member.user)).await?);
+    }
+    Ok(rows)
+}
+
+pub async fn histories(stage: &Stage) -> anyhow::Result<Row> {
+    let ours = |member: &Member| {
+        let path = format!("/api/v1/sessions/{}/messages?limit=20", member.session);
+        (path, credential(member, true))
+    };
+    let bare = |member: &Member| format!("/messages/{}/{}", member.user, member.session);
+    compare(stage, "W4 history of 20 messages, by cookie", ours, bare).await
+}
+
+fn credential(member: &Member, is_cookie: bool) -> (&'static str, String) {
+    if is_cookie {
+        ("Cookie", member.cookie.clone())
+    } else {
+        ("Authorization", format!("Bearer {}", member.access_token))
+    }
+}
+
+async fn compare(
+    stage: &Stage,
+    work: &str,
+    ours: impl Fn(&Member) -> (String, (&'static str, String)),
+    bare: impl Fn(&Member) -> String,
+) -> anyhow::Result<Row> {
+    let limit = stage.limit("bare").await?;
+    let members: Vec<&Member> = stage.members.iter().take(CONNECTIONS).collect();
+    let our_requests: Vec<Request> = members
+        .iter()
+        .map(|member| {
+            let (path, (name, value)) = ours(member);
+            Request::get(&stage.server.address, &path, &[(name, &value)])
+        })
+        .collect();
+    let bare_requests: Vec<Request> = members
+        .iter()
+        .map(|member| Request::get(&limit.address, &bare(member), &[]))
+        .collect();
+    let (mut server, mut floor) = (Tally::default(), Tally::default());
+    // The first seconds fill pools and caches and are not counted.
+    for turn in 0..=TURNS {
+        for (process, requests, tally) in [
+            (&stage.server, &our_requests, &mut server),
+            (&limit, &bare_requests, &mut floor),
+        ] {
+            measure(process, requests, tally, turn > 0).await?;
+        }
+    }
+    Ok(Row {
+        work: work.to_owned(),
+        ours: server.rate(),
+        limit: floor.rate(),
+        unit: "/s",
+        less_is_better: false,
+        p50: server.percentile(0.5),
+        p99: server.percentile(0.99),
+        memory: stage.server.memory()?,
+    })
+}
+
+async fn measure(
+    process: &Process,
+    requests: &[Request],
+    tally: &mut Tally,
+    is_counted: bool,
+) -> anyhow::Result<()> {
+    let took = load::run(&process.address, requests, TURN).await?;
+    if is_counted {
+        tally.add(took, TURN.as_secs_f64());
+    }
+    Ok(())
+}
