@@ -142,6 +142,14 @@ impl Tab {
         Self::default()
     }
 
+    /// A device that finds again what was written and not yet sent.
+    pub fn with_outbox(outbox: Outbox) -> Self {
+        Self {
+            outbox,
+            ..Self::default()
+        }
+    }
+
     pub const fn state(&self) -> &State {
         &self.state
     }

@@ -5,6 +5,11 @@
 //! Option<Handle>`, which is `Some` in the desktop's window only.
 //! **Invariant:** a body never touches the page's nodes, and the page never calls anything but a body.
 
+#[cfg(feature = "hydration")]
+pub mod desktop;
+#[cfg(feature = "hydration")]
+pub mod web;
+
 use protocol::auth::{Device, Email, Password};
 use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};

@@ -7,7 +7,6 @@ use protocol::auth::{Device, Email, Password};
 use protocol::ipc::{self, BrowserSignInStarted, Command, SecretStore, Storage};
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
-use serde::Serialize as _;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -47,7 +46,9 @@ fn ask<C: Command + 'static>(ask: C, beside: Option<(&'static str, JsValue)>) ->
         }
         match invoke(C::NAME, &payload).await {
             Ok(answer) => serde_wasm_bindgen::from_value(answer).map_err(|error| unreadable(&error)),
-            Err(refusal) => Err(serde_wasm_bindgen::from_value(refusal).unwrap_or_else(|error| unreadable(&error))),
+            Err(refusal) => {
+                Err(serde_wasm_bindgen::from_value(refusal).unwrap_or_else(|error| unreadable(&error)))
+            }
         }
     })
 }
@@ -191,6 +192,9 @@ impl Backend for Core {
         let id = transform_callback(closure.as_ref().unchecked_ref(), false);
         // A former channel's closure goes; the core drops its end when the new one comes.
         self.channel.replace(Some(closure));
-        ask(ipc::Watch {}, Some(("channel", format!("__CHANNEL__:{id}").into())))
+        ask(
+            ipc::Watch {},
+            Some(("channel", format!("__CHANNEL__:{id}").into())),
+        )
     }
 }

@@ -12,7 +12,7 @@ use web_sys::Storage;
 /// More than a day of offline writing; far from what a browser gives a site.
 const BYTES: usize = 1024 * 1024;
 /// A tab in the background may be woken only once a minute.
-const LIFELESS_MILLIS: UnixMillis = 3 * 60 * 1000;
+const LIFELESS_MILLIS: UnixMillis = 130 * 1000;
 /// How often a tab that keeps something shows that it lives.
 pub const SIGN_OF_LIFE_MILLIS: u32 = 60_000;
 
@@ -89,7 +89,9 @@ impl Keeper {
         };
         let mut rows: Vec<Row> = Vec::new();
         for key in self.keys(&storage) {
-            let Some(kept) = read(&storage, &key) else { continue };
+            let Some(kept) = read(&storage, &key) else {
+                continue;
+            };
             if key == self.key || now - kept.alive > LIFELESS_MILLIS || kept.alive > now {
                 rows.extend(kept.rows);
                 if key != self.key {
@@ -138,7 +140,11 @@ fn merge(mut rows: Vec<Row>) -> Outbox {
     rows.sort_by_key(|row| (row.created_at, row.n));
     let mut seen = std::collections::BTreeSet::new();
     rows.retain(|row| seen.insert(row.mutation.id));
-    Outbox::load(rows.into_iter().zip(1..).map(|(row, n)| Entry { n, ..row.entry() }))
+    Outbox::load(
+        rows.into_iter()
+            .zip(1..)
+            .map(|(row, n)| Entry { n, ..row.entry() }),
+    )
 }
 
 fn read(storage: &Storage, key: &str) -> Option<Kept> {
@@ -201,12 +207,21 @@ mod tests {
         let entries = [
             entry(1, 10, Standing::Inflight),
             entry(2, 20, Standing::Acked { seq: 3 }),
-            entry(3, 30, Standing::Dead { problem: problem.clone() }),
+            entry(
+                3,
+                30,
+                Standing::Dead {
+                    problem: problem.clone(),
+                },
+            ),
         ];
         let outbox = merge(through_text(&entries));
         let back: Vec<&Entry> = outbox.entries().collect();
         assert_eq!(back.len(), 2);
-        assert_eq!((back[0].mutation.clone(), &back[0].standing), (entries[0].mutation.clone(), &Standing::Queued));
+        assert_eq!(
+            (back[0].mutation.clone(), &back[0].standing),
+            (entries[0].mutation.clone(), &Standing::Queued)
+        );
         assert_eq!(back[1].standing, Standing::Dead { problem });
     }
 

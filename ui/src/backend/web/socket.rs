@@ -70,7 +70,10 @@ impl Socket {
             };
             match connect(ticket, hello, &report, heard) {
                 Some(connected) => drop(open.replace(Some(connected))),
-                None => report(Event::SocketClosed { ticket, code: ABNORMAL }),
+                None => report(Event::SocketClosed {
+                    ticket,
+                    code: ABNORMAL,
+                }),
             }
         });
     }
