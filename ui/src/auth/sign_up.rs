@@ -19,10 +19,10 @@ pub fn SignUp(props: &OutsideProps) -> Html {
         let (stage, email, password, is_busy) =
             (stage.clone(), email.clone(), password.clone(), is_busy.clone());
         Callback::from(move |()| {
-            let address = Email::parse(&value_of(&email));
-            match address.and_then(|email| Ok((email, Password::typed(value_of(&password)).chosen()?))) {
-                Ok((email, password)) => ask(&stage, email, password, &is_busy),
-                Err(problem) => stage.tell(Action::Problem(Some(problem))),
+            let password = Password::typed(value_of(&password)).chosen();
+            match (Email::parse(&value_of(&email)), password) {
+                (Ok(email), Ok(password)) => ask(&stage, email, password, &is_busy),
+                (Err(problem), _) | (_, Err(problem)) => stage.tell(Action::Problem(Some(problem))),
             }
         })
     });

@@ -29,12 +29,15 @@ pub fn shell(shell: &Shell<'_>) -> String {
          <link rel=\"stylesheet\" href=\"{style}\">\n"
     );
     if let Some((script, wasm)) = shell.preload {
-        page.push_str(&format!(
-            "<link rel=\"modulepreload\" href=\"{}\">\n\
-             <link rel=\"preload\" href=\"{}\" as=\"fetch\" type=\"application/wasm\" crossorigin>\n",
-            escape(script),
-            escape(wasm)
-        ));
+        for part in [
+            "<link rel=\"modulepreload\" href=\"",
+            &escape(script),
+            "\">\n<link rel=\"preload\" href=\"",
+            &escape(wasm),
+            "\" as=\"fetch\" type=\"application/wasm\" crossorigin>\n",
+        ] {
+            page.push_str(part);
+        }
     }
     page.push_str("</head>\n<body>\n<div id=\"app\">");
     page.push_str(shell.body);
@@ -45,10 +48,9 @@ pub fn shell(shell: &Shell<'_>) -> String {
         page.push_str("</script>\n");
     }
     if let Some(script) = shell.script {
-        page.push_str(&format!(
-            "<script type=\"module\" src=\"{}\"></script>\n",
-            escape(script)
-        ));
+        page.push_str("<script type=\"module\" src=\"");
+        page.push_str(&escape(script));
+        page.push_str("\"></script>\n");
     }
     page.push_str("</body>\n</html>\n");
     page

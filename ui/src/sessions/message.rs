@@ -106,12 +106,11 @@ fn Standing(props: &StandingProps) -> Html {
         return Html::default();
     }
     match message.status {
-        Status::Complete => Html::default(),
         Status::Queued => html! { <p class="standing"><span class="ring" />{ "Waiting to begin" }</p> },
         Status::Streaming if message.content.is_empty() => {
             html! { <p class="standing"><span class="ring" />{ "Working" }</p> }
         }
-        Status::Streaming => Html::default(),
+        Status::Streaming | Status::Complete => Html::default(),
         Status::Cancelled => html! { <p class="standing"><Icon sign={Sign::Stop} />{ "Stopped by you" }</p> },
         Status::Failed => failed(
             message

@@ -102,6 +102,5 @@ fn about(device: &Device) -> String {
     [&device.os, &device.version]
         .into_iter()
         .filter(|part| !part.is_empty())
-        .map(|part| format!("{part} · "))
-        .collect()
+        .fold(String::new(), |text, part| text + part + " · ")
 }

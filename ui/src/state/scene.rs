@@ -186,7 +186,7 @@ impl Scene {
         let was_online = self.connection == Connection::Online;
         match connection {
             Connection::Online if !was_online && self.is_awake => {
-                "Connected again".clone_into(&mut self.said)
+                "Connected again".clone_into(&mut self.said);
             }
             Connection::Offline { .. } if was_online => "Connection lost".clone_into(&mut self.said),
             Connection::Online
@@ -294,7 +294,7 @@ impl Reducible for Scene {
                 new.flash("Session deleted".to_owned(), false, Some((undo, session)));
             }
             Action::DropFlash(number) => {
-                Rc::make_mut(&mut new.flashes).retain(|flash| flash.number != number)
+                Rc::make_mut(&mut new.flashes).retain(|flash| flash.number != number);
             }
         }
         Rc::new(new)

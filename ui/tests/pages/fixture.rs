@@ -274,41 +274,9 @@ fn outside(name: &'static str, path: &str, boot: Boot) -> Screen {
 }
 
 pub fn screens() -> Vec<Screen> {
-    let refused = Boot {
-        problem: Some(Problem::new(Code::InvalidCredentials)),
-        typed: Typed {
-            email: email().to_string(),
-            ..Typed::default()
-        },
-        ..boot(Body::Browser)
-    };
-    let mailed = Boot {
-        typed: refused.typed.clone(),
-        ..boot(Body::Browser)
-    };
-    let state = |state, name| {
-        let mut open = opened(Vec::new(), row("Release 1.2", "The changelog is ready", 60));
-        open.state = state;
-        session(name, open)
-    };
-    let archived = SessionRow {
-        archived: true,
-        ..row("Old plans", "Done with.", 60)
-    };
-    let ask = message(Role::User, "Keep this for later.", 60);
-    vec![
-        outside("sign-in", "/sign-in", boot(Body::Browser)),
-        outside("sign-in-refused", "/sign-in", refused),
-        outside(
-            "sign-in-desktop",
-            "/sign-in",
-            Boot {
-                csrf: String::new(),
-                ..boot(Body::Desktop)
-            },
-        ),
-        outside("sign-up", "/sign-up", boot(Body::Browser)),
-        outside("check-mail", "/check-mail", mailed),
+    let mut screens = outside_screens();
+    screens.extend(session_screens());
+    screens.extend([
         outside("home", "/", signed_in()),
         outside(
             "home-empty",
@@ -322,17 +290,10 @@ pub fn screens() -> Vec<Screen> {
             "archived",
             "/archived",
             Boot {
-                list: vec![archived.clone()],
+                list: vec![archived()],
                 ..signed_in()
             },
         ),
-        session("archived-session", opened(vec![ask], archived)),
-        conversation(),
-        running(),
-        troubled(),
-        state(TranscriptState::Ready, "new-session"),
-        state(TranscriptState::Loading, "loading"),
-        state(TranscriptState::NotHere, "not-here"),
         outside(
             "settings",
             "/settings",
@@ -342,5 +303,60 @@ pub fn screens() -> Vec<Screen> {
             },
         ),
         outside("missing", "/nowhere", signed_in()),
+    ]);
+    screens
+}
+
+fn outside_screens() -> Vec<Screen> {
+    let refused = Boot {
+        problem: Some(Problem::new(Code::InvalidCredentials)),
+        typed: Typed {
+            email: email().to_string(),
+            ..Typed::default()
+        },
+        ..boot(Body::Browser)
+    };
+    let mailed = Boot {
+        typed: refused.typed.clone(),
+        ..boot(Body::Browser)
+    };
+    vec![
+        outside("sign-in", "/sign-in", boot(Body::Browser)),
+        outside("sign-in-refused", "/sign-in", refused),
+        outside(
+            "sign-in-desktop",
+            "/sign-in",
+            Boot {
+                csrf: String::new(),
+                ..boot(Body::Desktop)
+            },
+        ),
+        outside("sign-up", "/sign-up", boot(Body::Browser)),
+        outside("check-mail", "/check-mail", mailed),
+    ]
+}
+
+fn archived() -> SessionRow {
+    SessionRow {
+        archived: true,
+        ..row("Old plans", "Done with.", 60)
+    }
+}
+
+fn session_screens() -> Vec<Screen> {
+    let state = |state, name| {
+        let mut open = opened(Vec::new(), row("Release 1.2", "The changelog is ready", 60));
+        open.state = state;
+        session(name, open)
+    };
+    let ask = message(Role::User, "Keep this for later.", 60);
+    vec![
+        session("archived-session", opened(vec![ask], archived())),
+        conversation(),
+        running(),
+        troubled(),
+        state(TranscriptState::Ready, "new-session"),
+        state(TranscriptState::Loading, "loading"),
+        state(TranscriptState::NotHere, "not-here"),
     ]
 }

@@ -71,8 +71,13 @@ impl<'a> Builder<'a> {
                     self.push(node);
                 }
             }
-            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.write(&text),
-            Event::FootnoteReference(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.write(&text),
+            // The last three are of extensions that are switched off.
+            Event::Text(text)
+            | Event::Html(text)
+            | Event::InlineHtml(text)
+            | Event::FootnoteReference(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text) => self.write(&text),
             Event::Code(text) => {
                 for open in &mut self.open {
                     open.text.push_str(&text);
