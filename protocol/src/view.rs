@@ -146,6 +146,11 @@ pub enum Push {
         offset: u64,
         text: String,
     },
+    /// A rename, an archiving or a deletion was not taken by the server; what stands is in the list.
+    Refused {
+        session: SessionId,
+        problem: Problem,
+    },
     /// Signed in or out.
     Me {
         me: Option<Me>,

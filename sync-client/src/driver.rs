@@ -1,19 +1,35 @@
 //! A whole device on disk: executes the engine's effects with the store, HTTP and the socket.
 //!
 //! Headless: `src-tauri` wraps it in commands, a test uses it as "a device". Cheap to clone; every clone is the same
-//! device. Reads never wait for the network.
+//! device, and the last one dropped ends its tasks. Reads never wait for the network.
 //! **Invariant:** what a person wrote is in `outbox.db` before a method returns and before a byte of it is sent.
 
+mod core;
+mod hydrate;
+mod loads;
+mod sign_in;
+mod upload;
+mod work;
+mod writes;
+
+#[cfg(test)]
+mod tests;
+
 use crate::credentials::CredentialStore;
-use protocol::auth::{Device as SignedInDevice, Email, Me, Password, Provider};
-use protocol::oauth::PushedAnswer;
-use protocol::oauth::PushedRequest;
+use crate::store::Found;
+use crate::view::{self, Rows, WINDOW};
+use core::Core;
+use protocol::auth::Me;
 use protocol::sync::Cursor;
-use protocol::view::{Connection, Push, SessionRow, Transcript};
-use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
+use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
+use protocol::{Code, Problem, SessionId};
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::broadcast;
+use tokio_util::sync::DropGuard;
 use url::Url;
+
+pub use crate::store::Found as SearchHit;
 
 /// What this computer is called at the server.
 #[derive(Clone, Debug)]
@@ -35,8 +51,13 @@ pub struct StorageNumbers {
     pub waiting: u64,
 }
 
+/// See the module. Made by [`Device::open`].
 #[derive(Clone, Debug)]
-pub struct Device {}
+pub struct Device {
+    core: Arc<Core>,
+    /// Ends the tasks when the last clone is dropped.
+    _end: Arc<DropGuard>,
+}
 
 impl Device {
     /// Opens the device kept in `folder` (made if needed, 0700) and goes to work. Needs a tokio runtime.
@@ -46,128 +67,136 @@ impl Device {
         computer: Computer,
         credentials: impl CredentialStore,
     ) -> Result<Self, Problem> {
-        let _ = (folder, server, computer, credentials);
-        Err(Problem::new(Code::Unavailable))
+        let core = Core::open(folder, server, computer, Arc::new(credentials)).await?;
+        let end = Arc::new(core.stop.clone().drop_guard());
+        Ok(Self { core, _end: end })
     }
 
     /// Hears every push from now on. A receiver that lags asks for everything anew.
     pub fn watch(&self) -> broadcast::Receiver<Push> {
-        broadcast::channel(1).1
+        self.core.pushes.subscribe()
     }
 
-    pub fn server(&self) -> Url {
-        unreachable!()
+    pub fn server(&self) -> &Url {
+        self.core.http.base()
     }
+
     /// Who is signed in here, also while the server wants a new sign-in.
     pub fn me(&self) -> Option<Me> {
-        None
+        self.core.shared().me.clone()
     }
+
     pub fn connection(&self) -> Connection {
-        Connection::SignedOut
-    }
-    pub async fn cursor(&self) -> Option<Cursor> {
-        None
+        self.core.shared().connection
     }
 
+    /// Where the cache stands.
+    pub async fn cursor(&self) -> Result<Option<Cursor>, Problem> {
+        Ok(self.core.store.cursor().await?)
+    }
+
+    /// The list, newest first.
     pub async fn list(&self, archived: bool) -> Result<Vec<SessionRow>, Problem> {
-        let _ = archived;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn transcript(&self, session: SessionId) -> Result<Transcript, Problem> {
-        let _ = session;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn show(&self, session: SessionId) -> Result<Transcript, Problem> {
-        let _ = session;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn earlier(&self, session: SessionId) -> Result<Transcript, Problem> {
-        let _ = session;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn search(&self, words: &str) -> Result<Vec<SessionId>, Problem> {
-        let _ = words;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn create(&self) -> Result<SessionId, Problem> {
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn send(&self, session: SessionId, text: &str) -> Result<MessageId, Problem> {
-        let _ = (session, text);
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn rename(&self, session: SessionId, title: &str) -> Result<(), Problem> {
-        let _ = (session, title);
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn archive(&self, session: SessionId, archived: bool) -> Result<(), Problem> {
-        let _ = (session, archived);
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn delete(&self, session: SessionId) -> Result<MutationId, Problem> {
-        let _ = session;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn undo(&self, mutation: MutationId) -> Result<(), Problem> {
-        let _ = mutation;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn retry(&self, mutation: MutationId) -> Result<(), Problem> {
-        let _ = mutation;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn stop(&self, run: RunId) -> Result<(), Problem> {
-        let _ = run;
-        Err(Problem::new(Code::Unavailable))
+        // The outbox is looked at first: what it lets go of afterwards is in the rows by then.
+        let outbox = self.core.outbox();
+        let written = outbox.entries().map(|entry| entry.mutation.op.session());
+        let others: std::collections::BTreeSet<SessionId> = written.collect();
+        let listed = self
+            .core
+            .store
+            .sessions(archived, others.into_iter().collect())
+            .await;
+        let listed = self.core.readable(listed).await?;
+        Ok(view::list(&listed, &outbox, archived))
     }
 
-    pub async fn providers(&self) -> Result<Vec<Provider>, Problem> {
-        Err(Problem::new(Code::Unavailable))
+    /// What is here of a session, without asking the network.
+    pub async fn transcript(&self, session: SessionId) -> Result<Transcript, Problem> {
+        let (outbox, tails, window, connection) = {
+            let shared = self.core.shared();
+            let window = shared.windows.get(&session).copied().unwrap_or(WINDOW);
+            (
+                Arc::clone(&shared.outbox),
+                shared.tails.of(session),
+                window,
+                shared.connection,
+            )
+        };
+        let page = self.core.store.page(session, window).await;
+        let page = self.core.readable(page).await?;
+        let absent = match connection {
+            Connection::Online | Connection::Connecting => TranscriptState::Loading,
+            Connection::Offline { .. } | Connection::SignedOut => TranscriptState::NotHere,
+        };
+        let is_here = page.missing(1).is_none() || !page.messages.is_empty();
+        let rows = Rows {
+            session: page.session.as_ref(),
+            messages: &page.messages,
+            has_earlier: page.messages.first().is_some_and(|message| message.ord > 1),
+            state: if is_here { TranscriptState::Ready } else { absent },
+        };
+        view::transcript(session, &rows, &tails, &outbox).ok_or_else(|| Problem::new(Code::NotFound))
     }
-    pub async fn sign_up(&self, email: Email, password: Password) -> Result<(), Problem> {
-        let _ = (email, password);
-        Err(Problem::new(Code::Unavailable))
+
+    /// Opens a session: what is here at once; what is missing is loaded, and a push tells when it came.
+    pub async fn show(&self, session: SessionId) -> Result<Transcript, Problem> {
+        {
+            let mut shared = self.core.shared();
+            shared.windows.entry(session).or_insert(WINDOW);
+            shared.shown = Some(session);
+        }
+        match self.transcript(session).await {
+            Ok(transcript) => {
+                self.core.load_shown();
+                Ok(transcript)
+            }
+            Err(problem) if problem.code == Code::NotFound => {
+                self.core.fetch_session(session).await?;
+                self.transcript(session).await
+            }
+            Err(problem) => Err(problem),
+        }
     }
-    /// With the mailed code, for the sign-up begun on this device.
-    pub async fn verify(&self, email: Email, code: String) -> Result<Me, Problem> {
-        let _ = (email, code);
-        Err(Problem::new(Code::Unavailable))
+
+    /// Loads the page before what is loaded, then answers the whole.
+    pub async fn earlier(&self, session: SessionId) -> Result<Transcript, Problem> {
+        let window = {
+            let mut shared = self.core.shared();
+            let window = shared.windows.entry(session).or_insert(WINDOW);
+            *window += WINDOW;
+            *window
+        };
+        let page = self.core.store.page(session, window).await?;
+        let want = i64::try_from(window).unwrap_or(i64::MAX);
+        if let Some(before) = page.missing(want) {
+            self.core.load(session, before).await?;
+        }
+        self.transcript(session).await
     }
-    pub async fn resend(&self, email: Email) -> Result<(), Problem> {
-        let _ = email;
-        Err(Problem::new(Code::Unavailable))
+
+    /// Finds messages on this computer that hold all these words.
+    pub async fn search(&self, words: &str) -> Result<Vec<Found>, Problem> {
+        let found = self.core.store.search(words.to_owned(), 50).await;
+        self.core.readable(found).await
     }
-    pub async fn sign_in(&self, email: Email, password: Password) -> Result<Me, Problem> {
-        let _ = (email, password);
-        Err(Problem::new(Code::Unavailable))
-    }
-    /// `POST /oauth/par`: begins a sign-in in the system browser.
-    pub async fn push_request(&self, request: &PushedRequest) -> Result<PushedAnswer, Problem> {
-        let _ = request;
-        Err(Problem::new(Code::Unavailable))
-    }
-    /// The code that came home, with the verifier it is bound to.
-    pub async fn redeem(&self, code: String, verifier: String, redirect_uri: String) -> Result<Me, Problem> {
-        let _ = (code, verifier, redirect_uri);
-        Err(Problem::new(Code::Unavailable))
-    }
-    /// Wipes cache, outbox and credential. Refuses with `outbox_not_empty` while messages wait, unless told.
-    pub async fn sign_out(&self, even_if_waiting: bool) -> Result<(), Problem> {
-        let _ = even_if_waiting;
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn devices(&self) -> Result<Vec<SignedInDevice>, Problem> {
-        Err(Problem::new(Code::Unavailable))
-    }
-    pub async fn revoke(&self, device: DeviceId) -> Result<(), Problem> {
-        let _ = device;
-        Err(Problem::new(Code::Unavailable))
-    }
+
     pub async fn storage(&self) -> Result<StorageNumbers, Problem> {
-        Err(Problem::new(Code::Unavailable))
+        let (sessions, messages, cache_bytes) = self.core.store.numbers().await?;
+        Ok(StorageNumbers {
+            cache_bytes,
+            sessions,
+            messages,
+            waiting: self.core.outbox().waiting() as u64,
+        })
     }
-    /// The computer woke or the network changed: looks at once.
-    pub fn wake(&self) {}
+
+    /// The computer woke, the network changed, or a person wants it tried now: looks at once.
+    pub fn wake(&self) {
+        self.core.wake();
+    }
+
     /// Ends the tasks and closes the files.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.core.close().await;
+    }
 }

@@ -6,16 +6,26 @@
 //! **Invariant:** the pure modules take time and chance as arguments and know neither store, HTTP nor socket.
 
 #[cfg(feature = "native")]
+mod clock;
+#[cfg(feature = "native")]
 pub mod credentials;
 #[cfg(feature = "native")]
 pub mod driver;
 pub mod engine;
+#[cfg(feature = "native")]
+mod http;
 pub mod lanes;
 pub mod outbox;
 pub mod ranges;
 pub mod replica;
+#[cfg(feature = "native")]
+mod socket;
+#[cfg(feature = "native")]
+mod store;
 pub mod tab;
 pub mod tails;
+#[cfg(feature = "native")]
+mod tokens;
 pub mod view;
 
 #[cfg(feature = "native")]

@@ -32,9 +32,13 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// From kept rows. What was on its way when the program ended is queued again, with the same id.
-    pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
-        let mut outbox = Self::default();
+    /// From kept rows; new ones are numbered after `last`. What was on its way when the program ended is queued
+    /// again, with the same id.
+    pub fn load(entries: impl IntoIterator<Item = Entry>, last: i64) -> Self {
+        let mut outbox = Self {
+            last,
+            ..Self::default()
+        };
         for mut entry in entries {
             if entry.standing == Standing::Inflight {
                 entry.standing = Standing::Queued;

@@ -9,7 +9,7 @@ use crate::tails::Tails;
 use crate::view::{self, Rows};
 use protocol::SessionId;
 use protocol::sync::{
-    Bootstrap, Change, Cursor, History, Message, Ord, Seq, Session, SessionsBefore, SessionsPage, SyncPage,
+    Bootstrap, Change, Cursor, History, Message, Ord, Seq, Session, SessionsPage, SyncPage,
 };
 use protocol::view::{SessionRow, Transcript, TranscriptState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,17 +75,11 @@ struct Kept {
 pub struct Replica {
     cursor: Option<Cursor>,
     sessions: BTreeMap<SessionId, Kept>,
-    more: Option<SessionsBefore>,
 }
 
 impl Replica {
     pub const fn cursor(&self) -> Option<Cursor> {
         self.cursor
-    }
-
-    /// Where the list goes on at the server; `None`: it is whole.
-    pub const fn more(&self) -> Option<SessionsBefore> {
-        self.more
     }
 
     pub fn session(&self, id: SessionId) -> Option<&Session> {
@@ -144,7 +138,6 @@ impl Replica {
             for session in &page.sessions {
                 applied.list |= self.take_session(session);
             }
-            self.more = page.more;
         }
         applied
     }
@@ -155,7 +148,6 @@ impl Replica {
         *self = Self {
             cursor: Some(bootstrap.as_of),
             sessions: BTreeMap::new(),
-            more: bootstrap.more,
         };
         for session in &bootstrap.sessions {
             self.take_session(session);

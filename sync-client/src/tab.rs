@@ -20,8 +20,8 @@
 //!         Want::CloseSocket | Want::Probe { .. } => { /* close it; after Probe also Event::SocketClosed */ }
 //!         Want::Send(frame) => { /* over the socket, if it is open */ }
 //!         Want::Upload { lane, batch } => { /* POST routes::MUTATIONS, then Input::Uploaded */ }
-//!         Want::Load { session, before } => { /* GET routes::messages(session), then Input::Loaded */ }
-//!         Want::LoadList { before } => { /* GET routes::SESSIONS?before=…, then Input::ListLoaded */ }
+//!         Want::Load { session, before } => { /* GET routes::messages(session)?before_ord=…&limit=100, then Input::Loaded */ }
+//!         Want::LoadList { archived, before } => { /* GET routes::SESSIONS?archived=…&before=…&limit=200, then Input::ListLoaded */ }
 //!         Want::Renew => { /* GET routes::ME: 200 Event::Renewed, 401 Event::RenewalRefused, else RenewalFailed */ }
 //!         Want::Timer { at } => { /* hand in Event::Tick then; replaces the earlier timer */ }
 //!         Want::Push(push) => { /* tell the page */ }
@@ -113,6 +113,7 @@ pub enum Want {
     },
     /// `GET /api/v1/sessions`, the page after this key.
     LoadList {
+        archived: bool,
         before: SessionsBefore,
     },
     Push(Push),
@@ -131,6 +132,8 @@ pub struct Tab {
     /// How many messages of a session the page shows; a session in here has been opened.
     windows: BTreeMap<SessionId, usize>,
     loading: BTreeSet<SessionId>,
+    /// The lists that go on at the server, not archived and archived, each with the key of its next page.
+    lists: Vec<(bool, SessionsBefore)>,
     is_list_loading: bool,
     /// When the engine wants to be woken.
     engine_due: Option<UnixMillis>,

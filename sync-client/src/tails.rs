@@ -63,6 +63,13 @@ impl Tails {
         self.0.values()
     }
 
+    /// Those of one session.
+    #[must_use]
+    pub fn of(&self, session: SessionId) -> Self {
+        let tails = self.0.iter().filter(|(_, tail)| tail.session == session);
+        Self(tails.map(|(run, tail)| (*run, tail.clone())).collect())
+    }
+
     /// Puts back what was kept on disk.
     pub fn restore(&mut self, tail: Tail) {
         self.0.entry(tail.run).or_insert(tail);

@@ -88,6 +88,11 @@ impl Tab {
     fn take_bootstrap(&mut self, bootstrap: &Bootstrap, wants: &mut Vec<Want>) {
         let applied = self.replica.apply_bootstrap(bootstrap);
         self.tails.clear();
+        let lists = bootstrap
+            .more
+            .into_iter()
+            .flat_map(|more| [(false, more), (true, more)]);
+        self.lists = lists.collect();
         for history in &bootstrap.histories {
             self.follow(history, wants);
         }
@@ -135,10 +140,7 @@ impl Tab {
         for session in &applied.sessions {
             wants.push(Want::Push(Push::Transcript { session: *session }));
         }
-        if let (Some(before), false) = (self.replica.more(), self.is_list_loading) {
-            self.is_list_loading = true;
-            wants.push(Want::LoadList { before });
-        }
+        self.load_lists(wants);
     }
 
     fn load_opened(&mut self, wants: &mut Vec<Want>) {
@@ -171,12 +173,28 @@ impl Tab {
         }
     }
 
+    fn load_lists(&mut self, wants: &mut Vec<Want>) {
+        if let (Some(&(archived, before)), false) = (self.lists.first(), self.is_list_loading) {
+            self.is_list_loading = true;
+            wants.push(Want::LoadList { archived, before });
+        }
+    }
+
     fn list_loaded(&mut self, result: Result<SessionsPage, Failure>, wants: &mut Vec<Want>) {
         self.is_list_loading = false;
-        if let Ok(page) = result {
-            let applied = self.replica.apply_sessions(&page);
-            self.tell(&applied, wants);
+        let Ok(page) = result else { return };
+        let applied = self.replica.apply_sessions(&page);
+        if applied.verdict == Verdict::Applied
+            && let Some((_, before)) = self.lists.first_mut()
+        {
+            match page.more {
+                Some(more) => *before = more,
+                None => {
+                    self.lists.remove(0);
+                }
+            }
         }
+        self.tell(&applied, wants);
     }
 
     /// Sends what each lane may send now.

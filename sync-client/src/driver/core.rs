@@ -1,0 +1,353 @@
+//! What the tasks of a device share, and how they begin and end.
+
+use super::{Computer, hydrate, upload, work};
+use crate::clock::Clock;
+use crate::credentials::CredentialStore;
+use crate::engine::{Event, Failure};
+use crate::http::{Call, Http, Trouble};
+use crate::outbox::{JOURNAL_MILLIS, Outbox, Plan};
+use crate::replica::Applied;
+use crate::socket::{Outgoing, Socket};
+use crate::store::{Store, StoreFault};
+use crate::tails::Tails;
+use crate::tokens::{Keeper, Renewal};
+use protocol::auth::Me;
+use protocol::frame::ClientFrame;
+use protocol::sync::Message;
+use protocol::view::{Connection, Push};
+use protocol::{Code, Problem, SessionId, UserId};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+/// Pushes that a slow watcher may be behind before it has to ask for everything anew.
+const PUSHES: usize = 1_024;
+/// Frames and answers that may wait for the loop; the socket waits when it is full.
+const EVENTS: usize = 256;
+
+/// An event whose handling somebody waits for.
+pub type Told = (Event, oneshot::Sender<()>);
+
+#[derive(Debug)]
+pub struct Shared {
+    pub me: Option<Me>,
+    pub outbox: Arc<Outbox>,
+    pub tails: Tails,
+    /// How many messages of a session are shown; a session in here has been opened.
+    pub windows: BTreeMap<SessionId, usize>,
+    /// The session opened last.
+    pub shown: Option<SessionId>,
+    pub loading: BTreeSet<SessionId>,
+    pub connection: Connection,
+    pub socket: Option<Socket>,
+}
+
+#[derive(Debug)]
+pub struct Core {
+    pub computer: Computer,
+    pub clock: Clock,
+    pub http: Http,
+    pub keeper: Keeper,
+    pub store: Store,
+    pub pushes: broadcast::Sender<Push>,
+    pub events: mpsc::Sender<Event>,
+    told: mpsc::Sender<Told>,
+    shared: Mutex<Shared>,
+    /// Plans for the outbox are made one after the other.
+    writing: tokio::sync::Mutex<()>,
+    pub upload: Notify,
+    pub may_upload: AtomicBool,
+    pub resume: AtomicBool,
+    pub hydrate: Notify,
+    pub tokens_changed: Notify,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+impl Core {
+    pub async fn open(
+        folder: &Path,
+        server: Url,
+        computer: Computer,
+        credentials: Arc<dyn CredentialStore>,
+    ) -> Result<Arc<Self>, Problem> {
+        let path = folder.to_owned();
+        let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await;
+        let store = opened.map_err(|_ended| Problem::new(Code::Internal))??;
+        let http = Http::new(server)?;
+        let keeper = Keeper::new(credentials, http.clone(), folder);
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let (told, told_inbox) = mpsc::channel(4);
+        let core = Arc::new(Self {
+            computer,
+            clock: Clock::start(),
+            http,
+            keeper,
+            store,
+            pushes: broadcast::channel(PUSHES).0,
+            events,
+            told,
+            shared: Mutex::new(Shared {
+                me: None,
+                outbox: Arc::default(),
+                tails: Tails::default(),
+                windows: BTreeMap::new(),
+                shown: None,
+                loading: BTreeSet::new(),
+                connection: Connection::SignedOut,
+                socket: None,
+            }),
+            writing: tokio::sync::Mutex::new(()),
+            upload: Notify::new(),
+            may_upload: AtomicBool::new(false),
+            resume: AtomicBool::new(false),
+            hydrate: Notify::new(),
+            tokens_changed: Notify::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        core.recall().await?;
+        core.tasks.spawn(work::run(Arc::clone(&core), inbox, told_inbox));
+        core.tasks.spawn(upload::run(Arc::clone(&core)));
+        core.tasks.spawn(hydrate::run(Arc::clone(&core)));
+        core.tasks.spawn(work::renew_in_time(Arc::clone(&core)));
+        if core.shared().me.is_some() {
+            core.begin().await?;
+        }
+        Ok(core)
+    }
+
+    /// Puts together what was here when the program ended.
+    async fn recall(&self) -> Result<(), Problem> {
+        let kept = match self.keeper.load().await {
+            Ok(kept) => kept,
+            Err(problem) => {
+                // Reading and writing here need no credential; signing in will tell the person.
+                tracing::warn!(code = %problem.code, "the credential could not be read");
+                None
+            }
+        };
+        let me = match kept {
+            Some(credential) => Some(credential.me),
+            None => self.store.me().await?,
+        };
+        if let Some(me) = me {
+            self.take_person(me).await?;
+        }
+        let old = self.clock.now() - JOURNAL_MILLIS;
+        if let Err(fault) = self.store.prune_journal(old).await {
+            tracing::warn!(error = ?fault, "the journal could not be pruned");
+        }
+        Ok(())
+    }
+
+    /// Makes this person's rows the device's. Another's cache goes; another's outbox stays, unseen.
+    pub async fn take_person(&self, me: Me) -> Result<(), Problem> {
+        let owner = self.store.cache_owner().await;
+        if self.readable(owner).await?.is_some_and(|owner| owner != me.user) {
+            self.store.rebuild_cache(false).await?;
+        }
+        let cursor = self.store.cursor().await?;
+        let kept = self.store.load_outbox(me.user, cursor).await?;
+        let mut tails = Tails::default();
+        for tail in self.store.tails().await? {
+            tails.restore(tail);
+        }
+        let mut shared = self.shared();
+        shared.me = Some(me);
+        shared.outbox = Arc::new(Outbox::load(kept.entries, kept.last));
+        shared.tails = tails;
+        shared.connection = Connection::Connecting;
+        Ok(())
+    }
+
+    /// Tells the loop that somebody is signed in.
+    pub async fn begin(&self) -> Result<(), Problem> {
+        let cursor = self.store.cursor().await?;
+        self.tell(Event::SignedIn { cursor }).await;
+        Ok(())
+    }
+
+    /// Hands the loop an event and waits until it is dealt with.
+    pub async fn tell(&self, event: Event) {
+        let (done, is_done) = oneshot::channel();
+        if self.told.send((event, done)).await.is_ok() {
+            let _ = is_done.await;
+        }
+    }
+
+    pub fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn outbox(&self) -> Arc<Outbox> {
+        Arc::clone(&self.shared().outbox)
+    }
+
+    pub fn user(&self) -> Option<UserId> {
+        self.shared().me.as_ref().map(|me| me.user)
+    }
+
+    pub fn is_online(&self) -> bool {
+        self.shared().connection == Connection::Online
+    }
+
+    pub fn push(&self, push: Push) {
+        // Nobody may be watching.
+        let _ = self.pushes.send(push);
+    }
+
+    /// Makes a plan for the outbox, writes it to disk, then makes it real. Goes on even if the asker is gone.
+    pub async fn plan<T: Send + 'static>(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Outbox) -> Result<(T, Plan), Problem> + Send + 'static,
+    ) -> Result<(T, Plan), Problem> {
+        let core = Arc::clone(self);
+        let task = self.tasks.spawn(async move {
+            let _one = core.writing.lock().await;
+            let user = core.user().ok_or_else(|| Problem::new(Code::SignInRequired))?;
+            let (value, plan) = make(&core.outbox())?;
+            if !plan.is_empty() {
+                core.store.keep(user, plan.clone()).await?;
+                Arc::make_mut(&mut core.shared().outbox).apply(&plan);
+            }
+            Ok((value, plan))
+        });
+        task.await.map_err(|_ended| Problem::new(Code::Internal))?
+    }
+
+    /// Lets go of accepted rows that the cursor has passed.
+    pub async fn settle(&self) {
+        if let Ok(Some(cursor)) = self.store.cursor().await {
+            let _one = self.writing.lock().await;
+            Arc::make_mut(&mut self.shared().outbox).settle(cursor);
+        }
+    }
+
+    /// Makes a call as the signed-in person. A refused token is renewed once.
+    pub async fn ask<T: DeserializeOwned>(&self, user: UserId, call: Call<'_>) -> Result<T, Trouble> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Trouble::away(true)),
+            answer = self.ask_as(user, call) => answer,
+        }
+    }
+
+    async fn ask_as<T: DeserializeOwned>(&self, user: UserId, call: Call<'_>) -> Result<T, Trouble> {
+        let again = call.again();
+        let token = self.token(user).await?;
+        match self.http.ask(call.token(&token)).await {
+            Err(trouble) if trouble.failure == Failure::Unauthorized => {
+                self.keeper.distrust();
+                let token = self.token(user).await?;
+                self.http.ask(again.token(&token)).await
+            }
+            other => other,
+        }
+    }
+
+    async fn token(&self, user: UserId) -> Result<String, Trouble> {
+        let token = self.keeper.token(user).await;
+        token.map_err(|failure| {
+            let code = if failure == Failure::Unauthorized {
+                Code::SignInRequired
+            } else {
+                Code::Offline
+            };
+            Trouble::new(failure, Problem::new(code))
+        })
+    }
+
+    /// The person signed in, or the problem that says that nobody is.
+    pub fn person(&self) -> Result<UserId, Problem> {
+        self.user().ok_or_else(|| Problem::new(Code::SignInRequired))
+    }
+
+    /// Renews the credential and tells the loop how it went.
+    pub async fn renew(&self) {
+        let event = match self.keeper.renew().await {
+            Renewal::Renewed => Event::Renewed,
+            Renewal::Refused => Event::RenewalRefused,
+            Renewal::Failed => Event::RenewalFailed,
+        };
+        self.tokens_changed.notify_one();
+        let _ = self.events.send(event).await;
+    }
+
+    pub fn wake(self: &Arc<Self>) {
+        self.keeper.distrust();
+        self.tokens_changed.notify_one();
+        let core = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let _ = core.events.send(Event::Wake).await;
+        });
+    }
+
+    pub fn send_frames(&self, frames: impl IntoIterator<Item = ClientFrame>) {
+        let shared = self.shared();
+        if let Some(socket) = &shared.socket {
+            for frame in frames {
+                socket.send(Outgoing::Frame(frame));
+            }
+        }
+    }
+
+    /// Looks for replies being made, or made, among messages that came.
+    pub fn follow<'a>(&self, messages: impl IntoIterator<Item = &'a Message>) {
+        let frames: Vec<ClientFrame> = {
+            let mut shared = self.shared();
+            let mut frames = Vec::new();
+            for message in messages {
+                shared.tails.settle(message);
+                frames.extend(shared.tails.begin_from(message));
+            }
+            frames
+        };
+        self.send_frames(frames);
+    }
+
+    /// Tells the page what changed.
+    pub fn announce(&self, applied: &Applied) {
+        if applied.list {
+            self.push(Push::List);
+        }
+        for session in &applied.sessions {
+            self.push(Push::Transcript { session: *session });
+        }
+    }
+
+    /// A read's answer; where the cache turns out to be damaged, the loop is told and it is begun afresh.
+    pub async fn readable<T>(&self, answer: Result<T, StoreFault>) -> Result<T, Problem> {
+        if let Err(StoreFault::Damaged(why)) = &answer {
+            tracing::warn!(why, "the cache is damaged; it is begun afresh");
+            self.store.rebuild_cache(true).await?;
+            let _ = self.events.send(Event::CacheLost).await;
+        }
+        Ok(answer?)
+    }
+
+    pub fn set_may_upload(&self, may: bool) {
+        if self.may_upload.swap(may, Ordering::AcqRel) != may {
+            self.upload.notify_one();
+        }
+    }
+
+    /// Lanes that wait may try at once.
+    pub fn resume_lanes(&self) {
+        self.resume.store(true, Ordering::Release);
+        self.upload.notify_one();
+    }
+
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.shared().socket = None;
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,79 @@
+//! Loading what is not here: stretches of sessions, and sessions that the list has not reached.
+
+use super::core::Core;
+use crate::http::{Call, Trouble};
+use crate::replica::Verdict;
+use crate::tab::FIRST_LOAD;
+use protocol::sync::{History, Ord, Session};
+use protocol::view::Push;
+use protocol::{Problem, SessionId, limits, routes};
+use std::sync::Arc;
+
+/// A page read before the latest change is asked for again, so often at most.
+const TRIES: usize = 3;
+
+impl Core {
+    /// One page of a session, before this ord or the newest. Does nothing while the same session is being loaded.
+    pub async fn load(&self, session: SessionId, before: Option<Ord>) -> Result<(), Problem> {
+        if !self.shared().loading.insert(session) {
+            return Ok(());
+        }
+        let loaded = self.load_once(session, before).await;
+        self.shared().loading.remove(&session);
+        loaded
+    }
+
+    async fn load_once(&self, session: SessionId, before: Option<Ord>) -> Result<(), Problem> {
+        for _ in 0..TRIES {
+            let history = Arc::new(self.read_page(session, before).await?);
+            let applied = self.store.apply_history(Arc::clone(&history)).await?;
+            if applied.verdict == Verdict::Applied {
+                self.follow(&history.messages);
+                self.announce(&applied);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_page(&self, session: SessionId, before: Option<Ord>) -> Result<History, Problem> {
+        let user = self.person()?;
+        let path = routes::messages(session);
+        let mut call = Call::get(&path).query("limit", limits::MESSAGE_PAGE);
+        if let Some(before) = before {
+            call = call.query("before_ord", before);
+        }
+        self.ask(user, call)
+            .await
+            .map_err(|trouble: Trouble| trouble.problem)
+    }
+
+    /// Loads what the session that the page shows is missing.
+    pub fn load_shown(self: &Arc<Self>) {
+        let core = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let Some(session) = core.shared().shown else {
+                return;
+            };
+            let Ok(page) = core.store.page(session, 1).await else {
+                return;
+            };
+            let Some(before) = page.missing(FIRST_LOAD) else {
+                return;
+            };
+            if core.load(session, before).await.is_err() {
+                // The page shows that it is not here instead of loading for ever.
+                core.push(Push::Transcript { session });
+            }
+        });
+    }
+
+    /// A session that is not here at all: its row and its newest messages.
+    pub async fn fetch_session(&self, id: SessionId) -> Result<(), Problem> {
+        let user = self.person()?;
+        let session: Session = self.ask(user, Call::get(&routes::session(id))).await?;
+        self.store.apply_session(session).await?;
+        self.push(Push::List);
+        self.load(id, None).await
+    }
+}

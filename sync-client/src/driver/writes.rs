@@ -1,0 +1,125 @@
+//! What a person writes: into the outbox first, then out by itself.
+
+use super::Device;
+use crate::http::Call;
+use crate::outbox::{Plan, UNDO_MILLIS};
+use crate::view;
+use protocol::mutation::{Op, RunMode};
+use protocol::view::Push;
+use protocol::{Code, MessageId, MutationId, Problem, RunId, SessionId, routes};
+use std::collections::BTreeSet;
+
+impl Device {
+    /// A new session, here at once.
+    pub async fn create(&self) -> Result<SessionId, Problem> {
+        let id = SessionId::fresh();
+        let title = String::new();
+        self.write(Op::SessionCreate { id, title }, 0).await?;
+        Ok(id)
+    }
+
+    pub async fn send(&self, session: SessionId, text: &str) -> Result<MessageId, Problem> {
+        let id = MessageId::fresh();
+        let op = Op::MessageCreate {
+            id,
+            session,
+            parent: None,
+            content: text.to_owned(),
+            run: RunMode::Auto,
+        };
+        self.write(op, 0).await?;
+        Ok(id)
+    }
+
+    pub async fn rename(&self, session: SessionId, title: &str) -> Result<(), Problem> {
+        let outbox = self.core.outbox();
+        let kept = self.core.store.session(session).await?;
+        let row = view::row(session, kept.as_ref(), &outbox).ok_or_else(|| Problem::new(Code::NotFound))?;
+        let op = Op::SessionRename {
+            session,
+            title: title.trim().to_owned(),
+            base: row.title_seq,
+        };
+        self.write(op, 0).await?;
+        Ok(())
+    }
+
+    pub async fn archive(&self, session: SessionId, archived: bool) -> Result<(), Problem> {
+        self.write(Op::SessionArchive { session, archived }, 0).await?;
+        Ok(())
+    }
+
+    /// Hidden at once, sent after ten seconds; until then `undo` takes it back.
+    pub async fn delete(&self, session: SessionId) -> Result<MutationId, Problem> {
+        self.write(Op::SessionDelete { session }, UNDO_MILLIS).await
+    }
+
+    /// Takes back what has not gone out: a deletion, a waiting or refused message.
+    pub async fn undo(&self, mutation: MutationId) -> Result<(), Problem> {
+        let before = self.core.outbox();
+        let (_, plan) = self
+            .core
+            .plan(move |outbox| Ok(((), outbox.undo(mutation)?)))
+            .await?;
+        let lane = before.entry(mutation).map(|entry| entry.mutation.op.session());
+        self.written(&plan, lane);
+        Ok(())
+    }
+
+    /// Sends what was refused once more; a message of a deleted session into a new one.
+    pub async fn retry(&self, mutation: MutationId) -> Result<(), Problem> {
+        let before = self.core.outbox();
+        let now = self.core.clock.now();
+        let (_, plan) = self
+            .core
+            .plan(move |outbox| {
+                let plan = outbox.retry(mutation, SessionId::fresh(), MessageId::fresh(), now)?;
+                Ok(((), plan))
+            })
+            .await?;
+        let lane = before.entry(mutation).map(|entry| entry.mutation.op.session());
+        self.written(&plan, lane);
+        Ok(())
+    }
+
+    /// Stops a reply; what was said so far is kept.
+    pub async fn stop(&self, run: RunId) -> Result<(), Problem> {
+        let user = self.core.person()?;
+        let path = routes::run_cancel(run);
+        Ok(self
+            .core
+            .ask::<Option<serde_json::Value>>(user, Call::post(&path))
+            .await
+            .map(drop)?)
+    }
+
+    async fn write(&self, op: Op, delay: i64) -> Result<MutationId, Problem> {
+        let session = op.session();
+        if self.core.store.is_gone(session).await? {
+            return Err(Problem::new(Code::SessionDeleted));
+        }
+        let id = MutationId::fresh();
+        let now = self.core.clock.now();
+        let not_before = if delay == 0 { 0 } else { now + delay };
+        let (_, plan) = self
+            .core
+            .plan(move |outbox| Ok(((), outbox.enqueue(id, op, not_before, now)?)))
+            .await?;
+        self.written(&plan, Some(session));
+        Ok(id)
+    }
+
+    fn written(&self, plan: &Plan, lane: Option<SessionId>) {
+        let touched: BTreeSet<SessionId> = plan
+            .put
+            .iter()
+            .map(|entry| entry.mutation.op.session())
+            .chain(lane)
+            .collect();
+        self.core.push(Push::List);
+        for session in touched {
+            self.core.push(Push::Transcript { session });
+        }
+        self.core.upload.notify_one();
+    }
+}

@@ -1,0 +1,277 @@
+//! Asking the server over HTTP: bounded answers, no redirects, every refusal read as a problem.
+//!
+//! **Invariant:** a page that is not ours (a proxy's, a portal's) never counts as the server's word: only a problem
+//! that reads as one refuses anything.
+
+use crate::engine::Failure;
+use protocol::oauth::TokenError;
+use protocol::{Code, Problem};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use url::Url;
+
+/// The largest answer that is read: a bootstrap of 200 sessions and ten histories fits many times.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+const CONNECT: Duration = Duration::from_secs(10);
+/// A whole exchange; a long poll's patience at the server is added.
+const EXCHANGE: Duration = Duration::from_secs(30);
+
+/// Why a call brought nothing: for the machinery, and for the person.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub failure: Failure,
+    pub problem: Problem,
+    /// OAuth's own word (RFC 6749 §5.2), of the token endpoint.
+    pub oauth: Option<String>,
+}
+
+impl Trouble {
+    pub fn new(failure: Failure, problem: Problem) -> Self {
+        Self {
+            failure,
+            problem,
+            oauth: None,
+        }
+    }
+
+    /// Never reached the server, or cut off on the way.
+    pub fn away(was_sent: bool) -> Self {
+        let failure = if was_sent { Failure::Cut } else { Failure::NotSent };
+        Self::new(failure, Problem::new(Code::Offline))
+    }
+}
+
+impl From<Trouble> for Problem {
+    fn from(trouble: Trouble) -> Self {
+        trouble.problem
+    }
+}
+
+/// One request to be made.
+#[derive(Debug)]
+pub struct Call<'a> {
+    method: Method,
+    path: &'a str,
+    query: Vec<(&'static str, String)>,
+    json: Option<serde_json::Value>,
+    token: Option<&'a str>,
+    timeout: Duration,
+}
+
+impl<'a> Call<'a> {
+    pub const fn get(path: &'a str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub const fn post(path: &'a str) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub const fn delete(path: &'a str) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    /// The same call, to be made once more.
+    pub fn again(&self) -> Self {
+        Self {
+            method: self.method.clone(),
+            query: self.query.clone(),
+            json: self.json.clone(),
+            ..*self
+        }
+    }
+
+    const fn new(method: Method, path: &'a str) -> Self {
+        Self {
+            method,
+            path,
+            query: Vec::new(),
+            json: None,
+            token: None,
+            timeout: EXCHANGE,
+        }
+    }
+
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// The body. A value of ours always becomes JSON; one that does not is sent as `null` and refused there.
+    #[must_use]
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        self.json = Some(serde_json::to_value(body).unwrap_or_default());
+        self
+    }
+
+    #[must_use]
+    pub const fn token(mut self, token: &'a str) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Adds the patience that the server was asked for.
+    #[must_use]
+    pub fn patient(mut self, seconds: u16) -> Self {
+        self.timeout += Duration::from_secs(u64::from(seconds));
+        self
+    }
+
+    #[must_use]
+    pub const fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: reqwest::Client,
+    base: Url,
+}
+
+impl Http {
+    pub fn new(base: Url) -> Result<Self, Problem> {
+        install_crypto();
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("CompyMac/", env!("CARGO_PKG_VERSION")))
+            // One host: few connections, dropped before a sleeping laptop finds them dead.
+            .pool_max_idle_per_host(2)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|error| {
+                tracing::error!(%error, "the HTTP client could not be made");
+                Problem::new(Code::Internal).detail("The connection to the server could not be set up.")
+            })?;
+        Ok(Self { client, base })
+    }
+
+    pub const fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub fn address(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url
+    }
+
+    /// Makes a call and reads its answer. An empty answer reads as `()`.
+    pub async fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Trouble> {
+        let mut request = self
+            .client
+            .request(call.method, self.address(call.path))
+            .timeout(call.timeout)
+            .query(&call.query);
+        if let Some(token) = call.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = &call.json {
+            request = request.json(body);
+        }
+        read(request).await
+    }
+
+    /// Posts a form (the token endpoint takes nothing else).
+    pub async fn post_form<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        form: &impl Serialize,
+    ) -> Result<T, Trouble> {
+        read(self.client.post(self.address(path)).timeout(EXCHANGE).form(form)).await
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Trouble> {
+    let response = request.send().await.map_err(|error| {
+        let was_sent = !error.is_connect();
+        tracing::debug!(error = ?error.without_url(), "the server could not be asked");
+        Trouble::away(was_sent)
+    })?;
+    let status = response.status();
+    let is_problem = content_type(&response).starts_with(protocol::problem::CONTENT_TYPE);
+    let retry_after = retry_after(&response);
+    let body = bounded(response).await?;
+    if status.is_success() {
+        let body = if body.is_empty() {
+            b"null".as_slice()
+        } else {
+            &body
+        };
+        return serde_json::from_slice(body).map_err(|_not_ours| Trouble::away(true));
+    }
+    Err(trouble(status, is_problem, retry_after, &body))
+}
+
+fn content_type(response: &Response) -> &str {
+    let value = response.headers().get(CONTENT_TYPE);
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn retry_after(response: &Response) -> Option<u32> {
+    let value = response.headers().get(reqwest::header::RETRY_AFTER)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+async fn bounded(mut response: Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_cut| Trouble::away(true))? {
+        if body.len() + chunk.len() > ANSWER_BYTES {
+            tracing::warn!("an answer above the bound was dropped");
+            return Err(Trouble::away(true));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What a refusal means.
+fn trouble(status: StatusCode, is_problem: bool, retry_after: Option<u32>, body: &[u8]) -> Trouble {
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let code = status.as_u16();
+    if status.is_server_error() || matches!(code, 408 | 425 | 429) {
+        let problem = problem.unwrap_or_else(|| Problem::new(Code::Unavailable));
+        let retry_after = retry_after.or(problem.retry_after);
+        return Trouble::new(Failure::Later { retry_after }, problem);
+    }
+    if let Some(problem) = problem {
+        let failure = match (code, problem.reason) {
+            (401, _) => Failure::Unauthorized,
+            (409, Some(reason)) if problem.code == Code::Reset => Failure::Reset(reason),
+            _ => Failure::Refused(problem.clone()),
+        };
+        return Trouble::new(failure, problem);
+    }
+    if let Ok(error) = serde_json::from_slice::<TokenError>(body) {
+        let problem = Problem::new(Code::SignInRequired);
+        let mut trouble = Trouble::new(Failure::Refused(problem.clone()), problem);
+        trouble.oauth = Some(error.error);
+        return trouble;
+    }
+    if is_problem {
+        // A problem of a newer server, with a code that this build does not know.
+        let problem = Problem::new(if code == 404 {
+            Code::NotFound
+        } else {
+            Code::BadRequest
+        });
+        let failure = if code == 401 {
+            Failure::Unauthorized
+        } else {
+            Failure::Refused(problem.clone())
+        };
+        return Trouble::new(failure, problem);
+    }
+    Trouble::away(true)
+}
+
+/// Gives rustls its cryptography, once for the program; whoever was first stands.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

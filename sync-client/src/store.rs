@@ -1,0 +1,262 @@
+//! The two files of a device: `cache.db`, the server's rows, disposable; `outbox.db`, what people wrote, precious.
+//!
+//! One thread writes each file and two read the cache; jobs reach them through bounded channels.
+//! **Invariant:** rows and the cursor that vouches for them are written in one transaction; nothing that happens to
+//! the cache ever touches the outbox.
+
+mod cache;
+mod fault;
+mod files;
+mod letters;
+mod reads;
+mod rows;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::StoreFault;
+pub use letters::Kept;
+pub use reads::{Found, Page};
+
+use crate::outbox::{Entry, Plan};
+use crate::replica::Applied;
+use crate::tails::Tail;
+use protocol::auth::Me;
+use protocol::sync::{Bootstrap, Cursor, History, Session, SessionsBefore, SessionsPage, SyncPage};
+use protocol::{SessionId, UnixMillis, UserId};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use worker::Worker;
+
+type Result<T> = std::result::Result<T, StoreFault>;
+
+/// Reads do not wait for each other until there are more than this.
+const READERS: usize = 2;
+
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    cache: Worker,
+    readers: Vec<Worker>,
+    outbox: Worker,
+    turn: AtomicUsize,
+}
+
+impl Store {
+    /// Opens both files, and makes what is missing. A cache that cannot be read is moved aside and begun afresh.
+    pub fn open(folder: &Path) -> Result<Self> {
+        files::secure_folder(folder)?;
+        let outbox = Worker::start("outbox", files::open_outbox(folder)?)?;
+        let cache = Worker::start("cache", files::open_cache_or_begin(folder)?)?;
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            readers.push(Worker::start("cache-read", files::open_reader(folder)?)?);
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            cache,
+            readers,
+            outbox,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % READERS;
+        let reader = self.readers.get(turn).ok_or(StoreFault::Closed)?;
+        reader.run(|connection| job(connection)).await
+    }
+
+    pub async fn cursor(&self) -> Result<Option<Cursor>> {
+        self.read(reads::cursor).await
+    }
+
+    /// Whose rows the cache holds.
+    pub async fn cache_owner(&self) -> Result<Option<UserId>> {
+        self.read(reads::owner).await
+    }
+
+    pub async fn list_more(&self) -> Result<Option<SessionsBefore>> {
+        self.read(reads::list_more).await
+    }
+
+    /// Sessions of one kind, and these others whatever their kind.
+    pub async fn sessions(&self, archived: bool, others: Vec<SessionId>) -> Result<Vec<Session>> {
+        self.read(move |connection| reads::sessions(connection, archived, &others))
+            .await
+    }
+
+    pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        self.read(move |connection| reads::session(connection, id)).await
+    }
+
+    pub async fn is_gone(&self, id: SessionId) -> Result<bool> {
+        self.read(move |connection| reads::is_gone(connection, id)).await
+    }
+
+    /// The newest messages of a session, without holes.
+    pub async fn page(&self, id: SessionId, limit: usize) -> Result<Page> {
+        self.read(move |connection| reads::page(connection, id, limit))
+            .await
+    }
+
+    /// The newest sessions whose last messages are not here.
+    pub async fn to_hydrate(&self, newest: usize) -> Result<Vec<SessionId>> {
+        self.read(move |connection| reads::to_hydrate(connection, newest))
+            .await
+    }
+
+    pub async fn tails(&self) -> Result<Vec<Tail>> {
+        self.read(reads::tails).await
+    }
+
+    pub async fn search(&self, words: String, limit: usize) -> Result<Vec<Found>> {
+        self.read(move |connection| reads::search(connection, &words, limit))
+            .await
+    }
+
+    /// Sessions and messages in the cache, and its bytes on disk.
+    pub async fn numbers(&self) -> Result<(u64, u64, u64)> {
+        let (sessions, messages) = self.read(reads::counts).await?;
+        Ok((sessions, messages, files::cache_bytes(&self.folder)))
+    }
+
+    pub async fn apply_bootstrap(&self, user: UserId, bootstrap: Box<Bootstrap>) -> Result<()> {
+        self.cache
+            .run(move |connection| cache::bootstrap(connection, user, &bootstrap))
+            .await
+    }
+
+    pub async fn apply_page(&self, page: std::sync::Arc<SyncPage>) -> Result<Applied> {
+        self.cache
+            .run(move |connection| cache::page(connection, &page))
+            .await
+    }
+
+    pub async fn apply_history(&self, history: std::sync::Arc<History>) -> Result<Applied> {
+        self.cache
+            .run(move |connection| cache::history(connection, &history))
+            .await
+    }
+
+    pub async fn apply_sessions(&self, page: SessionsPage) -> Result<Applied> {
+        self.cache
+            .run(move |connection| cache::sessions_page(connection, &page))
+            .await
+    }
+
+    /// Both lists have been read to their ends.
+    pub async fn finish_list(&self) -> Result<()> {
+        self.cache.run(cache::finish_list).await
+    }
+
+    /// One session's row, read by itself.
+    pub async fn apply_session(&self, session: Session) -> Result<()> {
+        self.cache
+            .run(move |connection| cache::one_session(connection, &session))
+            .await
+    }
+
+    pub async fn save_tails(&self, tails: Vec<Tail>) -> Result<()> {
+        self.cache
+            .run(move |connection| cache::save_tails(connection, &tails))
+            .await
+    }
+
+    /// Throws the cache away and begins an empty one. `aside`: keeps the old file for whoever wants to know why.
+    pub async fn rebuild_cache(&self, aside: bool) -> Result<()> {
+        for reader in &self.readers {
+            reader.run(|connection| files::let_go(connection)).await?;
+        }
+        let folder = self.folder.clone();
+        self.cache
+            .run(move |connection| {
+                files::let_go(connection)?;
+                files::clear_cache(&folder, aside)?;
+                *connection = files::open_cache(&folder)?;
+                Ok(())
+            })
+            .await?;
+        for reader in &self.readers {
+            let folder = self.folder.clone();
+            reader
+                .run(move |connection| {
+                    *connection = files::open_reader(&folder)?;
+                    Ok(())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The user's rows, and the newest `n` of anybody.
+    pub async fn load_outbox(&self, user: UserId, cursor: Option<Cursor>) -> Result<Kept> {
+        self.outbox
+            .run(move |connection| letters::load(connection, user, cursor))
+            .await
+    }
+
+    /// What was accepted in the last days.
+    pub async fn journal(&self, user: UserId) -> Result<Vec<Entry>> {
+        self.outbox
+            .run(move |connection| letters::journal(connection, user))
+            .await
+    }
+
+    /// Makes a plan last.
+    pub async fn keep(&self, user: UserId, plan: Plan) -> Result<()> {
+        self.outbox
+            .run(move |connection| letters::keep(connection, user, &plan))
+            .await
+    }
+
+    /// Drops accepted rows written before this.
+    pub async fn prune_journal(&self, before: UnixMillis) -> Result<()> {
+        self.outbox
+            .run(move |connection| letters::prune(connection, before))
+            .await
+    }
+
+    pub async fn drop_outbox(&self, user: UserId) -> Result<()> {
+        self.outbox
+            .run(move |connection| letters::drop_all(connection, user))
+            .await
+    }
+
+    pub async fn me(&self) -> Result<Option<Me>> {
+        self.outbox
+            .run(|connection| letters::note(connection, "me"))
+            .await
+    }
+
+    pub async fn remember_me(&self, me: Option<Me>) -> Result<()> {
+        self.outbox
+            .run(move |connection| letters::write_note(connection, "me", me.as_ref()))
+            .await
+    }
+
+    /// The proof of a sign-up begun here, until its code is typed.
+    pub async fn binding(&self) -> Result<Option<String>> {
+        self.outbox
+            .run(|connection| letters::note(connection, "binding"))
+            .await
+    }
+
+    pub async fn remember_binding(&self, binding: Option<String>) -> Result<()> {
+        self.outbox
+            .run(move |connection| letters::write_note(connection, "binding", binding.as_ref()))
+            .await
+    }
+
+    /// Ends the threads and closes the files.
+    pub async fn close(&self) {
+        for worker in self.readers.iter().chain([&self.cache, &self.outbox]) {
+            worker.close().await;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Reading the cache: by index, and without bodies where none are shown.
+
+use super::{Result, rows};
+use crate::ranges::missing;
+use crate::tails::Tail;
+use protocol::run::At;
+use protocol::sync::{Cursor, Message, Ord, Session, SessionsBefore};
+use protocol::{MessageId, SessionId, UserId};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+/// A session's newest messages.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    pub session: Option<Session>,
+    /// By ord; the newest stretch without holes, as many as were asked for.
+    pub messages: Vec<Message>,
+    /// The newest stretch that is here.
+    pub newest: Option<(Ord, Ord)>,
+}
+
+impl Page {
+    /// What must be loaded before the newest `want` are here; see [`missing`].
+    pub fn missing(&self, want: Ord) -> Option<Option<Ord>> {
+        missing(
+            self.newest,
+            self.session.as_ref().map_or(0, |session| session.last_ord),
+            want,
+        )
+    }
+}
+
+/// One message that a search found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub session: SessionId,
+    pub message: MessageId,
+    /// Around the first hit, on one line.
+    pub snippet: String,
+}
+
+pub fn cursor(connection: &Connection) -> Result<Option<Cursor>> {
+    let read = |row: &Row<'_>| {
+        Ok(Cursor {
+            epoch: rows::parsed(row, "epoch")?,
+            seq: row.get("cursor")?,
+        })
+    };
+    Ok(connection
+        .prepare_cached("select epoch, cursor from sync_state")?
+        .query_row([], read)
+        .optional()?)
+}
+
+pub fn owner(connection: &Connection) -> Result<Option<UserId>> {
+    let read = |row: &Row<'_>| rows::parsed(row, "user_id");
+    Ok(connection
+        .query_row("select user_id from sync_state", [], read)
+        .optional()?)
+}
+
+pub fn list_more(connection: &Connection) -> Result<Option<SessionsBefore>> {
+    let more: Option<Option<String>> = connection
+        .query_row("select list_more from sync_state", [], |row| row.get(0))
+        .optional()?;
+    Ok(more.flatten().and_then(|text| text.parse().ok()))
+}
+
+pub fn sessions(connection: &Connection, archived: bool, others: &[SessionId]) -> Result<Vec<Session>> {
+    let mut sessions: Vec<Session> = connection
+        .prepare_cached(&format!(
+            "select {} from sessions where gone = 0 and archived = ?1 and seq > 0
+              order by last_active desc, id desc",
+            rows::SESSION
+        ))?
+        .query_map([archived], rows::session)?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in others {
+        let other = session(connection, *id)?;
+        sessions.extend(other.filter(|session| session.archived != archived));
+    }
+    Ok(sessions)
+}
+
+pub fn session(connection: &Connection, id: SessionId) -> Result<Option<Session>> {
+    let sql = format!(
+        "select {} from sessions where id = ?1 and gone = 0 and seq > 0",
+        rows::SESSION
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row([id.to_string()], rows::session).optional()?)
+}
+
+pub fn is_gone(connection: &Connection, id: SessionId) -> Result<bool> {
+    let mut statement = connection.prepare_cached("select gone from sessions where id = ?1")?;
+    let gone = statement
+        .query_row([id.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(gone.unwrap_or(false))
+}
+
+pub fn page(connection: &Connection, id: SessionId, limit: usize) -> Result<Page> {
+    let newest: Option<(Ord, Ord)> = connection
+        .prepare_cached("select lo, hi from message_ranges where session_id = ?1 order by lo desc limit 1")?
+        .query_row([id.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let mut messages = Vec::new();
+    if let Some((lo, hi)) = newest {
+        let sql = format!(
+            "select {} from messages where session_id = ?1 and ord between ?2 and ?3 order by ord desc limit ?4",
+            rows::MESSAGE
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        messages = connection
+            .prepare_cached(&sql)?
+            .query_map(params![id.to_string(), lo, hi, limit], rows::message)?
+            .collect::<rusqlite::Result<_>>()?;
+        messages.reverse();
+    }
+    Ok(Page {
+        session: session(connection, id)?,
+        messages,
+        newest,
+    })
+}
+
+pub fn to_hydrate(connection: &Connection, newest: usize) -> Result<Vec<SessionId>> {
+    let mut statement = connection.prepare_cached(
+        "select id from (select id, last_ord from sessions where gone = 0 and archived = 0 and seq > 0
+                          order by last_active desc, id desc limit ?1) as newest
+          where last_ord > 0
+            and not exists (select 1 from message_ranges as r where r.session_id = newest.id and r.hi >= last_ord)",
+    )?;
+    let ids = statement.query_map([i64::try_from(newest).unwrap_or(i64::MAX)], |row| {
+        rows::parsed(row, "id")
+    })?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+pub fn tails(connection: &Connection) -> Result<Vec<Tail>> {
+    let read = |row: &Row<'_>| {
+        let idx: i64 = row.get("idx")?;
+        Ok(Tail {
+            run: rows::parsed(row, "run_id")?,
+            message: rows::parsed(row, "message_id")?,
+            session: rows::parsed(row, "session_id")?,
+            at: Some(At {
+                attempt: row.get("attempt")?,
+                idx: u64::try_from(idx).unwrap_or_default(),
+            }),
+            text: row.get("body")?,
+            older: None,
+            ended: None,
+        })
+    };
+    let mut statement =
+        connection.prepare_cached("select run_id, message_id, session_id, attempt, idx, body from runs")?;
+    let tails = statement.query_map([], read)?;
+    Ok(tails.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Finds messages that hold every word, the last one as a beginning. Any text is safe: words are quoted, and nothing
+/// of FTS5's query language gets through.
+pub fn search(connection: &Connection, words: &str, limit: usize) -> Result<Vec<Found>> {
+    let quoted: Vec<String> = words
+        .split_whitespace()
+        .take(16)
+        .map(|word| format!("\"{}\"", word.replace('"', "\"\"").replace('\0', "")))
+        .collect();
+    if quoted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = format!("{}*", quoted.join(" "));
+    let mut statement = connection.prepare_cached(
+        "select m.session_id, m.id, snippet(messages_fts, 0, '', '', '…', 16) as snippet
+           from messages_fts join messages as m on m.rowid = messages_fts.rowid
+          where messages_fts match ?1 order by messages_fts.rank limit ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        let snippet: String = row.get("snippet")?;
+        Ok(Found {
+            session: rows::parsed(row, "session_id")?,
+            message: rows::parsed(row, "id")?,
+            snippet: snippet.split_whitespace().collect::<Vec<_>>().join(" "),
+        })
+    };
+    let found = statement.query_map(params![query, i64::try_from(limit).unwrap_or(i64::MAX)], read)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Sessions and messages.
+pub fn counts(connection: &Connection) -> Result<(u64, u64)> {
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let sessions = count("select count(*) from sessions where gone = 0 and seq > 0")?;
+    let messages = count("select count(*) from messages")?;
+    Ok((sessions.unsigned_abs(), messages.unsigned_abs()))
+}
