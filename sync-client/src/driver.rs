@@ -77,8 +77,8 @@ impl Device {
         self.core.pushes.subscribe()
     }
 
-    pub fn server(&self) -> &Url {
-        self.core.http.base()
+    pub fn server(&self) -> Url {
+        self.core.http.base().clone()
     }
 
     /// Who is signed in here, also while the server wants a new sign-in.

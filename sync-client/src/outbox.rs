@@ -32,9 +32,13 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// From kept rows; new ones are numbered after `last`. What was on its way when the program ended is queued
-    /// again, with the same id.
-    pub fn load(entries: impl IntoIterator<Item = Entry>, last: i64) -> Self {
+    /// From kept rows. What was on its way when the program ended is queued again, with the same id.
+    pub fn load(entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self::load_after(entries, 0)
+    }
+
+    /// The same where rows of others were numbered too: new ones come after `last`.
+    pub fn load_after(entries: impl IntoIterator<Item = Entry>, last: i64) -> Self {
         let mut outbox = Self {
             last,
             ..Self::default()

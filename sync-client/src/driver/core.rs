@@ -161,7 +161,7 @@ impl Core {
         }
         let mut shared = self.shared();
         shared.me = Some(me);
-        shared.outbox = Arc::new(Outbox::load(kept.entries, kept.last));
+        shared.outbox = Arc::new(Outbox::load_after(kept.entries, kept.last));
         shared.tails = tails;
         shared.connection = Connection::Connecting;
         Ok(())

@@ -43,7 +43,7 @@ pub fn run(page: &Rc<Page>, want: Want) {
             Input::Uploaded { lane, result }
         }),
         Want::Load { session, before } => load(page, session, before),
-        Want::LoadList { before } => load_list(page, before),
+        Want::LoadList { archived, before } => load_list(page, archived, before),
         Want::Push(push) => page.push(push),
     }
 }
@@ -157,10 +157,10 @@ fn load(page: &Rc<Page>, session: SessionId, before: Option<Ord>) {
     });
 }
 
-fn load_list(page: &Rc<Page>, before: SessionsBefore) {
+fn load_list(page: &Rc<Page>, archived: bool, before: SessionsBefore) {
     later(page, async move {
         let path = format!(
-            "{}?before={before}&limit={}",
+            "{}?archived={archived}&before={before}&limit={}",
             routes::SESSIONS,
             limits::SESSION_PAGE
         );
