@@ -146,7 +146,10 @@ impl Client {
     /// A request as this kind of client sends it.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let is_safe = method.is_safe();
-        let request = self.bare(method, path);
+        let mut request = self.bare(method, path);
+        if self.is_browser() && is_page(path) {
+            request = request.header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
+        }
         match (self.is_browser(), is_safe) {
             (true, true) => request.header("Sec-Fetch-Site", "none"),
             (true, false) => request
@@ -510,6 +513,24 @@ impl std::fmt::Debug for Answer {
         let body: String = self.text().chars().take(1500).collect();
         write!(f, "{} {:?}\n{body}", self.status, self.headers)
     }
+}
+
+/// Whether a browser comes here by a click and not by a script.
+fn is_page(path: &str) -> bool {
+    let programs = [
+        "/api/",
+        "/ws",
+        "/app/",
+        "/.well-known/",
+        routes::TOKEN,
+        routes::PAR,
+    ];
+    let operations = [routes::HEALTH, routes::READY, routes::METRICS];
+    path.starts_with('/')
+        && !programs
+            .iter()
+            .chain(&operations)
+            .any(|program| path.starts_with(program))
 }
 
 /// A form as it stands in a page.

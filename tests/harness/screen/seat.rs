@@ -22,14 +22,19 @@ pub struct Seat {
 
 impl Seat {
     pub async fn fresh(stack: &Stack) -> Self {
+        Self::at(&stack.url()).await
+    }
+
+    /// A seat whose app speaks to this server.
+    pub async fn at(server: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("compymac-seat-")
             .tempdir()
             .unwrap_or_else(|error| panic!("making a folder: {error}"));
         let mut seat = Self {
             programs: Arc::new(Offspring::new()),
-            environment: surroundings(folder.path(), &stack.url()),
-            server: stack.url(),
+            environment: surroundings(folder.path(), server),
+            server: server.to_owned(),
             folder,
         };
         seat.lay_out();
