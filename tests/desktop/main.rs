@@ -1,10 +1,5 @@
 //! What only the desktop app does: links that come home, the cache, the outbox, the keychain, coming back.
 
-#![expect(
-    clippy::panic,
-    reason = "a claim that does not hold ends its test by panicking"
-)]
-
 mod deep_link;
 mod offline;
 mod storage;

@@ -59,6 +59,7 @@ impl Client {
     }
 
     /// The same credential, at another node.
+    #[must_use]
     pub fn at(&self, base: &str) -> Self {
         let credential = self.lock().clone();
         Self::with(base, &self.0.origin, credential)
@@ -123,7 +124,7 @@ impl Client {
                 put(header::COOKIE, pairs.join("; "));
             }
             Credential::Tokens(Some(tokens)) => {
-                put(header::AUTHORIZATION, format!("Bearer {}", tokens.access_token))
+                put(header::AUTHORIZATION, format!("Bearer {}", tokens.access_token));
             }
             Credential::Tokens(None) => {}
         }
@@ -293,6 +294,12 @@ impl Client {
 
     pub async fn sessions(&self) -> Vec<Session> {
         self.get(routes::SESSIONS).await.expect::<SessionsPage>().sessions
+    }
+
+    /// The session at the head of the list; fails the test where there is none.
+    pub async fn newest_session(&self) -> SessionId {
+        let sessions = self.sessions().await;
+        sessions.first().unwrap_or_else(|| panic!("no session yet")).id
     }
 
     pub async fn session(&self, id: SessionId) -> Session {

@@ -77,7 +77,6 @@ impl DeviceClient {
             folder,
         } = self;
         device.close().await;
-        drop(device);
         meanwhile(folder.path());
         Self::over(server, credentials, folder).await
     }

@@ -81,18 +81,15 @@ impl Offspring {
         let (say, heard) = oneshot::channel();
         let output = child.stdout.take();
         std::thread::spawn(move || {
-            let mut say = Some(say);
-            for line in output
+            let lines = output
                 .into_iter()
-                .flat_map(|output| BufReader::new(output).lines())
-                .map_while(Result::ok)
-            {
-                if let Some(found) = read(&line)
-                    && let Some(say) = say.take()
-                {
-                    let _ = say.send(found);
-                }
+                .flat_map(|output| BufReader::new(output).lines());
+            let mut lines = lines.map_while(Result::ok);
+            if let Some(found) = lines.find_map(|line| read(&line)) {
+                let _ = say.send(found);
             }
+            // the rest is read too, so that the program never waits for a reader
+            lines.for_each(drop);
         });
         self.keep(child);
         crate::wait::soon("a program's first words", heard)

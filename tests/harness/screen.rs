@@ -79,8 +79,9 @@ impl Screen {
             answer.json::<Value>().await.ok()
         })
         .await;
-        let id = begun["value"]["sessionId"]
-            .as_str()
+        let id = begun
+            .pointer("/value/sessionId")
+            .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("no session at the driver: {begun}"))
             .to_owned();
         let driver = fantoccini::Client::with_existing_session(driver_url, &id, HttpConnector::new())
@@ -285,7 +286,7 @@ impl Drop for Screen {
                     .await?;
                 let png = base64::Engine::decode(
                     &base64::engine::general_purpose::STANDARD,
-                    answer["value"].as_str().unwrap_or_default(),
+                    answer.get("value").and_then(Value::as_str).unwrap_or_default(),
                 )?;
                 let path = pictures().join(format!("failed-{named}-{body:?}.png").to_lowercase());
                 std::fs::write(&path, png)?;

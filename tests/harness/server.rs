@@ -154,14 +154,12 @@ async fn spawn(settings: &Settings, log: &Path) -> (Child, SocketAddr) {
             }
         }
     });
-    match soon("the server's ready line", ready).await {
-        Ok(address) => (child, address),
-        Err(_) => {
-            let status = child.wait();
-            panic!(
-                "the server ended ({status:?}) before it was ready:\n{}",
-                std::fs::read_to_string(log).unwrap_or_default()
-            )
-        }
+    if let Ok(address) = soon("the server's ready line", ready).await {
+        return (child, address);
     }
+    let status = child.wait();
+    panic!(
+        "the server ended ({status:?}) before it was ready:\n{}",
+        std::fs::read_to_string(log).unwrap_or_default()
+    )
 }

@@ -94,7 +94,8 @@ impl Socket {
                 .unwrap_or_else(|_| panic!("an origin of {origin:?}"));
             headers.insert(header::ORIGIN, value);
         }
-        let (stream, _) = soon("a socket's handshake", connect_async(request))
+        // boxed: the handshake's future is large, and lies in that of every test
+        let (stream, _) = soon("a socket's handshake", Box::pin(connect_async(request)))
             .await
             .map_err(Box::new)?;
         Ok(Self {
@@ -161,21 +162,17 @@ impl Socket {
 
     /// Passes over frames until one gives an answer.
     pub async fn find<T>(&mut self, what: &str, mut look: impl FnMut(ServerFrame) -> Option<T>) -> T {
-        let found = tokio::time::timeout(PATIENCE, async {
-            loop {
-                match self.next().await {
-                    Ok(frame) => {
-                        if let Some(found) = look(frame) {
-                            return found;
-                        }
-                    }
-                    Err(code) => panic!("closed with {code} while waiting for {what}"),
-                }
+        let looking = async {
+            let mut found = None;
+            while found.is_none() {
+                let frame = self.next().await;
+                found =
+                    look(frame.unwrap_or_else(|code| panic!("closed with {code} while waiting for {what}")));
             }
-        });
-        found
-            .await
-            .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))
+            found
+        };
+        let found = tokio::time::timeout(PATIENCE, looking).await.ok().flatten();
+        found.unwrap_or_else(|| panic!("waited {PATIENCE:?} for {what}"))
     }
 
     /// The code with which the server closes it.

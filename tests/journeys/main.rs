@@ -1,10 +1,5 @@
 //! What a person does, from the first page to signing out: each claim in a browser and in the desktop app.
 
-#![expect(
-    clippy::panic,
-    reason = "a claim that does not hold ends its test by panicking"
-)]
-
 /// Gives each claim two bodies: a test in `browser` and one in `desktop`.
 macro_rules! in_both_bodies {
     ($($claim:ident,)*) => {

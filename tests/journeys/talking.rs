@@ -32,8 +32,10 @@ async fn a_message_begins_a_session_and_the_reply_streams_in(body: Body) {
     .await;
     assert!(lengths.len() > 3, "the reply grew before their eyes: {lengths:?}");
     scene.screen.wait_text_in(COMPLETE, "pine").await;
-    let sessions = scene.elsewhere.sessions().await;
-    let kept = scene.elsewhere.history(sessions[0].id).await;
+    let kept = scene
+        .elsewhere
+        .history(scene.elsewhere.newest_session().await)
+        .await;
     assert_eq!(kept.messages.len(), 2);
     scene
         .screen
@@ -85,8 +87,10 @@ async fn a_reply_can_be_stopped_and_keeps_what_was_said(body: Body) {
         .screen
         .wait_text_in("[data-testid=\"message\"][data-status=\"cancelled\"]", "basalt")
         .await;
-    let session = scene.elsewhere.sessions().await[0].id;
-    let kept = scene.elsewhere.history(session).await;
+    let kept = scene
+        .elsewhere
+        .history(scene.elsewhere.newest_session().await)
+        .await;
     let reply = kept.messages.last().expect("a reply");
     assert_eq!(reply.status, Status::Cancelled);
     assert!(

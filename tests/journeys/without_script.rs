@@ -36,7 +36,7 @@ async fn somebody_sends_a_message_and_reads_the_reply() {
         None
     })
     .await;
-    let session = elsewhere.sessions().await[0].id;
+    let session = elsewhere.newest_session().await;
     assert_eq!(
         elsewhere.history(session).await.messages.len(),
         2,

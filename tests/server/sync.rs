@@ -81,6 +81,15 @@ async fn everything(client: &Client, limit: usize) -> Rows {
     rows
 }
 
+/// Twelve messages, by turns into the shared session and one of the writer's own.
+async fn write_much(client: Client, shared: SessionId, writer: usize) {
+    let own = client.create_session(&format!("Of writer {writer}")).await;
+    for number in 0..12 {
+        let session = if number % 2 == 0 { shared } else { own };
+        client.note(session, &format!("{writer}.{number}")).await;
+    }
+}
+
 #[tokio::test]
 async fn eight_writers_at_once_leave_no_hole_and_no_repeat() {
     let stack = Stack::start().await;
@@ -94,13 +103,7 @@ async fn eight_writers_at_once_leave_no_hole_and_no_repeat() {
         } else {
             elsewhere.clone()
         };
-        async move {
-            let own = client.create_session(&format!("Of writer {writer}")).await;
-            for number in 0..12 {
-                let session = if number % 2 == 0 { shared } else { own };
-                client.note(session, &format!("{writer}.{number}")).await;
-            }
-        }
+        write_much(client, shared, writer)
     }));
     // while they write, every page that shows a number shows all before it
     let reading = async {
@@ -218,7 +221,7 @@ async fn the_same_mutation_id_with_other_content_is_refused() {
         title: "Other".to_owned(),
     });
     other.id = first.id;
-    client.push(&[first.clone()]).await;
+    client.push(std::slice::from_ref(&first)).await;
     let answer = client.push(&[other]).await;
     assert!(
         matches!(&answer.results[0].result, OpResult::Refused { problem, .. } if problem.code == Code::MutationReuse),

@@ -19,39 +19,9 @@ pub(super) async fn key_set() -> axum::Json<Value> {
 }
 
 pub(super) fn id_token(issuer: &str, visitor: &Visitor, nonce: Option<&str>, fault: Fault) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |age| age.as_secs());
-    let mut claims = json!({
-        "iss": issuer,
-        "aud": CLIENT,
-        "sub": visitor.subject,
-        "iat": now,
-        "exp": now + 300,
-        "email": visitor.email,
-        "name": visitor.name,
-    });
-    put(&mut claims, "nonce", nonce.map(Value::from));
-    put(
-        &mut claims,
-        "email_verified",
-        visitor.is_verified.map(Value::from),
-    );
-    match fault {
-        Fault::WrongIssuer => put(
-            &mut claims,
-            "iss",
-            Some("https://accounts.elsewhere.example".into()),
-        ),
-        Fault::WrongAudience => put(&mut claims, "aud", Some("another-program".into())),
-        Fault::WrongNonce => put(&mut claims, "nonce", Some("another-nonce".into())),
-        Fault::MissingNonce => put(&mut claims, "nonce", None),
-        Fault::Expired => {
-            put(&mut claims, "iat", Some((now - 7200).into()));
-            put(&mut claims, "exp", Some((now - 3600).into()));
-        }
-        _ => {}
-    }
+    let mut claims = claims(issuer, visitor, nonce);
+    spoil(&mut claims, fault);
+    let key = EncodingKey::from_rsa_der(SIGNING_KEY);
     match fault {
         Fault::Unsigned => {
             let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -70,29 +40,55 @@ pub(super) fn id_token(issuer: &str, visitor: &Visitor, nonce: Option<&str>, fau
                 &EncodingKey::from_secret(&public),
             )
         }
-        Fault::UnknownKey => signed(
-            Algorithm::RS256,
-            "another-key",
-            &claims,
-            &EncodingKey::from_rsa_der(SIGNING_KEY),
-        ),
+        Fault::UnknownKey => signed(Algorithm::RS256, "another-key", &claims, &key),
         Fault::BrokenSignature => {
-            let token = signed(
-                Algorithm::RS256,
-                KEY_NAME,
-                &claims,
-                &EncodingKey::from_rsa_der(SIGNING_KEY),
-            );
+            let token = signed(Algorithm::RS256, KEY_NAME, &claims, &key);
             let (head, _) = token.rsplit_once('.').unwrap_or((&token, ""));
             format!("{head}.{}", URL_SAFE_NO_PAD.encode([7; 256]))
         }
-        _ => signed(
-            Algorithm::RS256,
-            KEY_NAME,
-            &claims,
-            &EncodingKey::from_rsa_der(SIGNING_KEY),
-        ),
+        _ => signed(Algorithm::RS256, KEY_NAME, &claims, &key),
     }
+}
+
+fn claims(issuer: &str, visitor: &Visitor, nonce: Option<&str>) -> Value {
+    let now = now();
+    let mut claims = json!({
+        "iss": issuer,
+        "aud": CLIENT,
+        "sub": visitor.subject,
+        "iat": now,
+        "exp": now + 300,
+        "email": visitor.email,
+        "name": visitor.name,
+    });
+    put(&mut claims, "nonce", nonce.map(Value::from));
+    put(
+        &mut claims,
+        "email_verified",
+        visitor.is_verified.map(Value::from),
+    );
+    claims
+}
+
+/// What a lying provider says otherwise, well signed.
+fn spoil(claims: &mut Value, fault: Fault) {
+    match fault {
+        Fault::WrongIssuer => put(claims, "iss", Some("https://accounts.elsewhere.example".into())),
+        Fault::WrongAudience => put(claims, "aud", Some("another-program".into())),
+        Fault::WrongNonce => put(claims, "nonce", Some("another-nonce".into())),
+        Fault::MissingNonce => put(claims, "nonce", None),
+        Fault::Expired => {
+            put(claims, "iat", Some((now() - 7200).into()));
+            put(claims, "exp", Some((now() - 3600).into()));
+        }
+        _ => {}
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs())
 }
 
 fn put(claims: &mut Value, name: &str, value: Option<Value>) {
