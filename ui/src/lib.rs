@@ -10,4 +10,6 @@ pub mod controls;
 pub mod page;
 pub mod sessions;
 pub mod settings;
+#[cfg(feature = "hydration")]
+pub mod start;
 pub mod state;

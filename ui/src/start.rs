@@ -1,0 +1,121 @@
+//! The way in, where the page runs: finds the body that it is in, and takes over what is drawn or draws it.
+
+use crate::app::{App, AppProps};
+use crate::auth::gate::Gate;
+use crate::backend::{Handle, desktop, web};
+use crate::state::Place;
+use protocol::Problem;
+use protocol::view::Boot;
+use std::panic::PanicHookInfo;
+use std::rc::Rc;
+use web_sys::{Document, Element, console};
+use yew::platform::spawn_local;
+use yew::prelude::*;
+
+/// Called by the module's script as soon as it is loaded.
+#[cfg_attr(target_arch = "wasm32", wasm_bindgen::prelude::wasm_bindgen(start))]
+pub fn start() {
+    yew::set_custom_panic_hook(Box::new(break_down));
+    match desktop::find() {
+        Some(handle) => spawn_local(draw(handle)),
+        None => take_over(),
+    }
+}
+
+/// In a browser: the server has drawn the page, and left beside it what it was drawn from.
+fn take_over() {
+    let (Some(root), Some(boot)) = (root(), left_boot()) else {
+        return;
+    };
+    let handle = web::open(&boot);
+    let props = AppProps {
+        boot: Rc::new(boot),
+        path: AttrValue::from(path()),
+        handle: Some(handle),
+    };
+    yew::Renderer::<App>::with_root_and_props(root, props).hydrate();
+}
+
+/// In the desktop's window: the core knows what is to be shown.
+async fn draw(handle: Handle) {
+    let Some(root) = root() else { return };
+    let path = path();
+    let place = Place::parse(&path);
+    match handle.boot(place == Place::Archived, place.session()).await {
+        Ok(boot) => {
+            let props = AppProps {
+                boot: Rc::new(boot),
+                path: AttrValue::from(path),
+                handle: Some(handle),
+            };
+            yew::Renderer::<App>::with_root_and_props(root, props).render();
+        }
+        Err(problem) => {
+            yew::Renderer::<Broken>::with_root_and_props(root, BrokenProps { problem }).render();
+        }
+    }
+}
+
+fn document() -> Option<Document> {
+    web_sys::window()?.document()
+}
+
+fn path() -> String {
+    let window = web_sys::window();
+    window
+        .and_then(|window| window.location().pathname().ok())
+        .unwrap_or_default()
+}
+
+/// Where the app lives; made if the document came empty.
+fn root() -> Option<Element> {
+    let document = document()?;
+    if let Some(root) = document.get_element_by_id("app") {
+        return Some(root);
+    }
+    let root = document.create_element("div").ok()?;
+    root.set_id("app");
+    document.body()?.append_child(&root).ok()?;
+    Some(root)
+}
+
+fn left_boot() -> Option<Boot> {
+    let json = document()?.get_element_by_id("boot")?.text_content()?;
+    serde_json::from_str(&json).ok()
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct BrokenProps {
+    problem: Problem,
+}
+
+/// The core could not say what to show.
+#[component]
+fn Broken(props: &BrokenProps) -> Html {
+    html! {
+        <div class="app" data-place="outside">
+            <Gate heading="CompyMac could not start" problem={Some(props.problem.clone())}>
+                <a class="button button-wide" href="/">{ "Try again" }</a>
+            </Gate>
+        </div>
+    }
+}
+
+/// The app itself failed. The page stands as it was last drawn, with a line above it; without any of the app's own code,
+/// since that is what failed.
+fn break_down(info: &PanicHookInfo<'_>) {
+    console::error_1(&info.to_string().into());
+    let Some(document) = document() else { return };
+    let (Ok(bar), Ok(link)) = (document.create_element("div"), document.create_element("a")) else {
+        return;
+    };
+    bar.set_class_name("broken");
+    let _ = bar.set_attribute("role", "alert");
+    bar.set_text_content(Some("Something broke. Your messages are safe. "));
+    let _ = link.set_attribute("href", "");
+    link.set_text_content(Some("Reload"));
+    let _ = bar.append_child(&link);
+    if let Some(body) = document.body() {
+        let _ = body.append_child(&bar);
+    }
+}
