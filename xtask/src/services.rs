@@ -9,7 +9,7 @@ use nix::unistd::{Uid, User};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -240,7 +240,19 @@ impl Owner {
             .collect();
         let above = Path::new("/var/lib/compymac-dev");
         fs::create_dir_all(above).with_context(|| format!("making {}", above.display()))?;
-        Ok(above.join(name))
+        let away = above.join(name);
+        // The link says that what lies there belongs to this folder. Without it, somebody has removed the folder to
+        // begin anew, and meant the data too.
+        if !folder.is_symlink() {
+            if away.exists() {
+                fs::remove_dir_all(&away).with_context(|| format!("removing {}", away.display()))?;
+            }
+            if let Some(parent) = folder.parent() {
+                make_private(parent)?;
+            }
+            symlink(&away, folder).with_context(|| format!("linking {}", folder.display()))?;
+        }
+        Ok(away)
     }
 
     fn make(&self, folder: &Path) -> anyhow::Result<()> {

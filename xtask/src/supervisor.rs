@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How long a service may take until it is ready: a first start on a slow disk.
 const START: Duration = Duration::from_mins(1);
 /// How long a program may take to end when asked; then it is killed. The server drains for some seconds.
-const GRACE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(25);
 
 #[derive(Debug)]
 enum Event {

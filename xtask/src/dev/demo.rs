@@ -30,24 +30,73 @@ pub fn account(data: &Path, server: &str, mailbox: &str, database: &str) -> anyh
     let file = data.join("demo");
     let database = mark(database);
     let kept = fs::read_to_string(&file).unwrap_or_default();
-    let lines: Vec<&str> = kept.lines().collect();
-    let password = match lines.as_slice() {
-        [password, made_in] if *made_in == database => return Ok(known(password)),
-        [password, ..] => (*password).to_owned(),
-        [] => chosen()?,
+    let mut lines = kept.lines().map(str::to_owned);
+    let account = match (lines.next(), lines.next()) {
+        (Some(email), Some(password)) => Account { email, password },
+        _ => Account {
+            email: EMAIL.to_owned(),
+            password: chosen()?,
+        },
     };
-    write_private(&file, format!("{password}\n").as_bytes())?;
-    if !can_sign_in(server, &password)? {
-        sign_up(server, mailbox, &password).context("making the demo account")?;
+    if lines.next().is_some_and(|made_in| made_in == database) {
+        return Ok(account);
     }
-    write_private(&file, format!("{password}\n{database}\n").as_bytes())?;
-    Ok(known(&password))
+    let account = if account.can_sign_in(server)? {
+        account
+    } else {
+        account
+            .sign_up(server, mailbox)
+            .context("making the demo account")?
+    };
+    let lines = format!("{}\n{}\n{database}\n", account.email, account.password);
+    write_private(&file, lines.as_bytes())?;
+    Ok(account)
 }
 
-fn known(password: &str) -> Account {
-    Account {
-        email: EMAIL.to_owned(),
-        password: password.to_owned(),
+impl Account {
+    fn can_sign_in(&self, server: &str) -> anyhow::Result<bool> {
+        let Self { email, password } = self;
+        let body = format!("{{\"email\":\"{email}\",\"password\":\"{password}\"}}");
+        Ok(ask("POST", server, "/api/v1/auth/sign-in", Some(&body))?.status == 200)
+    }
+
+    /// Signs up; under another address where this one is taken, which only its letter says.
+    fn sign_up(mut self, server: &str, mailbox: &str) -> anyhow::Result<Self> {
+        if !self.confirm(server, mailbox)? {
+            let number = random(2)?
+                .iter()
+                .fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+            self.email = format!("demo-{number}@example.org");
+            if !self.confirm(server, mailbox)? {
+                bail!("the letter to {} holds no code", self.email);
+            }
+        }
+        Ok(self)
+    }
+
+    /// False: the letter has no code, since somebody else has this address.
+    fn confirm(&self, server: &str, mailbox: &str) -> anyhow::Result<bool> {
+        let Self { email, password } = self;
+        let body = format!("{{\"email\":\"{email}\",\"password\":\"{password}\",\"name\":\"Demo\"}}");
+        let started = ask("POST", server, "/api/v1/auth/sign-up", Some(&body))?;
+        if started.status >= 300 {
+            bail!("signing up was refused ({}): {}", started.status, started.body);
+        }
+        let binding = field(&started.body, "binding").context("the answer to signing up has no binding")?;
+        let letters = ask("GET", mailbox, &format!("/letters?to={email}&wait=1"), None)?;
+        let Some(code) = field(&letters.body, "code") else {
+            return Ok(false);
+        };
+        let body = format!("{{\"email\":\"{email}\",\"code\":\"{code}\",\"binding\":\"{binding}\"}}");
+        let confirmed = ask("POST", server, "/api/v1/auth/verify", Some(&body))?;
+        if confirmed.status >= 300 {
+            bail!(
+                "confirming the address was refused ({}): {}",
+                confirmed.status,
+                confirmed.body
+            );
+        }
+        Ok(true)
     }
 }
 
@@ -70,30 +119,4 @@ fn mark(database: &str) -> String {
     let mut hash = DefaultHasher::new();
     text.hash(&mut hash);
     format!("{:016x}", hash.finish())
-}
-
-fn can_sign_in(server: &str, password: &str) -> anyhow::Result<bool> {
-    let body = format!("{{\"email\":\"{EMAIL}\",\"password\":\"{password}\"}}");
-    Ok(ask("POST", server, "/api/v1/auth/sign-in", Some(&body))?.status == 200)
-}
-
-fn sign_up(server: &str, mailbox: &str, password: &str) -> anyhow::Result<()> {
-    let body = format!("{{\"email\":\"{EMAIL}\",\"password\":\"{password}\",\"name\":\"Demo\"}}");
-    let started = ask("POST", server, "/api/v1/auth/sign-up", Some(&body))?;
-    if started.status >= 300 {
-        bail!("signing up was refused ({}): {}", started.status, started.body);
-    }
-    let binding = field(&started.body, "binding").context("the answer to signing up has no binding")?;
-    let letters = ask("GET", mailbox, &format!("/letters?to={EMAIL}&wait=1"), None)?;
-    let code = field(&letters.body, "code").context("no letter with a code came to the mailbox")?;
-    let body = format!("{{\"email\":\"{EMAIL}\",\"code\":\"{code}\",\"binding\":\"{binding}\"}}");
-    let confirmed = ask("POST", server, "/api/v1/auth/verify", Some(&body))?;
-    if confirmed.status >= 300 {
-        bail!(
-            "confirming the address was refused ({}): {}",
-            confirmed.status,
-            confirmed.body
-        );
-    }
-    Ok(())
 }
