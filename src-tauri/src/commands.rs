@@ -14,7 +14,6 @@ use crate::sign_in::SignIn;
 use crate::sync::Sync;
 use protocol::auth::{Client, Provider};
 use protocol::{Problem, UnixMillis};
-use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -86,7 +85,7 @@ commands! {
 impl Shell {
     /// `folder` is this program's own; `service` names it in the system's keychain.
     pub fn new(config: Config, folder: &Path, service: &str) -> Self {
-        let profile = profile(&config, folder);
+        let profile = profile(&config);
         let keychain = Arc::new(Keychain::new(folder, service, &profile));
         let device_folder = folder.join("servers").join(server_folder(&config.server));
         let (server, computer) = (config.server.clone(), computer(&config));
@@ -143,15 +142,13 @@ fn server_folder(server: &Url) -> String {
     format!("{host}-{}", server.port_or_known_default().unwrap_or_default())
 }
 
-/// Tells this program's keychain entries for one server, and for a data folder of the person's choice, from others'.
-fn profile(config: &Config, folder: &Path) -> String {
+/// Tells this program's keychain entries for one server and one data folder from others'.
+fn profile(config: &Config) -> String {
     let origin = config.server.origin().ascii_serialization();
-    if config.home.is_none() {
-        return origin;
+    match config.mark() {
+        Some(mark) => format!("{origin} {mark}"),
+        None => origin,
     }
-    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{origin} {short}")
 }
 
 /// Now, by this computer's clock.

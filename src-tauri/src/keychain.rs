@@ -57,8 +57,9 @@ pub struct Keychain {
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None` inside: nothing can be kept until the person chooses. `None` outside: not looked at yet.
-    store: Option<Option<SecretStore>>,
+    was_looked_for: bool,
+    /// `None`: nothing can be kept until the person chooses.
+    store: Option<SecretStore>,
     memory: HashMap<Slot, Vec<u8>>,
 }
 
@@ -97,7 +98,7 @@ impl Keychain {
                 self.remove(former, &mut state, slot)?;
             }
         }
-        state.store = Some(Some(to));
+        state.store = Some(to);
         tracing::info!(store = ?to, "secrets are kept where the person chose");
         Ok(())
     }
@@ -135,7 +136,11 @@ impl Keychain {
     }
 
     fn settled(&self, state: &mut State) -> Option<SecretStore> {
-        *state.store.get_or_insert_with(|| self.find_out())
+        if !state.was_looked_for {
+            state.store = self.find_out();
+            state.was_looked_for = true;
+        }
+        state.store
     }
 
     /// A remembered choice stands, even where a keychain has come up since: two stores would mean two truths.
@@ -262,7 +267,7 @@ mod tests {
     impl Keychain {
         /// The tests' computers have no keychain to be probed.
         fn choose_unasked(&self, store: SecretStore) {
-            self.state().store = Some(None);
+            self.state().was_looked_for = true;
             self.choose(store).unwrap();
         }
     }
@@ -314,7 +319,7 @@ mod tests {
     fn nothing_is_kept_before_the_person_has_chosen() {
         let home = tempfile::tempdir().unwrap();
         let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", "test");
-        kept.state().store = Some(None);
+        kept.state().was_looked_for = true;
         assert!(matches!(
             kept.save(Slot::Credential, b"secret"),
             Err(Error::NoKeychain)

@@ -20,7 +20,6 @@ use commands::Shell;
 use config::Config;
 use deep_link::Link;
 use protocol::view::Push;
-use sha2::{Digest as _, Sha256};
 use sign_in::Homecoming;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,12 +63,8 @@ pub fn run() -> ExitCode {
 fn single_instance(config: &Config) -> tauri::plugin::TauriPlugin<Wry> {
     let builder =
         tauri_plugin_single_instance::Builder::new().callback(|app, _arguments, _folder| window::focus(app));
-    match &config.home {
-        Some(home) => {
-            let digest = Sha256::digest(home.as_os_str().as_encoded_bytes());
-            let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-            builder.dbus_id(format!("dev.compymac.desktop.h{short}")).build()
-        }
+    match config.mark() {
+        Some(mark) => builder.dbus_id(format!("dev.compymac.desktop.h{mark}")).build(),
         None => builder.build(),
     }
 }
@@ -116,16 +111,15 @@ fn listen_for_links(app: &AppHandle) {
 
 fn follow_all(app: &AppHandle, urls: Vec<Url>) {
     for url in urls {
-        match deep_link::parse(url.as_str()) {
-            Some(link) => {
-                let app = app.clone();
-                tauri::async_runtime::spawn(async move { follow(&app, link).await });
-            }
-            None => tracing::warn!(
+        let Some(link) = deep_link::parse(url.as_str()) else {
+            tracing::warn!(
                 bytes = url.as_str().len(),
                 "a link that is not one of ours was dropped"
-            ),
-        }
+            );
+            continue;
+        };
+        let app = app.clone();
+        tauri::async_runtime::spawn(async move { follow(&app, link).await });
     }
 }
 
@@ -167,13 +161,8 @@ fn ended(app: &AppHandle, event: RunEvent) {
     if let (RunEvent::Exit, Some(shell)) = (event, app.try_state::<Shell>()) {
         let sync = shell.sync.clone();
         tauri::async_runtime::block_on(async move {
-            let closing = async {
-                if let Ok(device) = sync.device().await {
-                    device.close().await;
-                }
-            };
             // Nothing is lost by not waiting longer: what was written is on the disk.
-            let _ = tokio::time::timeout(Duration::from_secs(2), closing).await;
+            let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
         });
     }
 }

@@ -117,6 +117,12 @@ impl Sync {
         }
     }
 
+    pub async fn close(&self) {
+        if let Ok(device) = self.device().await {
+            device.close().await;
+        }
+    }
+
     async fn pass_on(self, device: Device) {
         let mut pushes = device.watch();
         loop {
