@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::keychain::{DeviceCredential, Keychain};
 use crate::sign_in::SignIn;
 use crate::sync::Sync;
-use protocol::auth::{Client, Provider};
+use protocol::auth::Provider;
 use protocol::{Problem, UnixMillis};
 use std::path::Path;
 use std::sync::Arc;
@@ -104,16 +104,6 @@ impl Shell {
 
     async fn device(&self) -> Answer<Device> {
         self.sync.device().await
-    }
-
-    /// How the list of devices names this one.
-    fn client(&self) -> Client {
-        let computer = computer(&self.config);
-        Client::Native {
-            name: computer.name,
-            os: computer.os,
-            version: computer.version,
-        }
     }
 }
 

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tauri::{App, AppHandle, Manager as _, RunEvent, Wry};
+use tauri::{App, AppHandle, Manager as _, RunEvent, WindowEvent, Wry};
 use tauri_plugin_deep_link::DeepLinkExt as _;
 use url::Url;
 
@@ -49,7 +49,7 @@ pub fn run() -> ExitCode {
         .build(tauri::generate_context!());
     match built {
         Ok(app) => {
-            app.run(ended);
+            app.run(happened);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -157,12 +157,26 @@ fn watch_over_the_page(app: AppHandle) {
     });
 }
 
-fn ended(app: &AppHandle, event: RunEvent) {
-    if let (RunEvent::Exit, Some(shell)) = (event, app.try_state::<Shell>()) {
-        let sync = shell.sync.clone();
-        tauri::async_runtime::block_on(async move {
-            // Nothing is lost by not waiting longer: what was written is on the disk.
-            let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
-        });
+fn happened(app: &AppHandle, event: RunEvent) {
+    let Some(shell) = app.try_state::<Shell>() else {
+        return;
+    };
+    match event {
+        // Whoever comes back to the window wants to see how things stand now.
+        RunEvent::WindowEvent {
+            event: WindowEvent::Focused(true),
+            ..
+        } => {
+            let sync = shell.sync.clone();
+            tauri::async_runtime::spawn(async move { sync.wake().await });
+        }
+        RunEvent::Exit => {
+            let sync = shell.sync.clone();
+            tauri::async_runtime::block_on(async move {
+                // Nothing is lost by not waiting longer: what was written is on the disk.
+                let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
+            });
+        }
+        _ => {}
     }
 }

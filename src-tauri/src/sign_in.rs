@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::keychain::{Keychain, Slot};
 use crate::outside;
 use pending::Pending;
-use protocol::auth::Client;
 use protocol::oauth::{CLIENT_ID, PushedRequest, REDIRECT_DEEP_LINK};
 use protocol::{Code, Problem, UnixMillis};
 use std::sync::Arc;
@@ -43,13 +42,7 @@ impl SignIn {
     }
 
     /// Returns the page to be opened. An earlier sign-in that is still pending is given up.
-    pub async fn begin(
-        &self,
-        device: &Device,
-        computer: Client,
-        provider: Option<String>,
-        now: UnixMillis,
-    ) -> Result<Url> {
+    pub async fn begin(&self, device: &Device, provider: Option<String>, now: UnixMillis) -> Result<Url> {
         let _turn = self.turn.lock().await;
         let pending = Pending::new(&chance(), REDIRECT_DEEP_LINK, now);
         self.remember(&pending).await?;
@@ -59,7 +52,7 @@ impl SignIn {
             code_challenge_method: "S256".to_owned(),
             state: pending.state.clone(),
             redirect_uri: pending.redirect_uri.clone(),
-            device: computer,
+            device: device.client(),
             provider,
         };
         match device.push_request(&request).await {

@@ -117,6 +117,12 @@ impl Sync {
         }
     }
 
+    pub async fn wake(&self) {
+        if let Ok(device) = self.device().await {
+            device.wake();
+        }
+    }
+
     pub async fn close(&self) {
         if let Ok(device) = self.device().await {
             device.close().await;

@@ -51,10 +51,7 @@ pub async fn browser_sign_in(
 ) -> Answer<ipc::BrowserSignInStarted> {
     has_place_for_secrets(&shell).await?;
     let device = shell.device().await?;
-    let page = shell
-        .sign_in
-        .begin(&device, shell.client(), ask.provider, now())
-        .await?;
+    let page = shell.sign_in.begin(&device, ask.provider, now()).await?;
     let link = page.to_string();
     let opening = link.clone();
     let opened = blocking(move || app.opener().open_url(opening, None::<&str>).map_err(Error::from));
