@@ -181,8 +181,8 @@ fn transport(smtp_url: &str) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_three_ways_to_name_a_mail_server_are_read() {
+    #[tokio::test]
+    async fn the_three_ways_to_name_a_mail_server_are_read() {
         for url in [
             "smtp://127.0.0.1:1025",
             "smtp+starttls://u:p@mail.example:587",

@@ -20,7 +20,6 @@ use url::Url;
 
 /// One entry of `PROVIDERS`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Setting {
     id: String,
     name: String,
