@@ -12,7 +12,7 @@ use openidconnect::core::{
 use openidconnect::{
     AdditionalProviderMetadata, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
     CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, PkceCodeChallenge,
-    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError, TokenResponse as _,
+    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, TokenResponse as _,
 };
 use protocol::auth::Email;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ use url::Url;
 const KEPT: Duration = Duration::from_secs(3600);
 /// A token signed by an unknown key makes us look for new keys, at most this often: a flood of them is no flood there.
 const LOOKED: Duration = Duration::from_secs(30);
+/// How long an issuer that did not answer is left alone.
+const SILENT: Duration = Duration::from_secs(3);
 /// Seconds that the issuer's clock may be ahead.
 const AHEAD: i64 = 60;
 
@@ -66,13 +68,14 @@ pub struct Oidc {
     client_id: ClientId,
     client_secret: ClientSecret,
     callback: RedirectUrl,
-    found: Mutex<Option<Found>>,
+    found: Mutex<Found>,
 }
 
-#[derive(Clone)]
+/// What was found of the issuer, and when it was last looked for in vain.
+#[derive(Default)]
 struct Found {
-    metadata: Arc<Metadata>,
-    at: Instant,
+    metadata: Option<(Arc<Metadata>, Instant)>,
+    failed: Option<Instant>,
 }
 
 impl std::fmt::Debug for Oidc {
@@ -88,7 +91,7 @@ impl Oidc {
             client_id: ClientId::new(client.id),
             client_secret: ClientSecret::new(client.secret),
             callback: RedirectUrl::new(client.callback).context("the callback's address")?,
-            found: Mutex::new(None),
+            found: Mutex::default(),
         })
     }
 
@@ -133,9 +136,7 @@ impl Oidc {
         let nonce = Nonce::new(answer.nonce);
         let claims = match self.claims(&metadata, token, &nonce) {
             // the issuer may have changed its keys
-            Err(ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey,
-            )) => {
+            Err(ClaimsVerificationError::SignatureVerification(_)) => {
                 let metadata = self.metadata(http, LOOKED).await?;
                 self.claims(&metadata, token, &nonce)
             }
@@ -197,18 +198,28 @@ impl Oidc {
     /// The issuer's metadata and keys, from memory if they are younger than `age`.
     async fn metadata(&self, http: &reqwest::Client, age: Duration) -> anyhow::Result<Arc<Metadata>> {
         let mut found = self.found.lock().await;
-        if let Some(found) = found.as_ref().filter(|found| found.at.elapsed() < age) {
-            return Ok(Arc::clone(&found.metadata));
+        if let Some((metadata, at)) = &found.metadata
+            && at.elapsed() < age
+        {
+            return Ok(Arc::clone(metadata));
         }
+        // everybody who waited for this lock would wait for the same silence once more
+        ensure!(
+            found.failed.is_none_or(|at| at.elapsed() > SILENT),
+            "the issuer did not answer a moment ago"
+        );
         let ask = |request| call(http.clone(), request);
-        let metadata = Metadata::discover_async(self.issuer.clone(), &ask)
-            .await
-            .map_err(|error| anyhow!(error).context("discovering the issuer"))?;
-        let metadata = Arc::new(metadata);
-        *found = Some(Found {
-            metadata: Arc::clone(&metadata),
-            at: Instant::now(),
-        });
+        let metadata = match Metadata::discover_async(self.issuer.clone(), &ask).await {
+            Ok(metadata) => Arc::new(metadata),
+            Err(error) => {
+                found.failed = Some(Instant::now());
+                return Err(anyhow!(error).context("discovering the issuer"));
+            }
+        };
+        *found = Found {
+            metadata: Some((Arc::clone(&metadata), Instant::now())),
+            failed: None,
+        };
         Ok(metadata)
     }
 }
