@@ -1,10 +1,15 @@
 //! Request bodies: read within a bound, and refused with a problem that names the field.
 
 use crate::error::Error;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use futures_util::StreamExt as _;
 use http::header::CONTENT_TYPE;
 use protocol::{Code, Problem, limits};
 use serde::de::DeserializeOwned;
+
+/// How much of a body that is too large is read and thrown away.
+const READ_ON: usize = 4 * 1024 * 1024;
 
 /// A JSON body of at most `LIMIT` bytes.
 #[derive(Clone, Copy, Debug)]
@@ -51,20 +56,30 @@ fn must_be(request: &Request, wanted: &str) -> Result<(), Problem> {
     Err(Problem::new(Code::UnsupportedMediaType).detail(format!("This address takes {wanted}.")))
 }
 
-async fn read(request: Request, limit: usize) -> Result<axum::body::Bytes, Problem> {
-    axum::body::to_bytes(request.into_body(), limit)
-        .await
-        .map_err(|error| {
-            let is_too_large = std::error::Error::source(&error)
-                .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-            if is_too_large {
-                Problem::new(Code::TooLarge)
-                    .detail(format!("Please send at most {limit} bytes."))
-                    .limit(limit as u64)
-            } else {
-                Problem::new(Code::BadRequest).detail("The request ended before its body was whole.")
-            }
-        })
+/// Reads on past the limit for a while, keeping nothing: a client that is still writing when the answer comes would see a
+/// broken connection instead of it.
+async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let mut body = request.into_body().into_data_stream();
+    let (mut whole, mut read) = (Vec::new(), 0);
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| {
+            Problem::new(Code::BadRequest)
+                .detail(format!("The request ended before its body was whole: {error}."))
+        })?;
+        read += chunk.len();
+        if read <= limit {
+            whole.extend_from_slice(&chunk);
+        }
+        if read > limit + READ_ON {
+            break;
+        }
+    }
+    if read > limit {
+        return Err(Problem::new(Code::TooLarge)
+            .detail(format!("Please send at most {limit} bytes."))
+            .limit(limit as u64));
+    }
+    Ok(whole.into())
 }
 
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -133,6 +133,8 @@ impl Limits {
     /// Takes back what a success counted: only failures use up a person's tries.
     pub async fn give_back(&self, class: Class, whos: &[Who<'_>]) {
         let buckets = self.buckets(class, whos);
+        // Where it was counted is not remembered: taking back from both errs by one try, on the kind side.
+        self.local.give_back(&buckets);
         if buckets.is_empty() || self.is_away() {
             return;
         }

@@ -36,6 +36,8 @@ pub enum Letter {
     },
     /// A device was signed out since its credential was used twice.
     DeviceSignedOut { device: String, link: String },
+    /// A provider now opens this account too.
+    ProviderLinked { provider: String, link: String },
 }
 
 /// A letter may hold a one-time link, so its content is in no log.
@@ -46,6 +48,7 @@ impl std::fmt::Debug for Letter {
             Self::AlreadyHaveAccount { .. } => "Letter::AlreadyHaveAccount(…)",
             Self::NewDevice { .. } => "Letter::NewDevice(…)",
             Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
+            Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
         })
     }
 }

@@ -8,8 +8,11 @@ use sha2::{Digest as _, Sha256};
 
 /// Signs a browser in: 32 random bytes, of which the server keeps the hash.
 pub const SESSION: &str = "__Host-compymac_sid";
-/// Binds a sign-up or a provider's answer to the browser that began it.
+/// Binds a sign-up to the browser that began it.
 pub const FLOW: &str = "__Host-compymac_flow";
+/// Binds a provider's answer to the browser that left for it. Not the sign-up's cookie: trying a provider out must not undo
+/// a sign-up.
+pub const PROVIDER: &str = "__Host-compymac_provider";
 /// Gives forms a token before anybody is signed in.
 pub const PRE_SESSION: &str = "__Host-compymac_pre";
 

@@ -8,6 +8,9 @@ mod github;
 mod linking;
 mod oidc;
 mod outgoing;
+mod pending_link;
+
+pub use pending_link::PendingLink;
 
 use anyhow::{Context as _, bail, ensure};
 use github::GitHub;
@@ -17,6 +20,9 @@ use protocol::{Code, Problem};
 use serde::Deserialize;
 use std::net::IpAddr;
 use url::Url;
+
+/// Seconds that somebody may take at the provider, and then to prove that an account is theirs.
+const WAITS: u32 = 600;
 
 /// One entry of `PROVIDERS`.
 #[derive(Deserialize)]
@@ -147,6 +153,14 @@ impl Registry {
         origins.sort_unstable();
         origins.dedup();
         origins
+    }
+
+    /// What people call it.
+    fn name(&self, id: &str) -> &str {
+        self.0
+            .iter()
+            .find(|known| known.id == id)
+            .map_or("A sign-in service", |known| known.name.as_str())
     }
 
     pub fn find(&self, id: &str) -> Result<&str, Problem> {

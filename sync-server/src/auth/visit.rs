@@ -15,6 +15,8 @@ pub struct Visit {
     pub request_id: Option<String>,
     /// The cookie that the browser came with: signing in again replaces it.
     pub(super) session_cookie: Option<String>,
+    /// Of a provider that somebody tried before and has to link by signing in.
+    pub(super) provider_cookie: Option<String>,
 }
 
 impl Visit {
@@ -46,11 +48,13 @@ where
             let value = parts.headers.get(name)?.to_str().ok()?;
             Some(value.chars().take(512).collect::<String>())
         };
+        let cookie = |name| cookies::read(&parts.headers, name).map(str::to_owned);
         Ok(Self {
             address: auth.0.proxies.client(peer, &parts.headers),
             user_agent: text(USER_AGENT.as_str()).unwrap_or_default(),
             request_id: text("x-request-id"),
-            session_cookie: cookies::read(&parts.headers, cookies::SESSION).map(str::to_owned),
+            session_cookie: cookie(cookies::SESSION),
+            provider_cookie: cookie(cookies::PROVIDER),
         })
     }
 }

@@ -36,6 +36,16 @@ impl Buckets {
         times.extend(next_times);
         Duration::ZERO
     }
+
+    /// Undoes one take of each.
+    pub fn give_back(&self, buckets: &[(String, Rate)]) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, rate) in buckets {
+            if let Some(time) = times.get_mut(key) {
+                *time = time.saturating_sub(rate.quarter().interval_ms());
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +64,16 @@ mod tests {
         assert!(buckets.take(&other, Duration::ZERO).is_zero());
         assert!(!buckets.take(&other, Duration::ZERO).is_zero());
         assert!(buckets.take(&key, Duration::from_secs(300)).is_zero());
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let buckets = Buckets::default();
+        let key = vec![("a".to_owned(), Rate::new(4, 60))];
+        for _ in 0..10 {
+            assert!(buckets.take(&key, Duration::ZERO).is_zero());
+            buckets.give_back(&key);
+        }
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Templates {
                 "We signed one of your devices out",
                 context! { device, link },
             ),
+            Letter::ProviderLinked { provider, link } => (
+                "provider_linked",
+                "Another way to sign in to your account",
+                context! { provider, link },
+            ),
         };
         Ok(Page {
             subject: subject.to_owned(),
@@ -113,7 +118,14 @@ mod tests {
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),
             },
-            Letter::DeviceSignedOut { device, link },
+            Letter::DeviceSignedOut {
+                device,
+                link: link.clone(),
+            },
+            Letter::ProviderLinked {
+                provider: "GitHub".to_owned(),
+                link,
+            },
         ]
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, finish_sign_in};
+use super::super::providers::PendingLink;
 use super::super::{Auth, Visit, users};
 use super::Match;
 use crate::body::Json;
@@ -50,10 +51,17 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
     if let (Match::YesRehashed(new), Some(old)) = (&outcome, &stored) {
         users::rehash(&auth.pool, user, old, new).await?;
     }
-    enter(auth, user, ask.client, visit).await
+    let pending = auth.pending_link(&ask.email, visit).await;
+    enter(auth, user, (ask.client, pending), visit).await
 }
 
-async fn enter(auth: &Auth, user: UserId, client: Client, visit: &Visit) -> Result<Entry> {
+/// With the client may come an identity at a provider that this very sign-in proves to be the user's.
+async fn enter(
+    auth: &Auth,
+    user: UserId,
+    (client, pending): (Client, Option<PendingLink>),
+    visit: &Visit,
+) -> Result<Entry> {
     let mut tx = auth.pool.begin().await?;
     let entrance = Entrance {
         user,
@@ -64,6 +72,9 @@ async fn enter(auth: &Auth, user: UserId, client: Client, visit: &Visit) -> Resu
         Err(Error::Told(problem)) => return Err(refuse(auth, Some(user), problem.code, visit).await.into()),
         other => other?,
     };
+    if let Some(pending) = pending {
+        pending.link(auth, &mut tx, user).await?;
+    }
     tx.commit().await?;
     Ok(admission.announce(auth))
 }

@@ -1,10 +1,11 @@
 //! Out to a provider and back: what left is known when it returns, in the same browser, from the same provider, once.
 
 use super::super::audit_events::{self, Event};
+use super::super::cookies::{self, PROVIDER};
 use super::super::finish::{Entrance, Entry, finish_sign_in};
 use super::super::next::safe_next;
-use super::super::{Auth, Visit, cookies};
-use super::{Answer, Way, linking};
+use super::super::{Auth, Visit};
+use super::{Answer, WAITS, Way, linking};
 use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
@@ -20,11 +21,6 @@ use protocol::auth::{Client, Provider};
 use protocol::{Code, Problem, routes};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
-
-/// Binds what left to the browser that left. Not the sign-up's cookie: a provider tried out must not undo a sign-up.
-const COOKIE: &str = "__Host-compymac_provider";
-/// Seconds that somebody may take at the provider.
-const WAITS: u32 = 600;
 
 /// What is known of a way out, under the hash of its state.
 #[derive(Serialize, Deserialize)]
@@ -87,7 +83,7 @@ pub async fn provider_start(
         Way::GitHub(github) => github.outward(),
     };
     // two tabs of one browser may be out at once
-    let browser = cookies::read(headers, COOKIE)
+    let browser = cookies::read(headers, PROVIDER)
         .filter(|value| value.len() == 43)
         .map_or_else(cookies::fresh_secret, str::to_owned);
     let flow = Flow {
@@ -104,7 +100,7 @@ pub async fn provider_start(
         .arg(WAITS)
         .query_async(&mut auth.redis.clone())
         .await?;
-    let cookie = cookies::set(COOKIE, browser, Some(i64::from(WAITS)));
+    let cookie = cookies::set(PROVIDER, browser, Some(i64::from(WAITS)));
     Ok((outward.url.into(), cookie))
 }
 
@@ -190,7 +186,13 @@ async fn enter(auth: &Auth, provider: &str, answer: Answer, visit: &Visit) -> Re
     };
     let identity = identity.map_err(|error| failed(provider, &error))?;
     let mut tx = auth.pool.begin().await?;
-    let linked = linking::link(&mut tx, provider, &identity).await?;
+    let linked = match linking::link(&mut tx, provider, &identity).await {
+        Err(Error::Told(problem)) if problem.code == Code::LinkRequired => {
+            auth.remember_to_link(provider, &identity, visit).await;
+            return Err(Error::Told(problem));
+        }
+        other => other?,
+    };
     let entrance = Entrance {
         user: linked.user,
         method: provider.to_owned(),
@@ -240,7 +242,7 @@ impl Auth {
             .query_async(&mut self.redis.clone())
             .await?;
         let flow: Flow = serde_json::from_str(&text.ok_or_else(mismatch)?).context("reading a way out")?;
-        let browser = cookies::digest(cookies::read(headers, COOKIE).unwrap_or_default());
+        let browser = cookies::digest(cookies::read(headers, PROVIDER).unwrap_or_default());
         if flow.provider != provider || !bool::from(flow.browser.ct_eq(&browser)) {
             return Err(mismatch().into());
         }
