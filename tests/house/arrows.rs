@@ -42,8 +42,9 @@ const LINES: &[Line] = &[
         groups: &[
             &["lib"],
             &["driver"],
-            &["store", "http", "socket"],
-            &["credentials"],
+            &["store", "socket", "tokens"],
+            &["http"],
+            &["credentials", "clock"],
             PURE,
         ],
         friends: PURE,
@@ -66,6 +67,7 @@ const LINES: &[Line] = &[
         sources: "ui/src/",
         groups: &[
             &["main", "lib"],
+            &["start"],
             &["page"],
             &["app"],
             &["auth", "sessions", "settings"],

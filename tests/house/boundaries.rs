@@ -3,22 +3,20 @@
 use crate::rust_text::code;
 use crate::tree::{self, Source};
 
-/// Stored nouns: the files that may hold SQL are named after them.
+/// Stored nouns, as the tables or the words call them: the files that may hold SQL are named after them.
 const STORED: &[&str] = &[
     "accounts",
     "agent_sessions",
-    "audit",
-    "codes",
+    "audit_events",
     "devices",
     "heads",
-    "letters",
     "messages",
     "mutations",
+    "oauth_codes",
     "outbox",
     "runs",
-    "sessions",
-    "tokens",
     "users",
+    "verification_tokens",
 ];
 
 fn lines_with<'a>(

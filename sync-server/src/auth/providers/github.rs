@@ -31,7 +31,8 @@ impl std::fmt::Debug for GitHub {
 #[derive(Deserialize)]
 struct User {
     id: u64,
-    login: String,
+    #[serde(rename = "login")]
+    handle: String,
     name: Option<String>,
     avatar_url: Option<String>,
 }
@@ -99,7 +100,7 @@ impl GitHub {
             subject: user.id.to_string(),
             is_email_verified: email.is_some(),
             email,
-            name: user.name.or(Some(user.login)),
+            name: user.name.or(Some(user.handle)),
             avatar_url: user
                 .avatar_url
                 .filter(|avatar| Url::parse(avatar).is_ok_and(|url| url.scheme() == "https")),
