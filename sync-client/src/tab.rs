@@ -178,6 +178,11 @@ impl Tab {
         self.replica.cursor().is_some()
     }
 
+    /// Whether every session is here: one that is not among them is nowhere.
+    pub fn is_whole(&self) -> bool {
+        self.is_loaded() && self.lists.is_empty()
+    }
+
     /// The list, newest first.
     pub fn list(&self, archived: bool) -> Vec<SessionRow> {
         self.replica.list(&self.outbox, archived)

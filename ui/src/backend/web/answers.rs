@@ -54,8 +54,7 @@ async fn transcript(page: Rc<Page>, session: SessionId) -> Result<Transcript, Pr
             return Some(Ok(transcript));
         }
         let replica = tab.replica();
-        let is_nowhere = tab.is_loaded() && replica.more().is_none();
-        if is_nowhere || replica.is_gone(session) {
+        if tab.is_whole() || replica.is_gone(session) {
             return Some(Err(Problem::new(Code::NotFound)));
         }
         page.is_away().then(|| Err(Problem::new(Code::Offline)))
