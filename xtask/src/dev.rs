@@ -175,8 +175,11 @@ fn mailbox(
     ports: &mut Ports,
 ) -> anyhow::Result<Mailbox> {
     let mut command = bound(&place.debug_program("mailbox"), None, "TERM");
-    for (flag, name) in [("--smtp", "mailbox-smtp"), ("--http", "mailbox-page")] {
-        command.args([flag, &format!("127.0.0.1:{}", ports.choose(name, None)?)]);
+    for (flag, name, usual) in [
+        ("--smtp", "mailbox-smtp", None),
+        ("--http", "mailbox-page", Some(USUAL_PORT + 1)),
+    ] {
+        command.args([flag, &format!("127.0.0.1:{}", ports.choose(name, usual)?)]);
     }
     let line = supervisor.start(Service {
         name: "the mailbox".to_owned(),
