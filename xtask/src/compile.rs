@@ -26,6 +26,11 @@ pub fn programs(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()
     )
 }
 
+/// What lays out the page.
+pub fn bundler(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    build(place, supervisor, &["--bin", "bundle"])
+}
+
 pub fn desktop(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     build(place, supervisor, &["--bin", "desktop"])
 }

@@ -82,7 +82,7 @@ fn run() -> anyhow::Result<()> {
         }
         "bundle" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;
-            compile::programs(&place, &mut supervisor)?;
+            compile::bundler(&place, &mut supervisor)?;
             compile::page(&place, &mut supervisor, compile::Page::Release)
         }
         "setup" => {
