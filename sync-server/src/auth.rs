@@ -137,7 +137,7 @@ async fn sweep(auth: Auth) {
         }
         tokio::select! {
             () = auth.shutdown.cancelled() => {}
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+            () = tokio::time::sleep(Duration::from_hours(1)) => {}
         }
     }
 }

@@ -56,14 +56,13 @@ impl Class {
         const HOUR: u32 = 3600;
         match (self, who) {
             (Self::Password, Who::Address(_)) => vec![Rate::new(20, 5 * MINUTE)],
-            (Self::Password, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::SignUp, Who::Address(_)) => vec![Rate::new(5, HOUR)],
             (Self::SignUp, Who::Account(_)) => vec![Rate::new(3, HOUR)],
             (Self::Letter, Who::Address(_)) => vec![Rate::new(10, HOUR)],
             // three an hour, and a minute between two
             (Self::Letter, Who::Account(_)) => vec![Rate::new(3, HOUR), Rate::new(1, MINUTE)],
             (Self::CodeTry, Who::Address(_)) => vec![Rate::new(30, 10 * MINUTE)],
-            (Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
+            (Self::Password | Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::OAuthStart, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
             (Self::Token, Who::Address(_)) => vec![Rate::new(120, 5 * MINUTE)],
             (Self::Token, Who::Device(_)) => vec![Rate::new(30, 5 * MINUTE)],

@@ -49,7 +49,7 @@ impl Auth {
             .any(|name| cookies::read(headers, name).is_some());
         match source(headers, &self.config.origin()) {
             Source::Silent if !has_cookie => Ok(()),
-            _ => self.must_be_same_origin(headers),
+            Source::Ours | Source::Foreign | Source::Silent => self.must_be_same_origin(headers),
         }
     }
 

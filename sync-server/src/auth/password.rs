@@ -162,7 +162,9 @@ fn in_words(feedback: &Feedback) -> String {
     let what = feedback
         .suggestions()
         .first()
-        .map_or("Please add a word or two that nobody expects.", suggestion);
+        .map_or("Please add a word or two that nobody expects.", |one| {
+            suggestion(*one)
+        });
     match why {
         Some(why) => format!("{why} {what}"),
         None => what.to_owned(),
@@ -191,7 +193,7 @@ fn warning(warning: Warning) -> &'static str {
     }
 }
 
-fn suggestion(suggestion: &Suggestion) -> &'static str {
+fn suggestion(suggestion: Suggestion) -> &'static str {
     match suggestion {
         Suggestion::UseAFewWordsAvoidCommonPhrases
         | Suggestion::NoNeedForSymbolsDigitsOrUppercaseLetters

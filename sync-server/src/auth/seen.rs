@@ -39,7 +39,7 @@ impl Default for Seen {
         Self {
             proofs: Cache::builder()
                 .max_capacity(100_000)
-                .time_to_live(Duration::from_secs(660))
+                .time_to_live(Duration::from_mins(11))
                 .build(),
             standings: Cache::builder()
                 .max_capacity(100_000)

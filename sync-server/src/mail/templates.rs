@@ -33,7 +33,8 @@ letters!(
     "verify",
     "already_have_account",
     "new_device",
-    "device_signed_out"
+    "device_signed_out",
+    "provider_linked"
 );
 
 impl Templates {

@@ -122,10 +122,11 @@ impl Signer {
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Proof, Problem> {
         let data =
             jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|error| {
-                match error.kind() {
-                    ErrorKind::ExpiredSignature => Problem::new(Code::TokenExpired),
-                    _ => Problem::new(Code::SignInRequired),
-                }
+                Problem::new(if *error.kind() == ErrorKind::ExpiredSignature {
+                    Code::TokenExpired
+                } else {
+                    Code::SignInRequired
+                })
             })?;
         let claims = data.claims;
         let is_ours = data.header.typ.as_deref() == Some(TYPE)

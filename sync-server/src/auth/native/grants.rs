@@ -108,7 +108,7 @@ fn unreadable(error: Error) -> Refusal {
             };
             Refusal::InvalidRequest(name, problem.sentence().to_owned())
         }
-        other => Refusal::Other(other),
+        other @ (Error::Told(_) | Error::Kept(_)) => Refusal::Other(other),
     }
 }
 

@@ -62,8 +62,8 @@ pub async fn of_window(pool: &PgPool, identifier: &str, binding_hash: &[u8]) -> 
 pub struct Candidate {
     pub user_id: Option<Uuid>,
     pub identifier: String,
-    pub candidate_hash: Option<String>,
-    pub candidate_name: Option<String>,
+    pub password_hash: Option<String>,
+    pub name: Option<String>,
 }
 
 /// Counts a try and, where the code is right, uses the row up. `None`: wrong, used, too late, or tried too often.
@@ -83,8 +83,8 @@ pub async fn try_code(db: &mut PgConnection, id: Uuid, code_hash: &[u8]) -> sqlx
     Ok(row.filter(|row| row.is_right).map(|row| Candidate {
         user_id: row.user_id,
         identifier: row.identifier,
-        candidate_hash: row.candidate_hash,
-        candidate_name: row.candidate_name,
+        password_hash: row.candidate_hash,
+        name: row.candidate_name,
     }))
 }
 
@@ -135,7 +135,7 @@ pub async fn consume_link(
         Candidate,
         "update verification_tokens set consumed_at = now()
           where id = $1 and token = $2 and consumed_at is null and expires > now()
-        returning user_id, identifier, candidate_hash, candidate_name",
+        returning user_id, identifier, candidate_hash as password_hash, candidate_name as name",
         id,
         link_hash
     )

@@ -91,8 +91,8 @@ async fn confirm(
     let is_first = users::verify(
         &mut tx,
         user,
-        candidate.candidate_hash.as_deref(),
-        candidate.candidate_name.as_deref(),
+        candidate.password_hash.as_deref(),
+        candidate.name.as_deref(),
     )
     .await?;
     if !is_first {

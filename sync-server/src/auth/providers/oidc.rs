@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 /// How long the issuer's metadata and keys are kept.
-const KEPT: Duration = Duration::from_secs(3600);
+const KEPT: Duration = Duration::from_hours(1);
 /// A token signed by an unknown key makes us look for new keys, at most this often: a flood of them is no flood there.
 const LOOKED: Duration = Duration::from_secs(30);
 /// How long an issuer that did not answer is left alone.
