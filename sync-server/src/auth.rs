@@ -177,7 +177,7 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::TOKEN, post(grants::post_token))
         .route(routes::JWKS, get(read_key_set))
         .route(page::PROVIDER_START, post(flow::post_start))
-        .route(page::PROVIDER_CALLBACK, get(flow::come_back))
+        .route(page::PROVIDER_CALLBACK, get(flow::provider_callback))
         .with_state(auth)
 }
 

@@ -117,7 +117,7 @@ pub struct Returned {
 }
 
 /// The way back. Every failure is shown on the sign-in page, in words.
-pub async fn come_back(
+pub async fn provider_callback(
     State(auth): State<Auth>,
     Path(provider): Path<String>,
     headers: HeaderMap,
