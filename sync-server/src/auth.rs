@@ -34,7 +34,7 @@ use crate::app::App;
 use crate::hints::Hints;
 use crate::limits::Limits;
 use crate::limits::address::Proxies;
-use crate::mail::Carrier;
+use crate::mail::{self, Carrier};
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::{delete, get, post};
@@ -130,6 +130,7 @@ async fn sweep(auth: Auth) {
             devices::purge(&auth.pool).await,
             password::purge_letters(&auth.pool).await,
             native::purge_codes(&auth.pool).await,
+            mail::purge(&auth.pool).await,
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(error = %error, "sweeping up after signing in");

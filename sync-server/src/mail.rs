@@ -5,7 +5,7 @@
 mod outbox;
 mod templates;
 
-pub use outbox::put;
+pub use outbox::{purge, put};
 
 use crate::config::Config;
 use anyhow::Context as _;

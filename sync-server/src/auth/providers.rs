@@ -163,6 +163,7 @@ impl Registry {
             .map_or("A sign-in service", |known| known.name.as_str())
     }
 
+    /// The id as the settings have it.
     pub fn find(&self, id: &str) -> Result<&str, Problem> {
         self.known(id).map(|known| known.id.as_str())
     }

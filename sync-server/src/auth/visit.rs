@@ -44,15 +44,15 @@ where
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-        let text = |name: &str| {
+        let text = |name: &str, chars: usize| {
             let value = parts.headers.get(name)?.to_str().ok()?;
-            Some(value.chars().take(512).collect::<String>())
+            Some(value.chars().take(chars).collect::<String>())
         };
         let cookie = |name| cookies::read(&parts.headers, name).map(str::to_owned);
         Ok(Self {
             address: auth.0.proxies.client(peer, &parts.headers),
-            user_agent: text(USER_AGENT.as_str()).unwrap_or_default(),
-            request_id: text("x-request-id"),
+            user_agent: text(USER_AGENT.as_str(), 512).unwrap_or_default(),
+            request_id: text("x-request-id", 64),
             session_cookie: cookie(cookies::SESSION),
             provider_cookie: cookie(cookies::PROVIDER),
         })

@@ -112,6 +112,17 @@ pub(super) async fn not_sent(
     Ok(())
 }
 
+/// Forgets whom letters went to a month ago.
+pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from email_outbox
+          where coalesce(sent_at, failed_at) < now() - interval '30 days'"
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

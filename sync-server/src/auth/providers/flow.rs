@@ -124,7 +124,12 @@ pub async fn provider_callback(
     visit: Visit,
     Query(returned): Query<Returned>,
 ) -> Response {
-    match come_back(&auth, &provider, returned, &headers, &visit).await {
+    // what the address says is noted only where it is one of ours
+    let provider = match auth.0.providers.find(&provider) {
+        Ok(known) => known,
+        Err(problem) => return back_to_sign_in(problem.into(), ""),
+    };
+    match come_back(&auth, provider, returned, &headers, &visit).await {
         Ok((entry, next)) => {
             let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
             (jar, Redirect::to(&next)).into_response()
