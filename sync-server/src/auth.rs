@@ -86,7 +86,7 @@ const LETTERS: &str = "letters";
 impl Auth {
     /// Reads what the settings say about signing in, and starts the room's tasks: hearing of devices signed out on other
     /// nodes, and, where this process works, carrying letters and sweeping up.
-    pub fn open(hints: Hints) -> anyhow::Result<Self> {
+    pub fn start(hints: Hints) -> anyhow::Result<Self> {
         let config = &hints.config;
         let letters = Arc::new(Notify::new());
         let callback = |id: &str| config.link(&page::PROVIDER_CALLBACK.replace("{provider}", id));
