@@ -164,3 +164,35 @@ pub enum Push {
         session: SessionId,
     },
 }
+
+/// The row as the server has it, nothing waiting.
+impl From<crate::sync::Session> for SessionRow {
+    fn from(session: crate::sync::Session) -> Self {
+        Self {
+            id: session.id,
+            title: session.title,
+            title_seq: session.title_seq,
+            preview: session.preview,
+            archived: session.archived,
+            running: session.running,
+            waiting: 0,
+            last_active: session.last_active,
+        }
+    }
+}
+
+/// The message as the server has it.
+impl From<crate::sync::Message> for MessageView {
+    fn from(message: crate::sync::Message) -> Self {
+        Self {
+            error: message.metadata.get("error").and_then(|error| error.as_str()).map(str::to_owned),
+            id: message.id,
+            role: message.role,
+            content: message.content,
+            status: message.status,
+            delivery: Delivery::Sent,
+            run: message.run.filter(|_| !message.status.is_terminal()),
+            created_at: message.created_at,
+        }
+    }
+}

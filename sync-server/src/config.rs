@@ -78,6 +78,10 @@ pub struct Config {
     #[arg(long, env = "RATE_LIMIT_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate_limit_factor: u32,
 
+    /// Bearer token for `/metrics`. Without it, only direct requests from this machine may read them.
+    #[arg(long, env = "METRICS_TOKEN", hide_env_values = true)]
+    pub metrics_token: Option<Secret>,
+
     /// What this process does.
     #[arg(long, env = "ROLE", value_enum, default_value_t = Role::All)]
     pub role: Role,

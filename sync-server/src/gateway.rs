@@ -7,6 +7,7 @@ mod connection;
 mod session;
 mod tickets;
 mod upgrade;
+mod view;
 mod wire;
 
 use crate::auth::Auth;

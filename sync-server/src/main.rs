@@ -1,22 +1,109 @@
-//! The server's start and end: settings, stores, tasks, listener; then, on a signal, everything in the reverse order.
+//! The server's start and end: settings, stores, tasks, listener; on a signal, everything in the reverse order.
 
 mod app;
 mod auth;
 mod body;
 mod config;
 mod error;
+mod gateway;
 mod hints;
 mod limits;
 mod mail;
+mod router;
+mod runs;
 mod sessions;
 mod sync;
+mod web;
 
+use crate::app::App;
+use crate::config::{Config, LogFormat};
+use anyhow::Context as _;
 use clap::Parser as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let config = config::Config::parse().check()?;
-    let app = app::App::open(config).await?;
-    drop(app);
+/// How long tasks may take to end after their sockets are let go.
+const GRACE: Duration = Duration::from_secs(20);
+
+fn main() -> anyhow::Result<()> {
+    let config = Config::parse().check()?;
+    tell(&config)?;
+    // A second provider in the tree would make rustls ask which; a first one cannot be there yet.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?.block_on(serve(config))
+}
+
+/// Logs to standard error; standard output says only `ready`.
+fn tell(config: &Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).context("LOG must look like info,sync_server=debug")?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
     Ok(())
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("installing the metrics recorder")?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("LISTEN: {} cannot be listened on; is another program using it?", config.listen))?;
+    let app = App::open(config).await?;
+    if app.config.migrate {
+        sqlx::migrate!("../migrations/postgres").run(&app.pool).await.context("applying the migrations")?;
+    }
+    let hints = hints::Hints::start(app.clone());
+    let auth = auth::Auth::start(hints)?;
+    let sync = sync::Sync::start(auth);
+    let runs = runs::Runs::start(sync);
+    let gateway = gateway::Gateway::start(runs);
+    let routes = router::router(gateway.clone(), metrics)?;
+
+    say_ready(listener.local_addr().context("reading the listener's address")?)?;
+    let ending = app.clone();
+    let served = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
+            asked_to_end().await;
+            ending.shutdown.cancel();
+            gateway.drain().await;
+        });
+    served.await.context("serving")?;
+    app.tasks.close();
+    if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
+        tracing::warn!("some tasks did not end in time; what they were doing is taken up by another node or the next start");
+    }
+    Ok(())
+}
+
+/// The one line on standard output: whoever started this process waits for it.
+fn say_ready(address: SocketAddr) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "ready http://{address}").and_then(|()| out.flush()).context("saying ready")
+}
+
+/// SIGTERM or Ctrl-C.
+async fn asked_to_end() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! { () = interrupt => {}, () = terminate => {} }
+    tracing::info!("asked to end");
 }

@@ -14,6 +14,7 @@ mod verify;
 mod workspace;
 
 pub use heads::{Lock, lock};
+pub use messages::LEASE_SECONDS;
 pub use pull::page_since;
 pub use push::push;
 

@@ -2,16 +2,17 @@
 //!
 //! **Invariant:** what is sent is made when it is sent; the only thing kept for a slow reader is where it stands.
 
+use super::view::view;
 use super::wire::{End, Rate, close_with, send, send_text};
 use super::{Gateway, tickets};
 use crate::auth::{Caller, Kind};
 use crate::error::Error;
 use crate::hints::{Hint, Subscription};
-use crate::sync;
+use crate::runs;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt as _;
 use futures_util::stream::{AbortHandle, Abortable, BoxStream, SelectAll};
-use protocol::frame::{ClientFrame, ServerFrame, close};
+use protocol::frame::{ClientFrame, LiveRun, ServerFrame, close};
 use protocol::run::At;
 use protocol::sync::Cursor;
 use protocol::{Code, Problem, RunId, limits};
@@ -99,9 +100,10 @@ async fn open(gateway: &Gateway, socket: &mut WebSocket, caller: Caller) -> Resu
         }
     }
     let hints = auth.subscribe(caller.user).await;
-    let head = sync::head(sync, caller.user).await.map_err(ended_by)?;
+    let standing = runs::standing(&auth.pool, caller.user).await.map_err(ended_by)?;
+    let (head, live) = standing.ok_or(Some(close::REVOKED))?;
     hints.note(head);
-    let live = gateway.runs().live(caller.user).await.map_err(ended_by)?;
+    let live = live.into_iter().map(|run| LiveRun { run: run.run, message: run.message, session: run.session }).collect();
     let welcome = ServerFrame::Welcome { device: caller.device, head, ping: PING_MILLIS, live };
     send(socket, &welcome).await?;
     // Without a cursor of its own the device pulls, so it will stand at the head.
@@ -211,10 +213,10 @@ impl Connection {
             let detail = format!("A socket may watch {} replies at once.", limits::ATTACHED_RUNS);
             return self.refuse(&Problem::new(Code::RateLimited).detail(detail)).await;
         }
-        match self.gateway.runs().view(self.caller.user, run, at.map(|at| (at, bytes))).await {
-            Ok(view) => {
+        match view(self.gateway.runs(), self.caller.user, run, at.map(|at| (at, bytes))).await {
+            Ok(frames) => {
                 let (handle, registration) = AbortHandle::new_pair();
-                self.views.push(Abortable::new(view.boxed(), registration));
+                self.views.push(Abortable::new(frames, registration));
                 self.attached.insert(run, handle);
                 Ok(())
             }

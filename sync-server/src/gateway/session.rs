@@ -1,6 +1,7 @@
 //! `/ws/{session_id}`: one session in plain frames, over the same writes, runs and views as everything else.
 
 use super::Gateway;
+use super::view::view;
 use super::wire::{End, Rate, close_with, send};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -118,8 +119,8 @@ impl Session {
         if self.replies.contains_key(&run) {
             return Ok(());
         }
-        let view = self.gateway.runs().view(self.caller.user, run, None).await?;
-        self.views.push(view.boxed());
+        let frames = view(self.gateway.runs(), self.caller.user, run, None).await?;
+        self.views.push(frames);
         self.replies.insert(run, Reply { message, text: String::new() });
         Ok(())
     }
@@ -163,7 +164,15 @@ impl Session {
     }
 
     async fn complete(&mut self, run: RunId, status: Status) -> Result<(), End> {
-        let Some(reply) = self.replies.remove(&run) else { return Ok(()) };
+        let Some(mut reply) = self.replies.remove(&run) else { return Ok(()) };
+        if reply.text.is_empty() {
+            // It was over before it could be watched.
+            let pool = &self.gateway.runs().sync().auth().pool;
+            match sessions::content(pool, self.caller.user, reply.message).await {
+                Ok(text) => reply.text = text,
+                Err(error) => return self.refuse(error).await,
+            }
+        }
         let answer = Answer::AssistantMessageComplete { id: reply.message, content: reply.text, status };
         send(&mut self.socket, &answer).await
     }

@@ -41,9 +41,9 @@ impl Confirmed {
     }
 }
 
-struct Note {
-    channel: String,
-    payload: Vec<u8>,
+enum Note {
+    Say { channel: String, payload: Vec<u8> },
+    Flush(oneshot::Sender<()>),
 }
 
 enum Ask {
@@ -68,8 +68,8 @@ impl Wire {
             notes,
             gaps: Notify::new(),
         }));
-        app.tasks
-            .spawn(speak(app.redis.clone(), noted, app.shutdown.clone()));
+        // ends with the process: what ends before it may still have something to say, see `flush`
+        tokio::spawn(speak(app.redis.clone(), noted));
         app.tasks.spawn(
             wire.clone()
                 .hear(app.redis_client.clone(), asked, app.shutdown.clone()),
@@ -80,9 +80,19 @@ impl Wire {
     /// Says it on every other node that listens to the channel; this node does not hear itself.
     pub fn publish(&self, channel: String, payload: impl AsRef<[u8]>) {
         let payload = [self.0.node.as_bytes(), payload.as_ref()].concat();
-        if self.0.notes.try_send(Note { channel, payload }).is_err() {
+        if self.0.notes.try_send(Note::Say { channel, payload }).is_err() {
             metrics::counter!("hint_dropped_total").increment(1);
         }
+    }
+
+    /// Waits until what was published is on its way, at most two seconds.
+    pub async fn flush(&self) {
+        let (said, is_said) = oneshot::channel();
+        let flush = async {
+            let _ = self.0.notes.send(Note::Flush(said)).await;
+            let _ = is_said.await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), flush).await;
     }
 
     /// Hears a channel from now on; one listener a channel. What is said after the confirmation is heard.
@@ -200,36 +210,33 @@ impl Wire {
 }
 
 /// Publishes what waits, many in one round trip.
-async fn speak(mut redis: ConnectionManager, mut noted: mpsc::Receiver<Note>, shutdown: CancellationToken) {
+async fn speak(mut redis: ConnectionManager, mut noted: mpsc::Receiver<Note>) {
     let mut notes = Vec::with_capacity(TOGETHER);
     let mut is_away = false;
-    loop {
-        let count = tokio::select! {
-            count = noted.recv_many(&mut notes, TOGETHER) => count,
-            // what the last requests said still goes out
-            () = shutdown.cancelled(), if noted.is_empty() => return,
-        };
-        if count == 0 {
-            return;
-        }
+    while noted.recv_many(&mut notes, TOGETHER).await > 0 {
         let mut pipeline = redis::pipe();
+        let mut flushed = Vec::new();
         for note in notes.drain(..) {
-            pipeline
-                .cmd("PUBLISH")
-                .arg(note.channel)
-                .arg(note.payload)
-                .ignore();
+            match note {
+                Note::Say { channel, payload } => {
+                    pipeline.cmd("PUBLISH").arg(channel).arg(payload).ignore();
+                }
+                Note::Flush(said) => flushed.push(said),
+            }
         }
-        let said: redis::RedisResult<()> = pipeline.query_async(&mut redis).await;
-        match said {
-            Ok(()) => is_away = false,
-            Err(error) => {
-                metrics::counter!("hint_dropped_total").increment(count as u64);
+        if !pipeline.is_empty() {
+            let count = pipeline.len() as u64;
+            let said: redis::RedisResult<()> = pipeline.query_async(&mut redis).await;
+            if let Err(error) = &said {
+                metrics::counter!("hint_dropped_total").increment(count);
                 if !is_away {
                     tracing::warn!(error = %error, "hints cannot leave this node while Redis is away");
                 }
-                is_away = true;
             }
+            is_away = said.is_err();
+        }
+        for said in flushed {
+            let _ = said.send(());
         }
     }
 }

@@ -4,7 +4,7 @@ use super::agent_sessions::{head, millis, session};
 use crate::error::Result;
 use protocol::run::Status;
 use protocol::sync::{Cursor, History, Message, Ord, Role};
-use protocol::{MessageId, RunId, SessionId, UserId};
+use protocol::{Code, MessageId, RunId, SessionId, UserId};
 use sqlx::postgres::{PgExecutor, PgPool};
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -55,6 +55,14 @@ fn role(text: &str) -> Role {
         .into_iter()
         .find(|role| role.as_str() == text)
         .unwrap_or(Role::System)
+}
+
+/// One message's text; `not_found` where it is somebody else's.
+pub async fn content(pool: &PgPool, user: UserId, id: MessageId) -> Result<String> {
+    let content = sqlx::query_scalar!("select content from conversations where user_id = $1 and id = $2", user.0, id.0)
+        .fetch_optional(pool)
+        .await?;
+    Ok(content.ok_or(Code::NotFound)?)
 }
 
 /// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query.

@@ -1,0 +1,198 @@
+//! A run's log: one Redis Stream with the entry ids `attempt-idx`, so that Redis itself refuses an entry twice and a
+//! worker that was replaced. Written in the background, many runs in one round trip; read by whoever must catch up.
+//!
+//! **Invariant:** a worker never waits for this. While Redis is away the text stays in memory and in checkpoints.
+
+use super::live::{Entry, Live, What};
+use crate::hints::Hints;
+use protocol::RunId;
+use protocol::run::At;
+use redis::aio::ConnectionManager;
+use redis::streams::StreamRangeReply;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Entries waiting to be written. Beyond it Redis is too slow or away; the next entry heals the log with the whole text.
+const WAITING: usize = 16_384;
+/// Entries in one round trip.
+const TOGETHER: usize = 256;
+/// A stop for a run that never ends; far above what a reply's bound allows.
+const MOST_ENTRIES: usize = 20_000;
+/// How long a log is kept while its run is being made, and after its end, in seconds.
+const KEPT_LIVE: i64 = 24 * 3600;
+const KEPT_ENDED: i64 = 900;
+
+/// The writing end. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Log {
+    lines: mpsc::Sender<Line>,
+    /// Every worker has ended: what waits is written, and no more comes.
+    closed: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Line {
+    writer: Arc<Writer>,
+    entry: Entry,
+}
+
+/// One run's way into the log.
+#[derive(Debug)]
+pub struct Writer {
+    live: Arc<Live>,
+    /// An entry was lost: the next one carries the whole text.
+    has_gap: AtomicBool,
+    /// Redis refused an entry as too old: somebody else makes this run now.
+    is_fenced: AtomicBool,
+}
+
+impl Writer {
+    pub fn new(live: Arc<Live>) -> Arc<Self> {
+        Arc::new(Self {
+            live,
+            has_gap: AtomicBool::new(false),
+            is_fenced: AtomicBool::new(false),
+        })
+    }
+
+    pub fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Relaxed)
+    }
+}
+
+impl Log {
+    pub fn start(hints: &Hints) -> Self {
+        let (lines, waiting) = mpsc::channel(WAITING);
+        let closed = CancellationToken::new();
+        hints.tasks.spawn(write(hints.clone(), waiting, closed.clone()));
+        Self { lines, closed }
+    }
+
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Puts an entry on its way.
+    pub fn say(&self, writer: &Arc<Writer>, entry: Entry) {
+        let healed = writer.has_gap.load(Ordering::Relaxed) && !matches!(entry.what, What::End { .. });
+        let entry = if healed { writer.live.whole() } else { entry };
+        let line = Line {
+            writer: writer.clone(),
+            entry,
+        };
+        match self.lines.try_send(line) {
+            Ok(()) if healed => writer.has_gap.store(false, Ordering::Relaxed),
+            Ok(()) => {}
+            Err(_) => writer.has_gap.store(true, Ordering::Relaxed),
+        }
+    }
+}
+
+fn key(hints: &Hints, run: RunId) -> String {
+    hints.key(format_args!("run:{{{run}}}:log"))
+}
+
+/// Where a run's entries are said as they are written.
+pub fn channel(hints: &Hints, run: RunId) -> String {
+    hints.key(format_args!("run:{{{run}}}:said"))
+}
+
+/// Reads the log from a place on; `None` is the beginning.
+pub async fn read(hints: &Hints, run: RunId, after: Option<At>) -> redis::RedisResult<Vec<Entry>> {
+    let from = after.map_or("-".to_owned(), |at| format!("({at}"));
+    let reply: StreamRangeReply = redis::cmd("XRANGE")
+        .arg(key(hints, run))
+        .arg(from)
+        .arg("+")
+        .query_async(&mut hints.redis.clone())
+        .await?;
+    let entries = reply.ids.into_iter().filter_map(|id| {
+        let text: Vec<u8> = id.get("e")?;
+        serde_json::from_slice(&text).ok()
+    });
+    Ok(entries.collect())
+}
+
+/// Says the end of a run that has no writer any more, in the name of the next attempt, which shuts the log for the last one.
+pub async fn close(hints: &Hints, run: RunId, entry: &Entry) -> redis::RedisResult<()> {
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors();
+    add(&mut pipeline, hints, run, entry);
+    let _: Vec<redis::RedisResult<redis::Value>> = pipeline.query_async(&mut hints.redis.clone()).await?;
+    let payload = serde_json::to_vec(entry).unwrap_or_default();
+    hints.wire().publish(channel(hints, run), payload);
+    Ok(())
+}
+
+/// Two commands an entry: the entry, and how long its stream is kept.
+fn add(pipeline: &mut redis::Pipeline, hints: &Hints, run: RunId, entry: &Entry) {
+    let key = key(hints, run);
+    let kept = match entry.what {
+        What::End { .. } => KEPT_ENDED,
+        What::Begun | What::More { .. } | What::Whole { .. } => KEPT_LIVE,
+    };
+    pipeline
+        .cmd("XADD")
+        .arg(&key)
+        .arg("MAXLEN")
+        .arg("~")
+        .arg(MOST_ENTRIES)
+        .arg(entry.at.to_string())
+        .arg("e")
+        .arg(serde_json::to_vec(entry).unwrap_or_default());
+    pipeline.cmd("EXPIRE").arg(&key).arg(kept);
+}
+
+async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: CancellationToken) {
+    let mut redis: ConnectionManager = hints.redis.clone();
+    let mut lines: Vec<Line> = Vec::with_capacity(TOGETHER);
+    loop {
+        lines.clear();
+        let count = tokio::select! {
+            count = waiting.recv_many(&mut lines, TOGETHER) => count,
+            () = closed.cancelled(), if waiting.is_empty() => return,
+        };
+        if count == 0 {
+            return;
+        }
+        let mut pipeline = redis::pipe();
+        pipeline.ignore_errors();
+        for line in &lines {
+            add(&mut pipeline, &hints, line.writer.live.run, &line.entry);
+        }
+        let begun = std::time::Instant::now();
+        let answered: redis::RedisResult<Vec<redis::RedisResult<redis::Value>>> = pipeline.query_async(&mut redis).await;
+        metrics::histogram!("run_log_flush_seconds").record(begun.elapsed().as_secs_f64());
+        match answered {
+            Ok(values) => {
+                let added = values.iter().step_by(2);
+                for (line, value) in lines.iter().zip(added) {
+                    note(&line.writer, value);
+                }
+            }
+            Err(_) => {
+                metrics::counter!("run_log_lost_total").increment(count as u64);
+                for line in &lines {
+                    line.writer.has_gap.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        for line in &lines {
+            let payload = serde_json::to_vec(&line.entry).unwrap_or_default();
+            hints.wire().publish(channel(&hints, line.writer.live.run), payload);
+        }
+    }
+}
+
+/// Redis takes ids in ascending order only.
+fn note(writer: &Writer, answer: &redis::RedisResult<redis::Value>) {
+    if let Err(error) = answer {
+        if error.to_string().contains("equal or smaller") {
+            writer.is_fenced.store(true, Ordering::Relaxed);
+        } else {
+            writer.has_gap.store(true, Ordering::Relaxed);
+        }
+    }
+}

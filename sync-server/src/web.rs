@@ -1,0 +1,11 @@
+//! What a browser sees: pages drawn on the server, the forms on them, the built app's files, and the operator's addresses.
+//!
+//! **Invariant:** no rule about identity or sync is decided here; a form calls the same function as its JSON twin.
+
+pub mod assets;
+pub mod docs;
+pub mod door;
+pub mod forms;
+pub mod headers;
+pub mod operations;
+pub mod pages;

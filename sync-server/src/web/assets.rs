@@ -1,0 +1,37 @@
+//! The built app: content-hashed files under `/app/`, served as they were compressed when built.
+
+use anyhow::Context as _;
+use axum::Router;
+use http::{HeaderValue, header};
+use serde::Deserialize;
+use std::path::Path;
+use tower_http::services::ServeDir;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+/// The files' names as the bundler wrote them; a name changes with its content.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Manifest {
+    pub script: String,
+    pub wasm: String,
+    pub style: String,
+    pub boot: String,
+}
+
+impl Manifest {
+    /// Fails at start, naming the setting, rather than at the first visit.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("manifest.json");
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("UI_DIST: reading {} (`cargo xtask bundle` makes it)", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("UI_DIST: {} is not a manifest of the page", path.display()))
+    }
+}
+
+/// A name never changes its content, so a browser may keep it for good.
+pub fn router(folder: &Path) -> Router {
+    let files = ServeDir::new(folder.join("app")).precompressed_br().precompressed_gzip().append_index_html_on_directories(false);
+    Router::new().nest_service("/app", files).layer(SetResponseHeaderLayer::if_not_present(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=31536000, immutable"),
+    ))
+}

@@ -1,0 +1,28 @@
+//! The API as a document for programs (OpenAPI 3.1, made from the handlers) and as a page for people.
+
+use crate::web::assets::Manifest;
+use anyhow::Context as _;
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use http::header;
+use protocol::routes;
+use std::sync::Arc;
+use utoipa::openapi::OpenApi;
+
+/// Both are made once, at start: they do not change while the server runs.
+pub fn router(document: &OpenApi, manifest: &Manifest) -> anyhow::Result<Router> {
+    let json: Arc<str> = document.to_pretty_json().context("writing the OpenAPI document")?.into();
+    let page: Arc<str> = draw(document, manifest).context("drawing the API page")?.into();
+    let for_programs = async move || ([(header::CONTENT_TYPE, "application/json")], json.to_string());
+    let for_people = async move || Html(page.to_string());
+    Ok(Router::new().route(routes::OPENAPI, get(for_programs)).route(routes::API_DOCS, get(for_people)))
+}
+
+fn draw(document: &OpenApi, manifest: &Manifest) -> anyhow::Result<String> {
+    let mut templates = minijinja::Environment::new();
+    templates.add_template("api.html", include_str!("../../pages/api.html"))?;
+    let doc: minijinja::Value = serde_json::from_value(serde_json::to_value(document)?)?;
+    let context = minijinja::context! { doc, style => manifest.style, openapi => routes::OPENAPI };
+    Ok(templates.get_template("api.html")?.render(context)?)
+}

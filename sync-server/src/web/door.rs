@@ -1,0 +1,283 @@
+//! The door without WebAssembly: signing up, in and out, confirming an address, and letting the app in.
+
+use crate::auth::{self, Asked, Auth, Entry, Visit};
+use crate::body::Form;
+use crate::error::{Error, Result};
+use crate::web::pages::{Pages, Said, signed_in};
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum_extra::extract::CookieJar;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use protocol::auth::{Client, Email, Password, Resend, SignIn, SignUp, Verify};
+use protocol::routes::{self, page};
+use protocol::view::Typed;
+use protocol::{Code, Problem};
+use serde::Deserialize;
+use ui::page::{Authorize, Authorized, Failed, Notice, VerifyLink};
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::FORM_SIGN_IN, post(sign_in))
+        .route(page::FORM_SIGN_UP, post(sign_up))
+        .route(page::FORM_SIGN_OUT, post(sign_out))
+        .route(page::FORM_CHECK_MAIL, post(check_mail))
+        .route(page::FORM_RESEND, post(resend))
+        .route(page::VERIFY, get(look_at_link).post(confirm_link))
+        .route(routes::AUTHORIZE, get(ask_to_authorize).post(authorize))
+        .with_state(pages)
+}
+
+/// The fields of every form at the door; each form has some of them.
+#[derive(Deserialize)]
+struct Fields {
+    csrf: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    next: String,
+}
+
+impl Fields {
+    /// What is shown again: never the password.
+    fn typed(&self) -> Typed {
+        Typed { email: self.email.clone(), next: auth::safe_next(&self.next), ..Typed::default() }
+    }
+}
+
+/// A refusal on the page that it is about; anything else goes on.
+async fn refused(pages: &Pages, headers: &HeaderMap, path: &str, typed: Typed, error: Error) -> Result<Response> {
+    match error {
+        Error::Told(problem) if problem.code != Code::CsrfFailed => {
+            let boot = pages.boot(None, Said { problem: Some(*problem), typed });
+            Ok(pages.draw(headers, path, boot).await)
+        }
+        error => Err(error),
+    }
+}
+
+/// In, and on to where the person was going.
+fn let_in(entry: Entry, next: &str) -> Response {
+    let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
+    (jar, Redirect::to(&auth::safe_next(next))).into_response()
+}
+
+async fn sign_in(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    let entered = async {
+        let email = Email::parse(&fields.email)?;
+        let password = Password::typed(fields.password.as_str());
+        auth::sign_in(auth, SignIn { email, password, client: Client::Browser }, &visit).await
+    };
+    match entered.await {
+        Ok(entry) => Ok(let_in(entry, &fields.next)),
+        Err(error) => refused(&pages, &headers, page::SIGN_IN, fields.typed(), error).await,
+    }
+}
+
+async fn sign_up(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    let begun = async {
+        let email = Email::parse(&fields.email)?;
+        let password = Password::typed(fields.password.as_str());
+        auth::sign_up(auth, SignUp { email, password, name: None }, &visit).await
+    };
+    match begun.await {
+        Ok(begun) => {
+            let boot = pages.boot(None, Said { problem: None, typed: fields.typed() });
+            let drawn = pages.draw(&headers, page::CHECK_MAIL, boot).await;
+            Ok((CookieJar::new().add(begun.cookie), drawn).into_response())
+        }
+        Err(error) => refused(&pages, &headers, page::SIGN_UP, fields.typed(), error).await,
+    }
+}
+
+async fn check_mail(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    let entered = async {
+        let email = Email::parse(&fields.email)?;
+        let ask = Verify { email, code: fields.code.clone(), binding: None, client: Client::Browser };
+        auth::verify(auth, ask, &headers, &visit).await
+    };
+    match entered.await {
+        Ok(entry) => Ok(let_in(entry, &fields.next)),
+        Err(error) => refused(&pages, &headers, page::CHECK_MAIL, fields.typed(), error).await,
+    }
+}
+
+async fn resend(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    let sent = async {
+        let email = Email::parse(&fields.email)?;
+        auth::resend(auth, &Resend { email }, &headers, &visit).await
+    };
+    match sent.await {
+        Ok(()) => {
+            let boot = pages.boot(None, Said { problem: None, typed: fields.typed() });
+            Ok(pages.draw(&headers, page::CHECK_MAIL, boot).await)
+        }
+        Err(error) => refused(&pages, &headers, page::CHECK_MAIL, fields.typed(), error).await,
+    }
+}
+
+async fn sign_out(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    match signed_in(&pages, &headers, page::HOME).await? {
+        Ok(caller) => {
+            let cookie = auth::sign_out(auth, &caller, &visit).await?;
+            Ok((CookieJar::new().add(cookie), Redirect::to(page::SIGN_IN)).into_response())
+        }
+        Err(_already_out) => Ok(Redirect::to(page::SIGN_IN).into_response()),
+    }
+}
+
+/// The letter's link.
+#[derive(Deserialize)]
+struct Link {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    t: String,
+}
+
+#[derive(Deserialize)]
+struct Confirmation {
+    csrf: String,
+    token: String,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+/// Reads only: mail scanners follow links, and must not confirm anything by it.
+async fn look_at_link(State(pages): State<Pages>, headers: HeaderMap, Query(link): Query<Link>) -> Result<Response> {
+    let look = auth::verify_link_look(pages.auth(), &link.id, &link.t, &headers).await?;
+    let Some(look) = look else { return Ok(dead_link(&pages, &headers).await) };
+    let notice = |csrf| {
+        Notice::VerifyLink(VerifyLink {
+            csrf,
+            token: format!("{}~{}", link.id, link.t),
+            email: Some(look.email),
+            wants_password: !look.is_same_browser,
+            problem: None,
+        })
+    };
+    Ok(pages.draw_notice(&headers, StatusCode::OK, "Confirm your address", notice).await)
+}
+
+async fn dead_link(pages: &Pages, headers: &HeaderMap) -> Response {
+    let problem = Problem::new(Code::InvalidOrExpiredLink);
+    let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
+    let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
+    pages.draw_notice(headers, StatusCode::GONE, "This link is no longer valid", notice).await
+}
+
+async fn confirm_link(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(confirmation): Form<Confirmation>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &confirmation.csrf)?;
+    let (id, secret) = confirmation.token.split_once('~').unwrap_or_default();
+    let password = confirmation.password.filter(|text| !text.is_empty()).map(Password::typed);
+    let problem = match auth::verify_link(auth, (id, secret), password, &headers, &visit).await {
+        Ok(entry) => return Ok(let_in(entry, page::HOME)),
+        Err(Error::Told(problem)) => *problem,
+        Err(error) => return Err(error),
+    };
+    let look = auth::verify_link_look(auth, id, secret, &headers).await?;
+    let Some(look) = look else { return Ok(dead_link(&pages, &headers).await) };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+    let notice = |csrf| {
+        Notice::VerifyLink(VerifyLink {
+            csrf,
+            token: confirmation.token.clone(),
+            email: Some(look.email),
+            wants_password: !look.is_same_browser,
+            problem: Some(problem),
+        })
+    };
+    Ok(pages.draw_notice(&headers, status, "Confirm your address", notice).await)
+}
+
+#[derive(Deserialize)]
+struct Request {
+    request_uri: String,
+}
+
+#[derive(Deserialize)]
+struct Consent {
+    csrf: String,
+    request_uri: String,
+}
+
+/// Always asks, signed in or not: a page that opens this address must not get a code by itself (ASVS 10.7.1).
+async fn ask_to_authorize(State(pages): State<Pages>, headers: HeaderMap, Query(request): Query<Request>) -> Result<Response> {
+    let asked = auth::authorize_look(pages.auth(), &request.request_uri).await?;
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("request_uri", &request.request_uri).finish();
+    let here = format!("{}?{query}", routes::AUTHORIZE);
+    match signed_in(&pages, &headers, &here).await? {
+        Ok(caller) => {
+            let email = caller.email.to_string();
+            Ok(draw_request(&pages, &headers, (asked, email), request.request_uri, None).await)
+        }
+        Err(door) => Ok(door),
+    }
+}
+
+async fn draw_request(
+    pages: &Pages,
+    headers: &HeaderMap,
+    (asked, email): (Asked, String),
+    request_uri: String,
+    problem: Option<Problem>,
+) -> Response {
+    let notice = |csrf| {
+        Notice::Authorize(Authorize {
+            action: routes::AUTHORIZE.to_owned(),
+            csrf,
+            fields: vec![("request_uri".to_owned(), request_uri)],
+            device: asked.device,
+            email,
+            other_account: None,
+            problem,
+        })
+    };
+    pages.draw_notice(headers, StatusCode::OK, "Continue to CompyMac", notice).await
+}
+
+/// The button: makes the code and leads home to the app.
+async fn authorize(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(consent): Form<Consent>,
+) -> Result<Response> {
+    let auth: &Auth = pages.auth();
+    auth.check_csrf(&headers, &consent.csrf)?;
+    let caller = match signed_in(&pages, &headers, page::HOME).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let handover = auth::authorize_confirm(auth, &consent.request_uri, &caller, &visit).await?;
+    let refresh = HeaderValue::try_from(format!("0;url={}", handover.link)).ok();
+    let notice = |_csrf| {
+        Notice::Authorized(Authorized { device: handover.device, link: handover.link, code: handover.code })
+    };
+    let mut response = pages.draw_notice(&headers, StatusCode::OK, "You can go back to the app", notice).await;
+    if let Some(refresh) = refresh {
+        response.headers_mut().insert(HeaderName::from_static("refresh"), refresh);
+    }
+    Ok(response)
+}

@@ -1,0 +1,74 @@
+//! For whoever runs the server: is it alive, is it ready, what does it count.
+
+use crate::app::App;
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, StatusCode, header};
+use metrics_exporter_prometheus::PrometheusHandle;
+use protocol::{Code, Problem, routes};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+#[derive(Clone)]
+struct Operations {
+    app: App,
+    metrics: PrometheusHandle,
+}
+
+pub fn router(app: App, metrics: PrometheusHandle) -> Router {
+    Router::new()
+        .route(routes::HEALTH, get(async || "alive\n"))
+        .route(routes::READY, get(ready))
+        .route(routes::METRICS, get(read_metrics))
+        .with_state(Operations { app, metrics })
+}
+
+/// Ready means: not ending, and PostgreSQL and Redis answer within a second. A balancer sends traffic only then.
+async fn ready(State(operations): State<Operations>) -> Response {
+    let app = &operations.app;
+    let second = Duration::from_secs(1);
+    let mut redis = app.redis.clone();
+    let mut ping = redis::cmd("PING");
+    let (database, redis) = tokio::join!(
+        tokio::time::timeout(second, sqlx::Executor::execute(&app.pool, "select 1")),
+        tokio::time::timeout(second, ping.query_async::<String>(&mut redis)),
+    );
+    let missing: Vec<&str> = [
+        (!matches!(database, Ok(Ok(_)))).then_some("PostgreSQL"),
+        (!matches!(redis, Ok(Ok(_)))).then_some("Redis"),
+        app.shutdown.is_cancelled().then_some("this process is ending"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if missing.is_empty() {
+        return "ready\n".into_response();
+    }
+    let problem = Problem::new(Code::Unavailable).detail(format!("Not ready: {}.", missing.join(", "))).retry_after(2);
+    crate::error::problem_response(&problem)
+}
+
+/// With METRICS_TOKEN set, for its bearer; else for direct loopback alone, never through a proxy.
+async fn read_metrics(
+    State(operations): State<Operations>,
+    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+) -> Response {
+    let may_read = match &operations.app.config.metrics_token {
+        Some(token) => headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
+            .is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_bytes(), token.expose().as_bytes()).into()),
+        None => {
+            peer.is_some_and(|axum::Extension(ConnectInfo(peer))| peer.ip().is_loopback())
+                && !headers.contains_key("x-forwarded-for")
+                && !headers.contains_key(header::FORWARDED)
+        }
+    };
+    if !may_read {
+        return crate::error::Error::from(Code::NotFound).into_response();
+    }
+    (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], operations.metrics.render()).into_response()
+}

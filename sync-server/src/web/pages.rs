@@ -1,0 +1,222 @@
+//! Pages drawn on the server: each route's first paint, whole and usable without WebAssembly.
+
+use crate::auth::{self, Auth, Caller};
+use crate::error::{Error, Result};
+use crate::gateway::Gateway;
+use crate::sessions;
+use crate::web::assets::Manifest;
+use axum::Router;
+use axum::extract::{FromRef, OriginalUri, Path, Query, State};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use axum_extra::extract::CookieJar;
+use http::{HeaderMap, StatusCode};
+use protocol::routes::page;
+use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptState, Typed};
+use protocol::{Code, Problem, SessionId, limits};
+use serde::Deserialize;
+use std::sync::Arc;
+use ui::page::{Failed, Notice, Shell};
+
+/// What every page is made with. Cheap to clone.
+#[derive(Clone)]
+pub struct Pages {
+    pub gateway: Gateway,
+    assets: Arc<Manifest>,
+}
+
+/// What a form that led here had to say.
+#[derive(Default)]
+pub struct Said {
+    pub problem: Option<Problem>,
+    pub typed: Typed,
+}
+
+/// The query of a page: where to go on after signing in, and why one is here.
+#[derive(Deserialize)]
+struct Hints {
+    #[serde(default)]
+    next: String,
+    problem: Option<Code>,
+}
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::HOME, get(home))
+        .route(page::ARCHIVED, get(archived))
+        .route(page::SESSION, get(session))
+        .route(page::SETTINGS, get(settings))
+        .route(page::SIGN_IN, get(door))
+        .route(page::SIGN_UP, get(door))
+        .route(page::CHECK_MAIL, get(door))
+        .with_state(pages)
+}
+
+impl FromRef<Pages> for Auth {
+    fn from_ref(pages: &Pages) -> Self {
+        pages.auth().clone()
+    }
+}
+
+impl Pages {
+    pub fn open(gateway: Gateway, manifest: &Manifest) -> Self {
+        Self { gateway, assets: Arc::new(manifest.clone()) }
+    }
+
+    pub fn auth(&self) -> &Auth {
+        self.gateway.runs().sync().auth()
+    }
+
+    /// The page for a path, alive once its script has loaded.
+    pub async fn draw(&self, headers: &HeaderMap, path: &str, boot: Boot) -> Response {
+        let (csrf, cookie) = self.auth().csrf_token(headers);
+        let boot = Boot { csrf, ..boot };
+        let status = boot.problem.as_ref().map_or(StatusCode::OK, |problem| {
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::OK)
+        });
+        let body = ui::page::render(boot.clone(), path).await;
+        let html = ui::page::shell(&Shell {
+            title: &ui::page::title_of(&boot, path),
+            body: &body,
+            boot: Some(&boot),
+            style: &self.assets.style,
+            script: Some(&self.assets.boot),
+            preload: Some((&self.assets.script, &self.assets.wasm)),
+        });
+        let jar = cookie.into_iter().fold(CookieJar::new(), CookieJar::add);
+        (status, jar, Html(html)).into_response()
+    }
+
+    /// A page that runs no script.
+    pub async fn draw_notice(&self, headers: &HeaderMap, status: StatusCode, title: &str, notice: impl FnOnce(String) -> Notice) -> Response {
+        let (csrf, cookie) = self.auth().csrf_token(headers);
+        let body = ui::page::render_notice(notice(csrf)).await;
+        let style = &self.assets.style;
+        let html = ui::page::shell(&Shell { title, body: &body, boot: None, style, script: None, preload: None });
+        (status, cookie.into_iter().fold(CookieJar::new(), CookieJar::add), Html(html)).into_response()
+    }
+
+    /// A refusal as a page with a way on.
+    pub async fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let notice = |_csrf| Notice::Failed(Failed { problem, way_on: None });
+        self.draw_notice(headers, status, "CompyMac", notice).await
+    }
+
+    /// What a page of anybody's begins with.
+    pub fn boot(&self, caller: Option<&Caller>, said: Said) -> Boot {
+        Boot {
+            body: Body::Browser,
+            csrf: String::new(),
+            providers: auth::providers(self.auth()),
+            me: caller.map(Caller::me),
+            list: Vec::new(),
+            open: None,
+            devices: Vec::new(),
+            problem: said.problem,
+            typed: said.typed,
+            server: self.auth().config.origin(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            connection: Connection::Connecting,
+            now: now(),
+        }
+    }
+
+    /// A session's page, with what a refused form left behind.
+    pub async fn session_page(&self, headers: &HeaderMap, caller: &Caller, id: SessionId, said: Said) -> Result<Response> {
+        let pool = &self.auth().pool;
+        let (row, history, list) = tokio::try_join!(
+            sessions::session(pool, caller.user, id),
+            sessions::history(pool, caller.user, id, None, limits::MESSAGE_PAGE),
+            sessions::list(pool, caller.user, false, None, limits::SESSION_PAGE),
+        )?;
+        let open = Transcript {
+            session: row.into(),
+            state: TranscriptState::Ready,
+            has_earlier: history.lo > 1,
+            messages: history.messages.into_iter().filter(|message| !message.deleted).map(Into::into).collect(),
+        };
+        let mut boot = self.boot(Some(caller), said);
+        boot.list = list.sessions.into_iter().map(SessionRow::from).collect();
+        boot.open = Some(open);
+        Ok(self.draw(headers, &page::session(id), boot).await)
+    }
+
+    /// The list's page.
+    pub async fn list_page(&self, headers: &HeaderMap, caller: &Caller, archived: bool, said: Said) -> Result<Response> {
+        let rows = sessions::list(&self.auth().pool, caller.user, archived, None, limits::SESSION_PAGE).await?;
+        let mut boot = self.boot(Some(caller), said);
+        boot.list = rows.sessions.into_iter().map(SessionRow::from).collect();
+        Ok(self.draw(headers, if archived { page::ARCHIVED } else { page::HOME }, boot).await)
+    }
+}
+
+/// A page for people who are signed in; others are sent to the door, and back here afterwards.
+pub async fn signed_in(pages: &Pages, headers: &HeaderMap, path: &str) -> Result<std::result::Result<Caller, Response>> {
+    match pages.auth().caller_by_headers(headers).await {
+        Ok(Some(caller)) => Ok(Ok(caller)),
+        Ok(None) => Ok(Err(to_the_door(path))),
+        Err(Error::Told(problem)) if problem.status == 401 => Ok(Err(to_the_door(path))),
+        Err(error) => Err(error),
+    }
+}
+
+fn to_the_door(path: &str) -> Response {
+    let next: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
+    let target = if path == page::HOME { page::SIGN_IN.to_owned() } else { format!("{}?{next}", page::SIGN_IN) };
+    Redirect::to(&target).into_response()
+}
+
+async fn home(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+    match signed_in(&pages, &headers, page::HOME).await? {
+        Ok(caller) => pages.list_page(&headers, &caller, false, Said::default()).await,
+        Err(door) => Ok(door),
+    }
+}
+
+async fn archived(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+    match signed_in(&pages, &headers, page::ARCHIVED).await? {
+        Ok(caller) => pages.list_page(&headers, &caller, true, Said::default()).await,
+        Err(door) => Ok(door),
+    }
+}
+
+async fn session(State(pages): State<Pages>, headers: HeaderMap, id: Path<String>) -> Result<Response> {
+    let id: SessionId = id.parse().map_err(|_| Error::from(Code::NotFound))?;
+    match signed_in(&pages, &headers, &page::session(id)).await? {
+        Ok(caller) => pages.session_page(&headers, &caller, id, Said::default()).await,
+        Err(door) => Ok(door),
+    }
+}
+
+async fn settings(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+    match signed_in(&pages, &headers, page::SETTINGS).await? {
+        Ok(caller) => {
+            let mut boot = pages.boot(Some(&caller), Said::default());
+            boot.devices = auth::devices_of(pages.auth(), &caller).await?;
+            Ok(pages.draw(&headers, page::SETTINGS, boot).await)
+        }
+        Err(door) => Ok(door),
+    }
+}
+
+/// Sign in, sign up, check your mail: for people who are out; others are sent home.
+async fn door(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    OriginalUri(uri): OriginalUri,
+    Query(hints): Query<Hints>,
+) -> Result<Response> {
+    let next = auth::safe_next(&hints.next);
+    if matches!(pages.auth().caller_by_headers(&headers).await, Ok(Some(_))) {
+        return Ok(Redirect::to(&next).into_response());
+    }
+    let typed = Typed { next, ..Typed::default() };
+    let boot = pages.boot(None, Said { problem: hints.problem.map(Problem::new), typed });
+    Ok(pages.draw(&headers, uri.path(), boot).await)
+}
+
+/// For showing only.
+fn now() -> i64 {
+    i64::try_from(time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
+}
