@@ -1,89 +1,187 @@
-//! Sockets: hints, live text, and nothing that must not be lost. One task and small buffers for each.
+//! Sockets: hints, changes small enough to push, and the text of replies as they are made. One task for each socket,
+//! and nothing queued for it: changes are shared between a user's sockets, text is read from where the run keeps it.
 //!
-//! A socket is handed to [`connection`] (`/ws`) or [`session`] (`/ws/{session_id}`) once it is known whose it is.
-//! **Invariant:** closing a socket ends no run; what a slow reader has not taken is not queued but read again from the log.
+//! **Invariant:** nothing that must not be lost travels only here. A credential never stands in an address.
 
-mod connection;
-mod session;
+mod device_socket;
+mod line;
+mod session_socket;
 mod tickets;
-mod upgrade;
-mod view;
-mod wire;
+mod viewing;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Caller, Kind};
+use crate::error::{Error, Result};
 use crate::runs::Runs;
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{FromRef, FromRequestParts, WebSocketUpgrade};
 use axum::routing::{get, post};
-use protocol::routes;
+use http::request::Parts as RequestParts;
+use http::{HeaderMap, header};
+use protocol::{Code, Problem, limits, routes};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi as _;
 
-/// Clients spread their reconnects over this long when the server ends.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Sockets that one user may hold open on one node.
+const PER_USER: usize = 64;
+/// Sockets that one node holds open.
+const PER_NODE: usize = 50_000;
+/// What a frame on its way out may take; a reply at its longest fits.
+const WRITE_BYTES: usize = 1024 * 1024;
+/// tungstenite's own defaults take 128 KiB for each socket at once.
+const BUFFER_BYTES: usize = 4096;
+/// How long sockets are waited for when the process ends.
+const DRAINED: Duration = Duration::from_secs(3);
 
-/// The room's state. Cheap to clone.
-#[derive(Clone, Debug)]
+/// The room's state, and everybody's: it holds every room below. Cheap to clone.
+#[derive(Clone)]
 pub struct Gateway(Arc<Parts>);
 
-#[derive(Debug)]
 struct Parts {
     runs: Runs,
-    /// axum lets upgraded sockets go uncounted at its end, so they are counted here.
     sockets: TaskTracker,
-    /// Cancelled: tell every client to go elsewhere.
-    draining: CancellationToken,
-    /// Cancelled: close what is left.
-    closing: CancellationToken,
 }
 
-#[derive(utoipa::OpenApi)]
-#[openapi(paths(upgrade::connect, upgrade::connect_session, tickets::issue))]
-struct Docs;
-
-pub fn docs() -> utoipa::openapi::OpenApi {
-    Docs::openapi()
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").finish_non_exhaustive()
+    }
 }
 
-pub fn router(gateway: Gateway) -> Router {
-    Router::new()
-        .route(routes::SOCKET, get(upgrade::connect))
-        .route(routes::SESSION_SOCKET, get(upgrade::connect_session))
-        .route(routes::SOCKET_TICKET, post(tickets::issue))
-        .with_state(gateway)
+impl Deref for Gateway {
+    type Target = Runs;
+    fn deref(&self) -> &Runs {
+        &self.0.runs
+    }
+}
+
+impl FromRef<Gateway> for Auth {
+    fn from_ref(gateway: &Gateway) -> Self {
+        gateway.sync().auth().clone()
+    }
 }
 
 impl Gateway {
     pub fn start(runs: Runs) -> Self {
-        let parts = Parts {
+        Self(Arc::new(Parts {
             runs,
             sockets: TaskTracker::new(),
-            draining: CancellationToken::new(),
-            closing: CancellationToken::new(),
-        };
-        Self(Arc::new(parts))
+        }))
     }
 
     pub fn runs(&self) -> &Runs {
         &self.0.runs
     }
 
-    /// Lets every socket go: clients hear `drain` and reconnect elsewhere at a random time; the rest is closed.
+    /// Waits until every socket has been told to come back elsewhere. They begin when the process is asked to end.
     pub async fn drain(&self) {
-        self.0.draining.cancel();
         self.0.sockets.close();
-        if tokio::time::timeout(DRAIN, self.0.sockets.wait()).await.is_err() {
-            self.0.closing.cancel();
-            let _ = tokio::time::timeout(Duration::from_secs(2), self.0.sockets.wait()).await;
+        if tokio::time::timeout(DRAINED, self.0.sockets.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = self.0.sockets.len(), "some sockets did not close in time");
         }
     }
 }
 
-impl FromRef<Gateway> for Auth {
-    fn from_ref(gateway: &Gateway) -> Self {
-        gateway.runs().sync().auth().clone()
+pub fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .route(routes::SOCKET, get(device_socket::open))
+        .route(routes::SESSION_SOCKET, get(session_socket::open))
+        .route(routes::SOCKET_TICKET, post(tickets::issue))
+        .with_state(gateway)
+}
+
+pub fn docs() -> utoipa::openapi::OpenApi {
+    Docs::openapi()
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(device_socket::open, session_socket::open, tickets::issue))]
+struct Docs;
+
+/// A request to open a socket whose sender is proven. Refused as a problem before anything is upgraded.
+struct Opening {
+    caller: Caller,
+    upgrade: WebSocketUpgrade,
+}
+
+impl FromRequestParts<Gateway> for Opening {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut RequestParts, gateway: &Gateway) -> Result<Self> {
+        if has_token(parts.uri.query().unwrap_or_default()) {
+            return Err(Problem::new(Code::BadRequest)
+                .detail("A token must not stand in the address, where logs would keep it. Please send it in the Authorization header.")
+                .into());
+        }
+        let auth = gateway.sync().auth();
+        let caller = auth.caller_by_headers(&parts.headers).await?;
+        let caller = caller.ok_or(Code::SignInRequired)?;
+        // a browser sends its cookie from any page; only our own may open a socket with it
+        if caller.kind == Kind::Browser && !is_from(&parts.headers, &gateway.config.origin()) {
+            return Err(Code::OriginDenied.into());
+        }
+        if gateway.shutdown.is_cancelled() || gateway.0.sockets.len() >= PER_NODE {
+            return Err(Problem::new(Code::Unavailable).retry_after(2).into());
+        }
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, gateway)
+            .await
+            .map_err(|rejection: WebSocketUpgradeRejection| {
+                Problem::new(Code::BadRequest).detail(format!("This address opens a WebSocket: {rejection}."))
+            })?;
+        let upgrade = upgrade
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES)
+            .max_write_buffer_size(WRITE_BYTES)
+            .max_message_size(limits::FRAME_BYTES)
+            .max_frame_size(limits::FRAME_BYTES);
+        Ok(Self { caller, upgrade })
+    }
+}
+
+fn has_token(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes())
+        .any(|(name, _)| matches!(&*name, "token" | "access_token" | "ticket"))
+}
+
+fn is_from(headers: &HeaderMap, origin: &str) -> bool {
+    headers
+        .get(header::ORIGIN)
+        .is_some_and(|value| value.as_bytes() == origin.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_token_in_the_address_is_seen_however_it_is_written() {
+        assert!(has_token("token=x") && has_token("a=b&token=") && has_token("%74oken=x"));
+        assert!(!has_token("") && !has_token("a=token"));
+    }
+
+    #[test]
+    fn only_the_exact_origin_is_ours() {
+        let from = |origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            is_from(&headers, "https://compymac.example")
+        };
+        assert!(from("https://compymac.example"));
+        for other in [
+            "null",
+            "https://compymac.example.evil",
+            "http://compymac.example",
+            "https://compymac.example:444",
+        ] {
+            assert!(!from(other), "{other}");
+        }
+        assert!(!is_from(&HeaderMap::new(), "https://compymac.example"));
     }
 }

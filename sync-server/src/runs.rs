@@ -167,9 +167,7 @@ impl Runs {
             live.cancel.cancel();
         }
         metrics::gauge!("runs_live").increment(1);
-        self.0
-            .workers
-            .spawn(worker::work(self.clone(), claimed, live));
+        self.0.workers.spawn(worker::work(self.clone(), claimed, live));
     }
 
     /// Forgets a run's live half, unless somebody else's took its place.
@@ -242,6 +240,7 @@ impl Runs {
             self.0.interrupt.cancel();
             self.0.workers.wait().await;
         }
+        self.0.interrupt.cancel();
         self.0.log.close();
         self.hints().wire().flush().await;
     }

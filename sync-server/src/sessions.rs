@@ -8,7 +8,7 @@ mod messages;
 
 pub use agent_sessions::{SessionRow, list, newest, session};
 pub use asked::{Asked, Id};
-pub use messages::{MessageRow, content, history, newest_of};
+pub use messages::{MessageRow, history, message, newest_of};
 
 use crate::auth::{Auth, Caller};
 use crate::error::Result;

@@ -10,6 +10,7 @@ const STORED: &[&str] = &[
     "audit_events",
     "devices",
     "heads",
+    "leases",
     "messages",
     "mutations",
     "oauth_codes",

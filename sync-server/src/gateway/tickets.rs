@@ -1,45 +1,49 @@
-//! Tickets: how a page proves in its socket's first frame that it is the signed-in page, and not another site that made the
-//! browser send its cookie (CWE-1385). One use, 30 seconds, bound to the device.
+//! Tickets: what a browser's page shows in its socket's first frame, since a page cannot set a header there. A cookie
+//! alone would let any page that the browser is made to open a socket from speak for its person.
 
 use super::Gateway;
-use crate::auth::{Auth, Caller};
+use crate::auth::Caller;
 use crate::error::Result;
 use axum::Json;
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::auth::Ticket;
-use protocol::routes;
-use protocol::{Code, DeviceId, Problem};
+use protocol::{DeviceId, Problem, routes};
 use sha2::{Digest as _, Sha256};
 
-const SECONDS: u64 = 30;
+/// Seconds that a ticket is good for.
+const GOOD_FOR: u64 = 30;
 
-/// A ticket for this device's next socket.
-#[utoipa::path(post, path = routes::SOCKET_TICKET, responses((status = 200, body = Ticket), (status = 401, body = Problem)))]
+/// A ticket for this device's next socket: one use, 30 seconds.
+#[utoipa::path(post, path = routes::SOCKET_TICKET, tag = "sockets",
+    responses((status = 200, body = Ticket), (status = "4XX", body = Problem)))]
 pub async fn issue(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Ticket>> {
-    let auth = gateway.runs().sync().auth();
     let ticket = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let mut redis = auth.redis.clone();
-    redis::cmd("SET")
-        .arg(key(auth, &ticket))
+    let set: redis::RedisResult<()> = redis::cmd("SET")
+        .arg(key(&gateway, &ticket))
         .arg(caller.device.to_string())
         .arg("EX")
-        .arg(SECONDS)
-        .query_async::<()>(&mut redis)
-        .await?;
+        .arg(GOOD_FOR)
+        .query_async(&mut gateway.redis.clone())
+        .await;
+    set?;
     Ok(Json(Ticket { ticket }))
 }
 
-/// Takes the ticket and says whose it was; a second time it is nobody's.
-pub async fn redeem(auth: &Auth, ticket: &str) -> Result<DeviceId> {
-    let mut redis = auth.redis.clone();
-    let device: Option<String> = redis::cmd("GETDEL").arg(key(auth, ticket)).query_async(&mut redis).await?;
-    let device = device.and_then(|text| text.parse().ok());
-    Ok(device.ok_or(Code::SignInRequired)?)
+/// The device that a ticket was given to, once.
+pub async fn redeem(gateway: &Gateway, ticket: &str) -> Result<Option<DeviceId>> {
+    let device: Option<String> = redis::cmd("GETDEL")
+        .arg(key(gateway, ticket))
+        .query_async(&mut gateway.redis.clone())
+        .await?;
+    Ok(device.and_then(|device| device.parse().ok()))
 }
 
-/// Kept by its hash: whoever reads Redis cannot use it.
-fn key(auth: &Auth, ticket: &str) -> String {
-    auth.key(format_args!("ticket:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(ticket))))
+/// Redis holds only the hash: who reads it there cannot use it.
+fn key(gateway: &Gateway, ticket: &str) -> String {
+    gateway.key(format_args!(
+        "ticket:{}",
+        URL_SAFE_NO_PAD.encode(Sha256::digest(ticket))
+    ))
 }

@@ -23,8 +23,7 @@ pub fn follow(runs: &Runs, user: UserId, run: RunId, found: Found) -> Arc<Live> 
     let live = Arc::new(Live::new(user, run, found.session, found.message));
     lives.insert(run, live.clone());
     drop(lives);
-    runs.tasks
-        .spawn(attend(runs.clone(), live.clone(), found));
+    runs.tasks.spawn(attend(runs.clone(), live.clone(), found));
     live
 }
 

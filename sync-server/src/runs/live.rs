@@ -74,7 +74,9 @@ struct State {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,8 +91,16 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// The whole text; `rewind`: it replaces what the viewer has.
-    Whole { at: At, text: String, rewind: bool },
-    More { at: At, offset: usize, text: String },
+    Whole {
+        at: At,
+        text: String,
+        rewind: bool,
+    },
+    More {
+        at: At,
+        offset: usize,
+        text: String,
+    },
 }
 
 /// All that is new for a viewer.
@@ -253,11 +263,16 @@ impl Live {
 
     pub fn unwatch(&self, viewer: &Arc<Notify>) {
         let viewer = Arc::downgrade(viewer);
-        self.state().viewers.retain(|known| !known.ptr_eq(&viewer) && known.strong_count() > 0);
+        self.state()
+            .viewers
+            .retain(|known| !known.ptr_eq(&viewer) && known.strong_count() > 0);
     }
 
     pub fn is_watched(&self) -> bool {
-        self.state().viewers.iter().any(|viewer| viewer.strong_count() > 0)
+        self.state()
+            .viewers
+            .iter()
+            .any(|viewer| viewer.strong_count() > 0)
     }
 
     /// What is new after a place; `None` is the beginning.
@@ -363,7 +378,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn live() -> Live {
-        let live = Live::new(UserId::fresh(), RunId::fresh(), SessionId::fresh(), MessageId::fresh());
+        let live = Live::new(
+            UserId::fresh(),
+            RunId::fresh(),
+            SessionId::fresh(),
+            MessageId::fresh(),
+        );
         live.begin_here(1);
         live
     }
@@ -426,7 +446,10 @@ mod tests {
             at: at(1, 1),
             bytes: 4,
         };
-        assert!(matches!(live.news(Some(viewer)).piece, Some(Piece::Whole { rewind: true, .. })));
+        assert!(matches!(
+            live.news(Some(viewer)).piece,
+            Some(Piece::Whole { rewind: true, .. })
+        ));
     }
 
     #[test]
@@ -449,11 +472,23 @@ mod tests {
         let live = live();
         live.append("äö");
         for place in [
-            Place { at: at(1, 1), bytes: 1 },
-            Place { at: at(1, 1), bytes: 99 },
-            Place { at: at(1, 7), bytes: 2 },
+            Place {
+                at: at(1, 1),
+                bytes: 1,
+            },
+            Place {
+                at: at(1, 1),
+                bytes: 99,
+            },
+            Place {
+                at: at(1, 7),
+                bytes: 2,
+            },
         ] {
-            assert!(matches!(live.news(Some(place)).piece, Some(Piece::Whole { .. })), "{place:?}");
+            assert!(
+                matches!(live.news(Some(place)).piece, Some(Piece::Whole { .. })),
+                "{place:?}"
+            );
         }
     }
 

@@ -163,7 +163,8 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
             add(&mut pipeline, &hints, line.writer.live.run, &line.entry);
         }
         let begun = std::time::Instant::now();
-        let answered: redis::RedisResult<Vec<redis::RedisResult<redis::Value>>> = pipeline.query_async(&mut redis).await;
+        let answered: redis::RedisResult<Vec<redis::RedisResult<redis::Value>>> =
+            pipeline.query_async(&mut redis).await;
         metrics::histogram!("run_log_flush_seconds").record(begun.elapsed().as_secs_f64());
         match answered {
             Ok(values) => {
@@ -181,7 +182,9 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
         }
         for line in &lines {
             let payload = serde_json::to_vec(&line.entry).unwrap_or_default();
-            hints.wire().publish(channel(&hints, line.writer.live.run), payload);
+            hints
+                .wire()
+                .publish(channel(&hints, line.writer.live.run), payload);
         }
     }
 }

@@ -30,9 +30,6 @@ pub async fn tend(runs: Runs) {
             () = runs.0.interrupt.cancelled() => return,
         }
         if runs.shutdown.is_cancelled() {
-            if runs.0.workers.is_empty() {
-                return;
-            }
             continue;
         }
         note(take_up(&runs).await, "waiting runs could not be read");
@@ -189,12 +186,7 @@ async fn reap(runs: &Runs) -> Result<()> {
         // without Redis, viewers find the end in the database
         let _ = log::close(runs.hints(), lost.run, &end).await;
         end_here(runs, lost.run, status, finished.seq);
-        runs.announce(
-            lost.user,
-            finished.head,
-            messages::NUMBERS,
-            finished.changes,
-        );
+        runs.announce(lost.user, finished.head, messages::NUMBERS, finished.changes);
         if finished.has_more {
             claim(runs, lost.user, lost.session).await;
         }
@@ -203,12 +195,7 @@ async fn reap(runs: &Runs) -> Result<()> {
 }
 
 fn longest(lost: &leases::Lost, logged: &[Entry]) -> String {
-    let replay = Live::new(
-        lost.user,
-        lost.run,
-        lost.session,
-        protocol::MessageId(lost.run.0),
-    );
+    let replay = Live::new(lost.user, lost.run, lost.session, protocol::MessageId(lost.run.0));
     if let Some((at, text)) = &lost.checkpoint {
         replay.restore(*at, text.clone());
     }

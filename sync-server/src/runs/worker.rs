@@ -37,10 +37,7 @@ struct Outcome {
 
 impl Outcome {
     const fn plain(status: Status) -> Self {
-        Self {
-            status,
-            error: None,
-        }
+        Self { status, error: None }
     }
 
     fn failed(why: impl Into<String>) -> Self {
@@ -89,8 +86,8 @@ pub async fn work(runs: Runs, claimed: Claimed, live: Arc<Live>) {
     metrics::gauge!("runs_live").decrement(1);
     if reply.live.is_left() || reply.writer.is_fenced() {
         metrics::counter!("runs_total", "status" => "lost").increment(1);
-        reply.live.leave();
         reply.runs.remove(&reply.live);
+        reply.live.leave();
         return;
     }
     reply.end(outcome).await;
@@ -129,14 +126,18 @@ impl Reply {
 
     /// The first text is shown at once.
     fn due(&self) -> Instant {
-        if self.is_logged { self.flushed + FLUSH } else { self.flushed }
+        if self.is_logged {
+            self.flushed + FLUSH
+        } else {
+            self.flushed
+        }
     }
 
     /// Takes text in, without what no text holds. True: the bound is reached.
     fn is_full(&mut self, text: &str) -> bool {
-        let room = MOST_BYTES.saturating_sub(self.live.bytes() + self.pending.len());
+        let room = MOST_BYTES.saturating_sub(self.live.bytes());
         for c in text.chars() {
-            if self.pending.len() + c.len_utf8() > room + self.pending.len() {
+            if self.pending.len() + c.len_utf8() > room {
                 return true;
             }
             if !c.is_control() || c == '\n' || c == '\t' {
@@ -169,9 +170,7 @@ impl Reply {
                 message: self.claimed.reply,
                 session: self.claimed.session,
             };
-            self.runs
-                .hints()
-                .publish(self.claimed.user, Hint::Started(run));
+            self.runs.hints().publish(self.claimed.user, Hint::Started(run));
         }
         let entry = self.live.append(&std::mem::take(&mut self.pending));
         self.flushed = Instant::now();
@@ -212,8 +211,8 @@ impl Reply {
         }
         let text = format!("{}{}", self.live.text(), self.pending);
         let Some(finished) = self.finish(&outcome, &text).await else {
-            self.live.leave();
             self.runs.remove(&self.live);
+            self.live.leave();
             return;
         };
         let end = End {

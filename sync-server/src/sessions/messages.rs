@@ -171,6 +171,22 @@ pub async fn newest_of(
     Ok(histories.collect())
 }
 
+/// One message; `not_found` where it is not there or somebody else's.
+pub async fn message(pool: &PgPool, user: UserId, id: MessageId) -> Result<Message> {
+    let row = sqlx::query_as!(
+        MessageRow,
+        r#"select id, agent_session_id, seq, ord, parent_id, role, status, run_id, content, metadata, created_at,
+                  deleted_at is not null as "is_deleted!"
+           from conversations where user_id = $1 and id = $2"#,
+        user.0,
+        id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    row.map(Message::from)
+        .ok_or_else(|| protocol::Code::NotFound.into())
+}
+
 fn stretch(session: SessionId, as_of: Cursor, messages: Vec<Message>) -> History {
     History {
         session,

@@ -23,6 +23,6 @@ fn draw(document: &OpenApi, manifest: &Manifest) -> anyhow::Result<String> {
     let mut templates = minijinja::Environment::new();
     templates.add_template("api.html", include_str!("../../pages/api.html"))?;
     let doc: minijinja::Value = serde_json::from_value(serde_json::to_value(document)?)?;
-    let context = minijinja::context! { doc, style => manifest.style, openapi => routes::OPENAPI };
+    let context = minijinja::context! { doc, style => manifest.style.clone(), openapi => routes::OPENAPI };
     Ok(templates.get_template("api.html")?.render(context)?)
 }

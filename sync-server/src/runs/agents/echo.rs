@@ -102,11 +102,7 @@ fn read(prompt: &str) -> Script {
         (None, Some(_)) => "Echo: this reply stops in the".to_owned(),
         (None, None) => format!("Echo: {rest}"),
     };
-    Script {
-        pause,
-        text,
-        failure,
-    }
+    Script { pause, text, failure }
 }
 
 fn reason(words: &str) -> String {
@@ -147,7 +143,9 @@ fn long(bytes: usize) -> String {
     let mut line = 0;
     while text.len() < bytes {
         line += 1;
-        text.push_str(&format!("Line {line} of a long reply, so that scrolling and joining can be seen.\n"));
+        text.push_str(&format!(
+            "Line {line} of a long reply, so that scrolling and joining can be seen.\n"
+        ));
     }
     text.truncate(bytes);
     text
@@ -185,17 +183,31 @@ mod tests {
     #[test]
     fn directives_are_taken_off_and_add_up() {
         let script = read("/slow 20ms /slow 70ms hello");
-        assert_eq!((script.pause, script.text.as_str()), (Duration::from_millis(70), "Echo: hello"));
+        assert_eq!(
+            (script.pause, script.text.as_str()),
+            (Duration::from_millis(70), "Echo: hello")
+        );
         let script = read("/slow hello");
-        assert_eq!((script.pause, script.text.as_str()), (Duration::from_millis(50), "Echo: hello"));
+        assert_eq!(
+            (script.pause, script.text.as_str()),
+            (Duration::from_millis(50), "Echo: hello")
+        );
         assert_eq!(read("/slow 10ms /long 200kb").text.len(), 200 * 1024);
         assert!(read("/rtl").text.contains('ש') && read("/markdown").text.contains("```rust"));
     }
 
     #[test]
     fn a_failure_says_why_in_the_words_given() {
-        assert_eq!(read("/fail out of paper").failure.as_deref(), Some("out of paper"));
-        assert!(read("/fail truncated").failure.unwrap().contains("before it was whole"));
+        assert_eq!(
+            read("/fail out of paper").failure.as_deref(),
+            Some("out of paper")
+        );
+        assert!(
+            read("/fail truncated")
+                .failure
+                .unwrap()
+                .contains("before it was whole")
+        );
         assert!(!read("/fail").text.is_empty());
     }
 

@@ -1,0 +1,479 @@
+//! `/ws`: a device's socket. It says where it stands, is told what changed since, and watches the replies it wants.
+
+use super::line::{Ended, Line};
+use super::viewing::{Attempt, Shown, Viewing};
+use super::{Gateway, Opening, PER_USER, tickets};
+use crate::auth::{Caller, Kind};
+use crate::error::{Error, Result};
+use crate::hints::{Hint, Subscription};
+use crate::runs::{self, End, Piece, Place};
+use axum::extract::State;
+use axum::extract::ws::{Utf8Bytes, WebSocket};
+use axum::response::Response;
+use http::{HeaderMap, header};
+use protocol::frame::{ClientFrame, LiveRun, SUBPROTOCOL, ServerFrame, close};
+use protocol::limits::{ATTACHED_RUNS, HELLO_BYTES};
+use protocol::run::At;
+use protocol::sync::Cursor;
+use protocol::{Code, Problem, RunId, routes};
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+/// A socket that says nothing for so long is not worth holding.
+const HELLO: Duration = Duration::from_secs(5);
+const PING: Duration = Duration::from_secs(25);
+const PONG: Duration = Duration::from_secs(10);
+/// The access token's end is announced so long before, and enforced so long after.
+const ANNOUNCED: Duration = Duration::from_secs(60);
+const TOLERATED: Duration = Duration::from_secs(30);
+/// A sign-out that nobody heard of is found after so many pings.
+const PINGS_A_CHECK: u64 = 12;
+/// Devices come back within this when the process ends.
+const DRAIN_MS: u32 = 5_000;
+
+/// A device's socket, subprotocol `compymac.v1`; the frames are described in the protocol crate.
+#[utoipa::path(get, path = routes::SOCKET, tag = "sockets",
+    responses((status = 101, description = "switches to WebSocket"), (status = "4XX", body = Problem)))]
+pub async fn open(State(gateway): State<Gateway>, headers: HeaderMap, opening: Opening) -> Response {
+    let Opening { caller, upgrade } = opening;
+    let asks_for_other = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    let speaks = upgrade.selected_protocol().is_some() || !asks_for_other;
+    upgrade.on_upgrade(move |socket| {
+        let sockets = gateway.0.sockets.clone();
+        sockets.track_future(serve(gateway, caller, socket, speaks))
+    })
+}
+
+async fn serve(gateway: Gateway, caller: Caller, socket: WebSocket, speaks: bool) {
+    let mut line = Line::new(socket, gateway.config.rate_limit_factor);
+    if !speaks {
+        return line.end(Ended::Close(close::VERSION)).await;
+    }
+    let ended = match welcome(&gateway, &caller, &mut line).await {
+        Ok((news, position)) => {
+            let due = Due::new(caller.expires_at);
+            let device = Device {
+                viewing: Viewing::new(caller.user),
+                gateway,
+                caller,
+                news,
+                position,
+                due,
+            };
+            device.attend(&mut line).await
+        }
+        Err(ended) => ended,
+    };
+    line.end(ended).await;
+}
+
+/// The first frame, the proof in it, and the answer: where the user's changes stand.
+async fn welcome(
+    gateway: &Gateway,
+    caller: &Caller,
+    line: &mut Line,
+) -> Result<(Subscription, Cursor), Ended> {
+    let first = tokio::select! {
+        first = tokio::time::timeout(HELLO, line.text()) => first.map_err(|_| Ended::Close(close::NO_HELLO))??,
+        () = gateway.shutdown.cancelled() => return Err(Ended::Close(close::DRAIN)),
+    };
+    if first.len() > HELLO_BYTES {
+        return Err(Ended::Close(close::PROTOCOL));
+    }
+    let ticket = match read(&first)? {
+        Some(Ok(ClientFrame::Hello { ticket, .. })) => ticket,
+        _ => return Err(Ended::Close(close::NO_HELLO)),
+    };
+    prove(gateway, caller, ticket).await?;
+    let news = gateway.hints().subscribe(caller.user).await;
+    if news.count() > PER_USER {
+        return Err(Ended::Close(close::TOO_MANY));
+    }
+    // a sign-out between the request and the subscription was not heard
+    if !matches!(gateway.is_signed_in(caller.device).await, Ok(true)) {
+        return Err(Ended::Close(close::REVOKED));
+    }
+    let standing = runs::standing(&gateway.pool, caller.user).await;
+    let Ok(Some((head, live))) = standing else {
+        return Err(Ended::Close(close::OVERLOADED));
+    };
+    news.note(head);
+    let live = live.into_iter().map(|run| LiveRun {
+        run: run.run,
+        message: run.message,
+        session: run.session,
+    });
+    let welcome = ServerFrame::Welcome {
+        device: caller.device,
+        head,
+        ping: u32::try_from(PING.as_millis()).unwrap_or(u32::MAX),
+        live: live.collect(),
+    };
+    line.send(&welcome).await?;
+    Ok((news, head))
+}
+
+/// A browser shows a ticket that this device got a moment ago; a native client proved itself in the header.
+async fn prove(gateway: &Gateway, caller: &Caller, ticket: Option<String>) -> Result<(), Ended> {
+    if caller.kind == Kind::Native {
+        return Ok(());
+    }
+    let ticket = ticket.ok_or(Ended::Close(close::NO_HELLO))?;
+    match tickets::redeem(gateway, &ticket).await {
+        Ok(Some(device)) if device == caller.device => Ok(()),
+        Ok(_) => Err(Ended::Close(close::TOKEN_EXPIRED)),
+        Err(_) => Err(Ended::Close(close::OVERLOADED)),
+    }
+}
+
+/// A frame as sent. `None`: a kind from the future. What is no JSON object ends the connection.
+fn read(text: &Utf8Bytes) -> Result<Option<Result<ClientFrame, Problem>>, Ended> {
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        t: String,
+    }
+    const KNOWN: [&str; 6] = ["hello", "run.attach", "run.detach", "run.cancel", "auth", "pong"];
+    match serde_json::from_str::<ClientFrame>(text) {
+        Ok(frame) => Ok(Some(Ok(frame))),
+        Err(error) => {
+            let kind: Kind = serde_json::from_str(text).map_err(|_| Ended::Close(close::PROTOCOL))?;
+            let refused =
+                Problem::new(Code::BadRequest).detail(format!("The frame cannot be read: {error}."));
+            Ok(KNOWN.contains(&kind.t.as_str()).then_some(Err(refused)))
+        }
+    }
+}
+
+/// A socket that has been welcomed.
+struct Device {
+    gateway: Gateway,
+    caller: Caller,
+    news: Subscription,
+    viewing: Viewing,
+    /// The head that the device was told of, in changes or as a number.
+    position: Cursor,
+    due: Due,
+}
+
+impl Device {
+    async fn attend(mut self, line: &mut Line) -> Ended {
+        loop {
+            if let Err(ended) = self.next(line).await {
+                return ended;
+            }
+        }
+    }
+
+    async fn next(&mut self, line: &mut Line) -> Result<(), Ended> {
+        let shutdown = &self.gateway.shutdown;
+        tokio::select! {
+            text = line.text() => {
+                let text = text?;
+                self.hear(line, &text).await?;
+            }
+            hint = self.news.next() => self.tell(line, hint).await?,
+            () = self.viewing.woken() => self.show(line).await?,
+            () = tokio::time::sleep_until(self.due.next()) => self.keep_time(line).await?,
+            () = shutdown.cancelled() => {
+                line.send(&ServerFrame::Drain { within_ms: DRAIN_MS }).await?;
+                return Err(Ended::Close(close::DRAIN));
+            }
+        }
+        line.flush().await
+    }
+
+    async fn hear(&mut self, line: &mut Line, text: &Utf8Bytes) -> Result<(), Ended> {
+        let frame = match read(text)? {
+            Some(Ok(frame)) => frame,
+            Some(Err(problem)) => return refuse(line, &problem).await,
+            None => return Ok(()),
+        };
+        match frame {
+            // said once, and heard then
+            ClientFrame::Hello { .. } => Ok(()),
+            ClientFrame::Attach { run, at, bytes } => self.attach(line, run, at, bytes).await,
+            ClientFrame::Detach { run } => {
+                self.viewing.detach(run);
+                Ok(())
+            }
+            ClientFrame::Cancel { run } => match self.gateway.cancel(self.caller.user, run).await {
+                Ok(()) => Ok(()),
+                Err(error) => refuse(line, &error.into_problem()).await,
+            },
+            ClientFrame::Auth { token } => self.renew(line, &token).await,
+            ClientFrame::Pong { .. } => {
+                self.due.heard();
+                Ok(())
+            }
+        }
+    }
+
+    async fn attach(&mut self, line: &mut Line, run: RunId, at: Option<At>, bytes: u64) -> Result<(), Ended> {
+        if self.viewing.len() >= ATTACHED_RUNS && !self.viewing.watches(run) {
+            let problem = Problem::new(Code::TooLarge)
+                .detail(format!("One socket can watch {ATTACHED_RUNS} replies at once."))
+                .limit(ATTACHED_RUNS as u64);
+            return refuse(line, &problem).await;
+        }
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let place = at.map(|at| Place { at, bytes });
+        match self.viewing.attach(self.gateway.runs(), run, place).await {
+            // what is there comes with the wake-up that attaching makes
+            Ok(Attempt::Watching) => Ok(()),
+            Ok(Attempt::Over(end)) => line.feed(&end_frame(run, end)).await,
+            Ok(Attempt::NotThere) => refuse(line, &Problem::new(Code::NotFound)).await,
+            Err(error) => refuse(line, &error.into_problem()).await,
+        }
+    }
+
+    async fn renew(&mut self, line: &mut Line, token: &str) -> Result<(), Ended> {
+        match self.gateway.caller_by_token(token).await {
+            Ok(caller) if caller.user == self.caller.user && caller.device == self.caller.device => {
+                self.due.expires(caller.expires_at);
+                let now = OffsetDateTime::now_utc().unix_timestamp();
+                let left = caller.expires_at.map_or(0, |at| at - now);
+                let expires_in = u32::try_from(left).unwrap_or(0);
+                line.feed(&ServerFrame::AuthOk { expires_in }).await
+            }
+            Ok(_) => Err(Ended::Close(close::REVOKED)),
+            Err(Error::Told(problem)) if problem.code == Code::SessionRevoked => {
+                Err(Ended::Close(close::REVOKED))
+            }
+            Err(error) => refuse(line, &error.into_problem()).await,
+        }
+    }
+
+    /// Changes as they are where they continue what the device was told; else only where the head is.
+    async fn tell(&mut self, line: &mut Line, hint: Hint) -> Result<(), Ended> {
+        if self.news.is_revoked(self.caller.device) {
+            return Err(Ended::Close(close::REVOKED));
+        }
+        match hint {
+            Hint::Changes(pushed) => {
+                if pushed.page.from == self.position {
+                    self.position = pushed.page.to;
+                    return line.feed_text(pushed.frame.clone()).await;
+                }
+                self.tell_head(line, pushed.page.to).await
+            }
+            Hint::Head(head) => self.tell_head(line, head).await,
+            Hint::Started(run) => line.feed(&ServerFrame::Start(run)).await,
+            Hint::Revoked(_) => Ok(()),
+        }
+    }
+
+    async fn tell_head(&mut self, line: &mut Line, head: Cursor) -> Result<(), Ended> {
+        if head.epoch == self.position.epoch && head.seq <= self.position.seq {
+            return Ok(());
+        }
+        self.position = head;
+        let frame = ServerFrame::Head {
+            epoch: head.epoch,
+            seq: head.seq,
+        };
+        line.feed(&frame).await
+    }
+
+    async fn show(&mut self, line: &mut Line) -> Result<(), Ended> {
+        for shown in self.viewing.news(&self.gateway.0.runs).await {
+            let frame = match shown {
+                Shown::Piece(run, _, piece) => piece_frame(run, piece),
+                Shown::End(run, _, end, _) => end_frame(run, end),
+            };
+            line.feed(&frame).await?;
+        }
+        Ok(())
+    }
+
+    /// Pings, the token's end, and now and then whether the device is still signed in.
+    async fn keep_time(&mut self, line: &mut Line) -> Result<(), Ended> {
+        let now = Instant::now();
+        if self.due.is_silent(now) {
+            return Err(Ended::Close(close::NO_PONG));
+        }
+        if self.due.is_expired(now) {
+            return Err(Ended::Close(close::TOKEN_EXPIRED));
+        }
+        if let Some(within) = self.due.announces(now) {
+            line.feed(&ServerFrame::AuthExpiring { within }).await?;
+        }
+        if let Some(n) = self.due.pings(now) {
+            let head = self.news.head().map_or(self.position.seq, |head| head.seq);
+            line.feed(&ServerFrame::Ping { n, head }).await?;
+            if n % PINGS_A_CHECK == 0
+                && matches!(self.gateway.is_signed_in(self.caller.device).await, Ok(false))
+            {
+                return Err(Ended::Close(close::REVOKED));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn piece_frame(run: RunId, piece: Piece) -> ServerFrame {
+    match piece {
+        Piece::Whole { at, text, rewind } => ServerFrame::Snap {
+            run,
+            at,
+            text,
+            rewind,
+        },
+        Piece::More { at, offset, text } => ServerFrame::Delta {
+            run,
+            at,
+            offset: offset as u64,
+            text,
+        },
+    }
+}
+
+const fn end_frame(run: RunId, end: End) -> ServerFrame {
+    ServerFrame::End {
+        run,
+        status: end.status,
+        seq: end.seq,
+    }
+}
+
+async fn refuse(line: &mut Line, problem: &Problem) -> Result<(), Ended> {
+    let frame = ServerFrame::Refused {
+        code: problem.code,
+        detail: problem.sentence().to_owned(),
+    };
+    line.feed(&frame).await
+}
+
+/// What a socket has to do at what time; one timer for all.
+struct Due {
+    ping: Instant,
+    /// The last ping waits for its pong until then.
+    pong: Option<Instant>,
+    pings: u64,
+    /// When the access token ends, and whether that was announced.
+    end: Option<(Instant, bool)>,
+}
+
+impl Due {
+    fn new(expires_at: Option<i64>) -> Self {
+        let mut due = Self {
+            ping: Instant::now() + PING,
+            pong: None,
+            pings: 0,
+            end: None,
+        };
+        due.expires(expires_at);
+        due
+    }
+
+    fn expires(&mut self, at: Option<i64>) {
+        self.end = at.map(|at| {
+            let left = at - OffsetDateTime::now_utc().unix_timestamp();
+            let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
+            (Instant::now() + left, false)
+        });
+    }
+
+    fn next(&self) -> Instant {
+        let end = self.end.map(|(end, is_announced)| {
+            if is_announced {
+                end + TOLERATED
+            } else {
+                end.checked_sub(ANNOUNCED).unwrap_or(end)
+            }
+        });
+        [Some(self.ping), self.pong, end]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.ping)
+    }
+
+    const fn heard(&mut self) {
+        self.pong = None;
+    }
+
+    fn is_silent(&self, now: Instant) -> bool {
+        self.pong.is_some_and(|until| until <= now)
+    }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.end.is_some_and(|(end, _)| end + TOLERATED <= now)
+    }
+
+    /// Seconds that the token is still good for, to be announced once.
+    fn announces(&mut self, now: Instant) -> Option<u32> {
+        let (end, is_announced) = self.end.as_mut()?;
+        let is_due = !*is_announced && end.checked_sub(ANNOUNCED).is_none_or(|at| at <= now);
+        if !is_due {
+            return None;
+        }
+        *is_announced = true;
+        let left = end.saturating_duration_since(now).as_secs();
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// The number of the ping that is due.
+    fn pings(&mut self, now: Instant) -> Option<u64> {
+        if self.ping > now {
+            return None;
+        }
+        self.pings += 1;
+        self.ping = now + PING;
+        self.pong = Some(now + PONG);
+        Some(self.pings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_kinds_are_ignored_bad_fields_refused_and_noise_ends_it() {
+        assert!(matches!(
+            read(&r#"{"t":"pong","n":1}"#.into()),
+            Ok(Some(Ok(ClientFrame::Pong { n: 1 })))
+        ));
+        assert!(matches!(
+            read(&r#"{"t":"from.the.future","x":[]}"#.into()),
+            Ok(None)
+        ));
+        assert!(matches!(
+            read(&r#"{"t":"run.attach","run":5}"#.into()),
+            Ok(Some(Err(_)))
+        ));
+        for noise in ["", "no JSON", "[]", "{\"t\":5}", "{"] {
+            assert_eq!(
+                read(&noise.into()).err(),
+                Some(Ended::Close(close::PROTOCOL)),
+                "{noise}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_without_a_pong_ends_the_socket() {
+        let mut due = Due::new(None);
+        assert_eq!(due.pings(Instant::now()), None);
+        tokio::time::sleep_until(due.next()).await;
+        assert_eq!(due.pings(Instant::now()), Some(1));
+        assert!(!due.is_silent(Instant::now()));
+        tokio::time::sleep_until(due.next()).await;
+        assert!(due.is_silent(Instant::now()));
+        due.heard();
+        assert!(!due.is_silent(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_announced_once_and_tolerated_for_a_while() {
+        let mut due = Due::new(Some(OffsetDateTime::now_utc().unix_timestamp() + 10));
+        assert!(due.announces(Instant::now()).is_some());
+        assert_eq!(due.announces(Instant::now()), None);
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert!(!due.is_expired(Instant::now()));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert!(due.is_expired(Instant::now()));
+    }
+}

@@ -1,0 +1,107 @@
+//! The runs that one socket watches: where it stands in each, and what is new.
+
+use crate::error::Result;
+use crate::runs::{Attached, End, Live, Piece, Place, Runs};
+use protocol::{MessageId, RunId, UserId};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+pub struct Viewing {
+    user: UserId,
+    wake: Arc<Notify>,
+    watched: Vec<Watched>,
+}
+
+struct Watched {
+    live: Arc<Live>,
+    place: Option<Place>,
+}
+
+/// What is to be shown of a run.
+pub enum Shown {
+    Piece(RunId, MessageId, Piece),
+    /// With the text where it was read here.
+    End(RunId, MessageId, End, String),
+}
+
+/// How an attempt to watch turned out.
+pub enum Attempt {
+    Watching,
+    Over(End),
+    NotThere,
+}
+
+impl Viewing {
+    pub fn new(user: UserId) -> Self {
+        Self {
+            user,
+            wake: Arc::new(Notify::new()),
+            watched: Vec::new(),
+        }
+    }
+
+    /// Resolves when a watched run has news. Safe to drop while waiting.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    pub fn len(&self) -> usize {
+        self.watched.len()
+    }
+
+    pub fn watches(&self, run: RunId) -> bool {
+        self.watched.iter().any(|watched| watched.live.run == run)
+    }
+
+    /// Watches from a place on. What is there already is news at once.
+    pub async fn attach(&mut self, runs: &Runs, run: RunId, place: Option<Place>) -> Result<Attempt> {
+        self.detach(run);
+        match runs.attach(self.user, run).await? {
+            Some(Attached::Live(live)) => {
+                live.watch(&self.wake);
+                self.watched.push(Watched { live, place });
+                self.wake.notify_one();
+                Ok(Attempt::Watching)
+            }
+            Some(Attached::Over(end)) => Ok(Attempt::Over(end)),
+            None => Ok(Attempt::NotThere),
+        }
+    }
+
+    pub fn detach(&mut self, run: RunId) {
+        let wake = self.wake.clone();
+        self.watched.retain(|watched| {
+            let stays = watched.live.run != run;
+            if !stays {
+                watched.live.unwatch(&wake);
+            }
+            stays
+        });
+    }
+
+    /// All that is new. Runs that ended, or that this node lost sight of for good, are watched no more.
+    pub async fn news(&mut self, runs: &Runs) -> Vec<Shown> {
+        let mut shown = Vec::new();
+        let mut left = Vec::new();
+        self.watched.retain_mut(|watched| {
+            let (run, reply) = (watched.live.run, watched.live.reply);
+            let news = watched.live.news(watched.place);
+            if let Some(piece) = news.piece {
+                watched.place = Some(piece.place());
+                shown.push(Shown::Piece(run, reply, piece));
+            }
+            if let Some(end) = news.end {
+                shown.push(Shown::End(run, reply, end, watched.live.text()));
+            } else if news.is_left {
+                left.push((run, reply, watched.place));
+            }
+            news.end.is_none() && !news.is_left
+        });
+        for (run, reply, place) in left {
+            if let Ok(Attempt::Over(end)) = self.attach(runs, run, place).await {
+                shown.push(Shown::End(run, reply, end, String::new()));
+            }
+        }
+        shown
+    }
+}
