@@ -185,7 +185,11 @@ impl From<crate::sync::Session> for SessionRow {
 impl From<crate::sync::Message> for MessageView {
     fn from(message: crate::sync::Message) -> Self {
         Self {
-            error: message.metadata.get("error").and_then(|error| error.as_str()).map(str::to_owned),
+            error: message
+                .metadata
+                .get("error")
+                .and_then(|error| error.as_str())
+                .map(str::to_owned),
             id: message.id,
             role: message.role,
             content: message.content,

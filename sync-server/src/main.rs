@@ -32,13 +32,20 @@ fn main() -> anyhow::Result<()> {
     tell(&config)?;
     // A second provider in the tree would make rustls ask which; a first one cannot be there yet.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?.block_on(serve(config))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?
+        .block_on(serve(config))
 }
 
 /// Logs to standard error; standard output says only `ready`.
 fn tell(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).context("LOG must look like info,sync_server=debug")?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
+        .context("LOG must look like info,sync_server=debug")?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => lines.with_ansi(false).init(),
         LogFormat::Json => lines.json().init(),
@@ -50,12 +57,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("installing the metrics recorder")?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("LISTEN: {} cannot be listened on; is another program using it?", config.listen))?;
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!(
+            "LISTEN: {} cannot be listened on; is another program using it?",
+            config.listen
+        )
+    })?;
     let app = App::open(config).await?;
     if app.config.migrate {
-        sqlx::migrate!("../migrations/postgres").run(&app.pool).await.context("applying the migrations")?;
+        sqlx::migrate!("../migrations/postgres")
+            .run(&app.pool)
+            .await
+            .context("applying the migrations")?;
     }
     let hints = hints::Hints::start(app.clone());
     let auth = auth::Auth::start(hints)?;
@@ -66,16 +79,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     say_ready(listener.local_addr().context("reading the listener's address")?)?;
     let ending = app.clone();
-    let served = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            asked_to_end().await;
-            ending.shutdown.cancel();
-            gateway.drain().await;
-        });
+    let served = axum::serve(
+        listener,
+        routes.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(async move {
+        asked_to_end().await;
+        ending.shutdown.cancel();
+        gateway.drain().await;
+    });
     served.await.context("serving")?;
     app.tasks.close();
     if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
-        tracing::warn!("some tasks did not end in time; what they were doing is taken up by another node or the next start");
+        tracing::warn!(
+            "some tasks did not end in time; what they were doing is taken up by another node or the next start"
+        );
     }
     Ok(())
 }
@@ -83,7 +101,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 /// The one line on standard output: whoever started this process waits for it.
 fn say_ready(address: SocketAddr) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "ready http://{address}").and_then(|()| out.flush()).context("saying ready")
+    writeln!(out, "ready http://{address}")
+        .and_then(|()| out.flush())
+        .context("saying ready")
 }
 
 /// SIGTERM or Ctrl-C.

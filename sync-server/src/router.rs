@@ -37,7 +37,13 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
     let headers = Headers::for_config(&app.config, &auth::form_targets(&auth))?;
 
     let mut document = Api::openapi();
-    for docs in [auth::docs(), sessions::docs(), sync::docs(), runs::docs(), gateway::docs()] {
+    for docs in [
+        auth::docs(),
+        sessions::docs(),
+        sync::docs(),
+        runs::docs(),
+        gateway::docs(),
+    ] {
         document.merge(docs);
     }
     let pages = web::pages::Pages::open(gateway.clone(), &manifest);
@@ -58,7 +64,9 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         .fallback(async || crate::error::Error::from(Code::NotFound))
         .method_not_allowed_fallback(async || crate::error::Error::from(Code::MethodNotAllowed));
     Ok(rooms
-        .layer(CatchPanicLayer::custom(|_| crate::error::Error::from(Code::Internal).into_response()))
+        .layer(CatchPanicLayer::custom(|_| {
+            crate::error::Error::from(Code::Internal).into_response()
+        }))
         .layer(middleware::from_fn_with_state(pages, draw_problems))
         .layer(middleware::from_fn_with_state(headers, web::headers::add))
         .layer(middleware::from_fn(count)))
@@ -77,12 +85,20 @@ async fn draw_problems(
         // Ours alone: what a client wrote there would let it write into the audit.
         request.headers_mut().insert(REQUEST_ID, value.clone());
     }
-    let headers = if wants_page { request.headers().clone() } else { http::HeaderMap::new() };
+    let headers = if wants_page {
+        request.headers().clone()
+    } else {
+        http::HeaderMap::new()
+    };
     let mut response = next.run(request).await;
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = Some(id);
         tracing::debug!(request = problem.request_id, code = %problem.code, "refused");
-        response = if wants_page { pages.problem(&headers, problem).await } else { crate::error::problem_response(&problem) };
+        response = if wants_page {
+            pages.problem(&headers, problem).await
+        } else {
+            crate::error::problem_response(&problem)
+        };
     }
     if let Some(value) = value {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -93,7 +109,11 @@ async fn draw_problems(
 /// A visit or a form of a browser's, rather than a program's call.
 fn wants_page(request: &Request) -> bool {
     let says = |name: HeaderName, what: &str| {
-        request.headers().get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(what))
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.contains(what))
     };
     let is_visit = request.method() == Method::GET || says(header::CONTENT_TYPE, "x-www-form-urlencoded");
     is_visit && says(header::ACCEPT, "text/html")

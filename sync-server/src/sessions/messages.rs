@@ -59,9 +59,13 @@ fn role(text: &str) -> Role {
 
 /// One message's text; `not_found` where it is somebody else's.
 pub async fn content(pool: &PgPool, user: UserId, id: MessageId) -> Result<String> {
-    let content = sqlx::query_scalar!("select content from conversations where user_id = $1 and id = $2", user.0, id.0)
-        .fetch_optional(pool)
-        .await?;
+    let content = sqlx::query_scalar!(
+        "select content from conversations where user_id = $1 and id = $2",
+        user.0,
+        id.0
+    )
+    .fetch_optional(pool)
+    .await?;
     Ok(content.ok_or(Code::NotFound)?)
 }
 

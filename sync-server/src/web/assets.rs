@@ -21,17 +21,27 @@ impl Manifest {
     /// Fails at start, naming the setting, rather than at the first visit.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join("manifest.json");
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("UI_DIST: reading {} (`cargo xtask bundle` makes it)", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("UI_DIST: {} is not a manifest of the page", path.display()))
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "UI_DIST: reading {} (`cargo xtask bundle` makes it)",
+                path.display()
+            )
+        })?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("UI_DIST: {} is not a manifest of the page", path.display()))
     }
 }
 
 /// A name never changes its content, so a browser may keep it for good.
 pub fn router(folder: &Path) -> Router {
-    let files = ServeDir::new(folder.join("app")).precompressed_br().precompressed_gzip().append_index_html_on_directories(false);
-    Router::new().nest_service("/app", files).layer(SetResponseHeaderLayer::if_not_present(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=31536000, immutable"),
-    ))
+    let files = ServeDir::new(folder.join("app"))
+        .precompressed_br()
+        .precompressed_gzip()
+        .append_index_html_on_directories(false);
+    Router::new()
+        .nest_service("/app", files)
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=31536000, immutable"),
+        ))
 }

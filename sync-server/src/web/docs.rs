@@ -12,11 +12,16 @@ use utoipa::openapi::OpenApi;
 
 /// Both are made once, at start: they do not change while the server runs.
 pub fn router(document: &OpenApi, manifest: &Manifest) -> anyhow::Result<Router> {
-    let json: Arc<str> = document.to_pretty_json().context("writing the OpenAPI document")?.into();
+    let json: Arc<str> = document
+        .to_pretty_json()
+        .context("writing the OpenAPI document")?
+        .into();
     let page: Arc<str> = draw(document, manifest).context("drawing the API page")?.into();
     let for_programs = async move || ([(header::CONTENT_TYPE, "application/json")], json.to_string());
     let for_people = async move || Html(page.to_string());
-    Ok(Router::new().route(routes::OPENAPI, get(for_programs)).route(routes::API_DOCS, get(for_people)))
+    Ok(Router::new()
+        .route(routes::OPENAPI, get(for_programs))
+        .route(routes::API_DOCS, get(for_people)))
 }
 
 fn draw(document: &OpenApi, manifest: &Manifest) -> anyhow::Result<String> {

@@ -46,15 +46,31 @@ struct Fields {
 impl Fields {
     /// What is shown again: never the password.
     fn typed(&self) -> Typed {
-        Typed { email: self.email.clone(), next: auth::safe_next(&self.next), ..Typed::default() }
+        Typed {
+            email: self.email.clone(),
+            next: auth::safe_next(&self.next),
+            ..Typed::default()
+        }
     }
 }
 
 /// A refusal on the page that it is about; anything else goes on.
-async fn refused(pages: &Pages, headers: &HeaderMap, path: &str, typed: Typed, error: Error) -> Result<Response> {
+async fn refused(
+    pages: &Pages,
+    headers: &HeaderMap,
+    path: &str,
+    typed: Typed,
+    error: Error,
+) -> Result<Response> {
     match error {
         Error::Told(problem) if problem.code != Code::CsrfFailed => {
-            let boot = pages.boot(None, Said { problem: Some(*problem), typed });
+            let boot = pages.boot(
+                None,
+                Said {
+                    problem: Some(*problem),
+                    typed,
+                },
+            );
             Ok(pages.draw(headers, path, boot).await)
         }
         error => Err(error),
@@ -67,13 +83,27 @@ fn let_in(entry: Entry, next: &str) -> Response {
     (jar, Redirect::to(&auth::safe_next(next))).into_response()
 }
 
-async fn sign_in(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+async fn sign_in(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
     let entered = async {
         let email = Email::parse(&fields.email)?;
         let password = Password::typed(fields.password.as_str());
-        auth::sign_in(auth, SignIn { email, password, client: Client::Browser }, &visit).await
+        auth::sign_in(
+            auth,
+            SignIn {
+                email,
+                password,
+                client: Client::Browser,
+            },
+            &visit,
+        )
+        .await
     };
     match entered.await {
         Ok(entry) => Ok(let_in(entry, &fields.next)),
@@ -81,17 +111,37 @@ async fn sign_in(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, F
     }
 }
 
-async fn sign_up(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+async fn sign_up(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
     let begun = async {
         let email = Email::parse(&fields.email)?;
         let password = Password::typed(fields.password.as_str());
-        auth::sign_up(auth, SignUp { email, password, name: None }, &visit).await
+        auth::sign_up(
+            auth,
+            SignUp {
+                email,
+                password,
+                name: None,
+            },
+            &visit,
+        )
+        .await
     };
     match begun.await {
         Ok(begun) => {
-            let boot = pages.boot(None, Said { problem: None, typed: fields.typed() });
+            let boot = pages.boot(
+                None,
+                Said {
+                    problem: None,
+                    typed: fields.typed(),
+                },
+            );
             let drawn = pages.draw(&headers, page::CHECK_MAIL, boot).await;
             Ok((CookieJar::new().add(begun.cookie), drawn).into_response())
         }
@@ -99,12 +149,22 @@ async fn sign_up(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, F
     }
 }
 
-async fn check_mail(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+async fn check_mail(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
     let entered = async {
         let email = Email::parse(&fields.email)?;
-        let ask = Verify { email, code: fields.code.clone(), binding: None, client: Client::Browser };
+        let ask = Verify {
+            email,
+            code: fields.code.clone(),
+            binding: None,
+            client: Client::Browser,
+        };
         auth::verify(auth, ask, &headers, &visit).await
     };
     match entered.await {
@@ -113,7 +173,12 @@ async fn check_mail(State(pages): State<Pages>, headers: HeaderMap, visit: Visit
     }
 }
 
-async fn resend(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+async fn resend(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
     let sent = async {
@@ -122,14 +187,25 @@ async fn resend(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Fo
     };
     match sent.await {
         Ok(()) => {
-            let boot = pages.boot(None, Said { problem: None, typed: fields.typed() });
+            let boot = pages.boot(
+                None,
+                Said {
+                    problem: None,
+                    typed: fields.typed(),
+                },
+            );
             Ok(pages.draw(&headers, page::CHECK_MAIL, boot).await)
         }
         Err(error) => refused(&pages, &headers, page::CHECK_MAIL, fields.typed(), error).await,
     }
 }
 
-async fn sign_out(State(pages): State<Pages>, headers: HeaderMap, visit: Visit, Form(fields): Form<Fields>) -> Result<Response> {
+async fn sign_out(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
     match signed_in(&pages, &headers, page::HOME).await? {
@@ -159,9 +235,15 @@ struct Confirmation {
 }
 
 /// Reads only: mail scanners follow links, and must not confirm anything by it.
-async fn look_at_link(State(pages): State<Pages>, headers: HeaderMap, Query(link): Query<Link>) -> Result<Response> {
+async fn look_at_link(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Query(link): Query<Link>,
+) -> Result<Response> {
     let look = auth::verify_link_look(pages.auth(), &link.id, &link.t, &headers).await?;
-    let Some(look) = look else { return Ok(dead_link(&pages, &headers).await) };
+    let Some(look) = look else {
+        return Ok(dead_link(&pages, &headers).await);
+    };
     let notice = |csrf| {
         Notice::VerifyLink(VerifyLink {
             csrf,
@@ -171,14 +253,18 @@ async fn look_at_link(State(pages): State<Pages>, headers: HeaderMap, Query(link
             problem: None,
         })
     };
-    Ok(pages.draw_notice(&headers, StatusCode::OK, "Confirm your address", notice).await)
+    Ok(pages
+        .draw_notice(&headers, StatusCode::OK, "Confirm your address", notice)
+        .await)
 }
 
 async fn dead_link(pages: &Pages, headers: &HeaderMap) -> Response {
     let problem = Problem::new(Code::InvalidOrExpiredLink);
     let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
     let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
-    pages.draw_notice(headers, StatusCode::GONE, "This link is no longer valid", notice).await
+    pages
+        .draw_notice(headers, StatusCode::GONE, "This link is no longer valid", notice)
+        .await
 }
 
 async fn confirm_link(
@@ -190,14 +276,19 @@ async fn confirm_link(
     let auth = pages.auth();
     auth.check_csrf(&headers, &confirmation.csrf)?;
     let (id, secret) = confirmation.token.split_once('~').unwrap_or_default();
-    let password = confirmation.password.filter(|text| !text.is_empty()).map(Password::typed);
+    let password = confirmation
+        .password
+        .filter(|text| !text.is_empty())
+        .map(Password::typed);
     let problem = match auth::verify_link(auth, (id, secret), password, &headers, &visit).await {
         Ok(entry) => return Ok(let_in(entry, page::HOME)),
         Err(Error::Told(problem)) => *problem,
         Err(error) => return Err(error),
     };
     let look = auth::verify_link_look(auth, id, secret, &headers).await?;
-    let Some(look) = look else { return Ok(dead_link(&pages, &headers).await) };
+    let Some(look) = look else {
+        return Ok(dead_link(&pages, &headers).await);
+    };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
     let notice = |csrf| {
         Notice::VerifyLink(VerifyLink {
@@ -208,7 +299,9 @@ async fn confirm_link(
             problem: Some(problem),
         })
     };
-    Ok(pages.draw_notice(&headers, status, "Confirm your address", notice).await)
+    Ok(pages
+        .draw_notice(&headers, status, "Confirm your address", notice)
+        .await)
 }
 
 #[derive(Deserialize)]
@@ -223,9 +316,15 @@ struct Consent {
 }
 
 /// Always asks, signed in or not: a page that opens this address must not get a code by itself (ASVS 10.7.1).
-async fn ask_to_authorize(State(pages): State<Pages>, headers: HeaderMap, Query(request): Query<Request>) -> Result<Response> {
+async fn ask_to_authorize(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Query(request): Query<Request>,
+) -> Result<Response> {
     let asked = auth::authorize_look(pages.auth(), &request.request_uri).await?;
-    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("request_uri", &request.request_uri).finish();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("request_uri", &request.request_uri)
+        .finish();
     let here = format!("{}?{query}", routes::AUTHORIZE);
     match signed_in(&pages, &headers, &here).await? {
         Ok(caller) => {
@@ -254,7 +353,9 @@ async fn draw_request(
             problem,
         })
     };
-    pages.draw_notice(headers, StatusCode::OK, "Continue to CompyMac", notice).await
+    pages
+        .draw_notice(headers, StatusCode::OK, "Continue to CompyMac", notice)
+        .await
 }
 
 /// The button: makes the code and leads home to the app.
@@ -273,11 +374,19 @@ async fn authorize(
     let handover = auth::authorize_confirm(auth, &consent.request_uri, &caller, &visit).await?;
     let refresh = HeaderValue::try_from(format!("0;url={}", handover.link)).ok();
     let notice = |_csrf| {
-        Notice::Authorized(Authorized { device: handover.device, link: handover.link, code: handover.code })
+        Notice::Authorized(Authorized {
+            device: handover.device,
+            link: handover.link,
+            code: handover.code,
+        })
     };
-    let mut response = pages.draw_notice(&headers, StatusCode::OK, "You can go back to the app", notice).await;
+    let mut response = pages
+        .draw_notice(&headers, StatusCode::OK, "You can go back to the app", notice)
+        .await;
     if let Some(refresh) = refresh {
-        response.headers_mut().insert(HeaderName::from_static("refresh"), refresh);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("refresh"), refresh);
     }
     Ok(response)
 }

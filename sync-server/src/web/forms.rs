@@ -90,16 +90,28 @@ fn unfold(text: &str) -> String {
 }
 
 /// Checks the form token, then who sent it.
-async fn sender(pages: &Pages, headers: &HeaderMap, csrf: &str, path: &str) -> Result<std::result::Result<Caller, Response>> {
+async fn sender(
+    pages: &Pages,
+    headers: &HeaderMap,
+    csrf: &str,
+    path: &str,
+) -> Result<std::result::Result<Caller, Response>> {
     pages.auth().check_csrf(headers, csrf)?;
     signed_in(pages, headers, path).await
 }
 
 /// Writes one mutation; a refusal is the problem itself.
 async fn write(pages: &Pages, caller: &Caller, id: Option<MutationId>, op: Op) -> Result<()> {
-    let mutation = Mutation { id: id.unwrap_or_else(MutationId::fresh), v: OP_VERSION, op };
+    let mutation = Mutation {
+        id: id.unwrap_or_else(MutationId::fresh),
+        v: OP_VERSION,
+        op,
+    };
     let sync = pages.gateway.runs().sync();
-    match sync::push(sync, caller.user, Some(caller.device), mutation).await?.result {
+    match sync::push(sync, caller.user, Some(caller.device), mutation)
+        .await?
+        .result
+    {
         OpResult::Applied { .. } => Ok(()),
         OpResult::Refused { problem, .. } => Err(problem.into()),
         OpResult::Skipped => Err(Code::Conflict.into()),
@@ -110,13 +122,26 @@ fn id_in<T: std::str::FromStr>(path: &Path<String>) -> Result<T> {
     path.parse().map_err(|_| Error::from(Code::NotFound))
 }
 
-async fn create(State(pages): State<Pages>, headers: HeaderMap, Form(form): Form<NewSession, { limits::BATCH_BYTES }>) -> Result<Response> {
+async fn create(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Form(form): Form<NewSession, { limits::BATCH_BYTES }>,
+) -> Result<Response> {
     let caller = match sender(&pages, &headers, &form.csrf, page::HOME).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
     let session = form.session.unwrap_or_else(SessionId::fresh);
-    write(&pages, &caller, form.m_create, Op::SessionCreate { id: session, title: String::new() }).await?;
+    write(
+        &pages,
+        &caller,
+        form.m_create,
+        Op::SessionCreate {
+            id: session,
+            title: String::new(),
+        },
+    )
+    .await?;
     let text = unfold(&form.text);
     if text.trim().is_empty() {
         return Ok(Redirect::to(&page::session(session)).into_response());
@@ -132,7 +157,17 @@ async fn send(
 ) -> Result<Response> {
     let session: SessionId = id_in(&path)?;
     match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
-        Ok(caller) => say(&pages, &headers, &caller, session, (form.m, form.id), unfold(&form.text)).await,
+        Ok(caller) => {
+            say(
+                &pages,
+                &headers,
+                &caller,
+                session,
+                (form.m, form.id),
+                unfold(&form.text),
+            )
+            .await
+        }
         Err(door) => Ok(door),
     }
 }
@@ -147,32 +182,87 @@ async fn say(
     text: String,
 ) -> Result<Response> {
     let id = id.unwrap_or_else(MessageId::fresh);
-    let op = Op::MessageCreate { id, session, parent: None, content: text.clone(), run: RunMode::Auto };
+    let op = Op::MessageCreate {
+        id,
+        session,
+        parent: None,
+        content: text.clone(),
+        run: RunMode::Auto,
+    };
     match write(pages, caller, mutation, op).await {
         Ok(()) => Ok(Redirect::to(&page::session(session)).into_response()),
         Err(Error::Told(problem)) if problem.code != Code::NotFound => {
-            let said = Said { problem: Some(*problem), typed: Typed { text, ..Typed::default() } };
+            let said = Said {
+                problem: Some(*problem),
+                typed: Typed {
+                    text,
+                    ..Typed::default()
+                },
+            };
             pages.session_page(headers, caller, session, said).await
         }
         Err(error) => Err(error),
     }
 }
 
-async fn rename(State(pages): State<Pages>, headers: HeaderMap, path: Path<String>, Form(form): Form<Title>) -> Result<Response> {
+async fn rename(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    path: Path<String>,
+    Form(form): Form<Title>,
+) -> Result<Response> {
     let session: SessionId = id_in(&path)?;
-    let op = Op::SessionRename { session, title: form.title.trim().to_owned(), base: form.base };
-    change(&pages, &headers, (&form.csrf, form.m), op, &page::session(session)).await
+    let op = Op::SessionRename {
+        session,
+        title: form.title.trim().to_owned(),
+        base: form.base,
+    };
+    change(
+        &pages,
+        &headers,
+        (&form.csrf, form.m),
+        op,
+        &page::session(session),
+    )
+    .await
 }
 
-async fn archive(State(pages): State<Pages>, headers: HeaderMap, path: Path<String>, Form(form): Form<Archived>) -> Result<Response> {
+async fn archive(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    path: Path<String>,
+    Form(form): Form<Archived>,
+) -> Result<Response> {
     let session: SessionId = id_in(&path)?;
-    let op = Op::SessionArchive { session, archived: form.archived };
-    change(&pages, &headers, (&form.csrf, form.m), op, &page::session(session)).await
+    let op = Op::SessionArchive {
+        session,
+        archived: form.archived,
+    };
+    change(
+        &pages,
+        &headers,
+        (&form.csrf, form.m),
+        op,
+        &page::session(session),
+    )
+    .await
 }
 
-async fn delete(State(pages): State<Pages>, headers: HeaderMap, path: Path<String>, Form(form): Form<Deleted>) -> Result<Response> {
+async fn delete(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    path: Path<String>,
+    Form(form): Form<Deleted>,
+) -> Result<Response> {
     let session: SessionId = id_in(&path)?;
-    change(&pages, &headers, (&form.csrf, form.m), Op::SessionDelete { session }, page::HOME).await
+    change(
+        &pages,
+        &headers,
+        (&form.csrf, form.m),
+        Op::SessionDelete { session },
+        page::HOME,
+    )
+    .await
 }
 
 /// One mutation on a session, then to `target`; a refusal is shown on the session's page.
@@ -191,14 +281,22 @@ async fn change(
     match write(pages, &caller, mutation, op).await {
         Ok(()) => Ok(Redirect::to(target).into_response()),
         Err(Error::Told(problem)) if problem.code != Code::NotFound => {
-            let said = Said { problem: Some(*problem), typed: Typed::default() };
+            let said = Said {
+                problem: Some(*problem),
+                typed: Typed::default(),
+            };
             pages.session_page(headers, &caller, session, said).await
         }
         Err(error) => Err(error),
     }
 }
 
-async fn stop(State(pages): State<Pages>, headers: HeaderMap, path: Path<String>, Form(form): Form<Run>) -> Result<Response> {
+async fn stop(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    path: Path<String>,
+    Form(form): Form<Run>,
+) -> Result<Response> {
     let session: SessionId = id_in(&path)?;
     match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
         Ok(caller) => {

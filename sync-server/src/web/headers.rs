@@ -25,13 +25,25 @@ impl Headers {
             form_targets.join(" ")
         );
         let mut fixed = vec![
-            (header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy.trim_end())?),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::try_from(policy.trim_end())?,
+            ),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
             (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
             // Links here carry one-time secrets; no address is told to anyone.
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-            (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-            (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+            (
+                HeaderName::from_static("cross-origin-opener-policy"),
+                HeaderValue::from_static("same-origin"),
+            ),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("same-origin"),
+            ),
             (
                 HeaderName::from_static("permissions-policy"),
                 HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -50,12 +62,18 @@ impl Headers {
         for (name, value) in &self.fixed {
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
     }
 }
 
 /// Middleware: the headers above on every answer, errors and files included.
-pub async fn add(axum::extract::State(headers): axum::extract::State<Headers>, request: Request, next: Next) -> Response {
+pub async fn add(
+    axum::extract::State(headers): axum::extract::State<Headers>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     headers.add_to(&mut response);
     response

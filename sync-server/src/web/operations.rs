@@ -46,7 +46,9 @@ async fn ready(State(operations): State<Operations>) -> Response {
     if missing.is_empty() {
         return "ready\n".into_response();
     }
-    let problem = Problem::new(Code::Unavailable).detail(format!("Not ready: {}.", missing.join(", "))).retry_after(2);
+    let problem = Problem::new(Code::Unavailable)
+        .detail(format!("Not ready: {}.", missing.join(", ")))
+        .retry_after(2);
     crate::error::problem_response(&problem)
 }
 
@@ -60,7 +62,9 @@ async fn read_metrics(
         Some(token) => headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "))
-            .is_some_and(|given| subtle::ConstantTimeEq::ct_eq(given.as_bytes(), token.expose().as_bytes()).into()),
+            .is_some_and(|given| {
+                subtle::ConstantTimeEq::ct_eq(given.as_bytes(), token.expose().as_bytes()).into()
+            }),
         None => {
             peer.is_some_and(|axum::Extension(ConnectInfo(peer))| peer.ip().is_loopback())
                 && !headers.contains_key("x-forwarded-for")
@@ -70,5 +74,10 @@ async fn read_metrics(
     if !may_read {
         return crate::error::Error::from(Code::NotFound).into_response();
     }
-    (StatusCode::OK, [(header::CONTENT_TYPE, "text/plain; version=0.0.4")], operations.metrics.render()).into_response()
+    (
+        StatusCode::OK,
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        operations.metrics.render(),
+    )
+        .into_response()
 }

@@ -60,7 +60,10 @@ impl FromRef<Pages> for Auth {
 
 impl Pages {
     pub fn open(gateway: Gateway, manifest: &Manifest) -> Self {
-        Self { gateway, assets: Arc::new(manifest.clone()) }
+        Self {
+            gateway,
+            assets: Arc::new(manifest.clone()),
+        }
     }
 
     pub fn auth(&self) -> &Auth {
@@ -88,18 +91,41 @@ impl Pages {
     }
 
     /// A page that runs no script.
-    pub async fn draw_notice(&self, headers: &HeaderMap, status: StatusCode, title: &str, notice: impl FnOnce(String) -> Notice) -> Response {
+    pub async fn draw_notice(
+        &self,
+        headers: &HeaderMap,
+        status: StatusCode,
+        title: &str,
+        notice: impl FnOnce(String) -> Notice,
+    ) -> Response {
         let (csrf, cookie) = self.auth().csrf_token(headers);
         let body = ui::page::render_notice(notice(csrf)).await;
         let style = &self.assets.style;
-        let html = ui::page::shell(&Shell { title, body: &body, boot: None, style, script: None, preload: None });
-        (status, cookie.into_iter().fold(CookieJar::new(), CookieJar::add), Html(html)).into_response()
+        let html = ui::page::shell(&Shell {
+            title,
+            body: &body,
+            boot: None,
+            style,
+            script: None,
+            preload: None,
+        });
+        (
+            status,
+            cookie.into_iter().fold(CookieJar::new(), CookieJar::add),
+            Html(html),
+        )
+            .into_response()
     }
 
     /// A refusal as a page with a way on.
     pub async fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let notice = |_csrf| Notice::Failed(Failed { problem, way_on: None });
+        let notice = |_csrf| {
+            Notice::Failed(Failed {
+                problem,
+                way_on: None,
+            })
+        };
         self.draw_notice(headers, status, "CompyMac", notice).await
     }
 
@@ -123,7 +149,13 @@ impl Pages {
     }
 
     /// A session's page, with what a refused form left behind.
-    pub async fn session_page(&self, headers: &HeaderMap, caller: &Caller, id: SessionId, said: Said) -> Result<Response> {
+    pub async fn session_page(
+        &self,
+        headers: &HeaderMap,
+        caller: &Caller,
+        id: SessionId,
+        said: Said,
+    ) -> Result<Response> {
         let pool = &self.auth().pool;
         let (row, history, list) = tokio::try_join!(
             sessions::session(pool, caller.user, id),
@@ -134,7 +166,12 @@ impl Pages {
             session: row.into(),
             state: TranscriptState::Ready,
             has_earlier: history.lo > 1,
-            messages: history.messages.into_iter().filter(|message| !message.deleted).map(Into::into).collect(),
+            messages: history
+                .messages
+                .into_iter()
+                .filter(|message| !message.deleted)
+                .map(Into::into)
+                .collect(),
         };
         let mut boot = self.boot(Some(caller), said);
         boot.list = list.sessions.into_iter().map(SessionRow::from).collect();
@@ -143,16 +180,35 @@ impl Pages {
     }
 
     /// The list's page.
-    pub async fn list_page(&self, headers: &HeaderMap, caller: &Caller, archived: bool, said: Said) -> Result<Response> {
-        let rows = sessions::list(&self.auth().pool, caller.user, archived, None, limits::SESSION_PAGE).await?;
+    pub async fn list_page(
+        &self,
+        headers: &HeaderMap,
+        caller: &Caller,
+        archived: bool,
+        said: Said,
+    ) -> Result<Response> {
+        let rows = sessions::list(
+            &self.auth().pool,
+            caller.user,
+            archived,
+            None,
+            limits::SESSION_PAGE,
+        )
+        .await?;
         let mut boot = self.boot(Some(caller), said);
         boot.list = rows.sessions.into_iter().map(SessionRow::from).collect();
-        Ok(self.draw(headers, if archived { page::ARCHIVED } else { page::HOME }, boot).await)
+        Ok(self
+            .draw(headers, if archived { page::ARCHIVED } else { page::HOME }, boot)
+            .await)
     }
 }
 
 /// A page for people who are signed in; others are sent to the door, and back here afterwards.
-pub async fn signed_in(pages: &Pages, headers: &HeaderMap, path: &str) -> Result<std::result::Result<Caller, Response>> {
+pub async fn signed_in(
+    pages: &Pages,
+    headers: &HeaderMap,
+    path: &str,
+) -> Result<std::result::Result<Caller, Response>> {
     match pages.auth().caller_by_headers(headers).await {
         Ok(Some(caller)) => Ok(Ok(caller)),
         Ok(None) => Ok(Err(to_the_door(path))),
@@ -162,8 +218,14 @@ pub async fn signed_in(pages: &Pages, headers: &HeaderMap, path: &str) -> Result
 }
 
 fn to_the_door(path: &str) -> Response {
-    let next: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
-    let target = if path == page::HOME { page::SIGN_IN.to_owned() } else { format!("{}?{next}", page::SIGN_IN) };
+    let next: String = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", path)
+        .finish();
+    let target = if path == page::HOME {
+        page::SIGN_IN.to_owned()
+    } else {
+        format!("{}?{next}", page::SIGN_IN)
+    };
     Redirect::to(&target).into_response()
 }
 
@@ -211,8 +273,17 @@ async fn door(
     if matches!(pages.auth().caller_by_headers(&headers).await, Ok(Some(_))) {
         return Ok(Redirect::to(&next).into_response());
     }
-    let typed = Typed { next, ..Typed::default() };
-    let boot = pages.boot(None, Said { problem: hints.problem.map(Problem::new), typed });
+    let typed = Typed {
+        next,
+        ..Typed::default()
+    };
+    let boot = pages.boot(
+        None,
+        Said {
+            problem: hints.problem.map(Problem::new),
+            typed,
+        },
+    );
     Ok(pages.draw(&headers, uri.path(), boot).await)
 }
 
