@@ -4,7 +4,7 @@
 
 mod app;
 mod reading;
-mod signing;
+pub mod signing;
 mod writing;
 
 use crate::config::Config;
@@ -15,14 +15,14 @@ use crate::sync::Sync;
 use protocol::auth::Provider;
 use protocol::{Problem, UnixMillis};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use sync_client::Device;
 use sync_client::driver::Computer;
 use tauri::Wry;
 use tauri::ipc::Invoke;
+use tokio::task::JoinHandle;
 use url::Url;
 
 /// What the commands work on.
@@ -34,6 +34,8 @@ pub struct Shell {
     pub sync: Sync,
     /// The server's ways to sign in, as last heard.
     providers: Mutex<Vec<Provider>>,
+    /// The door that waits for the browser, where it does not come home by link.
+    door: Mutex<Option<JoinHandle<()>>>,
     /// The page has been drawn.
     pub is_drawn: AtomicBool,
 }
@@ -98,7 +100,16 @@ impl Shell {
             keychain,
             sync,
             providers: Mutex::default(),
+            door: Mutex::default(),
             is_drawn: AtomicBool::new(false),
+        }
+    }
+
+    /// One door at a time: an earlier one is shut.
+    fn waits_at(&self, door: Option<JoinHandle<()>>) {
+        let mut open = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(former) = std::mem::replace(&mut *open, door) {
+            former.abort();
         }
     }
 

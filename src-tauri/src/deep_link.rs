@@ -8,8 +8,10 @@ use protocol::limits::DEEP_LINK_BYTES;
 use std::fmt;
 use url::form_urlencoded;
 
-/// The scheme people see, and the reverse-domain one beside it (RFC 8252 §7.1).
-pub const SCHEMES: [&str; 2] = ["compymac", "app.compymac.desktop"];
+/// The scheme people see.
+pub const SCHEME: &str = "compymac";
+/// And the reverse-domain one beside it (RFC 8252 §7.1).
+const SCHEMES: [&str; 2] = [SCHEME, "app.compymac.desktop"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Link {
@@ -41,7 +43,7 @@ impl fmt::Debug for Callback {
 
 /// `None` for everything that is not exactly `…://auth/callback?code&state&iss` or `…://session/<uuid>`.
 pub fn parse(text: &str) -> Option<Link> {
-    if text.len() > DEEP_LINK_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_plain(text) {
         return None;
     }
     let (scheme, rest) = text.split_once("://")?;
@@ -57,7 +59,16 @@ pub fn parse(text: &str) -> Option<Link> {
     id.parse().ok().map(Link::Session)
 }
 
-fn callback(query: &str) -> Option<Callback> {
+/// Short, and without a space, a control character, or one that turns text around.
+fn is_plain(text: &str) -> bool {
+    text.len() <= DEEP_LINK_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The query of a sign-in's answer, by whichever way it came.
+pub fn callback(query: &str) -> Option<Callback> {
+    if !is_plain(query) {
+        return None;
+    }
     let (mut code, mut state, mut issuer, mut error) = (None, None, None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let place = match &*name {

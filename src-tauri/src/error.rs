@@ -21,6 +21,8 @@ pub enum Error {
     Settings(#[source] serde_json::Error),
     #[error("using the data folder: {0}")]
     Folder(#[source] io::Error),
+    #[error("listening for the browser: {0}")]
+    Door(#[source] io::Error),
     #[error("the window: {0}")]
     Window(#[from] tauri::Error),
     #[error("opening outside: {0}")]
@@ -52,7 +54,7 @@ impl From<Error> for Problem {
             ),
             Error::Opener(_) => Self::new(Code::Internal)
                 .detail("Your browser could not be opened. Please copy the link and open it yourself."),
-            Error::Settings(_) | Error::Window(_) | Error::Task(_) => {
+            Error::Settings(_) | Error::Door(_) | Error::Window(_) | Error::Task(_) => {
                 Self::new(Code::Internal).detail("Something went wrong in the app. Please try again.")
             }
         };

@@ -20,7 +20,6 @@ use commands::Shell;
 use config::Config;
 use deep_link::Link;
 use protocol::view::Push;
-use sign_in::Homecoming;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -118,32 +117,17 @@ fn follow_all(app: &AppHandle, urls: Vec<Url>) {
             );
             continue;
         };
-        let app = app.clone();
-        tauri::async_runtime::spawn(async move { follow(&app, link).await });
+        tauri::async_runtime::spawn(follow(app.clone(), link));
     }
 }
 
-async fn follow(app: &AppHandle, link: Link) {
-    let shell = app.state::<Shell>();
-    let callback = match link {
+async fn follow(app: AppHandle, link: Link) {
+    match link {
         Link::Session(session) => {
-            shell.sync.push(Push::Open { session });
-            return window::focus(app);
+            app.state::<Shell>().sync.push(Push::Open { session });
+            window::focus(&app);
         }
-        Link::Callback(callback) => callback,
-    };
-    let device = match shell.sync.device().await {
-        Ok(device) => device,
-        Err(problem) => return shell.sync.push(Push::SignInFailed { problem }),
-    };
-    match shell.sign_in.come_home(&device, callback, commands::now()).await {
-        Ok(Homecoming::SignedIn) => window::focus(app),
-        Ok(Homecoming::Ignored) => {}
-        Err(error) => {
-            let problem = error.into();
-            shell.sync.push(Push::SignInFailed { problem });
-            window::focus(app);
-        }
+        Link::Callback(callback) => commands::signing::come_home(app, callback).await,
     }
 }
 
@@ -161,22 +145,18 @@ fn happened(app: &AppHandle, event: RunEvent) {
     let Some(shell) = app.try_state::<Shell>() else {
         return;
     };
-    match event {
+    let sync = shell.sync.clone();
+    if let RunEvent::WindowEvent {
+        event: WindowEvent::Focused(true),
+        ..
+    } = event
+    {
         // Whoever comes back to the window wants to see how things stand now.
-        RunEvent::WindowEvent {
-            event: WindowEvent::Focused(true),
-            ..
-        } => {
-            let sync = shell.sync.clone();
-            tauri::async_runtime::spawn(async move { sync.wake().await });
-        }
-        RunEvent::Exit => {
-            let sync = shell.sync.clone();
-            tauri::async_runtime::block_on(async move {
-                // Nothing is lost by not waiting longer: what was written is on the disk.
-                let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
-            });
-        }
-        _ => {}
+        tauri::async_runtime::spawn(async move { sync.wake().await });
+    } else if let RunEvent::Exit = event {
+        tauri::async_runtime::block_on(async move {
+            // Nothing is lost by not waiting longer: what was written is on the disk.
+            let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
+        });
     }
 }

@@ -3,14 +3,17 @@
 //!
 //! **Invariant:** one sign-in at a time is pending; the verifier is in the keychain and goes to the token endpoint only.
 
+mod loopback;
 mod pending;
+
+pub use loopback::Loopback;
 
 use crate::deep_link::{self, Answer, Callback, Link};
 use crate::error::{Error, Result};
 use crate::keychain::{Keychain, Slot};
 use crate::outside;
 use pending::Pending;
-use protocol::oauth::{CLIENT_ID, PushedRequest, REDIRECT_DEEP_LINK};
+use protocol::oauth::{CLIENT_ID, PushedRequest};
 use protocol::{Code, Problem, UnixMillis};
 use std::sync::Arc;
 use sync_client::Device;
@@ -42,9 +45,15 @@ impl SignIn {
     }
 
     /// Returns the page to be opened. An earlier sign-in that is still pending is given up.
-    pub async fn begin(&self, device: &Device, provider: Option<String>, now: UnixMillis) -> Result<Url> {
+    pub async fn begin(
+        &self,
+        device: &Device,
+        provider: Option<String>,
+        redirect_uri: &str,
+        now: UnixMillis,
+    ) -> Result<Url> {
         let _turn = self.turn.lock().await;
-        let pending = Pending::new(&chance(), REDIRECT_DEEP_LINK, now);
+        let pending = Pending::new(&chance(), redirect_uri, now);
         self.remember(&pending).await?;
         let request = PushedRequest {
             client_id: CLIENT_ID.to_owned(),

@@ -1,13 +1,20 @@
 //! Signing up, in and out, and the person's devices.
 
 use super::{Answer, Shell, blocking, now};
+use crate::deep_link::{Callback, SCHEME};
 use crate::error::Error;
-use crate::sign_in::Homecoming;
+use crate::sign_in::{Homecoming, Loopback};
+use crate::window;
 use protocol::auth::Device as SignedInDevice;
 use protocol::ipc;
+use protocol::oauth::REDIRECT_DEEP_LINK;
+use protocol::view::Push;
 use protocol::{Code, Problem};
-use tauri::{AppHandle, State};
+use std::future::Future;
+use tauri::{AppHandle, Manager as _, State};
+use tauri_plugin_deep_link::DeepLinkExt as _;
 use tauri_plugin_opener::OpenerExt as _;
+use tokio::task::JoinHandle;
 
 /// Looked at before anything is sent: a sign-in that could not be kept would be lost at the next start.
 async fn has_place_for_secrets(shell: &Shell) -> Answer<()> {
@@ -15,6 +22,71 @@ async fn has_place_for_secrets(shell: &Shell) -> Answer<()> {
     match blocking(move || Ok(keychain.store())).await? {
         Some(_) => Ok(()),
         None => Err(Problem::new(Code::KeychainUnavailable)),
+    }
+}
+
+/// How the browser gives the code back to this app.
+enum WayHome {
+    DeepLink,
+    /// Where links to this app lead nowhere, or to somebody else.
+    Loopback(Loopback),
+}
+
+impl WayHome {
+    async fn find(app: &AppHandle) -> Answer<Self> {
+        let looking = app.clone();
+        let is_ours = blocking(move || Ok(is_ours(&looking))).await?;
+        if is_ours {
+            return Ok(Self::DeepLink);
+        }
+        tracing::info!("links to this app do not lead to it; the browser comes home by a local door");
+        let door = Loopback::open().await.map_err(Error::Door)?;
+        Ok(Self::Loopback(door))
+    }
+
+    fn redirect_uri(&self) -> String {
+        match self {
+            Self::DeepLink => REDIRECT_DEEP_LINK.to_owned(),
+            Self::Loopback(door) => door.redirect_uri(),
+        }
+    }
+
+    fn listen<F: Future<Output = ()> + Send + 'static>(
+        self,
+        then: impl FnOnce(Callback) -> F + Send + 'static,
+    ) -> Option<JoinHandle<()>> {
+        let Self::Loopback(door) = self else { return None };
+        Some(tokio::spawn(async move {
+            if let Some(callback) = door.answer().await {
+                then(callback).await;
+            }
+        }))
+    }
+}
+
+/// A bundled app on macOS has its scheme from its bundle; everywhere else the system says who opens it.
+fn is_ours(app: &AppHandle) -> bool {
+    if cfg!(target_os = "macos") {
+        return !cfg!(debug_assertions);
+    }
+    app.deep_link().is_registered(SCHEME).unwrap_or(false)
+}
+
+/// The browser is done: the sign-in is finished, and the window comes to the front.
+pub async fn come_home(app: AppHandle, callback: Callback) {
+    let shell = app.state::<Shell>();
+    let device = match shell.device().await {
+        Ok(device) => device,
+        Err(problem) => return shell.sync.push(Push::SignInFailed { problem }),
+    };
+    match shell.sign_in.come_home(&device, callback, now()).await {
+        Ok(Homecoming::SignedIn) => window::focus(&app),
+        Ok(Homecoming::Ignored) => {}
+        Err(error) => {
+            let problem = error.into();
+            shell.sync.push(Push::SignInFailed { problem });
+            window::focus(&app);
+        }
     }
 }
 
@@ -51,7 +123,14 @@ pub async fn browser_sign_in(
 ) -> Answer<ipc::BrowserSignInStarted> {
     has_place_for_secrets(&shell).await?;
     let device = shell.device().await?;
-    let page = shell.sign_in.begin(&device, ask.provider, now()).await?;
+    let way = WayHome::find(&app).await?;
+    let page = shell
+        .sign_in
+        .begin(&device, ask.provider, &way.redirect_uri(), now())
+        .await?;
+    let listening = app.clone();
+    let door = way.listen(move |callback| come_home(listening, callback));
+    shell.waits_at(door);
     let link = page.to_string();
     let opening = link.clone();
     let opened = blocking(move || app.opener().open_url(opening, None::<&str>).map_err(Error::from));
@@ -63,6 +142,7 @@ pub async fn browser_sign_in(
 #[tauri::command]
 pub async fn cancel_sign_in(ask: ipc::CancelSignIn, shell: State<'_, Shell>) -> Answer<()> {
     let ipc::CancelSignIn {} = ask;
+    shell.waits_at(None);
     Ok(shell.sign_in.cancel().await?)
 }
 
