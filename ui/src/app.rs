@@ -2,13 +2,13 @@
 
 use crate::auth::{CheckMail, SignIn, SignUp};
 use crate::backend::Handle;
-use crate::controls::announce::Announce;
-use crate::controls::flash::Flashes;
+use crate::controls::announce::announce;
+use crate::controls::flash::flashes;
 use crate::controls::keys::key_of;
 use crate::sessions::conversation::Conversation;
 use crate::sessions::frame::Frame;
 use crate::sessions::header::start_renaming;
-use crate::sessions::home::{Archive, Home, Nowhere};
+use crate::sessions::home::{archive, home, nowhere};
 use crate::sessions::list::{focus_filter, title_of};
 use crate::settings::Settings;
 use crate::state::follow::use_follow;
@@ -54,8 +54,8 @@ pub fn App(props: &AppProps) -> Html {
             <div class={classes!("app", is_awake)} data-place={place_word(&scene)}>
                 { room(shown, stage) }
             </div>
-            <Flashes flashes={scene.flashes.clone()} />
-            <Announce said={AttrValue::from(scene.said.clone())} />
+            { flashes(&scene.flashes) }
+            { announce(&scene.said) }
         </ContextProvider<Stage>>
     }
 }
@@ -78,9 +78,9 @@ fn room(scene: Rc<Scene>, stage: Stage) -> Html {
         Place::CheckMail => return html! { <CheckMail {scene} {stage} /> },
         Place::Home => {
             let typed = AttrValue::from(scene.typed.text.clone());
-            html! { <Home stage={stage.clone()} {problem} {typed} /> }
+            html! { { home(&stage, problem.as_ref(), typed) } }
         }
-        Place::Archived => html! { <Archive /> },
+        Place::Archived => html! { { archive() } },
         Place::Session(session) => html! {
             <Conversation
                 key={session.to_string()}
@@ -93,7 +93,7 @@ fn room(scene: Rc<Scene>, stage: Stage) -> Html {
             />
         },
         Place::Settings => html! { <Settings scene={scene.clone()} stage={stage.clone()} /> },
-        Place::Missing => html! { <Nowhere /> },
+        Place::Missing => html! { { nowhere() } },
     };
     html! { <Frame {scene} {stage}>{ inside }</Frame> }
 }

@@ -11,7 +11,7 @@ pub mod problem;
 pub mod time;
 
 pub use form::PostForm;
-pub use icon::{Icon, Sign};
+pub use icon::{Sign, icon};
 pub use link::Link;
-pub use problem::ProblemLine;
-pub use time::When;
+pub use problem::problem_line;
+pub use time::when;

@@ -5,7 +5,7 @@ mod appearance;
 mod devices;
 mod storage;
 
-use crate::controls::{Icon, Link, ProblemLine, Sign};
+use crate::controls::{Link, Sign, icon, problem_line};
 use crate::state::{Place, Scene, Stage};
 use protocol::view::Body;
 use std::rc::Rc;
@@ -23,10 +23,10 @@ pub fn Settings(props: &SettingsProps) -> Html {
     html! {
         <div class="settings">
             <header class="head head-plain">
-                <Link to={Place::Home} class="button button-quiet head-back" label="Sessions"><Icon sign={Sign::Back} /></Link>
+                <Link to={Place::Home} class="button button-quiet head-back" label="Sessions">{ icon(Sign::Back) }</Link>
                 <h1>{ "Settings" }</h1>
             </header>
-            <ProblemLine problem={scene.problem.clone()} />
+            { problem_line(scene.problem.as_ref()) }
             <account::Account stage={stage.clone()} me={scene.me.clone()} />
             <devices::Devices stage={stage.clone()} devices={scene.devices.clone()} now={scene.now} />
             if stage.body == Body::Desktop {

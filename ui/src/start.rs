@@ -3,7 +3,7 @@
 use crate::app::{App, AppProps};
 use crate::auth::gate::Gate;
 use crate::backend::{Handle, desktop, web};
-use crate::state::Place;
+use crate::state::{Place, keep};
 use protocol::Problem;
 use protocol::view::Boot;
 use std::panic::PanicHookInfo;
@@ -16,6 +16,7 @@ use yew::prelude::*;
 #[cfg_attr(target_arch = "wasm32", wasm_bindgen::prelude::wasm_bindgen(start))]
 pub fn start() {
     yew::set_custom_panic_hook(Box::new(break_down));
+    keep::wear(keep::theme());
     match desktop::find() {
         Some(handle) => spawn_local(draw(handle)),
         None => take_over(),

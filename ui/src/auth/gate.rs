@@ -1,7 +1,7 @@
 //! What stands around every page of someone who is not signed in, and the fields they share.
 
-use crate::controls::ProblemLine;
-use crate::controls::icon::Mark;
+use crate::controls::icon::mark;
+use crate::controls::problem_line;
 use protocol::{Problem, limits};
 use yew::prelude::*;
 
@@ -21,34 +21,27 @@ pub fn Gate(props: &GateProps) -> Html {
         <main class="gate" id="main">
             <div class="gate-card">
                 <div class="gate-head">
-                    <Mark />
+                    { mark() }
                     <h1>{ props.heading.clone() }</h1>
                     if !props.lede.is_empty() {
                         <p>{ props.lede.clone() }</p>
                     }
                 </div>
-                <ProblemLine problem={props.problem.clone()} />
+                { problem_line(props.problem.as_ref()) }
                 { props.children.clone() }
             </div>
         </main>
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct EmailFieldProps {
-    pub field: NodeRef,
-    pub email: AttrValue,
-}
-
-#[component]
-pub fn EmailField(props: &EmailFieldProps) -> Html {
+pub fn email_field(field: NodeRef, email: &str) -> Html {
     // An empty value is left out: what was typed before the app ran stays.
-    let value = (!props.email.is_empty()).then(|| props.email.clone());
+    let value = (!email.is_empty()).then(|| email.to_owned());
     html! {
         <label class="labelled">
             <span>{ "E-mail" }</span>
             <input
-                ref={props.field.clone()}
+                ref={field}
                 class="field"
                 type="email"
                 name="email"

@@ -1,9 +1,9 @@
 //! Signing in: through somebody else, or by e-mail and password.
 
-use super::gate::{EmailField, Gate, PasswordField};
+use super::gate::{Gate, PasswordField, email_field};
 use super::waiting::Waiting;
 use crate::controls::form::value_of;
-use crate::controls::{Icon, Link, PostForm, Sign};
+use crate::controls::{Link, PostForm, Sign, icon};
 use crate::state::{Action, Place, Scene, Stage};
 use protocol::auth::{Email, Password, Provider};
 use protocol::routes::page;
@@ -45,7 +45,7 @@ pub fn SignIn(props: &OutsideProps) -> Html {
             lede="Your sessions, on every computer of yours."
             problem={scene.problem.clone()}
         >
-            <Providers scene={scene.clone()} stage={stage.clone()} {onbrowser} />
+            { providers(scene, stage, &onbrowser) }
             <PasswordForm scene={scene.clone()} stage={stage.clone()} />
             <p class="gate-foot">
                 { "New here? " }<Link to={Place::SignUp} testid="to-sign-up">{ "Create an account" }</Link>
@@ -73,16 +73,7 @@ fn through_browser(stage: &Stage, waiting: &UseStateHandle<Option<AttrValue>>) -
     })
 }
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-struct ProvidersProps {
-    scene: Rc<Scene>,
-    stage: Stage,
-    onbrowser: Callback<Option<String>>,
-}
-
-#[component]
-fn Providers(props: &ProvidersProps) -> Html {
-    let (scene, stage) = (&props.scene, &props.stage);
+fn providers(scene: &Scene, stage: &Stage, onbrowser: &Callback<Option<String>>) -> Html {
     let is_desktop = stage.body == Body::Desktop;
     if scene.providers.is_empty() && !is_desktop {
         return Html::default();
@@ -91,22 +82,16 @@ fn Providers(props: &ProvidersProps) -> Html {
         <>
             <div class="providers">
                 for provider in scene.providers.iter() {
-                    <ProviderButton
-                        key={provider.id.clone()}
-                        provider={provider.clone()}
-                        stage={stage.clone()}
-                        next={AttrValue::from(scene.typed.next.clone())}
-                        onbrowser={is_desktop.then(|| props.onbrowser.clone())}
-                    />
+                    { provider_button(provider, stage, &scene.typed.next, is_desktop.then_some(onbrowser)) }
                 }
                 if is_desktop {
                     <button
                         type="button"
                         class="button button-wide"
                         data-testid="provider-browser"
-                        onclick={props.onbrowser.reform(|_: MouseEvent| None)}
+                        onclick={onbrowser.reform(|_: MouseEvent| None)}
                     >
-                        <Icon sign={Sign::Globe} />{ "Sign in with your browser" }
+                        { icon(Sign::Globe) }{ "Sign in with your browser" }
                     </button>
                 }
             </div>
@@ -115,26 +100,19 @@ fn Providers(props: &ProvidersProps) -> Html {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-struct ProviderButtonProps {
-    provider: Provider,
-    stage: Stage,
-    next: AttrValue,
-    onbrowser: Option<Callback<Option<String>>>,
-}
-
-#[component]
-fn ProviderButton(props: &ProviderButtonProps) -> Html {
-    let id = props.provider.id.clone();
-    let onpost = props
-        .onbrowser
-        .as_ref()
-        .map(|onbrowser| onbrowser.reform(move |()| Some(id.clone())));
+fn provider_button(
+    provider: &Provider,
+    stage: &Stage,
+    next: &str,
+    onbrowser: Option<&Callback<Option<String>>>,
+) -> Html {
+    let id = provider.id.clone();
+    let onpost = onbrowser.map(|onbrowser| onbrowser.reform(move |()| Some(id.clone())));
     html! {
-        <PostForm action={page::provider_start(&props.provider.id)} csrf={props.stage.csrf.clone()} {onpost}>
-            <input type="hidden" name="next" value={props.next.clone()} />
-            <button class="button button-wide" data-testid={format!("provider-{}", props.provider.id)}>
-                <Icon sign={sign_of(&props.provider.id)} />{ format!("Continue with {}", props.provider.name) }
+        <PostForm key={provider.id.clone()} action={page::provider_start(&provider.id)} csrf={stage.csrf.clone()} {onpost}>
+            <input type="hidden" name="next" value={next.to_owned()} />
+            <button class="button button-wide" data-testid={format!("provider-{}", provider.id)}>
+                { icon(sign_of(&provider.id)) }{ format!("Continue with {}", provider.name) }
             </button>
         </PostForm>
     }
@@ -173,7 +151,7 @@ fn PasswordForm(props: &OutsideProps) -> Html {
             {onpost}
         >
             <input type="hidden" name="next" value={scene.typed.next.clone()} />
-            <EmailField field={email} email={AttrValue::from(scene.typed.email.clone())} />
+            { email_field(email, &scene.typed.email) }
             <PasswordField field={password} />
             <button class="button button-main button-wide" data-testid="sign-in" disabled={*is_busy}>
                 { if *is_busy { "Signing in…" } else { "Sign in" } }

@@ -1,6 +1,6 @@
 //! Creating an account: an address, a password, and then a letter.
 
-use super::gate::{EmailField, Gate, PasswordField};
+use super::gate::{Gate, PasswordField, email_field};
 use super::sign_in::OutsideProps;
 use crate::controls::form::value_of;
 use crate::controls::{Link, PostForm};
@@ -40,7 +40,7 @@ pub fn SignUp(props: &OutsideProps) -> Html {
                 {onpost}
             >
                 <input type="hidden" name="next" value={scene.typed.next.clone()} />
-                <EmailField field={email} email={AttrValue::from(scene.typed.email.clone())} />
+                { email_field(email, &scene.typed.email) }
                 <PasswordField field={password} is_new=true />
                 <button class="button button-main button-wide" data-testid="sign-up" disabled={*is_busy}>
                     { if *is_busy { "One moment…" } else { "Create account" } }

@@ -3,7 +3,7 @@
 use super::gate::Gate;
 use crate::controls::copy::CopyButton;
 use crate::controls::form::value_of;
-use crate::controls::{PostForm, ProblemLine};
+use crate::controls::{PostForm, problem_line};
 use crate::state::Stage;
 use protocol::Problem;
 use yew::prelude::*;
@@ -51,7 +51,7 @@ pub fn Waiting(props: &WaitingProps) -> Html {
                 </button>
             </div>
             <p class="or"><span>{ "or" }</span></p>
-            <ProblemLine problem={(*problem).clone()} />
+            { problem_line(problem.as_ref()) }
             <PostForm action="" csrf="" class="fields" {onpost}>
                 <label class="labelled">
                     <span>{ "Code from the last page" }</span>

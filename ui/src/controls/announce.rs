@@ -4,12 +4,6 @@
 
 use yew::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct AnnounceProps {
-    pub said: AttrValue,
-}
-
-#[component]
-pub fn Announce(props: &AnnounceProps) -> Html {
-    html! { <div class="unseen" role="status" aria-live="polite">{ props.said.clone() }</div> }
+pub fn announce(said: &str) -> Html {
+    html! { <div class="unseen" role="status" aria-live="polite">{ said.to_owned() }</div> }
 }

@@ -1,6 +1,6 @@
 //! A button that copies, and says "Copied" only once it is true.
 
-use super::{Icon, Sign};
+use super::{Sign, icon};
 use crate::state::{Action, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::{Code, Problem};
@@ -49,7 +49,7 @@ pub fn CopyButton(props: &CopyButtonProps) -> Html {
     };
     html! {
         <button type="button" class={classes!("button", "button-quiet", "needs-script", props.class.clone())} {onclick}>
-            <Icon {sign} />
+            { icon(sign) }
             <span aria-live="polite">{ label }</span>
         </button>
     }

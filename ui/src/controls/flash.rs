@@ -1,26 +1,19 @@
 //! Short notes at the edge of the window; one of them can take back what it tells of.
 
-use super::{Icon, Sign};
+use super::{Sign, icon};
 use crate::state::scene::Flash;
 use crate::state::{Action, Place, Stage};
 use gloo_timers::callback::Timeout;
-use std::rc::Rc;
 use yew::prelude::*;
 
 /// As long as an undo is good for; trouble is read as slowly.
 const LONG_MILLIS: u32 = 10_000;
 const SHORT_MILLIS: u32 = 4000;
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct FlashesProps {
-    pub flashes: Rc<Vec<Flash>>,
-}
-
-#[component]
-pub fn Flashes(props: &FlashesProps) -> Html {
+pub fn flashes(flashes: &[Flash]) -> Html {
     html! {
         <div class="flashes">
-            for flash in props.flashes.iter() {
+            for flash in flashes {
                 <Note key={flash.number} flash={flash.clone()} />
             }
         </div>
@@ -75,7 +68,7 @@ fn Note(props: &NoteProps) -> Html {
             data-testid="flash"
         >
             if is_trouble {
-                <Icon sign={Sign::Warning} />
+                { icon(Sign::Warning) }
             }
             <span>{ text }</span>
             if let Some(onclick) = take_back {

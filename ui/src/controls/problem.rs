@@ -1,22 +1,16 @@
 //! What went wrong, said once and where it happened.
 
-use super::{Icon, Sign};
+use super::{Sign, icon};
 use protocol::Problem;
 use yew::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct ProblemLineProps {
-    pub problem: Option<Problem>,
-}
-
-#[component]
-pub fn ProblemLine(props: &ProblemLineProps) -> Html {
-    let Some(problem) = &props.problem else {
+pub fn problem_line(problem: Option<&Problem>) -> Html {
+    let Some(problem) = problem else {
         return Html::default();
     };
     html! {
         <div class="problem" role="alert" data-testid="problem" data-code={problem.code.to_string()}>
-            <Icon sign={Sign::Warning} />
+            { icon(Sign::Warning) }
             <p>
                 { problem.sentence() }
                 if let Some(seconds) = problem.retry_after {

@@ -10,16 +10,9 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct WhenProps {
-    pub at: UnixMillis,
-    pub now: UnixMillis,
-}
-
-#[component]
-pub fn When(props: &WhenProps) -> Html {
-    let stamp = stamp(props.at);
-    html! { <time datetime={stamp.clone()} title={stamp}>{ relative(props.at, props.now) }</time> }
+pub fn when(at: UnixMillis, now: UnixMillis) -> Html {
+    let stamp = stamp(at);
+    html! { <time datetime={stamp.clone()} title={stamp}>{ relative(at, now) }</time> }
 }
 
 pub fn relative(at: UnixMillis, now: UnixMillis) -> String {

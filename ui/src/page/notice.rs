@@ -1,7 +1,7 @@
 //! Pages that are no part of the app: they ask or tell one thing, and run no script.
 
 use crate::auth::gate::Gate;
-use crate::controls::{Icon, PostForm, Sign};
+use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
 use protocol::routes::page;
 use protocol::{Problem, limits};
@@ -151,7 +151,7 @@ fn done(authorized: &Authorized) -> Html {
                 { ". The app goes on when it opens." }
             </p>
             <a class="button button-main button-wide" href={authorized.link.clone()} data-testid="open-app">
-                <Icon sign={Sign::Computer} />{ "Open CompyMac" }
+                { icon(Sign::Computer) }{ "Open CompyMac" }
             </a>
             <div class="labelled">
                 <p>{ "It does not open? Copy this code into the app:" }</p>

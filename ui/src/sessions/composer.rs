@@ -2,7 +2,7 @@
 
 use crate::controls::form::value_of;
 use crate::controls::keys::is_plain_enter;
-use crate::controls::{Icon, PostForm, ProblemLine, Sign};
+use crate::controls::{PostForm, Sign, icon, problem_line};
 use crate::state::{Action, Place, Stage, keep};
 use gloo_timers::callback::Timeout;
 use protocol::routes::page;
@@ -74,7 +74,7 @@ pub fn Composer(props: &ComposerProps) -> Html {
     };
     html! {
         <PostForm {action} csrf={props.stage.csrf.clone()} class="composer" testid="composer" onpost={send}>
-            <ProblemLine problem={(*problem).clone()} />
+            { problem_line(problem.as_ref()) }
             <Ids is_new={props.session.is_none()} />
             <div class="composer-box">
                 <textarea
@@ -94,7 +94,7 @@ pub fn Composer(props: &ComposerProps) -> Html {
                 <div class="composer-foot">
                     <span class="hint">{ hint }</span>
                     <button class="button button-main" data-testid="send" aria-label="Send" title="Send (Enter)">
-                        <Icon sign={Sign::Send} />
+                        { icon(Sign::Send) }
                     </button>
                 </div>
             </div>

@@ -1,7 +1,7 @@
 //! How it stands with the server: a line that is always there, and a bar when it lasts.
 
 use crate::controls::time::clock;
-use crate::controls::{Icon, Link, Sign};
+use crate::controls::{Link, Sign, icon};
 use crate::state::Place;
 use gloo_timers::callback::Timeout;
 use protocol::view::{Body, Connection};
@@ -10,19 +10,12 @@ use yew::prelude::*;
 /// A connection that comes back within this was never worth a word.
 const PATIENCE_MILLIS: u32 = 5000;
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct ConnectionLineProps {
-    pub connection: Connection,
-    /// The hour of the last sync is told by this computer's clock, so only where script runs.
-    pub is_awake: bool,
-}
-
-#[component]
-pub fn ConnectionLine(props: &ConnectionLineProps) -> Html {
-    let (state, text) = match props.connection {
+/// The hour of the last sync is told by this computer's clock, so only where script runs.
+pub fn connection_line(connection: Connection, is_awake: bool) -> Html {
+    let (state, text) = match connection {
         Connection::Online => ("online", "Online".to_owned()),
         Connection::Connecting => ("connecting", "Connecting…".to_owned()),
-        Connection::Offline { since: Some(since) } if props.is_awake => {
+        Connection::Offline { since: Some(since) } if is_awake => {
             ("offline", format!("Offline · last synced {}", clock(since)))
         }
         Connection::Offline { .. } => ("offline", "Offline".to_owned()),
@@ -63,14 +56,14 @@ pub fn Reconnecting(props: &ReconnectingProps) -> Html {
     match props.connection {
         Connection::SignedOut => html! {
             <div class="bar bar-warn" role="alert">
-                <Icon sign={Sign::Key} />
+                { icon(Sign::Key) }
                 <span>{ "The server asks you to sign in again. You can read and write meanwhile." }</span>
                 { sign_in_again(props.body) }
             </div>
         },
         Connection::Connecting | Connection::Offline { .. } if *is_long => html! {
             <div class="bar">
-                <Icon sign={Sign::Offline} />
+                { icon(Sign::Offline) }
                 <span>{ "Reconnecting… messages you send will wait" }</span>
             </div>
         },

@@ -5,7 +5,7 @@ use super::header::Header;
 use super::message::Message;
 use super::scroll::{self, use_reading};
 use crate::controls::keys::key_of;
-use crate::controls::{Icon, Link, ProblemLine, Sign};
+use crate::controls::{Link, Sign, icon, problem_line};
 use crate::state::transcript::Opened;
 use crate::state::{Action, Place, Stage};
 use protocol::view::TranscriptState;
@@ -46,7 +46,7 @@ pub fn Conversation(props: &ConversationProps) -> Html {
             <Header stage={props.stage.clone()} session={open.session.clone()} run={open.run()} />
             <Pane stage={props.stage.clone()} open={open.clone()} now={props.now} />
             <div class="session-foot">
-                <ProblemLine problem={props.problem.clone()} />
+                { problem_line(props.problem.as_ref()) }
                 <Composer
                     stage={props.stage.clone()}
                     session={props.session}
@@ -62,12 +62,12 @@ pub fn Conversation(props: &ConversationProps) -> Html {
 fn unknown(problem: Option<&Problem>) -> Html {
     match problem {
         None => html! {
-            <div class="session"><h1 class="unseen">{ "Loading…" }</h1><div class="pane"><Skeleton /></div></div>
+            <div class="session"><h1 class="unseen">{ "Loading…" }</h1><div class="pane">{ skeleton() }</div></div>
         },
         Some(problem) => html! {
             <div class="quiet">
                 <h1>{ "This session cannot be shown" }</h1>
-                <ProblemLine problem={Some(problem.clone())} />
+                { problem_line(Some(problem)) }
                 <p><Link to={Place::Home}>{ "Back to your sessions" }</Link></p>
             </div>
         },
@@ -119,7 +119,7 @@ fn Pane(props: &PaneProps) -> Html {
             </div>
             if reading.is_detached {
                 <button type="button" class="button pill" onclick={Callback::from(|_: MouseEvent| scroll::to_latest())}>
-                    <Icon sign={Sign::Down} />{ "Jump to latest" }
+                    { icon(Sign::Down) }{ "Jump to latest" }
                 </button>
             }
         </div>
@@ -129,7 +129,7 @@ fn Pane(props: &PaneProps) -> Html {
 fn instead_of_messages(state: TranscriptState) -> Html {
     match state {
         TranscriptState::Ready => html! { <p class="invite">{ "What should we work on?" }</p> },
-        TranscriptState::Loading => html! { <Skeleton /> },
+        TranscriptState::Loading => html! { { skeleton() } },
         TranscriptState::NotHere => html! {
             <p class="invite-small">
                 { "This session isn’t on this computer yet. It will load when you’re back online." }
@@ -138,8 +138,7 @@ fn instead_of_messages(state: TranscriptState) -> Html {
     }
 }
 
-#[component]
-fn Skeleton() -> Html {
+fn skeleton() -> Html {
     html! {
         <div class="skeleton" aria-hidden="true">
             <div class="bone bone-user" /><div class="bone" /><div class="bone" /><div class="bone bone-short" />

@@ -1,9 +1,9 @@
 //! What stands around every page of someone who is signed in: the list beside, the page in the middle.
 
-use super::connection::{ConnectionLine, Reconnecting};
+use super::connection::{Reconnecting, connection_line};
 use super::list::List;
-use crate::controls::icon::Mark;
-use crate::controls::{Icon, Link, PostForm, Sign};
+use crate::controls::icon::mark;
+use crate::controls::{Link, PostForm, Sign, icon};
 use crate::state::{Action, Place, Scene, Stage};
 use protocol::routes::page;
 use protocol::{MutationId, SessionId};
@@ -26,13 +26,13 @@ pub fn Frame(props: &FrameProps) -> Html {
             <nav class="side" aria-label="Sessions">
                 <div class="side-top">
                     <Link to={Place::Home} class="brand" testid="home-link" is_current={scene.place == Place::Home}>
-                        <Mark /><span>{ "CompyMac" }</span>
+                        { mark() }<span>{ "CompyMac" }</span>
                     </Link>
                     <NewSession stage={props.stage.clone()} is_blank={is_blank(scene)} />
                 </div>
                 if scene.place == Place::Archived {
                     <div class="side-head">
-                        <Link to={Place::Home} class="row-link"><Icon sign={Sign::Back} />{ "All sessions" }</Link>
+                        <Link to={Place::Home} class="row-link">{ icon(Sign::Back) }{ "All sessions" }</Link>
                         <h2>{ "Archived" }</h2>
                     </div>
                 }
@@ -50,7 +50,7 @@ pub fn Frame(props: &FrameProps) -> Html {
                         testid="archived-link"
                         is_current={scene.place == Place::Archived}
                     >
-                        <Icon sign={Sign::Archive} />{ "Archived" }
+                        { icon(Sign::Archive) }{ "Archived" }
                     </Link>
                     <Link
                         to={Place::Settings}
@@ -58,9 +58,9 @@ pub fn Frame(props: &FrameProps) -> Html {
                         testid="settings"
                         is_current={scene.place == Place::Settings}
                     >
-                        <Icon sign={Sign::Gear} /><bdi class="cut">{ who(scene) }</bdi>
+                        { icon(Sign::Gear) }<bdi class="cut">{ who(scene) }</bdi>
                     </Link>
-                    <ConnectionLine connection={scene.connection} is_awake={scene.is_awake} />
+                    { connection_line(scene.connection, scene.is_awake) }
                 </div>
             </nav>
             <main class="main" id="main">
@@ -116,7 +116,7 @@ fn NewSession(props: &NewSessionProps) -> Html {
         <PostForm action={page::FORM_NEW_SESSION} csrf={props.stage.csrf.clone()} {onpost}>
             <input type="hidden" name="session" value={session.to_string()} />
             <input type="hidden" name="m_create" value={mutation.to_string()} />
-            <button class="button" data-testid="new-session"><Icon sign={Sign::Add} />{ "New session" }</button>
+            <button class="button" data-testid="new-session">{ icon(Sign::Add) }{ "New session" }</button>
         </PostForm>
     }
 }

@@ -3,7 +3,7 @@
 use super::list::title_of;
 use crate::controls::form::value_of;
 use crate::controls::keys::key_of;
-use crate::controls::{Icon, Link, PostForm, Sign};
+use crate::controls::{Link, PostForm, Sign, icon};
 use crate::state::{Action, Place, Stage};
 use protocol::routes::page;
 use protocol::view::SessionRow;
@@ -24,7 +24,7 @@ pub fn Header(props: &HeaderProps) -> Html {
     let row = &props.session;
     html! {
         <header class="head">
-            <Link to={Place::Home} class="button button-quiet head-back" label="Sessions"><Icon sign={Sign::Back} /></Link>
+            <Link to={Place::Home} class="button button-quiet head-back" label="Sessions">{ icon(Sign::Back) }</Link>
             <h1 class={classes!("head-title", row.title.is_empty().then_some("is-untitled"))} data-testid="session-title" dir="auto">
                 { title_of(row) }
             </h1>
@@ -62,7 +62,7 @@ fn Stop(props: &ActProps) -> Html {
         <PostForm action={page::with_id(page::FORM_STOP, props.session.id)} csrf={props.stage.csrf.clone()} {onpost}>
             <input type="hidden" name="run" value={run.to_string()} />
             <span class="head-state"><span class="ring" />{ "Running" }</span>
-            <button class="button" data-testid="stop" title="Stop (Esc)"><Icon sign={Sign::Stop} />{ "Stop" }</button>
+            <button class="button" data-testid="stop" title="Stop (Esc)">{ icon(Sign::Stop) }{ "Stop" }</button>
         </PostForm>
     }
 }
@@ -108,7 +108,7 @@ fn Rename(props: &ActProps) -> Html {
     html! {
         <details class="over" id="rename" ref={details} {ontoggle} {onkeydown}>
             <summary class="button button-quiet" data-testid="rename" aria-label="Rename" title="Rename (F2)">
-                <Icon sign={Sign::Pencil} />
+                { icon(Sign::Pencil) }
             </summary>
             <PostForm
                 action={page::with_id(page::FORM_RENAME, row.id)}
@@ -181,7 +181,7 @@ fn Archive(props: &ActProps) -> Html {
             <input type="hidden" name="m" value={mutation.to_string()} />
             <input type="hidden" name="archived" value={archived.to_string()} />
             <button class="button button-quiet" data-testid={testid} aria-label={label} title={label}>
-                <Icon {sign} />
+                { icon(sign) }
             </button>
         </PostForm>
     }
@@ -208,7 +208,7 @@ fn Delete(props: &ActProps) -> Html {
     html! {
         <details class="over">
             <summary class="button button-quiet" data-testid="delete" aria-label="Delete" title="Delete" {onclick}>
-                <Icon sign={Sign::Trash} />
+                { icon(Sign::Trash) }
             </summary>
             <PostForm
                 action={page::with_id(page::FORM_DELETE, session)}

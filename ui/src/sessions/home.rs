@@ -1,31 +1,22 @@
 //! Where a session begins, and the page of the archive.
 
 use super::composer::Composer;
-use crate::controls::ProblemLine;
+use crate::controls::problem_line;
 use crate::state::Stage;
 use protocol::Problem;
 use yew::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct HomeProps {
-    pub stage: Stage,
-    pub problem: Option<Problem>,
-    pub typed: AttrValue,
-}
-
-#[component]
-pub fn Home(props: &HomeProps) -> Html {
+pub fn home(stage: &Stage, problem: Option<&Problem>, typed: AttrValue) -> Html {
     html! {
         <div class="welcome">
             <h1>{ "What should we work on?" }</h1>
-            <ProblemLine problem={props.problem.clone()} />
-            <Composer stage={props.stage.clone()} typed={props.typed.clone()} />
+            { problem_line(problem) }
+            <Composer stage={stage.clone()} {typed} />
         </div>
     }
 }
 
-#[component]
-pub fn Archive() -> Html {
+pub fn archive() -> Html {
     html! {
         <div class="quiet">
             <h1>{ "Archived sessions" }</h1>
@@ -34,8 +25,7 @@ pub fn Archive() -> Html {
     }
 }
 
-#[component]
-pub fn Nowhere() -> Html {
+pub fn nowhere() -> Html {
     html! {
         <div class="quiet">
             <h1>{ "There is nothing at this address" }</h1>

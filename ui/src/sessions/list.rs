@@ -1,7 +1,7 @@
 //! The list of sessions, newest first. Up and down walk through it.
 
 use crate::controls::keys::key_of;
-use crate::controls::{Icon, Link, Sign, When};
+use crate::controls::{Link, Sign, icon, when};
 use crate::state::Place;
 use crate::state::scene::Rows;
 use protocol::view::{Connection, SessionRow};
@@ -128,9 +128,9 @@ fn Row(props: &RowProps) -> Html {
                     if row.running {
                         <span class="row-state"><span class="ring" />{ "Running" }</span>
                     } else if row.waiting > 0 {
-                        <span class="row-state"><Icon sign={Sign::Clock} />{ "Waiting to send" }</span>
+                        <span class="row-state">{ icon(Sign::Clock) }{ "Waiting to send" }</span>
                     } else {
-                        <When at={row.last_active} now={props.now} />
+                        { when(row.last_active, props.now) }
                     }
                     <span class="row-preview" dir="auto">{ &row.preview }</span>
                 </span>

@@ -11,16 +11,9 @@ mod code;
 
 use yew::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-pub struct MarkdownProps {
-    pub text: AttrValue,
-    /// More may come.
-    pub is_growing: bool,
-}
-
-#[component]
-pub fn Markdown(props: &MarkdownProps) -> Html {
-    let blocks = split::split(&props.text);
+/// A text, block by block; `is_growing` where more may come.
+pub fn markdown(text: &str, is_growing: bool) -> Html {
+    let blocks = split::split(text);
     let last = blocks.len().saturating_sub(1);
     html! {
         <>
@@ -28,7 +21,7 @@ pub fn Markdown(props: &MarkdownProps) -> Html {
                 <Block
                     key={index}
                     source={AttrValue::from(source.to_owned())}
-                    is_growing={props.is_growing && index == last}
+                    is_growing={is_growing && index == last}
                 />
             }
         </>

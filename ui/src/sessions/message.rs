@@ -1,8 +1,8 @@
 //! One message: who says it, what it says, and how it stands with it.
 
-use super::markdown::Markdown;
+use super::markdown::markdown;
 use crate::controls::copy::CopyButton;
-use crate::controls::{Icon, Sign, When};
+use crate::controls::{Sign, icon, when};
 use crate::state::Stage;
 use protocol::run::Status;
 use protocol::sync::Role;
@@ -38,31 +38,22 @@ pub fn Message(props: &MessageProps) -> Html {
         >
             <h2 class="who" id={heading}>
                 <span>{ who }</span>
-                <When at={message.created_at} now={props.now} />
+                { when(message.created_at, props.now) }
             </h2>
             <div class="message-text" data-testid="message-text">
-                <Body message={message.clone()} />
+                { body(message) }
             </div>
-            <Standing stage={props.stage.clone()} message={message.clone()} />
+            { standing(&props.stage, message) }
         </article>
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-struct BodyProps {
-    message: Rc<MessageView>,
-}
-
-#[component]
-fn Body(props: &BodyProps) -> Html {
-    let message = &props.message;
+fn body(message: &MessageView) -> Html {
     match message.role {
         Role::User | Role::System => {
             html! { <div class="plain" dir="auto">{ message.content.clone() }</div> }
         }
-        Role::Assistant => html! {
-            <Markdown text={AttrValue::from(message.content.clone())} is_growing={!message.status.is_terminal()} />
-        },
+        Role::Assistant => markdown(&message.content, !message.status.is_terminal()),
     }
 }
 
@@ -85,20 +76,12 @@ const fn delivery_word(delivery: &Delivery) -> &'static str {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Properties)]
-struct StandingProps {
-    stage: Stage,
-    message: Rc<MessageView>,
-}
-
 /// The line below the text: nothing where all is well.
-#[component]
-fn Standing(props: &StandingProps) -> Html {
-    let message = &props.message;
+fn standing(stage: &Stage, message: &MessageView) -> Html {
     match &message.delivery {
-        Delivery::Waiting { mutation } => return waiting(&props.stage, *mutation),
+        Delivery::Waiting { mutation } => return waiting(stage, *mutation),
         Delivery::NotSent { mutation, problem } => {
-            return not_sent(&props.stage, *mutation, problem, &message.content);
+            return not_sent(stage, *mutation, problem, &message.content);
         }
         Delivery::Sent => {}
     }
@@ -111,7 +94,7 @@ fn Standing(props: &StandingProps) -> Html {
             html! { <p class="standing"><span class="ring" />{ "Working" }</p> }
         }
         Status::Streaming | Status::Complete => Html::default(),
-        Status::Cancelled => html! { <p class="standing"><Icon sign={Sign::Stop} />{ "Stopped by you" }</p> },
+        Status::Cancelled => html! { <p class="standing">{ icon(Sign::Stop) }{ "Stopped by you" }</p> },
         Status::Failed => failed(
             message
                 .error
@@ -126,14 +109,14 @@ fn Standing(props: &StandingProps) -> Html {
 
 fn failed(why: &str) -> Html {
     html! {
-        <p class="standing standing-trouble"><Icon sign={Sign::Warning} /><span>{ why.to_owned() }</span></p>
+        <p class="standing standing-trouble">{ icon(Sign::Warning) }<span>{ why.to_owned() }</span></p>
     }
 }
 
 fn waiting(stage: &Stage, mutation: MutationId) -> Html {
     html! {
         <div class="standing">
-            <Icon sign={Sign::Clock} /><span>{ "Waiting to send" }</span>
+            { icon(Sign::Clock) }<span>{ "Waiting to send" }</span>
             <button type="button" class="button button-quiet" onclick={take_back(stage, mutation)}>{ "Cancel" }</button>
         </div>
     }
@@ -144,7 +127,7 @@ fn not_sent(stage: &Stage, mutation: MutationId, problem: &Problem, text: &str) 
     let retry = Callback::from(move |_: MouseEvent| retrying.attempt(|body| body.retry(mutation)));
     html! {
         <div class="standing standing-trouble" role="alert">
-            <Icon sign={Sign::Warning} /><span>{ "Not sent. " }{ problem.sentence() }</span>
+            { icon(Sign::Warning) }<span>{ "Not sent. " }{ problem.sentence() }</span>
             <span class="standing-acts">
                 <button type="button" class="button" onclick={retry}>{ "Retry" }</button>
                 <CopyButton text={AttrValue::from(text.to_owned())} label="Copy text" />

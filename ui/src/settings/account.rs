@@ -1,6 +1,6 @@
 //! Who is signed in, and signing out.
 
-use crate::controls::{PostForm, ProblemLine};
+use crate::controls::{PostForm, problem_line};
 use crate::state::{Action, Place, Stage, keep};
 use protocol::auth::Me;
 use protocol::routes::page;
@@ -34,7 +34,7 @@ pub fn Account(props: &AccountProps) -> Html {
                 }
                 <dt>{ "E-mail" }</dt><dd><bdi>{ me.email.to_string() }</bdi></dd>
             </dl>
-            <ProblemLine problem={(*warning).clone()} />
+            { problem_line(warning.as_ref()) }
             if warning.as_ref().is_some_and(|problem| problem.code == Code::OutboxNotEmpty) {
                 <button
                     type="button"

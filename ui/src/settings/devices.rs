@@ -1,6 +1,6 @@
 //! The devices that are signed in: this one first, each to be signed out from here.
 
-use crate::controls::{Icon, PostForm, Sign, When};
+use crate::controls::{PostForm, Sign, icon, when};
 use crate::state::{Action, Stage};
 use protocol::UnixMillis;
 use protocol::auth::Device;
@@ -72,7 +72,7 @@ fn Row(props: &RowProps) -> Html {
     });
     html! {
         <li class="device" data-testid="device-row" data-this={device.is_this.to_string()}>
-            <Icon sign={if device.os.is_empty() { Sign::Globe } else { Sign::Computer }} />
+            { icon(if device.os.is_empty() { Sign::Globe } else { Sign::Computer }) }
             <div class="device-about">
                 <p class="device-name"><bdi>{ &device.name }</bdi>
                     if device.is_this {
@@ -81,7 +81,7 @@ fn Row(props: &RowProps) -> Html {
                 </p>
                 <p class="hint">
                     { about(device) }
-                    { "Active " }<When at={device.last_active} now={props.now} />
+                    { "Active " }{ when(device.last_active, props.now) }
                 </p>
             </div>
             if !device.is_this {

@@ -1,6 +1,6 @@
 //! What this computer holds, and where it keeps what signs it in.
 
-use crate::controls::ProblemLine;
+use crate::controls::problem_line;
 use crate::state::Stage;
 use protocol::Problem;
 use protocol::ipc::{self, SecretStore};
@@ -35,7 +35,7 @@ pub fn Storage(props: &StorageProps) -> Html {
     html! {
         <section aria-labelledby="storage" data-testid="storage">
             <h2 id="storage">{ "On this computer" }</h2>
-            <ProblemLine problem={(*problem).clone()} />
+            { problem_line(problem.as_ref()) }
             if let Some(held) = &*held {
                 <dl class="facts">
                     <dt>{ "Kept for offline" }</dt>

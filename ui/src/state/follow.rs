@@ -181,7 +181,6 @@ pub fn now() -> UnixMillis {
 
 fn wake(asker: &Rc<Asker>) -> impl FnOnce() + use<> {
     let stage = asker.stage.clone();
-    keep::wear(keep::theme());
     stage.tell(Action::Awake);
     stage.tell(Action::Tick(now()));
     let hearing = asker.clone();
