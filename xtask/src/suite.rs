@@ -127,7 +127,9 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
         })?;
     }
     let mut tests = runner(place, part.selection());
-    tests.args(options.filter.as_slice());
+    tests
+        .args(["--retries", "0", "--no-fail-fast"])
+        .args(options.filter.as_slice());
     steps.take("building the tests", || {
         supervisor.run(runner(place, part.selection()).arg("--no-run"))
     })?;
@@ -180,8 +182,6 @@ fn runner(place: &Place, selection: &[&str]) -> Command {
         }
         command = direct;
     }
-    command
-        .args(["run", "--workspace", "--retries", "0", "--no-fail-fast"])
-        .args(selection);
+    command.args(["run", "--workspace"]).args(selection);
     command
 }
