@@ -1,1 +1,458 @@
-//! table
+//! Every phase answers every event: the whole table, and the laws that hold in any run.
+
+use super::*;
+use proptest::prelude::*;
+use protocol::frame::{ServerFrame, close};
+use protocol::sync::{Bootstrap, Epoch, SyncPage};
+use protocol::{Code, DeviceId, Problem};
+use std::fmt::Write as _;
+
+const NOW: Moment = Moment {
+    at: 1_000_000,
+    chance: 0.5,
+};
+
+fn cursor(seq: i64) -> Cursor {
+    Cursor {
+        epoch: Epoch::from_u128(1),
+        seq,
+    }
+}
+
+fn page(from: i64, to: i64, head: i64) -> Box<SyncPage> {
+    Box::new(SyncPage {
+        from: cursor(from),
+        to: cursor(to),
+        head,
+        more: to < head,
+        changes: Vec::new(),
+    })
+}
+
+fn welcome(head: i64) -> ServerFrame {
+    ServerFrame::Welcome {
+        device: DeviceId(Epoch::nil()),
+        head: cursor(head),
+        ping: 25_000,
+        live: Vec::new(),
+    }
+}
+
+fn frame(frame: ServerFrame) -> Event {
+    Event::Frame {
+        ticket: 5,
+        frame: Box::new(frame),
+    }
+}
+
+const PHASES: [Phase; 11] = [
+    Phase::Idle,
+    Phase::Bootstrapping,
+    Phase::CatchingUp,
+    Phase::Live,
+    Phase::Polling,
+    Phase::Offline { until: 999_000 },
+    Phase::AuthRequired { renewing: true },
+    Phase::AuthRequired { renewing: false },
+    Phase::ResetRequired {
+        reason: ResetReason::Epoch,
+    },
+    Phase::Draining { until: 999_000 },
+    Phase::Faulted(Fault::DiskFull),
+];
+
+/// A state such as a run leaves it in this phase: at change 10, request 7 in flight where one is, socket 5.
+fn state(phase: Phase) -> State {
+    let is_linked = matches!(phase, Phase::CatchingUp | Phase::Live | Phase::Draining { .. });
+    let is_asking = matches!(phase, Phase::Bootstrapping | Phase::CatchingUp | Phase::Polling);
+    let has_cursor = !matches!(
+        phase,
+        Phase::Idle | Phase::Bootstrapping | Phase::ResetRequired { .. }
+    );
+    State {
+        cursor: has_cursor.then(|| cursor(10)),
+        head: if has_cursor { 10 } else { 0 },
+        link: if is_linked { Link::Open(5) } else { Link::Shut },
+        request: is_asking.then_some(7),
+        ticket: 9,
+        deadline: 999_500,
+        phase,
+        ..State::new()
+    }
+}
+
+fn letter(phase: &Phase) -> char {
+    match phase {
+        Phase::Idle => 'I',
+        Phase::Bootstrapping => 'B',
+        Phase::CatchingUp => 'C',
+        Phase::Live => 'L',
+        Phase::Polling => 'P',
+        Phase::Offline { .. } => 'O',
+        Phase::AuthRequired { renewing: true } => 'R',
+        Phase::AuthRequired { renewing: false } => 'A',
+        Phase::ResetRequired { .. } => 'Q',
+        Phase::Draining { .. } => 'D',
+        Phase::Faulted(_) => 'F',
+    }
+}
+
+fn failed(failure: Failure) -> Event {
+    Event::Failed { ticket: 7, failure }
+}
+
+fn closed(code: u16) -> Event {
+    Event::SocketClosed { ticket: 5, code }
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    let as_of = Bootstrap {
+        as_of: cursor(20),
+        sessions: Vec::new(),
+        histories: Vec::new(),
+        more: None,
+    };
+    let pulled = |ticket, page| Event::Pulled { ticket, page };
+    let head = ServerFrame::Head {
+        epoch: Epoch::from_u128(1),
+        seq: 12,
+    };
+    let refused = Failure::Refused(Problem::new(Code::BadRequest));
+    vec![
+        (
+            "signed in",
+            Event::SignedIn {
+                cursor: Some(cursor(10)),
+            },
+        ),
+        ("signed in, no cursor", Event::SignedIn { cursor: None }),
+        ("signed out", Event::SignedOut),
+        (
+            "bootstrapped",
+            Event::Bootstrapped {
+                ticket: 7,
+                bootstrap: Box::new(as_of),
+            },
+        ),
+        ("pulled to the head", pulled(7, page(10, 11, 11))),
+        ("pulled, more", pulled(7, page(10, 11, 15))),
+        ("pulled, not from here", pulled(7, page(3, 11, 11))),
+        ("pulled, stale ticket", pulled(6, page(10, 11, 11))),
+        ("not sent", failed(Failure::NotSent)),
+        ("cut", failed(Failure::Cut)),
+        ("later", failed(Failure::Later { retry_after: Some(3) })),
+        ("refused", failed(refused)),
+        ("unauthorized", failed(Failure::Unauthorized)),
+        ("reset", failed(Failure::Reset(ResetReason::TooFar))),
+        (
+            "socket refused",
+            Event::SocketRefused {
+                ticket: 5,
+                failure: Failure::NotSent,
+            },
+        ),
+        ("socket cut", closed(1006)),
+        ("socket slow", closed(close::SLOW_CONSUMER)),
+        ("socket limited", closed(close::RATE_LIMITED)),
+        ("socket expired", closed(close::TOKEN_EXPIRED)),
+        ("socket revoked", closed(close::REVOKED)),
+        ("socket unwanted", closed(close::VERSION)),
+        ("welcome", frame(welcome(10))),
+        ("push", frame(ServerFrame::Sync(*page(10, 11, 11)))),
+        ("push with a gap", frame(ServerFrame::Sync(*page(11, 12, 12)))),
+        ("push, old", frame(ServerFrame::Sync(*page(8, 9, 9)))),
+        ("head", frame(head)),
+        ("ping", frame(ServerFrame::Ping { n: 1, head: 10 })),
+        ("expiring", frame(ServerFrame::AuthExpiring { within: 60 })),
+        ("drain", frame(ServerFrame::Drain { within_ms: 20_000 })),
+        ("alive", Event::Alive { ticket: 5 }),
+        ("tick", Event::Tick),
+        ("wake", Event::Wake),
+        ("renewed", Event::Renewed),
+        ("renewal refused", Event::RenewalRefused),
+        ("renewal failed", Event::RenewalFailed),
+        ("reset ready", Event::ResetReady),
+        ("cache lost", Event::CacheLost),
+        (
+            "disk full",
+            Event::DiskFull {
+                cursor: Some(cursor(10)),
+            },
+        ),
+    ]
+}
+
+/// Rows: what happened. Columns: idle, bootstrapping, catching up, live, polling, offline, renewing, auth required,
+/// reset required, draining, faulted.
+const TABLE: &str = "
+signed in              C C C C C C C C C C C
+signed in, no cursor   B B B B B B B B B B B
+signed out             I I I I I I I I I I I
+bootstrapped           I C C L P O R A Q D F
+pulled to the head     I B L L P O R A Q D F
+pulled, more           I B C L P O R A Q D F
+pulled, not from here  I B C L P O R A Q D F
+pulled, stale ticket   I B C L P O R A Q D F
+not sent               I O O L O O R A Q D F
+cut                    I O O L O O R A Q D F
+later                  I O O L O O R A Q D F
+refused                I O O L O O R A Q D F
+unauthorized           I R R L R O R A Q D F
+reset                  I Q Q L Q O R A Q D F
+socket refused         I B C L P O R A Q D F
+socket cut             I B O O P O R A Q D F
+socket slow            I B O O P O R A Q D F
+socket limited         I B O O P O R A Q O F
+socket expired         I B R R P O R A Q R F
+socket revoked         I B R R P O R A Q R F
+socket unwanted        I B F F P O R A Q F F
+welcome                I B C L P O R A Q D F
+push                   I B C L P O R A Q D F
+push with a gap        I B C C P O R A Q D F
+push, old              I B C L P O R A Q D F
+head                   I B C C P O R A Q D F
+ping                   I B C L P O R A Q D F
+expiring               I B C L P O R A Q D F
+drain                  I B D D P O R A Q D F
+alive                  I B C L P O R A Q D F
+tick                   I B O O P C R A Q C F
+wake                   I B C L P C R R Q C C
+renewed                I B C L P O C C Q D F
+renewal refused        I A A A A A A A A A A
+renewal failed         I B C L P O O A Q D F
+reset ready            I B C L P O R A B D F
+cache lost             I Q Q Q Q Q R A Q Q F
+disk full              I F F F F F R A F F F
+";
+
+#[test]
+fn every_phase_answers_every_event() {
+    let mut table = String::from("\n");
+    for (name, event) in events() {
+        write!(table, "{name:22}").unwrap();
+        for phase in PHASES {
+            let (next, _) = step(state(phase), event.clone(), NOW);
+            write!(table, " {}", letter(next.phase())).unwrap();
+        }
+        table.push('\n');
+    }
+    assert_eq!(table, TABLE, "the table changed: {table}");
+}
+
+/// Any event, with tickets that are often right.
+fn any_event() -> impl Strategy<Value = Event> {
+    let all = events();
+    (0..all.len(), 0_u32..40).prop_map(move |(index, ticket)| match all[index].1.clone() {
+        Event::Bootstrapped { bootstrap, .. } => Event::Bootstrapped { ticket, bootstrap },
+        Event::Pulled { page, .. } => Event::Pulled { ticket, page },
+        Event::Failed { failure, .. } => Event::Failed { ticket, failure },
+        Event::SocketRefused { failure, .. } => Event::SocketRefused { ticket, failure },
+        Event::SocketClosed { code, .. } => Event::SocketClosed { ticket, code },
+        Event::Frame { frame, .. } => Event::Frame { ticket, frame },
+        other => other,
+    })
+}
+
+fn applies(effects: &[Effect]) -> usize {
+    let is_apply = |effect: &&Effect| matches!(effect, Effect::ApplyPage(_) | Effect::ApplyBootstrap(_));
+    effects.iter().filter(is_apply).count()
+}
+
+proptest! {
+    /// NoGapApply: a page moves the cursor only from where it is, and by its own ends.
+    #[test]
+    fn the_cursor_moves_only_by_a_page_that_begins_at_it(
+        events in prop::collection::vec(any_event(), 1..80),
+        step_ms in 1_i64..5_000,
+    ) {
+        let mut state = State::new();
+        let mut at = 0;
+        for event in events {
+            at += step_ms;
+            let before = state.cursor();
+            let (next, effects) = step(state, event.clone(), Moment { at, chance: 0.3 });
+            for effect in &effects {
+                match effect {
+                    Effect::ApplyPage(page) => {
+                        prop_assert_eq!(Some(page.from), before);
+                        prop_assert_eq!(Some(page.to), next.cursor());
+                    }
+                    Effect::ApplyBootstrap(first) => prop_assert_eq!(Some(first.as_of), next.cursor()),
+                    _other => {}
+                }
+            }
+            prop_assert!(applies(&effects) <= 1);
+            let is_told = matches!(event, Event::SignedIn { .. } | Event::SignedOut | Event::DiskFull { .. });
+            if applies(&effects) == 0 && !is_told {
+                prop_assert!(next.cursor() == before || next.cursor().is_none());
+            }
+            state = next;
+        }
+    }
+
+    /// Wherever a run has led, a phase that waits has a way on: a timer, a request, a socket or a person.
+    #[test]
+    fn nothing_waits_for_ever(events in prop::collection::vec(any_event(), 1..80)) {
+        let mut state = State::new();
+        for (at, event) in (0..).step_by(700).zip(events) {
+            state = step(state, event, Moment { at, chance: 0.9 }).0;
+            let has_a_way_on = match state.phase() {
+                Phase::Idle | Phase::AuthRequired { .. } | Phase::ResetRequired { .. } | Phase::Faulted(_) => true,
+                Phase::Bootstrapping => state.request.is_some(),
+                Phase::CatchingUp | Phase::Live | Phase::Polling | Phase::Offline { .. } | Phase::Draining { .. } => {
+                    state.armed.is_some()
+                }
+            };
+            prop_assert!(has_a_way_on, "{:?}", state);
+        }
+    }
+}
+
+/// ResetTerminates: a server that always resets is not asked in circles.
+#[test]
+fn resets_in_a_row_end_in_a_fault() {
+    let (mut state, mut effects) = step(
+        State::new(),
+        Event::SignedIn {
+            cursor: Some(cursor(1)),
+        },
+        NOW,
+    );
+    let mut resets = 0;
+    for _ in 0..20 {
+        let Some(ticket) = effects.iter().find_map(|effect| match effect {
+            Effect::Pull { ticket, .. } => Some(*ticket),
+            _other => None,
+        }) else {
+            break;
+        };
+        let failure = Failure::Reset(ResetReason::Ahead);
+        state = step(state, Event::Failed { ticket, failure }, NOW).0;
+        resets += 1;
+        let (next, asked) = step(state, Event::ResetReady, NOW);
+        let ticket = next.request.unwrap_or_default();
+        let bootstrap = Box::new(Bootstrap {
+            as_of: cursor(1),
+            sessions: Vec::new(),
+            histories: Vec::new(),
+            more: None,
+        });
+        drop(asked);
+        (state, effects) = step(next, Event::Bootstrapped { ticket, bootstrap }, NOW);
+    }
+    assert_eq!(resets, RESETS + 1);
+    assert_eq!(state.phase(), &Phase::Faulted(Fault::TooManyResets));
+}
+
+#[test]
+fn a_device_comes_to_life_and_follows() {
+    let (state, effects) = step(
+        State::new(),
+        Event::SignedIn {
+            cursor: Some(cursor(10)),
+        },
+        NOW,
+    );
+    assert!(matches!(effects[0], Effect::Pull { wait: 0, .. }), "{effects:?}");
+    assert!(matches!(effects[1], Effect::OpenSocket { .. }));
+    assert_eq!(state.connection(), Connection::Connecting);
+    let (ticket, Link::Opening(socket)) = (state.request.unwrap(), state.link) else {
+        panic!("{state:?}");
+    };
+    let (state, _) = step(
+        state,
+        Event::Pulled {
+            ticket,
+            page: page(10, 10, 10),
+        },
+        NOW,
+    );
+    let told = |frame| Event::Frame {
+        ticket: socket,
+        frame: Box::new(frame),
+    };
+    let (state, effects) = step(state, told(welcome(10)), NOW);
+    assert_eq!(state.phase(), &Phase::Live);
+    assert!(effects.contains(&Effect::Show(Connection::Online)) && effects.contains(&Effect::Upload));
+    let (state, effects) = step(state, told(ServerFrame::Sync(*page(10, 12, 12))), NOW);
+    assert_eq!((state.cursor(), applies(&effects)), (Some(cursor(12)), 1));
+    let later = Moment {
+        at: NOW.at + SILENCE + 1,
+        ..NOW
+    };
+    let (state, _) = step(state, Event::Tick, later);
+    assert!(matches!(state.phase(), Phase::Offline { .. }), "silence is death");
+}
+
+#[test]
+fn a_refused_socket_leads_to_long_polls_and_a_welcome_back_to_life() {
+    let (mut state, _) = step(
+        State::new(),
+        Event::SignedIn {
+            cursor: Some(cursor(10)),
+        },
+        NOW,
+    );
+    let ticket = state.request.unwrap();
+    state = step(
+        state,
+        Event::Pulled {
+            ticket,
+            page: page(10, 10, 10),
+        },
+        NOW,
+    )
+    .0;
+    let mut at = NOW.at;
+    for _ in 0..REFUSALS {
+        let Link::Opening(ticket) = state.link else {
+            panic!("{state:?}")
+        };
+        let failure = Failure::Later { retry_after: None };
+        state = step(
+            state,
+            Event::SocketRefused { ticket, failure },
+            Moment { at, ..NOW },
+        )
+        .0;
+        at += 31_000;
+        state = step(state, Event::Tick, Moment { at, ..NOW }).0;
+    }
+    assert_eq!(state.phase(), &Phase::Polling);
+    assert_eq!(state.connection(), Connection::Online);
+    at += SOCKET_AGAIN;
+    state = step(state, Event::Tick, Moment { at, ..NOW }).0;
+    let Link::Opening(ticket) = state.link else {
+        panic!("{state:?}")
+    };
+    let event = Event::Frame {
+        ticket,
+        frame: Box::new(welcome(10)),
+    };
+    state = step(state, event, Moment { at, ..NOW }).0;
+    assert_eq!(state.phase(), &Phase::Live);
+}
+
+#[test]
+fn a_failed_try_shows_as_offline_and_one_lost_socket_does_not() {
+    let live = state(Phase::Live);
+    let live = step(live, Event::Alive { ticket: 5 }, NOW).0;
+    assert_eq!(live.connection(), Connection::Online);
+    let (state, _) = step(live, closed(1006), NOW);
+    assert_eq!(state.connection(), Connection::Connecting);
+    let later = Moment {
+        at: NOW.at + 60_000,
+        ..NOW
+    };
+    let (state, _) = step(state, Event::Tick, later);
+    let ticket = state.request.unwrap();
+    let (state, _) = step(
+        state,
+        Event::Failed {
+            ticket,
+            failure: Failure::NotSent,
+        },
+        later,
+    );
+    assert_eq!(state.connection(), Connection::Offline { since: Some(NOW.at) });
+}

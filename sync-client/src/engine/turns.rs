@@ -164,7 +164,7 @@ impl State {
     }
 
     fn pulled(&mut self, ticket: Ticket, page: Box<SyncPage>, now: Moment, effects: &mut Effects) {
-        if self.request != Some(ticket) {
+        if self.request != Some(ticket) || self.phase == Phase::Bootstrapping {
             return;
         }
         self.request = None;
