@@ -150,9 +150,11 @@ impl Store {
             .await
     }
 
-    /// Both lists have been read to their ends.
-    pub async fn finish_list(&self) -> Result<()> {
-        self.cache.run(cache::finish_list).await
+    /// Both lists have been read from this key to their ends.
+    pub async fn finish_list(&self, from: SessionsBefore) -> Result<()> {
+        self.cache
+            .run(move |connection| cache::finish_list(connection, from))
+            .await
     }
 
     /// One session's row, read by itself.

@@ -134,7 +134,8 @@ pub struct Tab {
     loading: BTreeSet<SessionId>,
     /// The lists that go on at the server, not archived and archived, each with the key of its next page.
     lists: Vec<(bool, SessionsBefore)>,
-    is_list_loading: bool,
+    /// The page of a list in flight. A fresh start meanwhile makes its answer one of an old list.
+    list_asked: Option<(bool, SessionsBefore)>,
     /// When the engine wants to be woken.
     engine_due: Option<UnixMillis>,
     armed: Option<UnixMillis>,

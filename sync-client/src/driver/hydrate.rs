@@ -41,7 +41,7 @@ async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
     if let Some(more) = core.store.list_more().await? {
         read_list(core, false, more).await?;
         read_list(core, true, more).await?;
-        core.store.finish_list().await?;
+        core.store.finish_list(more).await?;
     }
     Ok(())
 }

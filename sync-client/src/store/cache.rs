@@ -4,7 +4,9 @@ use super::{Result, reads, rows};
 use crate::ranges::Ranges;
 use crate::replica::{Applied, Verdict, judge_page, judge_read};
 use crate::tails::Tail;
-use protocol::sync::{Bootstrap, Change, Cursor, History, Ord, Session, SessionsPage, SyncPage};
+use protocol::sync::{
+    Bootstrap, Change, Cursor, History, Ord, Session, SessionsBefore, SessionsPage, SyncPage,
+};
 use protocol::{SessionId, UserId};
 use rusqlite::{Connection, params};
 
@@ -119,8 +121,12 @@ pub fn sessions_page(connection: &mut Connection, page: &SessionsPage) -> Result
     Ok(applied)
 }
 
-pub fn finish_list(connection: &mut Connection) -> Result<()> {
-    connection.execute("update sync_state set list_more = null", [])?;
+/// A fresh start meanwhile has left another key: that list is still to be read.
+pub fn finish_list(connection: &mut Connection, from: SessionsBefore) -> Result<()> {
+    connection.execute(
+        "update sync_state set list_more = null where list_more = ?1",
+        [from.to_string()],
+    )?;
     Ok(())
 }
 

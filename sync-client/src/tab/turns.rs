@@ -32,7 +32,12 @@ impl Tab {
                 if matches!(event, Event::SignedIn { .. } | Event::Renewed) {
                     self.lanes.resume();
                 }
+                let is_tick = event == Event::Tick;
                 self.run_engine(event, now, &mut wants);
+                if is_tick {
+                    // What failed to load is asked for again.
+                    self.load_opened(&mut wants);
+                }
             }
             Input::Uploaded { lane, result } => self.uploaded(lane, result, now, &mut wants),
             Input::Loaded { session, result } => self.loaded(session, result, &mut wants),
@@ -148,6 +153,9 @@ impl Tab {
         for session in opened {
             self.load_missing(session, FIRST_LOAD, wants);
         }
+        if self.is_loaded() && self.state.may_upload() {
+            self.load_lists(wants);
+        }
     }
 
     pub(super) fn load_missing(&mut self, session: SessionId, want: Ord, wants: &mut Vec<Want>) {
@@ -174,23 +182,22 @@ impl Tab {
     }
 
     fn load_lists(&mut self, wants: &mut Vec<Want>) {
-        if let (Some(&(archived, before)), false) = (self.lists.first(), self.is_list_loading) {
-            self.is_list_loading = true;
+        if let (Some(&(archived, before)), None) = (self.lists.first(), self.list_asked) {
+            self.list_asked = Some((archived, before));
             wants.push(Want::LoadList { archived, before });
         }
     }
 
     fn list_loaded(&mut self, result: Result<SessionsPage, Failure>, wants: &mut Vec<Want>) {
-        self.is_list_loading = false;
+        let asked = self.list_asked.take();
         let Ok(page) = result else { return };
         let applied = self.replica.apply_sessions(&page);
-        if applied.verdict == Verdict::Applied
-            && let Some((_, before)) = self.lists.first_mut()
-        {
-            match page.more {
-                Some(more) => *before = more,
-                None => {
-                    self.lists.remove(0);
+        if applied.verdict == Verdict::Applied && self.lists.first().copied() == asked {
+            match (page.more, self.lists.first_mut()) {
+                (Some(more), Some((_, before))) => *before = more,
+                (Some(_), None) => {}
+                (None, _) => {
+                    self.lists = self.lists.split_off(1.min(self.lists.len()));
                 }
             }
         }
