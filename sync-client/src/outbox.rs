@@ -9,6 +9,9 @@
 mod entry;
 mod plans;
 
+#[cfg(test)]
+mod tests;
+
 pub use entry::{Entry, Plan, Report, Standing};
 
 use protocol::sync::Cursor;
@@ -99,7 +102,7 @@ impl Outbox {
         let mut due = BTreeSet::new();
         for entry in self.entries.values() {
             let session = entry.mutation.op.session();
-            if entry.is_to_be_sent() && seen.insert(session) && entry.not_before <= now {
+            if entry.is_to_be_sent() && seen.insert(session) && entry.is_due(now) {
                 due.insert(session);
             }
         }
@@ -111,7 +114,7 @@ impl Outbox {
         let delayed = self
             .entries
             .values()
-            .filter(|entry| entry.is_to_be_sent() && entry.not_before > now);
+            .filter(|entry| entry.is_to_be_sent() && !entry.is_due(now));
         delayed.map(|entry| entry.not_before).min()
     }
 
@@ -125,7 +128,7 @@ impl Outbox {
             renames += usize::from(entry.is_rename());
             let is_full =
                 batch.len() >= most.min(limits::BATCH_OPS) || (bytes > BATCH_TEXT && !batch.is_empty());
-            if is_full || entry.not_before > now || renames > 1 {
+            if is_full || !entry.is_due(now) || renames > 1 {
                 break;
             }
             batch.push(entry);

@@ -236,3 +236,99 @@ fn changed(tail: &Tail, before: &str) -> Step {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> LiveRun {
+        LiveRun {
+            run: RunId::fresh(),
+            message: MessageId::fresh(),
+            session: SessionId::fresh(),
+        }
+    }
+
+    fn delta(run: RunId, attempt: u32, idx: u64, offset: u64, text: &str) -> ServerFrame {
+        ServerFrame::Delta {
+            run,
+            at: At { attempt, idx },
+            offset,
+            text: text.to_owned(),
+        }
+    }
+
+    fn snap(run: RunId, attempt: u32, text: &str) -> ServerFrame {
+        ServerFrame::Snap {
+            run,
+            at: At { attempt, idx: 0 },
+            text: text.to_owned(),
+            rewind: true,
+        }
+    }
+
+    #[test]
+    fn text_grows_only_where_it_continues() {
+        let (mut tails, live) = (Tails::default(), live());
+        tails.begin(live);
+        let step = tails.feed(&delta(live.run, 1, 1, 0, "hel"));
+        assert!(matches!(step, Step::Grew { offset: 0, .. }));
+        assert_eq!(
+            tails.feed(&delta(live.run, 1, 1, 0, "hel")),
+            Step::Nothing,
+            "twice is once"
+        );
+        let step = tails.feed(&delta(live.run, 1, 3, 9, "lost"));
+        assert!(
+            matches!(step, Step::Again(ClientFrame::Attach { bytes: 3, .. })),
+            "{step:?}"
+        );
+        assert!(matches!(
+            tails.feed(&delta(live.run, 1, 2, 3, "lo")),
+            Step::Grew { offset: 3, .. }
+        ));
+        assert_eq!(tails.tail(live.run).unwrap().shown(), "hello");
+    }
+
+    #[test]
+    fn a_longer_older_text_stays_until_the_new_attempt_has_caught_up() {
+        let (mut tails, live) = (Tails::default(), live());
+        tails.begin(live);
+        tails.feed(&delta(live.run, 1, 1, 0, "a long beginning"));
+        assert_eq!(tails.feed(&snap(live.run, 2, "a long")), Step::Nothing);
+        assert_eq!(tails.tail(live.run).unwrap().shown(), "a long beginning");
+        assert_eq!(tails.feed(&delta(live.run, 2, 1, 6, " way")), Step::Nothing);
+        let step = tails.feed(&delta(live.run, 2, 2, 10, " to another end"));
+        assert_eq!(
+            step,
+            Step::Changed {
+                session: live.session
+            }
+        );
+        assert_eq!(tails.tail(live.run).unwrap().shown(), "a long way to another end");
+    }
+
+    #[test]
+    fn a_run_that_is_watched_is_not_asked_for_again() {
+        let (mut tails, live) = (Tails::default(), live());
+        assert!(matches!(tails.feed(&ServerFrame::Start(live)), Step::Again(_)));
+        assert!(
+            matches!(tails.feed(&ServerFrame::Start(live)), Step::Again(_)),
+            "nothing came yet"
+        );
+        tails.feed(&delta(live.run, 1, 1, 0, "x"));
+        assert_eq!(tails.feed(&ServerFrame::Start(live)), Step::Nothing);
+        let end = ServerFrame::End {
+            run: live.run,
+            status: Status::Complete,
+            seq: 4,
+        };
+        assert_eq!(
+            tails.feed(&end),
+            Step::Changed {
+                session: live.session
+            }
+        );
+        assert!(tails.attach_all().is_empty());
+    }
+}

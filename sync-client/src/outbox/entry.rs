@@ -42,6 +42,12 @@ impl Entry {
         matches!(self.standing, Standing::Queued)
     }
 
+    /// Whether it may go out now. A clock that was set back must not hold a row for years: nothing waits longer than
+    /// an undo lasts.
+    pub(super) const fn is_due(&self, now: UnixMillis) -> bool {
+        self.not_before <= now || self.not_before > now.saturating_add(super::UNDO_MILLIS)
+    }
+
     pub(super) const fn is_rename(&self) -> bool {
         matches!(self.mutation.op, Op::SessionRename { .. })
     }

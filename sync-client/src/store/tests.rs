@@ -1,1 +1,482 @@
-//! tests
+//! The two files in real folders: what survives, what is begun afresh, and that disk and memory agree.
+
+use super::*;
+use crate::engine::Failure;
+use crate::outbox::{Outbox, Standing};
+use crate::replica::{Replica, Verdict};
+use proptest::prelude::*;
+use protocol::mutation::{Op, RunMode};
+use protocol::run::{At, Status};
+use protocol::sync::{Change, Epoch, Message, Role};
+use protocol::{MessageId, MutationId, RunId};
+use std::sync::Arc;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn at(seq: i64) -> Cursor {
+    Cursor {
+        epoch: Epoch::from_u128(1),
+        seq,
+    }
+}
+
+fn user() -> UserId {
+    UserId(Epoch::from_u128(2))
+}
+
+fn id(number: u128) -> SessionId {
+    SessionId(Epoch::from_u128(100 + number))
+}
+
+fn session(number: u128, seq: i64, last_ord: i64) -> Session {
+    Session {
+        id: id(number),
+        seq,
+        title: format!("title {seq}"),
+        title_seq: 0,
+        archived: seq % 3 == 0,
+        last_ord,
+        preview: String::new(),
+        running: false,
+        last_active: seq,
+        created_at: 0,
+    }
+}
+
+fn message(number: u128, ord: i64, seq: i64) -> Message {
+    Message {
+        id: MessageId(Epoch::from_u128(
+            1_000 * (number + 1) + ord.unsigned_abs() as u128,
+        )),
+        session: id(number),
+        seq,
+        ord,
+        parent: None,
+        role: Role::Assistant,
+        status: if seq % 4 == 0 {
+            Status::Streaming
+        } else {
+            Status::Complete
+        },
+        run: Some(RunId(Epoch::from_u128(9))),
+        content: format!("words of change {seq}"),
+        metadata: serde_json::json!({"n": seq}),
+        created_at: seq,
+        deleted: seq % 7 == 0,
+    }
+}
+
+fn first(sessions: Vec<Session>, histories: Vec<History>, seq: i64) -> Box<Bootstrap> {
+    Box::new(Bootstrap {
+        as_of: at(seq),
+        sessions,
+        histories,
+        more: None,
+    })
+}
+
+fn page(from: i64, changes: Vec<Change>) -> Arc<SyncPage> {
+    let to = changes.iter().map(Change::seq).max().unwrap_or(from);
+    Arc::new(SyncPage {
+        from: at(from),
+        to: at(to),
+        head: to,
+        more: false,
+        changes,
+    })
+}
+
+fn written(outbox: &Outbox, session: SessionId, text: &str) -> Plan {
+    let op = Op::MessageCreate {
+        id: MessageId::fresh(),
+        session,
+        parent: None,
+        content: text.to_owned(),
+        run: RunMode::Auto,
+    };
+    outbox.enqueue(MutationId::fresh(), op, 0, 5).unwrap()
+}
+
+#[test]
+fn the_files_are_this_users_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profile");
+    let store = Store::open(&path).unwrap();
+    runtime()
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
+        .unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        for file in std::fs::read_dir(&path).unwrap() {
+            let file = file.unwrap().path();
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let plan = written(&Outbox::default(), id(1), "precious");
+    runtime.block_on(store.keep(user(), plan.clone())).unwrap();
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
+        .unwrap();
+    runtime.block_on(store.close());
+    std::fs::write(folder.path().join("cache.db"), vec![0x5a; 40_000]).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(runtime.block_on(store.cursor()).unwrap(), None);
+    assert!(
+        runtime
+            .block_on(store.sessions(false, vec![]))
+            .unwrap()
+            .is_empty()
+    );
+    let kept = runtime.block_on(store.load_outbox(user(), None)).unwrap();
+    assert_eq!(kept.entries, plan.put);
+    assert!(
+        folder.path().join("cache.db.damaged").exists(),
+        "kept for whoever wants to know why"
+    );
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
+        .unwrap();
+    assert_eq!(runtime.block_on(store.cursor()).unwrap(), Some(at(1)));
+}
+
+#[test]
+fn noise_in_the_middle_is_found_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let messages: Vec<Message> = (1..400).map(|ord| message(1, ord, ord)).collect();
+    let history = History {
+        session: id(1),
+        as_of: at(400),
+        lo: 1,
+        hi: 399,
+        messages,
+    };
+    let start = first(vec![session(1, 400, 399)], vec![history], 400);
+    runtime.block_on(store.apply_bootstrap(user(), start)).unwrap();
+    runtime.block_on(store.close());
+    let file = folder.path().join("cache.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let half = bytes.len() / 2;
+    bytes[4_096..]
+        .iter_mut()
+        .step_by(3)
+        .for_each(|byte| *byte ^= 0x3c);
+    assert!(half > 4_096);
+    std::fs::write(&file, bytes).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let answer = runtime.block_on(store.page(id(1), 100));
+    assert!(
+        !matches!(answer, Ok(page) if page.messages.len() == 100),
+        "noise is not read as messages"
+    );
+    runtime.block_on(store.rebuild_cache(true)).unwrap();
+    assert_eq!(runtime.block_on(store.cursor()).unwrap(), None);
+    let start = first(vec![session(1, 1, 0)], vec![], 1);
+    runtime.block_on(store.apply_bootstrap(user(), start)).unwrap();
+    assert_eq!(runtime.block_on(store.numbers()).unwrap().0, 1);
+}
+
+#[test]
+fn a_cache_of_a_newer_build_is_begun_afresh() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(Store::open(folder.path()).unwrap().close());
+    let file = Connection::open(folder.path().join("cache.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(runtime().block_on(store.cursor()).unwrap(), None);
+}
+
+#[test]
+fn what_was_committed_outlives_a_program_that_just_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let mut outbox = Outbox::default();
+    let plan = written(&outbox, id(1), "one");
+    runtime.block_on(store.keep(user(), plan.clone())).unwrap();
+    outbox.apply(&plan);
+    let (batch, plan) = outbox.dispatch(id(1), 50, 6).unwrap();
+    runtime.block_on(store.keep(user(), plan)).unwrap();
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
+        .unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let again = Store::open(copy.path()).unwrap();
+    let kept = runtime.block_on(again.load_outbox(user(), None)).unwrap();
+    let outbox = Outbox::load_after(kept.entries, kept.last);
+    let (sent_again, _) = outbox.dispatch(id(1), 50, 7).unwrap();
+    assert_eq!(sent_again, batch, "the same ids and bodies");
+    assert_eq!(runtime.block_on(again.cursor()).unwrap(), Some(at(1)));
+}
+
+#[test]
+fn one_persons_outbox_is_not_anothers() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let plan = written(&Outbox::default(), id(1), "mine");
+    runtime.block_on(store.keep(user(), plan)).unwrap();
+    let other = UserId(Epoch::from_u128(77));
+    let kept = runtime.block_on(store.load_outbox(other, None)).unwrap();
+    assert!(kept.entries.is_empty());
+    let outbox = Outbox::load_after(kept.entries, kept.last);
+    let plan = written(&outbox, id(2), "theirs");
+    runtime.block_on(store.keep(other, plan)).unwrap();
+    runtime.block_on(store.drop_outbox(other)).unwrap();
+    assert_eq!(
+        runtime
+            .block_on(store.load_outbox(user(), None))
+            .unwrap()
+            .entries
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn refused_accepted_and_forgotten_rows_read_back_as_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let mut outbox = Outbox::default();
+    for text in ["one", "two", "three"] {
+        let plan = written(&outbox, id(1), text);
+        outbox.apply(&plan);
+        runtime.block_on(store.keep(user(), plan)).unwrap();
+    }
+    let (batch, plan) = outbox.dispatch(id(1), 1, 6).unwrap();
+    outbox.apply(&plan);
+    let refused = Failure::Refused(protocol::Problem::new(protocol::Code::SessionDeleted));
+    let plan = outbox.failed(&batch, &refused);
+    outbox.apply(&plan);
+    runtime.block_on(store.keep(user(), plan)).unwrap();
+    let mut accepted = outbox.entries().nth(1).unwrap().clone();
+    accepted.standing = Standing::Acked { seq: 40 };
+    let plan = Plan {
+        put: vec![accepted],
+        ..Plan::default()
+    };
+    outbox.apply(&plan);
+    runtime.block_on(store.keep(user(), plan)).unwrap();
+    let kept = runtime.block_on(store.load_outbox(user(), Some(at(39)))).unwrap();
+    assert_eq!(Outbox::load_after(kept.entries, kept.last), outbox);
+    let passed = runtime.block_on(store.load_outbox(user(), Some(at(40)))).unwrap();
+    assert_eq!(passed.entries.len(), 2);
+    assert_eq!(runtime.block_on(store.journal(user())).unwrap().len(), 1);
+    runtime.block_on(store.prune_journal(6)).unwrap();
+    assert!(runtime.block_on(store.journal(user())).unwrap().is_empty());
+}
+
+#[test]
+fn a_full_disk_says_so_and_reads_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
+        .unwrap();
+    let shrink = |connection: &mut Connection| -> Result<()> {
+        let pages: i64 = connection.query_row("pragma page_count", [], |row| row.get(0))?;
+        connection.query_row(&format!("pragma max_page_count = {pages}"), [], |_| Ok(()))?;
+        Ok(())
+    };
+    runtime.block_on(store.cache.run(shrink)).unwrap();
+    runtime.block_on(store.outbox.run(shrink)).unwrap();
+    let messages: Vec<Message> = (1..200).map(|ord| message(1, ord, ord * 7 + 2)).collect();
+    let changes = messages.into_iter().map(Change::Message).collect();
+    let fault = runtime.block_on(store.apply_page(page(1, changes))).unwrap_err();
+    assert!(matches!(fault, StoreFault::Full), "{fault:?}");
+    let plan = written(&Outbox::default(), id(1), &"long ".repeat(20_000));
+    let problem = protocol::Problem::from(runtime.block_on(store.keep(user(), plan)).unwrap_err());
+    assert_eq!(problem.code, protocol::Code::DiskFull);
+    assert_eq!(
+        runtime.block_on(store.cursor()).unwrap(),
+        Some(at(1)),
+        "the cursor did not run ahead"
+    );
+    assert_eq!(runtime.block_on(store.sessions(false, vec![])).unwrap().len(), 1);
+}
+
+#[test]
+fn words_are_found_and_no_query_is_too_strange() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let mut text = message(1, 1, 1);
+    text.content = "Der Käse liegt im Kühlschrank".to_owned();
+    let mut growing = message(1, 2, 2);
+    (growing.status, growing.content) = (Status::Streaming, "cheese".to_owned());
+    let history = History {
+        session: id(1),
+        as_of: at(2),
+        lo: 1,
+        hi: 2,
+        messages: vec![text.clone(), growing],
+    };
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 2)], vec![history], 2)))
+        .unwrap();
+    let search = |words: &str| runtime.block_on(store.search(words.to_owned(), 10)).unwrap();
+    assert_eq!(search("kase kuhl")[0].message, text.id);
+    assert!(
+        search("cheese").is_empty(),
+        "a text that still grows is not in it"
+    );
+    for strange in [
+        "\"",
+        "*",
+        "a OR",
+        "NEAR(",
+        "(",
+        "content:",
+        "-",
+        "\0",
+        "",
+        "'; drop table messages",
+        "\"\" \"*",
+    ] {
+        search(strange);
+    }
+    text.seq = 9;
+    text.content = "gone".to_owned();
+    runtime
+        .block_on(store.apply_page(page(2, vec![Change::Message(text)])))
+        .unwrap();
+    assert!(search("kase").is_empty());
+    assert_eq!(search("gon").len(), 1);
+}
+
+#[test]
+fn the_text_of_a_reply_being_made_outlives_a_restart_and_gives_way_to_the_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let mut row = message(1, 1, 4);
+    assert_eq!(row.status, Status::Streaming);
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 4, 1)], vec![], 4)))
+        .unwrap();
+    let tail = Tail {
+        run: row.run.unwrap(),
+        message: row.id,
+        session: row.session,
+        at: Some(At { attempt: 1, idx: 3 }),
+        text: "so far".to_owned(),
+        older: None,
+        ended: None,
+    };
+    runtime.block_on(store.save_tails(vec![tail.clone()])).unwrap();
+    assert_eq!(runtime.block_on(store.tails()).unwrap(), vec![tail.clone()]);
+    (row.seq, row.status) = (5, Status::Complete);
+    runtime
+        .block_on(store.apply_page(page(4, vec![Change::Message(row)])))
+        .unwrap();
+    assert!(runtime.block_on(store.tails()).unwrap().is_empty());
+    runtime.block_on(store.save_tails(vec![tail])).unwrap();
+    assert!(
+        runtime.block_on(store.tails()).unwrap().is_empty(),
+        "a late save brings nothing back"
+    );
+}
+
+/// What may happen to either kind of replica.
+#[derive(Clone, Debug)]
+enum Step {
+    Page(i64, Vec<Change>),
+    History(i64, u128, i64, i64),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (0_u128..3, 1_i64..40, 0_i64..9).prop_map(|(n, seq, last)| Change::Session(session(n, seq, last))),
+        (0_u128..3, 1_i64..9, 1_i64..40).prop_map(|(n, ord, seq)| Change::Message(message(n, ord, seq))),
+        (0_u128..3, 1_i64..40).prop_map(|(n, seq)| Change::SessionGone { id: id(n), seq }),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (-1_i64..2, prop::collection::vec(change(), 0..5))
+            .prop_map(|(off, changes)| Step::Page(off, changes)),
+        (-1_i64..2, 0_u128..3, 1_i64..5, 0_i64..5)
+            .prop_map(|(off, n, lo, len)| Step::History(off, n, lo, len)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Disk and memory keep the same rows; anything applied twice, or late, changes nothing (ApplyIdempotent, BackfillSafe).
+    #[test]
+    fn disk_and_memory_agree(script in prop::collection::vec(steps(), 1..25)) {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = runtime();
+        let store = Store::open(folder.path()).unwrap();
+        let mut replica = Replica::default();
+        let start = first(vec![session(0, 1, 0)], vec![], 1);
+        replica.apply_bootstrap(&start);
+        runtime.block_on(store.apply_bootstrap(user(), start)).unwrap();
+        let mut earlier: Vec<Arc<SyncPage>> = Vec::new();
+        for step in script {
+            let cursor = replica.cursor().unwrap().seq;
+            match step {
+                Step::Page(off, changes) => {
+                    let page = page((cursor + off).max(0), changes);
+                    let here = replica.apply_page(&page);
+                    let there = runtime.block_on(store.apply_page(Arc::clone(&page))).unwrap();
+                    prop_assert_eq!(here, there);
+                    earlier.push(page);
+                }
+                Step::History(off, number, lo, len) => {
+                    let messages: Vec<Message> = (lo..lo + len).map(|ord| message(number, ord, ord)).collect();
+                    let as_of = at((cursor + off).max(0));
+                    let history = Arc::new(History { session: id(number), as_of, lo, hi: lo + len - 1, messages });
+                    let here = replica.apply_history(&history);
+                    let there = runtime.block_on(store.apply_history(history)).unwrap();
+                    prop_assert_eq!(here, there);
+                }
+            }
+            for page in &earlier {
+                let before = replica.clone();
+                if page.from.seq != replica.cursor().unwrap().seq {
+                    prop_assert_ne!(replica.apply_page(page).verdict, Verdict::Applied);
+                    prop_assert_eq!(&before, &replica);
+                }
+            }
+            prop_assert_eq!(runtime.block_on(store.cursor()).unwrap(), replica.cursor());
+            for number in 0..3 {
+                let there = runtime.block_on(store.page(id(number), 100)).unwrap();
+                prop_assert_eq!(there.session.as_ref(), replica.session(id(number)));
+                let last_ord = there.session.as_ref().map_or(0, |session| session.last_ord);
+                if there.session.is_some() {
+                    prop_assert_eq!(there.missing(50), replica.missing(id(number), 50), "last {}", last_ord);
+                }
+                let (lo, hi) = there.newest.unwrap_or((1, 0));
+                let here: Vec<Message> =
+                    replica.messages(id(number)).filter(|row| (lo..=hi).contains(&row.ord)).cloned().collect();
+                prop_assert_eq!(there.messages, here);
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The queue's rules, and the lanes that send from it.
+
+use super::*;
+use crate::engine::{Failure, Moment};
+use crate::lanes::{Lane, Lanes};
+use protocol::mutation::{Batch, BatchAnswer, Op, OpResult, Outcome, RunMode};
+use protocol::{Code, MessageId, Problem};
+
+fn fresh() -> MutationId {
+    MutationId::fresh()
+}
+
+fn message(session: SessionId, text: &str) -> Op {
+    Op::MessageCreate {
+        id: MessageId::fresh(),
+        session,
+        parent: None,
+        content: text.to_owned(),
+        run: RunMode::Auto,
+    }
+}
+
+fn rename(session: SessionId, title: &str, base: i64) -> Op {
+    Op::SessionRename {
+        session,
+        title: title.to_owned(),
+        base,
+    }
+}
+
+fn create(session: SessionId) -> Op {
+    Op::SessionCreate {
+        id: session,
+        title: String::new(),
+    }
+}
+
+fn write(outbox: &mut Outbox, op: Op, now: i64) -> MutationId {
+    let id = fresh();
+    let plan = outbox.enqueue(id, op, 0, now).unwrap();
+    outbox.apply(&plan);
+    id
+}
+
+fn dispatch(outbox: &mut Outbox, session: SessionId, now: i64) -> Batch {
+    let (batch, plan) = outbox.dispatch(session, usize::MAX, now).unwrap();
+    outbox.apply(&plan);
+    batch
+}
+
+fn answer(outbox: &mut Outbox, batch: &Batch, results: Vec<OpResult>) -> Plan {
+    let ids = batch.ops.iter().map(|mutation| mutation.id);
+    let results = ids
+        .zip(results)
+        .map(|(id, result)| Outcome { id, result })
+        .collect();
+    let plan = outbox.answered(batch, &BatchAnswer { results, head: 99 });
+    outbox.apply(&plan);
+    plan
+}
+
+fn applied(seq: i64) -> OpResult {
+    OpResult::Applied {
+        seq,
+        ord: None,
+        run: None,
+        reply: None,
+    }
+}
+
+fn refused(code: Code) -> OpResult {
+    OpResult::Refused {
+        problem: Problem::new(code),
+        current: None,
+    }
+}
+
+fn is_dead(outbox: &Outbox, id: MutationId) -> bool {
+    matches!(outbox.entry(id).unwrap().standing, Standing::Dead { .. })
+}
+
+#[test]
+fn two_renames_become_one_unless_the_first_may_have_been_sent() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    write(&mut outbox, rename(session, "one", 0), 0);
+    write(&mut outbox, rename(session, "two", 0), 0);
+    assert_eq!(outbox.entries().count(), 1);
+    let batch = dispatch(&mut outbox, session, 0);
+    let plan = outbox.failed(&batch, &Failure::Cut);
+    outbox.apply(&plan);
+    write(&mut outbox, rename(session, "three", 0), 0);
+    assert_eq!(outbox.entries().count(), 2, "the first may be there already");
+    let batch = dispatch(&mut outbox, session, 0);
+    assert_eq!(batch.ops.len(), 1, "the second waits to know its base");
+    answer(&mut outbox, &batch, vec![applied(40)]);
+    let batch = dispatch(&mut outbox, session, 0);
+    assert!(matches!(&batch.ops[0].op, Op::SessionRename { title, base: 40, .. } if title == "three"));
+}
+
+#[test]
+fn a_deletion_waits_for_its_undo_and_no_longer() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let id = fresh();
+    let plan = outbox
+        .enqueue(id, Op::SessionDelete { session }, 1_000 + UNDO_MILLIS, 1_000)
+        .unwrap();
+    outbox.apply(&plan);
+    assert!(outbox.dispatch(session, 50, 10_999).is_none());
+    assert_eq!(outbox.next_due(10_999), Some(11_000));
+    assert_eq!(
+        outbox
+            .enqueue(fresh(), message(session, "x"), 0, 0)
+            .unwrap_err()
+            .code,
+        Code::Gone
+    );
+    let plan = outbox.undo(id).unwrap();
+    outbox.apply(&plan);
+    assert_eq!(outbox.entries().count(), 0);
+    let plan = outbox
+        .enqueue(id, Op::SessionDelete { session }, 11_000, 1_000)
+        .unwrap();
+    outbox.apply(&plan);
+    assert!(
+        outbox.dispatch(session, 50, -40_000_000).is_some(),
+        "a clock set back holds nothing for years"
+    );
+    dispatch(&mut outbox, session, 11_000);
+    assert_eq!(outbox.undo(id).unwrap_err().code, Code::Conflict);
+}
+
+#[test]
+fn an_old_prompt_is_stored_and_not_answered_by_itself() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    write(&mut outbox, message(session, "old"), 0);
+    write(&mut outbox, message(session, "new"), STALE_PROMPT_MILLIS);
+    let batch = dispatch(&mut outbox, session, STALE_PROMPT_MILLIS + 1);
+    let modes: Vec<RunMode> = batch
+        .ops
+        .iter()
+        .filter_map(|mutation| match &mutation.op {
+            Op::MessageCreate { run, .. } => Some(*run),
+            _other => None,
+        })
+        .collect();
+    assert_eq!(modes, [RunMode::Manual, RunMode::Auto]);
+    let plan = outbox.failed(&batch, &Failure::Cut);
+    outbox.apply(&plan);
+    let again = dispatch(&mut outbox, session, STALE_PROMPT_MILLIS * 9);
+    assert_eq!(again, batch, "what may have been sent never changes");
+}
+
+#[test]
+fn a_batch_holds_fifty_ops_and_256_kib() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    for _ in 0..60 {
+        write(&mut outbox, message(session, "x"), 0);
+    }
+    assert_eq!(dispatch(&mut outbox, session, 0).ops.len(), 50);
+    let mut outbox = Outbox::default();
+    for _ in 0..3 {
+        write(&mut outbox, message(session, &"x".repeat(200_000)), 0);
+    }
+    assert_eq!(dispatch(&mut outbox, session, 0).ops.len(), 1);
+}
+
+#[test]
+fn a_refused_message_is_kept_and_the_lane_goes_on() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let first = write(&mut outbox, message(session, "one"), 0);
+    let second = write(&mut outbox, message(session, "two"), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    answer(
+        &mut outbox,
+        &batch,
+        vec![refused(Code::Invalid), OpResult::Skipped],
+    );
+    assert!(is_dead(&outbox, first));
+    assert_eq!(outbox.entry(second).unwrap().standing, Standing::Queued);
+    assert_eq!(dispatch(&mut outbox, session, 0).ops[0].id, second);
+    let plan = outbox
+        .retry(first, SessionId::fresh(), MessageId::fresh(), 0)
+        .unwrap();
+    outbox.apply(&plan);
+    assert!(
+        outbox.entry(first).is_none(),
+        "the outcome of the old id stands: a fresh one is sent"
+    );
+    assert_eq!(outbox.entries().count(), 2);
+}
+
+#[test]
+fn what_a_deleted_session_refused_can_become_a_new_session() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let id = write(&mut outbox, message(session, "worth keeping"), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    answer(&mut outbox, &batch, vec![refused(Code::SessionDeleted)]);
+    let elsewhere = SessionId::fresh();
+    let plan = outbox.retry(id, elsewhere, MessageId::fresh(), 0).unwrap();
+    outbox.apply(&plan);
+    let batch = dispatch(&mut outbox, elsewhere, 0);
+    assert!(matches!(batch.ops[0].op, Op::SessionCreate { .. }));
+    assert!(matches!(&batch.ops[1].op, Op::MessageCreate { content, .. } if content == "worth keeping"));
+}
+
+#[test]
+fn without_its_session_nothing_in_the_lane_is_tried() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    write(&mut outbox, create(session), 0);
+    let text = write(&mut outbox, message(session, "one"), 0);
+    write(&mut outbox, rename(session, "title", 0), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    let results = vec![refused(Code::Invalid), OpResult::Skipped, OpResult::Skipped];
+    let plan = answer(&mut outbox, &batch, results);
+    assert!(is_dead(&outbox, text));
+    assert_eq!(plan.reports.len(), 1, "the rename is told and dropped");
+    assert!(outbox.due_lanes(9).is_empty());
+    let plan = outbox
+        .retry(text, SessionId::fresh(), MessageId::fresh(), 0)
+        .unwrap();
+    outbox.apply(&plan);
+    assert_eq!(
+        dispatch(&mut outbox, session, 0).ops.len(),
+        2,
+        "its session is tried again with it"
+    );
+}
+
+#[test]
+fn the_servers_trouble_kills_nothing() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let id = write(&mut outbox, message(session, "one"), 0);
+    for code in [
+        Code::RateLimited,
+        Code::Busy,
+        Code::Internal,
+        Code::Unavailable,
+        Code::TokenExpired,
+    ] {
+        let batch = dispatch(&mut outbox, session, 0);
+        let plan = answer(&mut outbox, &batch, vec![refused(code)]);
+        assert!(plan.again, "{code}");
+        assert_eq!(outbox.entry(id).unwrap().standing, Standing::Queued, "{code}");
+    }
+}
+
+#[test]
+fn after_a_restore_of_the_server_what_it_accepted_is_sent_again_under_the_same_id() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let id = write(&mut outbox, message(session, "one"), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    answer(&mut outbox, &batch, vec![applied(5)]);
+    let journal: Vec<Entry> = outbox.entries().cloned().collect();
+    outbox.settle(Cursor {
+        epoch: protocol::sync::Epoch::nil(),
+        seq: 5,
+    });
+    assert_eq!(outbox.entries().count(), 0);
+    let plan = outbox.requeue(journal);
+    outbox.apply(&plan);
+    assert_eq!(dispatch(&mut outbox, session, 0).ops[0].id, id);
+}
+
+/// LaneIsolation: a lane that always fails delays only itself.
+#[test]
+fn one_lane_that_fails_delays_no_other() {
+    let mut outbox = Outbox::default();
+    let mut lanes = Lanes::default();
+    let (bad, good) = (SessionId::fresh(), SessionId::fresh());
+    write(&mut outbox, message(bad, "never"), 0);
+    let mut now = Moment { at: 0, chance: 1.0 };
+    for round in 0..20 {
+        write(&mut outbox, message(good, "always"), now.at);
+        let ready = lanes.ready(&outbox, now.at);
+        assert!(ready.iter().any(|(lane, _)| *lane == good), "round {round}");
+        for (lane, most) in ready {
+            let (batch, plan) = outbox.dispatch(lane, most, now.at).unwrap();
+            outbox.apply(&plan);
+            lanes.sending(lane);
+            assert_eq!(lanes.lane(lane), Lane::Sending);
+            if lane == bad {
+                let plan = outbox.failed(&batch, &Failure::Cut);
+                outbox.apply(&plan);
+                lanes.failed(lane, &Failure::Cut, now);
+            } else {
+                answer(&mut outbox, &batch, vec![applied(round)]);
+                lanes.answered(lane, false, now);
+            }
+        }
+        now.at += 100;
+    }
+    assert!(matches!(lanes.lane(bad), Lane::Backoff { .. }));
+    assert!(lanes.next_at(&outbox, now.at).is_some());
+    lanes.resume();
+    assert_eq!(lanes.lane(bad), Lane::Empty);
+}
+
+#[test]
+fn a_batch_refused_as_a_whole_is_sent_one_by_one() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let mut lanes = Lanes::default();
+    write(&mut outbox, message(session, "one"), 0);
+    write(&mut outbox, message(session, "two"), 0);
+    let failure = Failure::Refused(Problem::new(Code::TooLarge));
+    let batch = dispatch(&mut outbox, session, 0);
+    let plan = outbox.failed(&batch, &failure);
+    outbox.apply(&plan);
+    lanes.failed(session, &failure, Moment { at: 0, chance: 0.0 });
+    assert_eq!(lanes.ready(&outbox, 0), [(session, 1)]);
+}
