@@ -290,7 +290,7 @@ fn one_lane_that_fails_delays_no_other() {
         now.at += 100;
     }
     assert!(matches!(lanes.lane(bad), Lane::Backoff { .. }));
-    assert!(lanes.next_at(&outbox, now.at).is_some());
+    assert!(lanes.next_at(&outbox, 0).is_some());
     lanes.resume();
     assert_eq!(lanes.lane(bad), Lane::Empty);
 }
