@@ -20,7 +20,7 @@ pub struct Manifest {
 impl Manifest {
     /// Fails at start, naming the setting, rather than at the first visit.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("manifest.json");
+        let path = folder.join("app/manifest.json");
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!(
                 "UI_DIST: reading {} (`cargo xtask bundle` makes it)",
