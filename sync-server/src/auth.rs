@@ -19,14 +19,13 @@ mod users;
 mod visit;
 
 pub use caller::{Caller, Kind};
-pub use cookies::{FLOW, PRE_SESSION, SESSION};
+use cookies::{FLOW, SESSION};
 pub use finish::Entry;
-pub use native::authorize::{Asked, Handover, authorize_cancel, authorize_confirm, authorize_look};
+pub use native::authorize::{Asked, authorize_confirm, authorize_look};
 pub use next::safe_next;
 pub use password::sign_in::sign_in;
-pub use password::sign_up::{Begun, resend, sign_up};
-pub use password::verify::{LinkLook, verify, verify_link, verify_link_look};
-pub use providers::flow::provider_start;
+pub use password::sign_up::{resend, sign_up};
+pub use password::verify::{verify, verify_link, verify_link_look};
 pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
 
@@ -110,10 +109,6 @@ impl Auth {
             hints.tasks.spawn(sweep(auth.clone()));
         }
         Ok(auth)
-    }
-
-    pub fn app(&self) -> &App {
-        self
     }
 
     /// After a transaction that put a letter into the outbox.

@@ -14,7 +14,7 @@ mod queue;
 mod worker;
 
 pub use leases::standing;
-pub use live::{End, Live, News, Piece, Place};
+pub use live::{End, Live, Piece, Place};
 
 use crate::auth::{Auth, Caller};
 use crate::error::Result;

@@ -13,7 +13,7 @@ mod push;
 mod verify;
 mod workspace;
 
-pub use heads::{Lock, lock};
+pub use heads::lock;
 pub use messages::LEASE_SECONDS;
 pub use pull::page_since;
 pub use push::push;
@@ -71,6 +71,7 @@ pub struct Claimed {
     /// The text to answer.
     pub prompt: String,
     /// Given back when the run ends.
+    #[expect(dead_code, reason = "held, never looked at")]
     pub slot: OwnedSemaphorePermit,
 }
 

@@ -77,13 +77,6 @@ impl Auth {
         Ok(Caller::standing(&standing, Some(proof))?)
     }
 
-    /// The caller by a device already proven, as a socket's ticket names it.
-    pub async fn caller_by_device(&self, device: DeviceId) -> Result<Caller> {
-        let standing = self.standing(device).await?;
-        let standing = standing.ok_or_else(|| Problem::new(Code::SessionRevoked))?;
-        Ok(Caller::standing(&standing, None)?)
-    }
-
     /// Whether a device is still signed in, for whoever holds a connection open.
     pub async fn is_signed_in(&self, device: DeviceId) -> Result<bool> {
         let standing = self.standing(device).await?;

@@ -76,6 +76,7 @@ impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Live")
             .field("run", &self.run)
+            .field("session", &self.session)
             .finish_non_exhaustive()
     }
 }

@@ -57,18 +57,6 @@ fn role(text: &str) -> Role {
         .unwrap_or(Role::System)
 }
 
-/// One message's text; `not_found` where it is somebody else's.
-pub async fn content(pool: &PgPool, user: UserId, id: MessageId) -> Result<String> {
-    let content = sqlx::query_scalar!(
-        "select content from conversations where user_id = $1 and id = $2",
-        user.0,
-        id.0
-    )
-    .fetch_optional(pool)
-    .await?;
-    Ok(content.ok_or(Code::NotFound)?)
-}
-
 /// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query.
 pub async fn history(
     pool: &PgPool,
@@ -187,8 +175,7 @@ pub async fn message(pool: &PgPool, user: UserId, id: MessageId) -> Result<Messa
     )
     .fetch_optional(pool)
     .await?;
-    row.map(Message::from)
-        .ok_or_else(|| protocol::Code::NotFound.into())
+    row.map(Message::from).ok_or_else(|| Code::NotFound.into())
 }
 
 fn stretch(session: SessionId, as_of: Cursor, messages: Vec<Message>) -> History {

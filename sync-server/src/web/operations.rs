@@ -30,7 +30,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
     let app = &operations.app;
     let second = Duration::from_secs(1);
     let mut redis = app.redis.clone();
-    let mut ping = redis::cmd("PING");
+    let ping = redis::cmd("PING");
     let (database, redis) = tokio::join!(
         tokio::time::timeout(second, sqlx::Executor::execute(&app.pool, "select 1")),
         tokio::time::timeout(second, ping.query_async::<String>(&mut redis)),
