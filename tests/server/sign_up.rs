@@ -167,11 +167,15 @@ async fn the_link_signs_in_only_the_browser_that_signed_up() {
     stranger.refused(Code::SignInRequired);
     // the waiting window got in by nobody's click
     waiting.get(routes::ME).await.refused(Code::SignInRequired);
-    // with the password either of them may
+    // the mailbox alone is not enough: with it, the password of that sign-up is
     person
         .try_sign_in(&other, Kind::Browser)
         .await
-        .expect::<SignedIn>();
+        .refused(Code::EmailUnverified);
+    let page = other.get(&path_of(&link)).await;
+    let fields = [("password", person.password.as_str())];
+    other.submit(&page, routes::page::VERIFY, &fields).await;
+    assert_eq!(other.me().await.email, person.email);
 }
 
 #[tokio::test]

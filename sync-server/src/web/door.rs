@@ -32,6 +32,7 @@ pub fn router(pages: Pages) -> Router {
 /// The fields of every form at the door; each form has some of them.
 #[derive(Deserialize)]
 struct Fields {
+    #[serde(default)]
     csrf: String,
     #[serde(default)]
     email: String,
@@ -228,6 +229,7 @@ struct Link {
 
 #[derive(Deserialize)]
 struct Confirmation {
+    #[serde(default)]
     csrf: String,
     token: String,
     #[serde(default)]
@@ -311,14 +313,19 @@ struct Request {
 
 #[derive(Deserialize)]
 struct Consent {
+    #[serde(default)]
     csrf: String,
     request_uri: String,
+    /// Which of the two buttons: `yes` or `no`.
+    #[serde(default)]
+    answer: String,
 }
 
 /// Always asks, signed in or not: a page that opens this address must not get a code by itself (ASVS 10.7.1).
 async fn ask_to_authorize(
     State(pages): State<Pages>,
     headers: HeaderMap,
+    visit: Visit,
     Query(request): Query<Request>,
 ) -> Result<Response> {
     let asked = auth::authorize_look(pages.auth(), &request.request_uri).await?;
@@ -331,8 +338,24 @@ async fn ask_to_authorize(
             let email = caller.email.to_string();
             Ok(draw_request(&pages, &headers, (asked, email), request.request_uri, None).await)
         }
-        Err(door) => Ok(door),
+        Err(door) => Ok(straight_to_provider(&pages, &headers, &visit, (&asked, &here))
+            .await
+            .unwrap_or(door)),
     }
+}
+
+/// The app's button "Continue with …" leads on to that provider; whatever hinders it, the ordinary door is open.
+async fn straight_to_provider(
+    pages: &Pages,
+    headers: &HeaderMap,
+    visit: &Visit,
+    (asked, here): (&Asked, &str),
+) -> Option<Response> {
+    let provider = asked.provider.as_deref()?;
+    let (url, cookie) = auth::provider_start(pages.auth(), provider, here, headers, visit)
+        .await
+        .ok()?;
+    Some((CookieJar::new().add(cookie), Redirect::to(&url)).into_response())
 }
 
 async fn draw_request(
@@ -371,8 +394,12 @@ async fn authorize(
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
+    if consent.answer == "no" {
+        let link = auth::authorize_cancel(auth, &consent.request_uri).await?;
+        return Ok(cancelled(&pages, &headers, link).await);
+    }
     let handover = auth::authorize_confirm(auth, &consent.request_uri, &caller, &visit).await?;
-    let refresh = HeaderValue::try_from(format!("0;url={}", handover.link)).ok();
+    let link = handover.link.clone();
     let notice = |_csrf| {
         Notice::Authorized(Authorized {
             device: handover.device,
@@ -383,10 +410,27 @@ async fn authorize(
     let mut response = pages
         .draw_notice(&headers, StatusCode::OK, "You can go back to the app", notice)
         .await;
-    if let Some(refresh) = refresh {
+    lead_on(&mut response, &link);
+    Ok(response)
+}
+
+/// The app that waits is told too.
+async fn cancelled(pages: &Pages, headers: &HeaderMap, link: String) -> Response {
+    let way_on = Some((link.clone(), "Back to the app".to_owned()));
+    let problem = Problem::new(Code::ProviderCancelled);
+    let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
+    let mut response = pages
+        .draw_notice(headers, StatusCode::OK, "Sign-in was cancelled", notice)
+        .await;
+    lead_on(&mut response, &link);
+    response
+}
+
+/// To the app at once. A header, since the policy lets no form lead to another program and no script stands in the page.
+fn lead_on(response: &mut Response, link: &str) {
+    if let Ok(refresh) = HeaderValue::try_from(format!("0;url={link}")) {
         response
             .headers_mut()
             .insert(HeaderName::from_static("refresh"), refresh);
     }
-    Ok(response)
 }

@@ -32,6 +32,7 @@ pub fn router(pages: Pages) -> Router {
 /// Forms carry the ids of what they make, drawn into the page: sent twice, they make one thing.
 #[derive(Deserialize)]
 struct NewSession {
+    #[serde(default)]
     csrf: String,
     session: Option<SessionId>,
     m_create: Option<MutationId>,
@@ -44,6 +45,7 @@ struct NewSession {
 
 #[derive(Deserialize)]
 struct Message {
+    #[serde(default)]
     csrf: String,
     m: Option<MutationId>,
     id: Option<MessageId>,
@@ -52,6 +54,7 @@ struct Message {
 
 #[derive(Deserialize)]
 struct Title {
+    #[serde(default)]
     csrf: String,
     m: Option<MutationId>,
     title: String,
@@ -62,6 +65,7 @@ struct Title {
 
 #[derive(Deserialize)]
 struct Archived {
+    #[serde(default)]
     csrf: String,
     m: Option<MutationId>,
     archived: bool,
@@ -69,18 +73,21 @@ struct Archived {
 
 #[derive(Deserialize)]
 struct Deleted {
+    #[serde(default)]
     csrf: String,
     m: Option<MutationId>,
 }
 
 #[derive(Deserialize)]
 struct Run {
+    #[serde(default)]
     csrf: String,
     run: RunId,
 }
 
 #[derive(Deserialize)]
 struct Token {
+    #[serde(default)]
     csrf: String,
 }
 

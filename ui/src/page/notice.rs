@@ -157,7 +157,7 @@ fn done(authorized: &Authorized) -> Html {
                 <p>{ "It does not open? Copy this code into the app:" }</p>
                 <code class="code-copy" dir="ltr" data-testid="code-copy">{ &authorized.code }</code>
             </div>
-            <p class="gate-small">{ "The code works once, and only for a few minutes." }</p>
+            <p class="gate-small">{ "The code works once, and only for a minute." }</p>
         </Gate>
     }
 }
