@@ -8,7 +8,8 @@ use protocol::Problem;
 use protocol::view::Boot;
 use std::panic::PanicHookInfo;
 use std::rc::Rc;
-use web_sys::{Document, Element, console};
+use std::sync::atomic::{AtomicBool, Ordering};
+use web_sys::{Document, Element, Storage, console};
 use yew::platform::spawn_local;
 use yew::prelude::*;
 
@@ -34,7 +35,40 @@ fn take_over() {
         path: AttrValue::from(path()),
         handle: Some(handle),
     };
-    yew::Renderer::<App>::with_root_and_props(root, props).hydrate();
+    if was_other() {
+        root.set_inner_html("");
+        yew::Renderer::<App>::with_root_and_props(root, props).render();
+    } else {
+        yew::Renderer::<App>::with_root_and_props(root, props).hydrate();
+    }
+}
+
+/// Set when the drawn page was not the one that this app would have drawn, as right after an update of the server.
+const OTHER: &str = "drawn by another version";
+
+/// This page was drawn from nothing: a failure in it is no reason to do so again.
+static WAS_OTHER: AtomicBool = AtomicBool::new(false);
+
+/// Whether the last try to take this page over failed; asked once.
+fn was_other() -> bool {
+    let Some(storage) = tab_storage() else {
+        return false;
+    };
+    let was = storage.get_item(OTHER).ok().flatten().is_some();
+    let _ = storage.remove_item(OTHER);
+    WAS_OTHER.store(was, Ordering::Relaxed);
+    was
+}
+
+fn tab_storage() -> Option<Storage> {
+    web_sys::window()?.session_storage().ok()?
+}
+
+/// The server's page stands, and the app is not awake in it yet.
+fn is_taking_over(document: &Document) -> bool {
+    left_boot().is_some()
+        && matches!(document.query_selector(".is-awake"), Ok(None))
+        && !WAS_OTHER.load(Ordering::Relaxed)
 }
 
 /// In the desktop's window: the core knows what is to be shown.
@@ -107,6 +141,14 @@ fn Broken(props: &BrokenProps) -> Html {
 fn break_down(info: &PanicHookInfo<'_>) {
     console::error_1(&info.to_string().into());
     let Some(document) = document() else { return };
+    if is_taking_over(&document)
+        && let (Some(storage), Some(window)) = (tab_storage(), web_sys::window())
+        && storage.set_item(OTHER, "1").is_ok()
+    {
+        // Once more, and then drawn from nothing.
+        let _ = window.location().reload();
+        return;
+    }
     let (Ok(bar), Ok(link)) = (document.create_element("div"), document.create_element("a")) else {
         return;
     };
