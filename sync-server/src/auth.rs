@@ -21,11 +21,12 @@ mod visit;
 pub use caller::{Caller, Kind};
 use cookies::{FLOW, SESSION};
 pub use finish::Entry;
-pub use native::authorize::{Asked, authorize_confirm, authorize_look};
+pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
 pub use next::safe_next;
 pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
 pub use password::verify::{verify, verify_link, verify_link_look};
+pub use providers::flow::provider_start;
 pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
 

@@ -191,6 +191,12 @@ pub async fn authorize_confirm(
     })
 }
 
+/// The person has pressed "Cancel": the request is used up, and the app is told by this link (RFC 6749 §4.1.2.1).
+pub async fn authorize_cancel(auth: &Auth, request_uri: &str) -> Result<String> {
+    let request = auth.pushed("GETDEL", request_uri).await?;
+    Ok(auth.return_link(&request, ("error", "access_denied"))?)
+}
+
 fn too_old() -> Problem {
     Problem::new(Code::StateMismatch).detail(
         "This request to sign in to the app is too old or was used already. Please start again in the app.",
