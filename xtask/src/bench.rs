@@ -47,7 +47,7 @@ fn measure(
         Lasting::Kept,
     )?;
     let redis = redis(supervisor, &folder.join("redis"), ports::free()?, Lasting::Kept)?;
-    let release = place.target().join("release");
+    let release = compile::measured_programs(place);
     let pgbench = postgres_programs().map(|programs| programs.join("pgbench"));
     let mut command = Command::new(release.join("bench"));
     command

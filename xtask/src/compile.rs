@@ -3,6 +3,9 @@
 use crate::place::Place;
 use crate::setup::webassembly;
 use crate::supervisor::Supervisor;
+use anyhow::Context as _;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// How small the page is made.
@@ -22,36 +25,85 @@ pub fn programs(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()
     build(
         place,
         supervisor,
-        &["--bin", "sync-server", "--bin", "mailbox", "--bin", "bundle"],
+        Profile::Debug,
+        &["sync-server", "mailbox", "bundle"],
     )
 }
 
 /// What lays out the page.
 pub fn bundler(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
-    build(place, supervisor, &["--bin", "bundle"])
+    build(place, supervisor, Profile::Debug, &["bundle"])
 }
 
 pub fn desktop(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
-    build(place, supervisor, &["--bin", "desktop"])
+    build(place, supervisor, Profile::Debug, &["desktop"])
 }
 
 /// What the bench measures, and itself.
 pub fn measured(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
-    build(
-        place,
-        supervisor,
-        &["--release", "--bin", "sync-server", "--bin", "bench"],
-    )
+    build(place, supervisor, Profile::Release, &["sync-server", "bench"])
 }
 
-fn build(place: &Place, supervisor: &mut Supervisor, what: &[&str]) -> anyhow::Result<()> {
-    supervisor.run(place.cargo(&["build", "--workspace"]).args(what))
+/// Where the programs of the bench are kept.
+pub fn measured_programs(place: &Place) -> PathBuf {
+    place.programs().join(Profile::Release.folder())
+}
+
+#[derive(Clone, Copy)]
+enum Profile {
+    Debug,
+    Release,
+}
+
+impl Profile {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+fn build(place: &Place, supervisor: &mut Supervisor, profile: Profile, names: &[&str]) -> anyhow::Result<()> {
+    let mut command = place.cargo(&["build", "--workspace"]);
+    let kept = match profile {
+        Profile::Debug => place.programs(),
+        Profile::Release => {
+            command.arg("--release");
+            measured_programs(place)
+        }
+    };
+    for name in names {
+        command.args(["--bin", name]);
+    }
+    supervisor.run(&mut command)?;
+    fs::create_dir_all(&kept)?;
+    for name in names {
+        keep(
+            &place.target().join(profile.folder()).join(name),
+            &kept.join(name),
+        )?;
+    }
+    Ok(())
+}
+
+/// Puts a built program where nobody else changes it. By a new name first: the old one may be running.
+fn keep(built: &Path, kept: &Path) -> anyhow::Result<()> {
+    let coming = kept.with_extension("coming");
+    if coming.exists() {
+        fs::remove_file(&coming)?;
+    }
+    // Cargo never writes into a program that it has built; it makes a new file. A link is as good as a copy.
+    fs::hard_link(built, &coming)
+        .or_else(|_| fs::copy(built, &coming).map(drop))
+        .and_then(|()| fs::rename(&coming, kept))
+        .with_context(|| format!("keeping {}", built.display()))
 }
 
 /// Compiles the page and lays out what a browser loads. The bundler must be built.
 pub fn page(place: &Place, supervisor: &mut Supervisor, page: Page) -> anyhow::Result<()> {
     supervisor.run(&mut page_cargo(place, "build")?)?;
-    let mut bundle = Command::new(place.debug_program("bundle"));
+    let mut bundle = Command::new(place.program("bundle"));
     bundle
         .arg("--wasm")
         .arg(place.target_wasm().join(webassembly::TARGET).join("wasm/ui.wasm"))

@@ -174,7 +174,7 @@ fn mailbox(
     data: &Path,
     ports: &mut Ports,
 ) -> anyhow::Result<Mailbox> {
-    let mut command = bound(&place.debug_program("mailbox"), None, "TERM");
+    let mut command = bound(&place.program("mailbox"), None, "TERM");
     for (flag, name, usual) in [
         ("--smtp", "mailbox-smtp", None),
         ("--http", "mailbox-page", Some(USUAL_PORT + 1)),
@@ -207,7 +207,7 @@ fn serve(
     mailbox: &Mailbox,
 ) -> anyhow::Result<String> {
     let url = format!("http://127.0.0.1:{port}");
-    let mut command = bound(&place.debug_program("sync-server"), None, "TERM");
+    let mut command = bound(&place.program("sync-server"), None, "TERM");
     command
         .current_dir(&options.data)
         .env("LISTEN", format!("127.0.0.1:{port}"))
@@ -217,7 +217,9 @@ fn serve(
         .env("COMPYMAC_SECRET", secret(&options.data)?)
         .env("WORKSPACES", options.data.join("workspaces"))
         .env("UI_DIST", place.page())
-        .env("SMTP_URL", &mailbox.smtp);
+        .env("SMTP_URL", &mailbox.smtp)
+        // Its last words are shown here; a backtrace would hide what they say.
+        .env("RUST_LIB_BACKTRACE", "0");
     supervisor.start(Service {
         name: "the server".to_owned(),
         command,
@@ -277,7 +279,7 @@ fn open_browser(url: &str) {
 }
 
 fn desktop(place: &Place, supervisor: &mut Supervisor, options: &Options, url: &str) -> anyhow::Result<()> {
-    let mut command = bound(&place.debug_program("desktop"), None, "TERM");
+    let mut command = bound(&place.program("desktop"), None, "TERM");
     command.env("COMPYMAC_SERVER", url).current_dir(&options.data);
     supervisor.spawn("the desktop app", &mut command, &options.data.join("desktop.log"))
 }

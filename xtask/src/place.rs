@@ -1,6 +1,7 @@
 //! Where everything lies: the repository, and the cache that outlives a clone.
 
 use anyhow::Context as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,8 +47,18 @@ impl Place {
         self.root.join("ui/dist")
     }
 
-    pub fn debug_program(&self, name: &str) -> PathBuf {
-        self.target().join("debug").join(name)
+    /// Where this clone's programs are kept once they are built: in the target folder another clone, which shares it,
+    /// may put its own in their place at any time.
+    pub fn programs(&self) -> PathBuf {
+        let mut hash = DefaultHasher::new();
+        self.root.hash(&mut hash);
+        self.cache
+            .join("programs")
+            .join(format!("{:016x}", hash.finish()))
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs().join(name)
     }
 
     /// A tool that set-up installed, or else one on the search path; but for wasm-opt, which distributions ship too old.

@@ -160,7 +160,7 @@ fn with_services(
     steps.report();
     say("the tests");
     tests
-        .env("COMPYMAC_BIN_DIR", place.target().join("debug"))
+        .env("COMPYMAC_BIN_DIR", place.programs())
         .env("COMPYMAC_UI_DIST", place.page())
         .env("COMPYMAC_TOOLS", place.tools())
         .env("COMPYMAC_TEST_PG", &services.postgres)

@@ -28,17 +28,23 @@ pub struct Glue {
 }
 
 pub fn bind(wasm: &Path, wasm_opt: Option<&Path>) -> anyhow::Result<Glue> {
-    let folder = wasm.with_extension("bound");
+    // Of this process alone: clones share the folder of builds.
+    let folder = wasm.with_extension(format!("bound-{}", std::process::id()));
+    let glue = bind_in(&folder, wasm, wasm_opt);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("clearing {}", folder.display()))?;
     }
+    glue
+}
+
+fn bind_in(folder: &Path, wasm: &Path, wasm_opt: Option<&Path>) -> anyhow::Result<Glue> {
     Bindgen::new()
         .input_path(wasm)
         .out_name("app")
         .web(true)?
         .remove_name_section(true)
         .remove_producers_section(true)
-        .generate(&folder)
+        .generate(folder)
         .context("binding the module (wasm-bindgen)")?;
     let bound = folder.join("app_bg.wasm");
     if let Some(program) = wasm_opt {
@@ -47,7 +53,7 @@ pub fn bind(wasm: &Path, wasm_opt: Option<&Path>) -> anyhow::Result<Glue> {
     Ok(Glue {
         script: fs::read_to_string(folder.join("app.js"))?,
         module: fs::read(&bound)?,
-        snippets: snippets(&folder)?,
+        snippets: snippets(folder)?,
     })
 }
 
