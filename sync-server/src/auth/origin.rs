@@ -20,11 +20,14 @@ pub(super) enum Source {
     Silent,
 }
 
-/// Reads `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454). When both speak, both must be ours.
+/// Reads `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454). When both speak, both must be ours. A page that sends
+/// no referrer, as ours do not, posts its forms with the origin `null` (Fetch §3.2): that says nothing for or against,
+/// so then `Sec-Fetch-Site` alone must say that the page is ours. No script can set that header.
 pub(super) fn source(headers: &HeaderMap, our_origin: &str) -> Source {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let origin_is_ours = text(ORIGIN.as_str()).map(|origin| origin == our_origin);
-    match (text("sec-fetch-site"), origin_is_ours) {
+    let site = text("sec-fetch-site");
+    let origin = text(ORIGIN.as_str()).filter(|origin| *origin != "null" || site != Some("same-origin"));
+    match (site, origin.map(|origin| origin == our_origin)) {
         (_, Some(false)) => Source::Foreign,
         (Some("same-origin"), _) | (Some("none") | None, Some(true)) => Source::Ours,
         (Some("none") | None, None) => Source::Silent,
@@ -124,6 +127,7 @@ mod tests {
         let ours = Some("https://c.example");
         assert_eq!(of(Some("same-origin"), ours), Source::Ours);
         assert_eq!(of(Some("same-origin"), None), Source::Ours);
+        assert_eq!(of(Some("same-origin"), Some("null")), Source::Ours);
         assert_eq!(of(None, ours), Source::Ours);
         assert_eq!(of(Some("none"), ours), Source::Ours);
         assert_eq!(of(Some("none"), None), Source::Silent);
@@ -134,6 +138,8 @@ mod tests {
             (Some("same-site"), None),
             (Some("same-origin"), Some("https://evil.example")),
             (None, Some("null")),
+            (Some("none"), Some("null")),
+            (Some("cross-site"), Some("null")),
             (None, Some("https://c.example.evil.org")),
             (None, Some("http://c.example")),
             (Some("rubbish"), None),
