@@ -46,7 +46,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
     ] {
         document.merge(docs);
     }
-    let pages = web::pages::Pages::open(gateway.clone(), &manifest);
+    let pages = web::pages::Pages::open(runs.clone(), &manifest);
     let compression = SizeAbove::new(512).and(NotForContentType::new("application/wasm"));
     let rooms = Router::new()
         .merge(auth::router(auth))

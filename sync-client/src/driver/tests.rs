@@ -1,1 +1,2 @@
-//! tests
+//! A device against a server that answers by script: what the driver makes of each answer.
+

@@ -114,7 +114,7 @@ async fn write(pages: &Pages, caller: &Caller, id: Option<MutationId>, op: Op) -
         v: OP_VERSION,
         op,
     };
-    let sync = pages.gateway.runs().sync();
+    let sync = pages.runs.sync();
     match sync::push(sync, caller.user, Some(caller.device), mutation)
         .await?
         .result
@@ -307,7 +307,7 @@ async fn stop(
     let session: SessionId = id_in(&path)?;
     match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
         Ok(caller) => {
-            pages.gateway.runs().cancel(caller.user, form.run).await?;
+            pages.runs.cancel(caller.user, form.run).await?;
             Ok(Redirect::to(&page::session(session)).into_response())
         }
         Err(door) => Ok(door),

@@ -2,7 +2,7 @@
 
 use crate::auth::{self, Auth, Caller};
 use crate::error::{Error, Result};
-use crate::gateway::Gateway;
+use crate::runs::Runs;
 use crate::sessions;
 use crate::web::assets::Manifest;
 use axum::Router;
@@ -21,7 +21,7 @@ use ui::page::{Failed, Notice, Shell};
 /// What every page is made with. Cheap to clone.
 #[derive(Clone)]
 pub struct Pages {
-    pub gateway: Gateway,
+    pub runs: Runs,
     assets: Arc<Manifest>,
 }
 
@@ -59,15 +59,15 @@ impl FromRef<Pages> for Auth {
 }
 
 impl Pages {
-    pub fn open(gateway: Gateway, manifest: &Manifest) -> Self {
+    pub fn open(runs: Runs, manifest: &Manifest) -> Self {
         Self {
-            gateway,
+            runs,
             assets: Arc::new(manifest.clone()),
         }
     }
 
     pub fn auth(&self) -> &Auth {
-        self.gateway.runs().sync().auth()
+        self.runs.sync().auth()
     }
 
     /// The page for a path, alive once its script has loaded.
