@@ -110,7 +110,6 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
         guards::text(place, supervisor, &mut steps)?;
         let mut house = runner(place, Part::House.selection());
         steps.take("the house", || supervisor.run(&mut house))?;
-        guards::code(place, supervisor, &mut steps)?;
     }
     if part.has_programs() {
         steps.take("building the server", || compile::programs(place, supervisor))?;
@@ -125,6 +124,9 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
         steps.take("examples in the documents", || {
             supervisor.run(&mut place.cargo(&["test", "--quiet", "--workspace", "--doc"]))
         })?;
+    }
+    if part.has_guards() {
+        guards::code(place, supervisor, &mut steps)?;
     }
     let mut tests = runner(place, part.selection());
     tests
