@@ -39,7 +39,12 @@ pub struct Config {
     pub redis_prefix: String,
 
     /// At least 32 random bytes in base64 (`openssl rand -base64 32`). Signs tokens and forms; the same on every node.
-    #[arg(long, env = "COMPYMAC_SECRET", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "COMPYMAC_SECRET",
+        value_name = "COMPYMAC_SECRET",
+        hide_env_values = true
+    )]
     pub secret: Secret,
 
     /// Folder for the sessions' workspaces. Made if missing, mode 0700.

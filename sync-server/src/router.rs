@@ -43,6 +43,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         sync::docs(),
         runs::docs(),
         gateway::docs(),
+        web::operations::docs(),
     ] {
         document.merge(docs);
     }
@@ -79,6 +80,8 @@ async fn draw_problems(
     next: Next,
 ) -> Response {
     let wants_page = wants_page(&request);
+    // Without its query, which may hold what only its receiver should read.
+    let path = request.uri().path().to_owned();
     let id = Uuid::now_v7().to_string();
     let value = HeaderValue::try_from(&id).ok();
     if let Some(value) = &value {
@@ -93,7 +96,7 @@ async fn draw_problems(
     let mut response = next.run(request).await;
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
         problem.request_id = Some(id);
-        tracing::debug!(request = problem.request_id, code = %problem.code, "refused");
+        tracing::info!(request = problem.request_id, path, code = %problem.code, "refused");
         response = if wants_page {
             pages.problem(&headers, problem).await
         } else {

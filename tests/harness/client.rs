@@ -306,8 +306,17 @@ impl Client {
         self.get(&routes::session(id)).await.expect()
     }
 
+    /// A session's messages from the first to the last.
     pub async fn history(&self, id: SessionId) -> History {
-        self.get(&routes::messages(id)).await.expect()
+        let mut whole: History = self.get(&routes::messages(id)).await.expect();
+        while whole.lo > 1 {
+            let path = format!("{}?before_ord={}", routes::messages(id), whole.lo);
+            let earlier: History = self.get(&path).await.expect();
+            assert!(earlier.lo < whole.lo, "a page before the page");
+            whole.messages.splice(0..0, earlier.messages);
+            whole.lo = earlier.lo;
+        }
+        whole
     }
 
     pub async fn bootstrap(&self) -> Bootstrap {

@@ -183,7 +183,7 @@ async fn older_messages_come_page_by_page() {
         if page.lo <= 1 {
             break;
         }
-        before = format!("&before={}", page.lo);
+        before = format!("&before_ord={}", page.lo);
     }
     assert_eq!(seen, (1..=45).collect::<Vec<_>>());
 }

@@ -4,7 +4,7 @@ use harness::{Client, Person, Socket, Stack};
 use protocol::run::Status;
 use protocol::session_socket::{Answer, Ask, Line};
 use protocol::sync::Role;
-use protocol::{MessageId, MutationId, SessionId, routes};
+use protocol::{Code, MessageId, MutationId, SessionId, limits, routes};
 
 async fn open(client: &Client, session: SessionId) -> (Socket, Vec<Line>) {
     let origin = client.is_browser().then(|| client.origin().to_owned());
@@ -98,10 +98,14 @@ async fn a_named_message_sent_twice_is_said_once() {
     let (mut socket, _) = open(&client, session).await;
     socket.send(&ask).await;
     reply(&mut socket).await;
-    let (mut again, _) = open(&client, session).await;
+    let (mut again, history) = open(&client, session).await;
+    let first = history.last().map(|line| line.id);
     again.send(&ask).await;
+    let (repeated, ..) = reply(&mut again).await;
+    assert_eq!(Some(repeated), first, "the same message has the same reply");
     again.send(&message("and another")).await;
-    reply(&mut again).await;
+    let (fresh, ..) = reply(&mut again).await;
+    assert_ne!(Some(fresh), first);
     let user: Vec<String> = client
         .history(session)
         .await
@@ -118,19 +122,23 @@ async fn a_bad_frame_is_answered_in_words() {
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;
     let session = client.create_session("Bad frames").await;
-    for ask in [message(""), message(&"x".repeat(250_000))] {
-        let (mut socket, _) = open(&client, session).await;
-        let is_empty = matches!(&ask, Ask::UserMessage { content, .. } if content.is_empty());
+    let (mut socket, _) = open(&client, session).await;
+    for ask in [message(""), message(" \n ")] {
         socket.send(&ask).await;
-        let text = socket.next_text().await;
-        if is_empty {
-            let text = text.expect("an answer");
-            assert!(
-                matches!(serde_json::from_str(&text), Ok(Answer::Error { .. })),
-                "{text}"
-            );
+        match socket.next_as().await {
+            Answer::Error { code, .. } => assert_eq!(code, Code::Invalid),
+            other => panic!("an empty message is refused: {other:?}"),
         }
     }
+    // the largest message is a message, and a larger frame is none
+    socket.send(&message(&"x".repeat(250_000))).await;
+    let (_, content, status) = reply(&mut socket).await;
+    assert_eq!(status, Status::Complete);
+    assert!(content.len() > 250_000);
+    let _ = socket.send_text(&"x".repeat(limits::FRAME_BYTES + 1)).await;
+    let code = socket.closed().await;
+    assert!([protocol::frame::close::PROTOCOL, 1006].contains(&code), "{code}");
+
     let (mut socket, _) = open(&client, session).await;
     socket.send_text("no json").await.expect("a frame");
     match socket.next_text().await {

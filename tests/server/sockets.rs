@@ -167,7 +167,7 @@ async fn a_frame_of_an_unknown_kind_is_passed_over() {
 
 #[tokio::test]
 async fn ten_megabytes_of_frames_close_one_socket_and_trouble_nobody_else() {
-    let stack = Stack::start().await;
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
     let (_, client) = Person::join_natively(&stack).await;
     let (_, neighbour) = Person::join_natively(&stack).await;
     let mut calm = Socket::open(&neighbour).await;

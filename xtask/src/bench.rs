@@ -23,7 +23,7 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, asked: &[String]) -> anyh
     setup::ensure(place, supervisor, Need::Dev)?;
     say("building for release");
     compile::programs(place, supervisor)?;
-    compile::page(place, supervisor, Page::Quick)?;
+    compile::page(place, supervisor, Page::Quick, &place.page())?;
     compile::measured(place, supervisor)?;
     // Not in /tmp: on some machines that lies in memory, where a commit costs nothing.
     let folder = Path::new("/var/tmp").join(format!("compymac-bench-{}", std::process::id()));

@@ -100,8 +100,8 @@ fn keep(built: &Path, kept: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("keeping {}", built.display()))
 }
 
-/// Compiles the page and lays out what a browser loads. The bundler must be built.
-pub fn page(place: &Place, supervisor: &mut Supervisor, page: Page) -> anyhow::Result<()> {
+/// Compiles the page and lays out in a folder what a browser loads. The bundler must be built.
+pub fn page(place: &Place, supervisor: &mut Supervisor, page: Page, out: &Path) -> anyhow::Result<()> {
     supervisor.run(&mut page_cargo(place, "build")?)?;
     let mut bundle = Command::new(place.program("bundle"));
     bundle
@@ -110,10 +110,7 @@ pub fn page(place: &Place, supervisor: &mut Supervisor, page: Page) -> anyhow::R
         .arg("--css")
         .arg(place.root.join("ui/style"))
         .arg("--out")
-        .arg(place.page());
-    if let Some(wasm_opt) = place.tool("wasm-opt") {
-        bundle.arg("--wasm-opt").arg(wasm_opt);
-    }
+        .arg(out);
     if page == Page::Release {
         bundle.arg("--release-size");
     }

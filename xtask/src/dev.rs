@@ -80,9 +80,11 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     say("building the server");
     compile::programs(place, supervisor)?;
     say("building the page");
-    compile::page(place, supervisor, Page::Quick)?;
+    // Not where other commands build it: they would take it away from under the running server.
+    compile::page(place, supervisor, Page::Quick, &options.data.join("page"))?;
     if options.has_desktop {
         say("building the desktop app");
+        compile::page(place, supervisor, Page::Quick, &place.page())?;
         compile::desktop(place, supervisor)?;
     }
     let stores = Stores::start(supervisor, &options.data, &mut ports)?;
@@ -216,7 +218,7 @@ fn serve(
         .env("REDIS_URL", &stores.redis)
         .env("COMPYMAC_SECRET", secret(&options.data)?)
         .env("WORKSPACES", options.data.join("workspaces"))
-        .env("UI_DIST", place.page())
+        .env("UI_DIST", options.data.join("page"))
         .env("SMTP_URL", &mailbox.smtp)
         // Its last words are shown here; a backtrace would hide what they say.
         .env("RUST_LIB_BACKTRACE", "0");

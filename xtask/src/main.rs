@@ -83,7 +83,7 @@ fn run() -> anyhow::Result<()> {
         "bundle" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;
             compile::bundler(&place, &mut supervisor)?;
-            compile::page(&place, &mut supervisor, compile::Page::Release)
+            compile::page(&place, &mut supervisor, compile::Page::Release, &place.page())
         }
         "setup" => {
             let need = match rest {

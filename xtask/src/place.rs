@@ -61,15 +61,10 @@ impl Place {
         self.programs().join(name)
     }
 
-    /// A tool that set-up installed, or else one on the search path; but for wasm-opt, which distributions ship too old.
+    /// A tool that set-up installed, or else one on the search path.
     pub fn tool(&self, name: &str) -> Option<PathBuf> {
-        [
-            self.tools().join("bin").join(name),
-            self.tools().join("npm/node_modules/.bin").join(name),
-        ]
-        .into_iter()
-        .find(|path| path.is_file())
-        .or_else(|| which(name).filter(|_| name != "wasm-opt"))
+        let own = self.tools().join("bin").join(name);
+        own.is_file().then_some(own).or_else(|| which(name))
     }
 
     /// Cargo, in this repository, with the shared target folder and the queries' types from `.sqlx`.

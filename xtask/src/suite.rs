@@ -114,7 +114,7 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     if part.has_programs() {
         steps.take("building the server", || compile::programs(place, supervisor))?;
         steps.take("building the page", || {
-            compile::page(place, supervisor, Page::Release)
+            compile::page(place, supervisor, Page::Release, &place.page())
         })?;
     }
     if part.has_desktop() {

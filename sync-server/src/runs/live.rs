@@ -1,6 +1,9 @@
 //! A run while it is being made, as this node sees it: the text so far and who watches. The worker's own node writes it
 //! directly; any other follows the run's log in Redis. A viewer holds a place in it and reads what is new, so a slow
 //! viewer gets one long piece instead of many short ones and costs no memory.
+//!
+//! **Invariant:** while there is a log, nothing is shown that is not in it, so that a killed worker takes back no word
+//! that somebody has read.
 
 use protocol::run::{At, Status};
 use protocol::sync::Seq;
@@ -64,6 +67,8 @@ pub struct Live {
 struct State {
     at: At,
     text: String,
+    /// How far of it viewers see.
+    shown: Place,
     end: Option<End>,
     /// This node makes it.
     is_local: bool,
@@ -123,6 +128,10 @@ impl Live {
             state: Mutex::new(State {
                 at: At { attempt: 0, idx: 0 },
                 text: String::new(),
+                shown: Place {
+                    at: At { attempt: 0, idx: 0 },
+                    bytes: 0,
+                },
                 end: None,
                 is_local: false,
                 is_left: false,
@@ -141,6 +150,7 @@ impl Live {
         state.is_local = true;
         state.at = At { attempt, idx: 0 };
         state.text.clear();
+        state.show_all();
     }
 
     pub fn is_local(&self) -> bool {
@@ -163,7 +173,7 @@ impl Live {
         self.state().end.is_some()
     }
 
-    /// The worker's own text: the entry that says it.
+    /// The worker's own text: the entry that says it. Shown once `reveal` says that the log has it.
     pub fn append(&self, more: &str) -> Entry {
         let mut state = self.state();
         state.at.idx += 1;
@@ -176,8 +186,29 @@ impl Live {
                 text: more.to_owned(),
             },
         };
-        state.wake();
+        drop(state);
         entry
+    }
+
+    /// The log has this entry: viewers see up to its end.
+    pub fn reveal(&self, entry: &Entry) {
+        let bytes = match &entry.what {
+            What::More { offset, text } => usize::try_from(*offset).unwrap_or(usize::MAX) + text.len(),
+            What::Whole { text } => text.len(),
+            What::Begun | What::End { .. } => return,
+        };
+        let mut state = self.state();
+        if entry.at > state.shown.at && entry.at <= state.at && state.text.is_char_boundary(bytes) {
+            state.shown = Place { at: entry.at, bytes };
+            state.wake();
+        }
+    }
+
+    /// There is no log to wait for: viewers see all that was made.
+    pub fn reveal_all(&self) {
+        let mut state = self.state();
+        state.show_all();
+        state.wake();
     }
 
     /// The whole text as an entry, where the log has lost some.
@@ -199,6 +230,7 @@ impl Live {
             state.text.push_str(rest);
         }
         state.end = Some(end);
+        state.show_all();
         state.wake();
         Entry {
             at: At {
@@ -241,6 +273,7 @@ impl Live {
         let mut state = self.state();
         let taken = state.take(entry);
         if taken == Taken::New {
+            state.show_all();
             state.wake();
         }
         taken
@@ -252,6 +285,7 @@ impl Live {
         if at > state.at || (at == state.at && text.len() > state.text.len()) {
             state.at = at;
             state.text = text;
+            state.show_all();
             state.wake();
         }
     }
@@ -288,6 +322,13 @@ impl Live {
 }
 
 impl State {
+    fn show_all(&mut self) {
+        self.shown = Place {
+            at: self.at,
+            bytes: self.text.len(),
+        };
+    }
+
     fn wake(&mut self) {
         self.viewers.retain(|viewer| {
             let viewer = viewer.upgrade();
@@ -333,27 +374,32 @@ impl State {
     }
 
     fn piece(&self, place: Option<Place>) -> Option<Piece> {
+        let Place { at, bytes } = self.shown;
+        let shown = self.text.get(..bytes).unwrap_or_default();
         let Some(place) = place else {
-            return (!self.text.is_empty()).then(|| Piece::More {
-                at: self.at,
+            return (!shown.is_empty()).then(|| Piece::More {
+                at,
                 offset: 0,
-                text: self.text.clone(),
+                text: shown.to_owned(),
             });
         };
-        let continues = place.at.attempt == self.at.attempt && place.at <= self.at;
-        match self.text.get(place.bytes..) {
-            Some("") if continues => None,
-            Some(more) if continues => Some(Piece::More {
-                at: self.at,
-                offset: place.bytes,
-                text: more.to_owned(),
-            }),
-            _ => Some(Piece::Whole {
-                at: self.at,
-                text: self.text.clone(),
+        // a viewer that comes from a node with the log in hand may have read more than is shown here yet
+        let continues = place.at.attempt == self.at.attempt
+            && place.at <= self.at
+            && self.text.is_char_boundary(place.bytes);
+        if !continues {
+            return Some(Piece::Whole {
+                at,
+                text: shown.to_owned(),
                 rewind: true,
-            }),
+            });
         }
+        let more = shown.get(place.bytes..).unwrap_or_default();
+        (!more.is_empty()).then(|| Piece::More {
+            at,
+            offset: place.bytes,
+            text: more.to_owned(),
+        })
     }
 }
 
@@ -469,9 +515,35 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_shown_before_the_log_has_it_unless_there_is_no_log() {
+        let live = live();
+        let (one, two) = (live.append("one "), live.append("two "));
+        let three = live.append("three");
+        let seen = |place| match live.news(place).piece {
+            Some(Piece::More { text, .. } | Piece::Whole { text, .. }) => text,
+            None => String::new(),
+        };
+        assert_eq!(seen(None), "");
+        live.reveal(&one);
+        assert_eq!(seen(None), "one ");
+        live.reveal(&two);
+        live.reveal(&one);
+        assert_eq!(seen(None), "one two ");
+        // who has read the log further is not sent back
+        let ahead = Place {
+            at: three.at,
+            bytes: 13,
+        };
+        assert_eq!(live.news(Some(ahead)).piece, None);
+        live.reveal_all();
+        assert_eq!(seen(None), "one two three");
+    }
+
+    #[test]
     fn a_viewer_with_a_place_that_cannot_be_gets_the_whole() {
         let live = live();
         live.append("äö");
+        live.reveal_all();
         for place in [
             Place {
                 at: at(1, 1),
@@ -510,7 +582,8 @@ mod tests {
                 seen.clone()
             };
             for (text, reads) in steps {
-                live.append(&text);
+                let entry = live.append(&text);
+                live.reveal(&entry);
                 if reads { prop_assert_eq!(read(&live), live.text()); }
             }
             prop_assert_eq!(read(&live), live.text());

@@ -60,6 +60,12 @@ impl Writer {
     pub fn is_fenced(&self) -> bool {
         self.is_fenced.load(Ordering::Relaxed)
     }
+
+    /// An entry did not get into the log. Viewers here see it nevertheless.
+    fn miss(&self) {
+        self.has_gap.store(true, Ordering::Relaxed);
+        self.live.reveal_all();
+    }
 }
 
 impl Log {
@@ -85,7 +91,7 @@ impl Log {
         match self.lines.try_send(line) {
             Ok(()) if healed => writer.has_gap.store(false, Ordering::Relaxed),
             Ok(()) => {}
-            Err(_) => writer.has_gap.store(true, Ordering::Relaxed),
+            Err(_) => writer.miss(),
         }
     }
 }
@@ -170,13 +176,13 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
             Ok(values) => {
                 let added = values.iter().step_by(2);
                 for (line, value) in lines.iter().zip(added) {
-                    note(&line.writer, value);
+                    note(line, value);
                 }
             }
             Err(_) => {
                 metrics::counter!("run_log_lost_total").increment(count as u64);
                 for line in &lines {
-                    line.writer.has_gap.store(true, Ordering::Relaxed);
+                    line.writer.miss();
                 }
             }
         }
@@ -190,12 +196,12 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
 }
 
 /// Redis takes ids in ascending order only.
-fn note(writer: &Writer, answer: &redis::RedisResult<redis::Value>) {
-    if let Err(error) = answer {
-        if error.to_string().contains("equal or smaller") {
-            writer.is_fenced.store(true, Ordering::Relaxed);
-        } else {
-            writer.has_gap.store(true, Ordering::Relaxed);
+fn note(line: &Line, answer: &redis::RedisResult<redis::Value>) {
+    match answer {
+        Ok(_) => line.writer.live.reveal(&line.entry),
+        Err(error) if error.to_string().contains("equal or smaller") => {
+            line.writer.is_fenced.store(true, Ordering::Relaxed);
         }
+        Err(_) => line.writer.miss(),
     }
 }

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use protocol::{Code, Problem, routes};
 use std::net::SocketAddr;
 use std::time::Duration;
+use utoipa::OpenApi as _;
 
 #[derive(Clone)]
 struct Operations {
@@ -19,13 +20,29 @@ struct Operations {
 
 pub fn router(app: App, metrics: PrometheusHandle) -> Router {
     Router::new()
-        .route(routes::HEALTH, get(async || "alive\n"))
+        .route(routes::HEALTH, get(alive))
         .route(routes::READY, get(ready))
         .route(routes::METRICS, get(read_metrics))
         .with_state(Operations { app, metrics })
 }
 
+pub fn docs() -> utoipa::openapi::OpenApi {
+    Docs::openapi()
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(alive, ready, read_metrics))]
+struct Docs;
+
+/// The process runs.
+#[utoipa::path(get, path = routes::HEALTH, tag = "operations", responses((status = 200, body = String)))]
+async fn alive() -> &'static str {
+    "alive\n"
+}
+
 /// Ready means: not ending, and PostgreSQL and Redis answer within a second. A balancer sends traffic only then.
+#[utoipa::path(get, path = routes::READY, tag = "operations",
+    responses((status = 200, body = String), (status = 503, body = Problem)))]
 async fn ready(State(operations): State<Operations>) -> Response {
     let app = &operations.app;
     let second = Duration::from_secs(1);
@@ -52,7 +69,10 @@ async fn ready(State(operations): State<Operations>) -> Response {
     crate::error::problem_response(&problem)
 }
 
-/// With METRICS_TOKEN set, for its bearer; else for direct loopback alone, never through a proxy.
+/// What is counted, in Prometheus' text. With METRICS_TOKEN set, for its bearer; else for direct loopback alone, never
+/// through a proxy.
+#[utoipa::path(get, path = routes::METRICS, tag = "operations",
+    responses((status = 200, body = String), (status = 404, body = Problem)))]
 async fn read_metrics(
     State(operations): State<Operations>,
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,

@@ -3,22 +3,20 @@
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 
-const USAGE: &str = "bundle --wasm FILE --css FOLDER --out FOLDER [--wasm-opt PROGRAM] [--release-size]";
+const USAGE: &str = "bundle --wasm FILE --css FOLDER --out FOLDER [--release-size]";
 
 #[derive(Debug)]
 pub struct Arguments {
     pub wasm: PathBuf,
     pub css: PathBuf,
     pub out: PathBuf,
-    /// Without it the module is left as the compiler made it.
-    pub wasm_opt: Option<PathBuf>,
     /// Compresses as hard as it goes, which takes seconds more.
     pub is_release_size: bool,
 }
 
 impl Arguments {
     pub fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let (mut wasm, mut css, mut out, mut wasm_opt) = (None, None, None, None);
+        let (mut wasm, mut css, mut out) = (None, None, None);
         let mut is_release_size = false;
         let mut words = words;
         while let Some(flag) = words.next() {
@@ -26,7 +24,6 @@ impl Arguments {
                 "--wasm" => &mut wasm,
                 "--css" => &mut css,
                 "--out" => &mut out,
-                "--wasm-opt" => &mut wasm_opt,
                 "--release-size" => {
                     is_release_size = true;
                     continue;
@@ -43,7 +40,6 @@ impl Arguments {
             wasm: wasm.context(USAGE)?,
             css: css.context(USAGE)?,
             out: out.context(USAGE)?,
-            wasm_opt,
             is_release_size,
         })
     }

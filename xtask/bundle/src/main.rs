@@ -15,23 +15,17 @@ use parcel::Parcel;
 use std::fs;
 
 /// Changes with this program's own output, so that folders of an older build are made anew.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let wasm = fs::read(&arguments.wasm)
         .with_context(|| format!("reading the compiled page {}", arguments.wasm.display()))?;
     let style = style::read(&arguments.css)?;
-    let optimizer = arguments
-        .wasm_opt
-        .as_deref()
-        .map(|path| path.display().to_string())
-        .unwrap_or_default();
     let inputs = parcel::digest(&[
         FORMAT.as_bytes(),
         &wasm,
         style.as_bytes(),
-        optimizer.as_bytes(),
         &[u8::from(arguments.is_release_size)],
     ]);
     let mut parcel = Parcel::open(&arguments.out, arguments.is_release_size)?;
@@ -39,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         println!("page: unchanged");
         return Ok(());
     }
-    let glue = glue::bind(&arguments.wasm, arguments.wasm_opt.as_deref())?;
+    let glue = glue::bind(&arguments.wasm)?;
     let module = parcel.add("app", "_bg.wasm", &glue.module)?;
     let script = parcel.add("app", ".js", glue.script.as_bytes())?;
     for (path, text) in &glue.snippets {

@@ -50,8 +50,6 @@ const PACKAGES: &[(&str, Need, Sign)] = &[
     ("dbus", Need::Test, Sign::Program("dbus-daemon")),
     ("dbus-x11", Need::Test, Sign::Program("dbus-launch")),
     ("gnome-keyring", Need::Test, Sign::Program("gnome-keyring-daemon")),
-    ("nodejs", Need::Test, Sign::Program("node")),
-    ("npm", Need::Test, Sign::Program("npm")),
 ];
 
 impl Sign {
@@ -132,11 +130,11 @@ fn administrator() -> Option<&'static [&'static str]> {
 
 fn advice() -> &'static str {
     if which("brew").is_some() {
-        "\nWith Homebrew: brew install postgresql@16 redis node"
+        "\nWith Homebrew: brew install postgresql@16 redis"
     } else if which("dnf").is_some() {
-        "\nWith dnf: sudo dnf install gcc postgresql-server redis webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb nodejs npm"
+        "\nWith dnf: sudo dnf install gcc postgresql-server redis webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb"
     } else if which("pacman").is_some() {
-        "\nWith pacman: sudo pacman -S base-devel postgresql redis webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb nodejs npm"
+        "\nWith pacman: sudo pacman -S base-devel postgresql redis webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb"
     } else {
         ""
     }
