@@ -1,7 +1,7 @@
 //! What the app leaves on the disk and in the keychain, and what it takes away again.
 
 use crate::Scene;
-use harness::until;
+use harness::{Person, Seat, Stack, until};
 use protocol::routes;
 
 #[tokio::test]
@@ -48,6 +48,33 @@ async fn the_app_started_again_is_still_signed_in() {
     screen.wait_text("session-list", "Still here").await;
     screen.wait_connection("online").await;
     drop(stack);
+}
+
+#[tokio::test]
+async fn without_a_keychain_the_person_chooses_what_keeps_them_signed_in() {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let seat = Seat::without_keychain(&stack).await;
+    let screen = seat.launch().await;
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", &person.password).await;
+    screen.click("sign-in").await;
+    screen.wait_text("problem", "no place for secrets").await;
+    assert_eq!(
+        elsewhere.devices().await.len(),
+        1,
+        "nobody is signed in before there is a place for it"
+    );
+    screen.picture("no-keychain-desktop").await;
+    screen.click("consent-file").await;
+    screen.wait_gone("[data-testid=\"consent-file\"]").await;
+    screen.click("sign-in").await;
+    screen.wait("new-session").await;
+    screen.click("settings").await;
+    screen.wait_text("secret-store", "in a file").await;
+    screen.close().await;
+    let screen = seat.launch().await;
+    screen.wait("new-session").await;
 }
 
 #[tokio::test]

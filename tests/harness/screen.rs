@@ -32,7 +32,7 @@ pub struct Screen {
     home: String,
     // kept until the screen is gone
     _programs: Arc<Offspring>,
-    _folder: Option<TempDir>,
+    folder: Arc<TempDir>,
 }
 
 impl Screen {
@@ -64,7 +64,7 @@ impl Screen {
         body: Body,
         home: String,
         programs: Arc<Offspring>,
-        folder: Option<TempDir>,
+        folder: Arc<TempDir>,
     ) -> Self {
         crate::stack::install_crypto();
         let http = plain_http();
@@ -93,7 +93,7 @@ impl Screen {
             body,
             home,
             _programs: programs,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -209,7 +209,8 @@ impl Screen {
         found.map_or(usize::MAX, |found| found.len())
     }
 
-    /// The texts of all elements that fit, as they are seen.
+    /// The texts of all elements that fit, as they are seen. Asked as a property of the page: WebKit's driver leaves out what
+    /// stands in boxes that cut their text off with an ellipsis.
     pub async fn texts_in(&self, selector: &str) -> Vec<String> {
         let mut texts = Vec::new();
         for element in self
@@ -218,9 +219,19 @@ impl Screen {
             .await
             .unwrap_or_default()
         {
-            if let Ok(text) = element.text().await {
-                texts.push(text);
+            // rows that are scrolled out of sight are not laid out, and have no inner text
+            let Ok(Some(mut text)) = element.prop("innerText").await else {
+                continue;
+            };
+            if text.is_empty() {
+                text = element
+                    .prop("textContent")
+                    .await
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default();
             }
+            texts.push(text);
         }
         texts
     }
@@ -274,6 +285,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         let (session, body) = (self.session.clone(), self.body);
         let is_failure = std::thread::panicking();
+        if is_failure && body == Body::Desktop {
+            let log = seat::log_in(self.folder.path());
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines.get(lines.len().saturating_sub(40)..).unwrap_or_default();
+            eprintln!("--- the app's last words ---\n{}", tail.join("\n"));
+        }
         let named = std::thread::current().name().unwrap_or("test").replace("::", "-");
         let _ = crate::database::outside(async move {
             let http = plain_http();

@@ -1,6 +1,7 @@
 //! The small parts that every room is built of.
 
 pub mod announce;
+pub mod consent;
 pub mod copy;
 pub mod flash;
 pub mod form;
@@ -10,6 +11,7 @@ pub mod link;
 pub mod problem;
 pub mod time;
 
+pub use consent::Consent;
 pub use form::PostForm;
 pub use icon::{Sign, icon};
 pub use link::Link;

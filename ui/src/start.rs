@@ -9,6 +9,7 @@ use protocol::view::Boot;
 use std::panic::PanicHookInfo;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use wasm_bindgen::JsValue;
 use web_sys::{Document, Element, Storage, console};
 use yew::platform::spawn_local;
 use yew::prelude::*;
@@ -26,13 +27,14 @@ pub fn start() {
 
 /// In a browser: the server has drawn the page, and left beside it what it was drawn from.
 fn take_over() {
-    let (Some(root), Some(boot)) = (root(), left_boot()) else {
+    let (Some(root), Some((boot, path))) = (root(), left_boot()) else {
         return;
     };
+    stand_at(&path);
     let handle = web::open(&boot);
     let props = AppProps {
         boot: Rc::new(boot),
-        path: AttrValue::from(path()),
+        path: AttrValue::from(path),
         handle: Some(handle),
     };
     if was_other() {
@@ -114,9 +116,20 @@ fn root() -> Option<Element> {
     Some(root)
 }
 
-fn left_boot() -> Option<Boot> {
-    let json = document()?.get_element_by_id("boot")?.text_content()?;
-    serde_json::from_str(&json).ok()
+/// What the server drew the page from, and for which path.
+fn left_boot() -> Option<(Boot, String)> {
+    let left = document()?.get_element_by_id("boot")?;
+    let boot = serde_json::from_str(&left.text_content()?).ok()?;
+    Some((boot, left.get_attribute("data-path").unwrap_or_else(path)))
+}
+
+/// The answer to a form comes at the form's address, where loading anew would send the form again.
+fn stand_at(drawn: &str) {
+    if drawn != path()
+        && let Some(history) = web_sys::window().and_then(|window| window.history().ok())
+    {
+        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(drawn));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Properties)]

@@ -115,8 +115,12 @@ impl Work {
             if event == Event::Renewed {
                 self.core.resume_lanes();
             }
+            let before = self.state.phase().clone();
             let (state, effects) =
                 engine::step(std::mem::take(&mut self.state), event, self.core.clock.moment());
+            if *state.phase() != before {
+                tracing::debug!(from = ?before, to = ?state.phase(), cursor = ?state.cursor(), "the loop moves on");
+            }
             self.state = state;
             for effect in effects {
                 self.carry_out(effect).await;

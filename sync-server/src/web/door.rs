@@ -108,6 +108,17 @@ async fn sign_in(
     };
     match entered.await {
         Ok(entry) => Ok(let_in(entry, &fields.next)),
+        // the letter is on its way, and its code is typed there
+        Err(Error::Told(problem)) if problem.code == Code::EmailUnverified => {
+            refused(
+                &pages,
+                &headers,
+                page::CHECK_MAIL,
+                fields.typed(),
+                Error::Told(problem),
+            )
+            .await
+        }
         Err(error) => refused(&pages, &headers, page::SIGN_IN, fields.typed(), error).await,
     }
 }

@@ -81,7 +81,7 @@ impl Pages {
         let html = ui::page::shell(&Shell {
             title: &ui::page::title_of(&boot, path),
             body: &body,
-            boot: Some(&boot),
+            boot: Some((&boot, path)),
             style: &self.assets.style,
             script: Some(&self.assets.boot),
             preload: Some((&self.assets.script, &self.assets.wasm)),
@@ -272,6 +272,10 @@ async fn door(
     let next = auth::safe_next(&hints.next);
     if matches!(pages.auth().caller_by_headers(&headers).await, Ok(Some(_))) {
         return Ok(Redirect::to(&next).into_response());
+    }
+    // whose letter, only the form that led there knew
+    if uri.path() == page::CHECK_MAIL {
+        return Ok(Redirect::to(page::SIGN_IN).into_response());
     }
     let typed = Typed {
         next,

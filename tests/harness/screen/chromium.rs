@@ -53,7 +53,7 @@ pub(super) async fn start(home: &str, has_script: bool) -> Screen {
         Body::Browser,
         home.to_owned(),
         Arc::new(programs),
-        Some(folder),
+        Arc::new(folder),
     )
     .await
 }

@@ -15,32 +15,34 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub struct Seat {
     programs: Arc<Offspring>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
     server: String,
 }
 
 impl Seat {
     pub async fn fresh(stack: &Stack) -> Self {
-        Self::at(&stack.url()).await
+        let seat = Self::without_keychain(stack).await;
+        seat.start_keychain().await;
+        seat
     }
 
-    /// A seat whose app speaks to this server.
-    pub async fn at(server: &str) -> Self {
+    /// As where nobody has installed one.
+    pub async fn without_keychain(stack: &Stack) -> Self {
+        let server = stack.url();
         let folder = tempfile::Builder::new()
             .prefix("compymac-seat-")
             .tempdir()
             .unwrap_or_else(|error| panic!("making a folder: {error}"));
         let mut seat = Self {
             programs: Arc::new(Offspring::new()),
-            environment: surroundings(folder.path(), server),
-            server: server.to_owned(),
-            folder,
+            environment: surroundings(folder.path(), &server),
+            server,
+            folder: Arc::new(folder),
         };
         seat.lay_out();
         seat.start_display().await;
         seat.start_bus().await;
-        seat.start_keychain().await;
         seat
     }
 
@@ -59,7 +61,7 @@ impl Seat {
             Body::Desktop,
             self.server.clone(),
             Arc::clone(&self.programs),
-            None,
+            Arc::clone(&self.folder),
         )
         .await
     }
@@ -94,11 +96,7 @@ impl Seat {
 
     /// What the app has written to its log.
     pub fn log(&self) -> String {
-        let folder = self.app_home().join("logs");
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        files
-            .filter_map(|file| std::fs::read_to_string(file.path()).ok())
-            .collect()
+        log_in(self.folder.path())
     }
 
     fn command(&self, program: &str) -> Command {
@@ -207,6 +205,17 @@ impl Seat {
         .await;
         url
     }
+}
+
+/// What the app at a seat has written to its log.
+pub(super) fn log_in(seat: &Path) -> String {
+    let files = std::fs::read_dir(seat.join("app/logs"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    files
+        .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+        .collect()
 }
 
 /// Everything that a desktop session tells its programs, pointing into the seat's own folders.

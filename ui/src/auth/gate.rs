@@ -1,8 +1,9 @@
 //! What stands around every page of someone who is not signed in, and the fields they share.
 
 use crate::controls::icon::mark;
-use crate::controls::problem_line;
-use protocol::{Problem, limits};
+use crate::controls::{Consent, problem_line};
+use crate::state::{Action, Stage};
+use protocol::{Code, Problem, limits};
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -17,6 +18,7 @@ pub struct GateProps {
 
 #[component]
 pub fn Gate(props: &GateProps) -> Html {
+    let stage = use_context::<Stage>();
     html! {
         <main class="gate" id="main">
             <div class="gate-card">
@@ -28,10 +30,24 @@ pub fn Gate(props: &GateProps) -> Html {
                     }
                 </div>
                 { problem_line(props.problem.as_ref()) }
+                { consent(props.problem.as_ref(), stage) }
                 { props.children.clone() }
             </div>
         </main>
     }
+}
+
+/// Nobody signs in before there is a place for what keeps them signed in.
+fn consent(problem: Option<&Problem>, stage: Option<Stage>) -> Html {
+    let is_asked = problem.is_some_and(|problem| problem.code == Code::KeychainUnavailable);
+    let Some(stage) = stage.filter(|_| is_asked) else {
+        return Html::default();
+    };
+    let onchosen = {
+        let stage = stage.clone();
+        Callback::from(move |()| stage.tell(Action::Problem(None)))
+    };
+    html! { <Consent {stage} {onchosen} /> }
 }
 
 pub fn email_field(field: NodeRef, email: &str) -> Html {

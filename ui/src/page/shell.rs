@@ -9,8 +9,9 @@ pub struct Shell<'a> {
     pub title: &'a str,
     /// The inside of `<div id="app">`, as `render` or `render_notice` made it.
     pub body: &'a str,
-    /// What the app begins with; `None` for a page without script.
-    pub boot: Option<&'a Boot>,
+    /// What the app begins with, and the path that it was drawn for, which a form's answer does not stand at; `None` for
+    /// a page without script.
+    pub boot: Option<(&'a Boot, &'a str)>,
     /// Address of the style sheet.
     pub style: &'a str,
     /// Address of the module that starts the app.
@@ -42,8 +43,10 @@ pub fn shell(shell: &Shell<'_>) -> String {
     page.push_str("</head>\n<body>\n<div id=\"app\">");
     page.push_str(shell.body);
     page.push_str("</div>\n");
-    if let Some(boot) = shell.boot {
-        page.push_str("<script type=\"application/json\" id=\"boot\">");
+    if let Some((boot, path)) = shell.boot {
+        page.push_str("<script type=\"application/json\" id=\"boot\" data-path=\"");
+        page.push_str(&escape(path));
+        page.push_str("\">");
         page.push_str(&as_data(boot));
         page.push_str("</script>\n");
     }

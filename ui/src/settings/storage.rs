@@ -1,6 +1,6 @@
 //! What this computer holds, and where it keeps what signs it in.
 
-use crate::controls::problem_line;
+use crate::controls::{Consent, problem_line};
 use crate::state::Stage;
 use protocol::Problem;
 use protocol::ipc::{self, SecretStore};
@@ -65,49 +65,5 @@ fn size(bytes: u64) -> String {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{} KB", bytes / 1024),
         _ => format!("{} MB", bytes / 1_048_576),
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Properties)]
-struct ConsentProps {
-    stage: Stage,
-    chosen: Option<SecretStore>,
-    onchosen: Callback<()>,
-}
-
-#[component]
-fn Consent(props: &ConsentProps) -> Html {
-    let choose = |to: SecretStore| {
-        let (stage, onchosen) = (props.stage.clone(), props.onchosen.clone());
-        Callback::from(move |_: MouseEvent| {
-            let onchosen = onchosen.clone();
-            stage.ask(
-                |body| body.consent(to),
-                move |stage, answer| match answer {
-                    Ok(()) => onchosen.emit(()),
-                    Err(problem) => stage.tell(crate::state::Action::Trouble(problem)),
-                },
-            );
-        })
-    };
-    html! {
-        <div class="consent">
-            <p>
-                { "Without a keychain, a file can keep you signed in. It is weaker: whoever can read this disk can use it. " }
-                { "Or you sign in again each time the app starts." }
-            </p>
-            <div class="gate-row">
-                if props.chosen != Some(SecretStore::File) {
-                    <button type="button" class="button" data-testid="consent-file" onclick={choose(SecretStore::File)}>
-                        { "Keep it in a file" }
-                    </button>
-                }
-                if props.chosen != Some(SecretStore::Memory) {
-                    <button type="button" class="button" data-testid="consent-memory" onclick={choose(SecretStore::Memory)}>
-                        { "Sign in each time" }
-                    </button>
-                }
-            </div>
-        </div>
     }
 }

@@ -4,7 +4,7 @@ use super::listen::on_window;
 use super::{Action, Place, Scene, Stage, keep};
 use gloo_timers::callback::Interval;
 use protocol::UnixMillis;
-use protocol::view::{Body, Push};
+use protocol::view::{Body, Connection, Push};
 use std::cell::Cell;
 use std::rc::Rc;
 use web_sys::Event;
@@ -40,6 +40,8 @@ impl Lane {
 struct Asker {
     stage: Stage,
     place: Cell<Place>,
+    /// As heard last.
+    connection: Cell<Option<Connection>>,
     list: Lane,
     open: Lane,
 }
@@ -116,7 +118,10 @@ impl Asker {
 
     fn hear(self: &Rc<Self>, push: Push) {
         match push {
-            Push::Connection { connection } => self.stage.tell(Action::Connection(connection)),
+            Push::Connection { connection } => {
+                self.connection.set(Some(connection));
+                self.stage.tell(Action::Connection(connection));
+            }
             Push::List => self.ask_list(),
             Push::Transcript { session } if self.place.get().session() == Some(session) => self.ask_open(),
             Push::Transcript { .. } => {}
@@ -141,14 +146,20 @@ impl Asker {
         }
     }
 
-    fn start_afresh(&self) {
+    fn start_afresh(self: &Rc<Self>) {
         let place = self.place.get().for_someone(true);
+        let asker = self.clone();
         self.stage.ask(
             |body| body.boot(place == Place::Archived, place.session()),
             move |stage, answer| match answer {
                 Ok(boot) => {
                     stage.tell(Action::Fresh(Box::new(boot)));
                     stage.go(place);
+                    // what was told while the answer was on its way is newer than the answer
+                    if let Some(connection) = asker.connection.get() {
+                        stage.tell(Action::Connection(connection));
+                    }
+                    asker.ask_list();
                 }
                 Err(problem) => stage.tell(Action::Problem(Some(problem))),
             },
@@ -207,6 +218,7 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
         Rc::new(Asker {
             stage,
             place: Cell::new(place),
+            connection: Cell::new(None),
             list: Lane::default(),
             open: Lane::default(),
         })

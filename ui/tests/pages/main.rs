@@ -201,7 +201,7 @@ fn the_document_embeds_data_that_cannot_end_its_element() {
     let page = shell(&Shell {
         title: "A <title>",
         body: "<main></main>",
-        boot: Some(&boot),
+        boot: Some((&boot, "/s/\"><b")),
         style: "/app/style.css",
         script: Some("/app/boot.js"),
         preload: None,
@@ -209,7 +209,7 @@ fn the_document_embeds_data_that_cannot_end_its_element() {
     assert!(page.contains("A &lt;title&gt;"));
     assert_eq!(page.matches("</script>").count(), 2);
     let json = page
-        .split("id=\"boot\">")
+        .split("data-path=\"/s/&quot;&gt;&lt;b\">")
         .nth(1)
         .unwrap()
         .split("</script>")
