@@ -1,8 +1,8 @@
 //! The desktop shell: one window over the page that this program carries, the commands that the page may call, the
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
-//! [`run`] is the way in. The arrows: `lib → commands → sign_in, sync → window, keychain, deep_link, outside → log,
-//! config`; any room may use `error`.
+//! [`run`] is the way in. The arrows: `lib → commands → sign_in, sync → window, keychain, deep_link, registration, outside →
+//! log, config`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
 mod commands;
@@ -12,6 +12,7 @@ mod error;
 mod keychain;
 mod log;
 mod outside;
+mod registration;
 mod sign_in;
 mod sync;
 mod window;
@@ -96,9 +97,7 @@ fn home(app: &App, config: &Config) -> error::Result<PathBuf> {
 fn listen_for_links(app: &AppHandle) {
     // Bundles register the schemes when they are installed; an AppImage or a build from source does it itself.
     #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
-    if let Err(error) = app.deep_link().register_all() {
-        tracing::warn!(%error, "links to this app will not open it; codes can be pasted instead");
-    }
+    registration::register(app);
     match app.deep_link().get_current() {
         Ok(urls) => follow_all(app, urls.unwrap_or_default()),
         Err(error) => tracing::warn!(%error, "the link that started the app could not be read"),

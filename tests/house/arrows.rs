@@ -57,7 +57,7 @@ const LINES: &[Line] = &[
             &["lib"],
             &["commands"],
             &["sign_in", "sync"],
-            &["window", "keychain", "deep_link", "outside"],
+            &["window", "keychain", "deep_link", "registration", "outside"],
             &["log", "config"],
         ],
         friends: &[],

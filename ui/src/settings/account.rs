@@ -26,7 +26,7 @@ pub fn Account(props: &AccountProps) -> Html {
         Callback::from(move |()| sign_out(&stage, even_if_waiting, warning.clone()))
     };
     html! {
-        <section aria-labelledby="account">
+        <section aria-labelledby="account" data-testid="account">
             <h2 id="account">{ "Account" }</h2>
             <dl class="facts">
                 if let Some(name) = &me.name {
