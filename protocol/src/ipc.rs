@@ -35,6 +35,8 @@ commands! {
     "earlier" Earlier { session: SessionId } -> Transcript;
     "create" Create { } -> SessionId;
     "send" Send { session: SessionId, text: String } -> MessageId;
+    /// Asks for the answer to a message that was stored without one.
+    "answer" Answer { session: SessionId, message: MessageId } -> ();
     "rename" Rename { session: SessionId, title: String } -> ();
     "archive" Archive { session: SessionId, archived: bool } -> ();
     /// Hidden at once, sent after ten seconds; until then `undo` takes it back.

@@ -46,6 +46,9 @@ pub enum Op {
         content: String,
         run: RunMode,
     },
+    /// Asks for the answer to a message that was stored without one. One that has its answer keeps it.
+    #[serde(rename = "message.answer")]
+    MessageAnswer { session: SessionId, message: MessageId },
 }
 
 /// Whether a message is answered at once.
@@ -54,7 +57,7 @@ pub enum Op {
 #[serde(rename_all = "snake_case")]
 pub enum RunMode {
     Auto,
-    /// Stored only: a laptop that wakes with old prompts does not start ten runs.
+    /// Stored only, until [`Op::MessageAnswer`] asks: a laptop that wakes with old prompts does not start ten runs.
     Manual,
 }
 
@@ -66,7 +69,8 @@ impl Op {
             Self::SessionRename { session, .. }
             | Self::SessionArchive { session, .. }
             | Self::SessionDelete { session }
-            | Self::MessageCreate { session, .. } => *session,
+            | Self::MessageCreate { session, .. }
+            | Self::MessageAnswer { session, .. } => *session,
         }
     }
 
@@ -76,7 +80,7 @@ impl Op {
             Self::SessionCreate { title, .. } => check_title(title, true),
             Self::SessionRename { title, .. } => check_title(title, false),
             Self::MessageCreate { content, .. } => check_content(content),
-            Self::SessionArchive { .. } | Self::SessionDelete { .. } => Ok(()),
+            Self::SessionArchive { .. } | Self::SessionDelete { .. } | Self::MessageAnswer { .. } => Ok(()),
         }
     }
 }

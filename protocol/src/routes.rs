@@ -78,6 +78,7 @@ pub mod page {
     pub const FORM_RESEND: &str = "/auth/resend";
     pub const FORM_NEW_SESSION: &str = "/s";
     pub const FORM_SEND: &str = "/s/{id}/messages";
+    pub const FORM_ANSWER: &str = "/s/{id}/answer";
     pub const FORM_RENAME: &str = "/s/{id}/rename";
     pub const FORM_ARCHIVE: &str = "/s/{id}/archive";
     pub const FORM_DELETE: &str = "/s/{id}/delete";

@@ -75,6 +75,15 @@ pub struct Transcript {
     pub messages: Vec<MessageView>,
     /// There are older messages to be loaded.
     pub has_earlier: bool,
+    /// The last message, where the server keeps it without an answer: somebody may ask for one.
+    #[serde(default)]
+    pub unanswered: Option<MessageId>,
+}
+
+/// The last of a session's newest messages, if it is a person's: a reply has its place as soon as one is asked for.
+pub fn unanswered(newest: &[crate::sync::Message]) -> Option<MessageId> {
+    let last = newest.iter().rfind(|message| !message.deleted)?;
+    (last.role == Role::User).then_some(last.id)
 }
 
 /// "Nothing here" is said only when the server has said so.

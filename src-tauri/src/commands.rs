@@ -61,6 +61,7 @@ commands! {
     reading::earlier,
     writing::create,
     writing::send,
+    writing::answer,
     writing::rename,
     writing::archive,
     writing::delete,

@@ -8,7 +8,7 @@ use crate::tails::Tails;
 use protocol::mutation::{Op, preview_of, title_from};
 use protocol::run::Status;
 use protocol::sync::{Message, Role, Seq, Session};
-use protocol::view::{Delivery, MessageView, SessionRow, Transcript, TranscriptState};
+use protocol::view::{Delivery, MessageView, SessionRow, Transcript, TranscriptState, unanswered};
 use protocol::{SessionId, UnixMillis};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +47,7 @@ impl<'a> Overlay<'a> {
             }
             Op::SessionArchive { archived, .. } => self.archived = Some(*archived),
             Op::SessionDelete { .. } => self.is_deleted = true,
+            Op::MessageAnswer { .. } => {}
             Op::MessageCreate { content, .. } => {
                 self.first_text.get_or_insert(content);
                 self.last_text = Some((content, entry.created_at));
@@ -173,8 +174,11 @@ pub fn transcript(id: SessionId, rows: &Rows<'_>, tails: &Tails, outbox: &Outbox
         | Op::SessionCreate { .. }
         | Op::SessionRename { .. }
         | Op::SessionArchive { .. }
-        | Op::SessionDelete { .. } => None,
+        | Op::SessionDelete { .. }
+        | Op::MessageAnswer { .. } => None,
     });
+    // what is still on its way may be the answer asked for
+    let is_settled = outbox.lane(id).next().is_none();
     let is_new_here = rows.session.is_none() && rows.messages.is_empty();
     Some(Transcript {
         session,
@@ -188,6 +192,7 @@ pub fn transcript(id: SessionId, rows: &Rows<'_>, tails: &Tails, outbox: &Outbox
             .chain(written)
             .collect(),
         has_earlier: rows.has_earlier,
+        unanswered: unanswered(rows.messages).filter(|_| is_settled),
     })
 }
 

@@ -4,6 +4,7 @@
 //! change before it. Hints go out after the commit and are never waited for.
 
 mod agent_sessions;
+mod answers;
 mod heads;
 mod messages;
 mod mutations;

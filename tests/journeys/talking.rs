@@ -11,6 +11,7 @@ in_both_bodies! {
     a_reply_can_be_stopped_and_keeps_what_was_said,
     a_failed_reply_says_so,
     what_people_write_is_shown_as_text,
+    a_message_kept_without_an_answer_gets_one_when_asked,
 }
 
 const SLOW: &str = "/slow 80ms amber basalt cedar dune ember fjord grove harbor island jetty kelp lagoon meadow north ocean pine";
@@ -111,6 +112,19 @@ async fn a_failed_reply_says_so(body: Body) {
         .await;
     say(&scene.screen, "And now?").await;
     scene.screen.wait_for(COMPLETE).await;
+}
+
+async fn a_message_kept_without_an_answer_gets_one_when_asked(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let id = scene.elsewhere.create_session("Second thoughts").await;
+    scene.elsewhere.note(id, "Is anybody there").await;
+    scene.screen.wait_text("session-list", "Second thoughts").await;
+    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    scene.screen.wait_text_in(MINE, "Is anybody there").await;
+    scene.screen.click("answer").await;
+    scene.screen.wait_text_in(COMPLETE, "Is anybody there").await;
+    scene.screen.wait_gone("[data-testid=\"answer\"]").await;
+    assert_eq!(scene.elsewhere.history(id).await.messages.len(), 2);
 }
 
 async fn what_people_write_is_shown_as_text(body: Body) {

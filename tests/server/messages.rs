@@ -1,6 +1,6 @@
 //! Messages: kept once, in order, within their bounds.
 
-use harness::{Client, Person, Stack, mutation};
+use harness::{Client, Person, Stack, mutation, until};
 use protocol::mutation::{Op, OpResult, RunMode};
 use protocol::sync::{History, Role};
 use protocol::{Code, MessageId, SessionId, limits, routes};
@@ -158,6 +158,54 @@ async fn a_message_from_the_future_or_with_a_foreign_shape_is_refused() {
         answer.status != 500 && !answer.text().contains("\"applied\""),
         "{answer:?}"
     );
+}
+
+#[tokio::test]
+async fn a_message_kept_without_an_answer_gets_one_when_somebody_asks_and_never_two() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let (_, stranger) = Person::join(&stack).await;
+    let session = client.create_session("Late").await;
+    let sent = client.note(session, "Still wondering").await;
+    let ask = Op::MessageAnswer {
+        session,
+        message: sent.id,
+    };
+    assert_eq!(refused(&stranger.write(ask.clone()).await), Code::NotFound);
+    let asked = futures_util::future::join_all((0..20).map(|_| client.write(ask.clone()))).await;
+    let mut runs: Vec<_> = asked
+        .iter()
+        .map(|result| match result {
+            OpResult::Applied {
+                run: Some(run),
+                reply: Some(_),
+                ..
+            } => *run,
+            other => panic!("an answer: {other:?}"),
+        })
+        .collect();
+    runs.dedup();
+    assert_eq!(runs.len(), 1, "twenty times asked, answered once");
+    let history = until("the answer", async || {
+        let history = client.history(session).await;
+        let last = history.messages.last()?;
+        (last.role == Role::Assistant && last.status.is_terminal()).then_some(history)
+    })
+    .await;
+    assert_eq!(history.messages.len(), 2);
+    let answer = history.messages.last().expect("an answer");
+    assert!(answer.content.contains("Still wondering"), "{answer:?}");
+    // an answer has no answer, and a session that is gone keeps nothing
+    let of_answer = Op::MessageAnswer {
+        session,
+        message: answer.id,
+    };
+    assert_eq!(refused(&client.write(of_answer).await), Code::Invalid);
+    client.write(Op::SessionDelete { session }).await;
+    assert!(matches!(
+        refused(&client.write(ask).await),
+        Code::SessionDeleted | Code::NotFound
+    ));
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ pub trait Backend {
     fn earlier(&self, session: SessionId) -> Answer<Transcript>;
     fn create(&self) -> Answer<SessionId>;
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId>;
+    fn answer(&self, session: SessionId, message: MessageId) -> Answer<()>;
     fn rename(&self, session: SessionId, title: String) -> Answer<()>;
     fn archive(&self, session: SessionId, archived: bool) -> Answer<()>;
     fn delete(&self, session: SessionId) -> Answer<MutationId>;

@@ -17,6 +17,11 @@ pub async fn send(ask: ipc::Send, shell: State<'_, Shell>) -> Answer<MessageId> 
 }
 
 #[tauri::command]
+pub async fn answer(ask: ipc::Answer, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device().await?.answer(ask.session, ask.message).await
+}
+
+#[tauri::command]
 pub async fn rename(ask: ipc::Rename, shell: State<'_, Shell>) -> Answer<()> {
     shell.device().await?.rename(ask.session, &ask.title).await
 }

@@ -31,6 +31,12 @@ impl Device {
         Ok(id)
     }
 
+    /// Asks for the answer to a message that was stored without one.
+    pub async fn answer(&self, session: SessionId, message: MessageId) -> Result<(), Problem> {
+        self.write(Op::MessageAnswer { session, message }, 0).await?;
+        Ok(())
+    }
+
     pub async fn rename(&self, session: SessionId, title: &str) -> Result<(), Problem> {
         let outbox = self.core.outbox();
         let kept = self.core.store.session(session).await?;

@@ -64,7 +64,7 @@ impl Entry {
         match &self.mutation.op {
             Op::MessageCreate { content, .. } => content.len(),
             Op::SessionCreate { title, .. } | Op::SessionRename { title, .. } => title.len(),
-            Op::SessionArchive { .. } | Op::SessionDelete { .. } => 0,
+            Op::SessionArchive { .. } | Op::SessionDelete { .. } | Op::MessageAnswer { .. } => 0,
         }
     }
 }

@@ -301,5 +301,6 @@ const fn says_the_same_kind(old: &Op, new: &Op) -> bool {
         (old, new),
         (Op::SessionRename { .. }, Op::SessionRename { .. })
             | (Op::SessionArchive { .. }, Op::SessionArchive { .. })
+            | (Op::MessageAnswer { .. }, Op::MessageAnswer { .. })
     )
 }

@@ -149,7 +149,7 @@ impl Server {
                     self.messages.entry(session.id).or_default().push(row);
                 }
             }
-            Op::SessionCreate { .. } => {}
+            Op::SessionCreate { .. } | Op::MessageAnswer { .. } => {}
         }
         session.seq = self.next();
         session.last_active = session.seq;

@@ -37,6 +37,16 @@ impl Tab {
         Ok((id, wants))
     }
 
+    /// Asks for the answer to a message that was stored without one.
+    pub fn answer(
+        &mut self,
+        session: SessionId,
+        message: MessageId,
+        now: Moment,
+    ) -> Result<Vec<Want>, Problem> {
+        Ok(self.write(Op::MessageAnswer { session, message }, 0, now)?.1)
+    }
+
     pub fn rename(&mut self, session: SessionId, title: &str, now: Moment) -> Result<Vec<Want>, Problem> {
         let row = crate::view::row(session, self.replica.session(session), &self.outbox)
             .ok_or_else(|| Problem::new(Code::NotFound))?;

@@ -4,7 +4,7 @@
 //! **Invariant:** a mutation id has one outcome, however often it is sent.
 
 use super::messages::{Reply, Written};
-use super::{Claimed, Sync, Work, agent_sessions, heads, messages, mutations, workspace};
+use super::{Claimed, Sync, Work, agent_sessions, answers, heads, messages, mutations, workspace};
 use crate::auth::Caller;
 use crate::body;
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ impl Applied {
         }
     }
 
-    fn result(&self) -> OpResult {
+    pub(super) fn result(&self) -> OpResult {
         OpResult::Applied {
             seq: self.head.seq,
             ord: self.ord,
@@ -162,6 +162,7 @@ const fn op_name(op: &Op) -> &'static str {
         Op::SessionArchive { .. } => "session.archive",
         Op::SessionDelete { .. } => "session.delete",
         Op::MessageCreate { .. } => "message.create",
+        Op::MessageAnswer { .. } => "message.answer",
     }
 }
 
@@ -228,6 +229,7 @@ async fn apply(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
             };
             return say(sync, stamp, &written, *run).await;
         }
+        Op::MessageAnswer { session, message } => return answers::ask(sync, stamp, *session, *message).await,
     };
     let result = applied.result();
     if let Op::SessionDelete { session } = op {
@@ -278,12 +280,8 @@ async fn look(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Option<OpResult>> {
     let Some(mut lock) = heads::lock(&sync.pool, stamp.user).await? else {
         return Err(Code::NotFound.into());
     };
-    if let Some(remembered) = mutations::find(lock.connection(), stamp).await? {
-        if remembered.request != stamp.request {
-            return Ok(Some(refused(Code::MutationReuse)));
-        }
-        let outcome = serde_json::from_value(remembered.outcome);
-        return Ok(Some(outcome.map_err(anyhow::Error::new)?));
+    if let Some(result) = repeated(&mut lock, stamp).await? {
+        return Ok(Some(result));
     }
     let result = match op {
         Op::SessionCreate { id, .. } => existing(&mut lock, stamp, *id).await?,
@@ -305,6 +303,8 @@ async fn look(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Option<OpResult>> {
             };
             said(&mut lock, stamp, &written).await?
         }
+        // judged under the lock already
+        Op::MessageAnswer { .. } => None,
     };
     if let Some(result) = &result
         && is_final(result)
@@ -316,7 +316,19 @@ async fn look(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Option<OpResult>> {
     Ok(result)
 }
 
-fn refused(code: Code) -> OpResult {
+/// What became of this mutation the first time, if it was sent before.
+pub(super) async fn repeated(lock: &mut heads::Lock, stamp: &Stamp) -> Result<Option<OpResult>> {
+    let Some(remembered) = mutations::find(lock.connection(), stamp).await? else {
+        return Ok(None);
+    };
+    if remembered.request != stamp.request {
+        return Ok(Some(refused(Code::MutationReuse)));
+    }
+    let outcome = serde_json::from_value(remembered.outcome);
+    Ok(Some(outcome.map_err(anyhow::Error::new)?))
+}
+
+pub(super) fn refused(code: Code) -> OpResult {
     OpResult::Refused {
         problem: Problem::new(code),
         current: None,

@@ -21,6 +21,7 @@ pub fn router(pages: Pages) -> Router {
     Router::new()
         .route(page::FORM_NEW_SESSION, post(create))
         .route(page::FORM_SEND, post(send))
+        .route(page::FORM_ANSWER, post(answer))
         .route(page::FORM_RENAME, post(rename))
         .route(page::FORM_ARCHIVE, post(archive))
         .route(page::FORM_DELETE, post(delete))
@@ -50,6 +51,14 @@ struct Message {
     m: Option<MutationId>,
     id: Option<MessageId>,
     text: String,
+}
+
+#[derive(Deserialize)]
+struct Unanswered {
+    #[serde(default)]
+    csrf: String,
+    m: Option<MutationId>,
+    message: MessageId,
 }
 
 #[derive(Deserialize)]
@@ -210,6 +219,27 @@ async fn say(
         }
         Err(error) => Err(error),
     }
+}
+
+async fn answer(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    path: Path<String>,
+    Form(form): Form<Unanswered>,
+) -> Result<Response> {
+    let session: SessionId = id_in(&path)?;
+    let op = Op::MessageAnswer {
+        session,
+        message: form.message,
+    };
+    change(
+        &pages,
+        &headers,
+        (&form.csrf, form.m),
+        op,
+        &page::session(session),
+    )
+    .await
 }
 
 async fn rename(

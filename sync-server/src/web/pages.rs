@@ -12,7 +12,7 @@ use axum::routing::get;
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, StatusCode};
 use protocol::routes::page;
-use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptState, Typed};
+use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptState, Typed, unanswered};
 use protocol::{Code, Problem, SessionId, limits};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -166,6 +166,7 @@ impl Pages {
             session: row.into(),
             state: TranscriptState::Ready,
             has_earlier: history.lo > 1,
+            unanswered: unanswered(&history.messages),
             messages: history
                 .messages
                 .into_iter()

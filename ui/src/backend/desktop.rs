@@ -139,6 +139,9 @@ impl Backend for Core {
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId> {
         call(ipc::Send { session, text })
     }
+    fn answer(&self, session: SessionId, message: MessageId) -> Answer<()> {
+        call(ipc::Answer { session, message })
+    }
     fn rename(&self, session: SessionId, title: String) -> Answer<()> {
         call(ipc::Rename { session, title })
     }

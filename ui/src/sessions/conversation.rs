@@ -5,11 +5,12 @@ use super::header::Header;
 use super::message::Message;
 use super::scroll::{self, use_reading};
 use crate::controls::keys::key_of;
-use crate::controls::{Link, Sign, icon, problem_line};
+use crate::controls::{Link, PostForm, Sign, icon, problem_line};
 use crate::state::transcript::Opened;
 use crate::state::{Action, Place, Stage};
+use protocol::routes::page;
 use protocol::view::TranscriptState;
-use protocol::{Problem, SessionId, UnixMillis};
+use protocol::{MessageId, MutationId, Problem, SessionId, UnixMillis};
 use std::rc::Rc;
 use wasm_bindgen::JsCast as _;
 use web_sys::Element;
@@ -115,6 +116,9 @@ fn Pane(props: &PaneProps) -> Html {
                             now={props.now}
                         />
                     }
+                    if let Some(message) = open.unanswered {
+                        <Unanswered stage={props.stage.clone()} session={open.session.id} {message} />
+                    }
                 </div>
             </div>
             if reading.is_detached {
@@ -176,6 +180,34 @@ fn Earlier(props: &EarlierProps) -> Html {
         <button type="button" class="button button-quiet earlier needs-script" data-testid="earlier" disabled={*is_busy} {onclick}>
             { if *is_busy { "Loading earlier messages…" } else { "Show earlier messages" } }
         </button>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct UnansweredProps {
+    stage: Stage,
+    session: SessionId,
+    message: MessageId,
+}
+
+/// A message that waited long before it was sent is kept without an answer, until somebody still wants one.
+#[component]
+fn Unanswered(props: &UnansweredProps) -> Html {
+    let mutation = use_state(MutationId::fresh);
+    let (stage, session, message) = (props.stage.clone(), props.session, props.message);
+    let onpost = Callback::from(move |()| stage.attempt(|body| body.answer(session, message)));
+    html! {
+        <PostForm
+            action={page::with_id(page::FORM_ANSWER, session)}
+            csrf={props.stage.csrf.clone()}
+            class="standing"
+            {onpost}
+        >
+            <input type="hidden" name="m" value={mutation.to_string()} />
+            <input type="hidden" name="message" value={message.to_string()} />
+            <span>{ "This was sent long after it was written." }</span>
+            <button class="button" data-testid="answer">{ "Ask for an answer" }</button>
+        </PostForm>
     }
 }
 

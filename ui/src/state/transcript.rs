@@ -14,6 +14,8 @@ pub struct Opened {
     pub state: TranscriptState,
     pub messages: Vec<Rc<MessageView>>,
     pub has_earlier: bool,
+    /// See [`Transcript::unanswered`].
+    pub unanswered: Option<MessageId>,
 }
 
 /// What came of a piece of a reply.
@@ -33,6 +35,7 @@ impl From<Transcript> for Opened {
             state: new.state,
             messages: new.messages.into_iter().map(Rc::new).collect(),
             has_earlier: new.has_earlier,
+            unanswered: new.unanswered,
         }
     }
 }
@@ -45,6 +48,7 @@ impl Opened {
             state: TranscriptState::Loading,
             messages: Vec::new(),
             has_earlier: false,
+            unanswered: None,
         }
     }
 

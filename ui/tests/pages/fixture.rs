@@ -159,6 +159,7 @@ pub fn opened(messages: Vec<MessageView>, row: SessionRow) -> Transcript {
         state: TranscriptState::Ready,
         messages,
         has_earlier: false,
+        unanswered: None,
     }
 }
 

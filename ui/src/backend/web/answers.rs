@@ -151,6 +151,13 @@ impl Backend for Web {
         at_once(self.0.act(|tab, now| tab.send(session, &text, now)))
     }
 
+    fn answer(&self, session: SessionId, message: MessageId) -> Answer<()> {
+        at_once(
+            self.0
+                .act(|tab, now| Ok(((), tab.answer(session, message, now)?))),
+        )
+    }
+
     fn rename(&self, session: SessionId, title: String) -> Answer<()> {
         at_once(self.0.act(|tab, now| Ok(((), tab.rename(session, &title, now)?))))
     }
