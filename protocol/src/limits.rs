@@ -22,6 +22,8 @@ pub const SYNC_PAGE: usize = 500;
 pub const SYNC_TOO_FAR: i64 = 20_000;
 /// Sessions in one list page.
 pub const SESSION_PAGE: usize = 200;
+/// Messages that one check of a cache may be about, all its sessions together: what is read of them fits in a few megabytes.
+pub const VERIFY_MESSAGES: i64 = 20_000;
 /// Messages in one history page.
 pub const MESSAGE_PAGE: usize = 100;
 /// One frame from a client, in bytes.

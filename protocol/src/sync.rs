@@ -264,7 +264,7 @@ pub struct VerifyAsk {
     pub sessions: Vec<Digest>,
 }
 
-/// A session's messages in one number each way. `xor` is of [`row_hash`] over its messages.
+/// A stretch of a session's messages in one number each way. `xor` is of [`row_hash`] over its messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Digest {
@@ -281,6 +281,9 @@ pub struct Digest {
 pub struct VerifyAnswer {
     /// The sessions to be loaded again.
     pub differ: Vec<SessionId>,
+    /// The sessions that were deleted: there is nothing to load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<SessionId>,
 }
 
 /// A 64-bit hash of one row's identity and version: FNV-1a over the id's 16 bytes and the seq's 8, little endian.

@@ -7,7 +7,7 @@ use protocol::mutation::{Op, OpResult, RunMode};
 use protocol::sync::{
     Change, Cursor, Digest, Message, ResetReason, Session, SyncPage, VerifyAnswer, VerifyAsk, row_hash,
 };
-use protocol::{Code, MessageId, SessionId, routes};
+use protocol::{Code, MessageId, SessionId, limits, routes};
 use std::collections::BTreeMap;
 
 /// A device's rows, by the rules that devices keep: a row gives way only to a newer one.
@@ -490,6 +490,93 @@ async fn a_device_can_have_its_cache_checked() {
     };
     let answer: VerifyAnswer = client.post(routes::VERIFY_CACHE, &ask).await.expect();
     assert_eq!(answer.differ, [broken]);
+}
+
+/// What a device with these rows says of them.
+fn digest(id: SessionId, messages: &[Message]) -> Digest {
+    let xor = messages
+        .iter()
+        .fold(0, |xor, message| xor ^ row_hash(message.id, message.seq));
+    let ords = messages.iter().map(|message| message.ord);
+    Digest {
+        id,
+        lo: ords.clone().min().unwrap_or(1),
+        hi: ords.max().unwrap_or(i64::MAX),
+        count: i64::try_from(messages.len()).unwrap_or(i64::MAX),
+        xor: format!("{xor:016x}"),
+    }
+}
+
+#[tokio::test]
+async fn stretches_of_one_session_are_checked_each_by_itself() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("In stretches").await;
+    for text in ["One", "Two", "Three", "Four", "Five"] {
+        client.note(id, text).await;
+    }
+    let cursor = client.bootstrap().await.as_of;
+    let messages = client.history(id).await.messages;
+    let verify = async |sessions: Vec<Digest>| -> VerifyAnswer {
+        client
+            .post(routes::VERIFY_CACHE, &VerifyAsk { cursor, sessions })
+            .await
+            .expect()
+    };
+    let sound = vec![
+        digest(id, &messages[..2]),
+        digest(id, &messages[3..]),
+        digest(id, &messages),
+    ];
+    assert!(verify(sound.clone()).await.differ.is_empty());
+    let mut broken = sound;
+    // a device that lacks one in the middle, and believes that it has all
+    broken.push(Digest {
+        lo: 1,
+        hi: 5,
+        ..digest(id, &[&messages[..1], &messages[2..]].concat())
+    });
+    assert_eq!(verify(broken).await.differ, [id]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_is_no_difference() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("Short-lived").await;
+    client.note(id, "One").await;
+    let before = client.bootstrap().await.as_of;
+    let digest = digest(id, &client.history(id).await.messages);
+    client.write(Op::SessionDelete { session: id }).await;
+    for cursor in [before, client.bootstrap().await.as_of] {
+        let ask = VerifyAsk {
+            cursor,
+            sessions: vec![digest.clone()],
+        };
+        let answer: VerifyAnswer = client.post(routes::VERIFY_CACHE, &ask).await.expect();
+        assert!(answer.differ.is_empty(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_of_too_many_messages_is_refused_with_the_limit() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("Long").await;
+    let huge = Digest {
+        id,
+        lo: 1,
+        hi: i64::MAX,
+        count: limits::VERIFY_MESSAGES / 200 + 1,
+        xor: format!("{:016x}", 0),
+    };
+    let ask = VerifyAsk {
+        cursor: client.bootstrap().await.as_of,
+        sessions: vec![huge; 200],
+    };
+    let answer = client.post(routes::VERIFY_CACHE, &ask).await;
+    let problem = answer.refused(Code::TooLarge);
+    assert_eq!(problem.limit, u64::try_from(limits::VERIFY_MESSAGES).ok());
 }
 
 #[tokio::test]

@@ -248,3 +248,20 @@ pub async fn find(
         }),
     }))
 }
+
+/// Those of the sessions that were deleted.
+pub async fn gone(
+    connection: &mut PgConnection,
+    user: UserId,
+    ids: &[SessionId],
+) -> Result<Vec<SessionId>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let gone = sqlx::query_scalar!(
+        "select id from agent_sessions where user_id = $1 and id = any($2) and deleted_at is not null",
+        user.0,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(gone.into_iter().map(SessionId).collect())
+}

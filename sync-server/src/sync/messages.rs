@@ -276,30 +276,41 @@ pub async fn is_there(
 
 /// One message's identity and version.
 pub struct Version {
-    pub session: SessionId,
+    /// Which of the stretches asked about, from 0.
+    pub stretch: usize,
     pub id: MessageId,
     pub seq: i64,
 }
 
-/// The versions of the messages in the stretches that a device named.
-pub async fn versions(pool: &PgPool, user: UserId, digests: &[Digest]) -> Result<Vec<Version>, sqlx::Error> {
+/// The versions of the messages in the stretches that a device named. Of each at most one more than the device has:
+/// that one says already that it is not the same.
+pub async fn versions(
+    connection: &mut PgConnection,
+    user: UserId,
+    digests: &[Digest],
+) -> Result<Vec<Version>, sqlx::Error> {
     let ids: Vec<Uuid> = digests.iter().map(|digest| digest.id.0).collect();
     let los: Vec<i64> = digests.iter().map(|digest| digest.lo).collect();
     let his: Vec<i64> = digests.iter().map(|digest| digest.hi).collect();
+    let counts: Vec<i64> = digests.iter().map(|digest| digest.count).collect();
     let rows = sqlx::query!(
-        "select m.agent_session_id, m.id, m.seq
-         from unnest($2::uuid[], $3::bigint[], $4::bigint[]) wanted (id, lo, hi)
-              join conversations m on m.user_id = $1 and m.agent_session_id = wanted.id
-                                  and m.ord between wanted.lo and wanted.hi",
+        r#"select wanted.nth - 1 as "stretch!", m.id, m.seq
+           from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality wanted (id, lo, hi, count, nth)
+                cross join lateral (
+                    select id, seq from conversations
+                    where user_id = $1 and agent_session_id = wanted.id and ord between wanted.lo and wanted.hi
+                    order by ord limit wanted.count + 1
+                ) m"#,
         user.0,
         &ids,
         &los,
         &his,
+        &counts,
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let versions = rows.into_iter().map(|row| Version {
-        session: SessionId(row.agent_session_id),
+        stretch: usize::try_from(row.stretch).unwrap_or(usize::MAX),
         id: MessageId(row.id),
         seq: row.seq,
     });
