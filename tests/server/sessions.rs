@@ -222,6 +222,103 @@ async fn each_session_has_a_folder_that_only_the_server_may_enter() {
         .mode();
     assert_eq!(root & 0o777, 0o700);
     applied(&client.write(Op::SessionDelete { session: first }).await);
+    harness::until("the deleted session's folder to be gone", async || {
+        find_folder(&stack.workspaces(), &first.to_string())
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    assert!(find_folder(&stack.workspaces(), &second.to_string()).is_some());
+}
+
+#[tokio::test]
+async fn a_deleted_session_made_again_gets_no_folder() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let id = SessionId::fresh();
+    let create = Op::SessionCreate {
+        id,
+        title: "Short-lived".to_owned(),
+    };
+    let first = mutation(create.clone());
+    client.push(std::slice::from_ref(&first)).await;
+    applied(&client.write(Op::SessionDelete { session: id }).await);
+    let folder = || find_folder(&stack.workspaces(), &id.to_string());
+    harness::until("the folder to be gone", async || folder().is_none().then_some(())).await;
+    // the same mutation, and the same session by another one
+    let again = client.push(&[first]).await;
+    applied(&again.results[0].result);
+    assert_eq!(folder(), None);
+    assert_eq!(refused(&client.write(create).await), Code::Gone);
+    assert_eq!(folder(), None);
+}
+
+#[tokio::test]
+async fn a_message_that_meets_a_deletion_leaves_nothing_behind() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (_, here) = Person::join_natively(&stack).await;
+    let there = here.at(&second.url());
+    for round in 0..20 {
+        let id = here.create_session(&format!("Round {round}")).await;
+        let say = |client: &harness::Client, text: &str| {
+            let (client, op) = (client.clone(), message(id, text));
+            async move { client.write(op).await }
+        };
+        let delete = async {
+            applied(&there.write(Op::SessionDelete { session: id }).await);
+        };
+        tokio::join!(say(&here, "One"), say(&there, "Two"), delete, say(&here, "Three"));
+    }
+    let text = "select count(*) from conversations where content <> ''";
+    assert_eq!(stack.number(text).await, 0, "no text of theirs is left");
+    let live = "select count(*) from runs where status in (0, 1)";
+    assert_eq!(stack.number(live).await, 0, "no reply is being made for them");
+}
+
+#[tokio::test]
+async fn a_deletion_takes_along_the_message_that_it_waited_for() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("Contended").await;
+    let waiting = async |count: i64, state: &str| {
+        let sql =
+            format!("select count(*) from pg_stat_activity where datname = current_database() and {state}");
+        harness::until(state, async || (stack.number(&sql).await >= count).then_some(())).await;
+    };
+    let held = stack.execute(
+        "do $$ begin
+             perform 1 from sync_heads for update;
+             perform pg_sleep(1.5);
+         end $$",
+    );
+    let both_wait = async {
+        waiting(2, "wait_event_type = 'Lock'").await;
+    };
+    let writes = async {
+        waiting(1, "wait_event = 'PgSleep'").await;
+        let said = client.write(message(id, "Just before"));
+        let deleted = async {
+            waiting(1, "wait_event_type = 'Lock'").await;
+            client.write(Op::SessionDelete { session: id }).await
+        };
+        tokio::join!(said, deleted)
+    };
+    let (_, (said, deleted), ()) = tokio::join!(held, writes, both_wait);
+    applied(&said);
+    applied(&deleted);
+    assert_eq!(stack.number("select count(*) from conversations").await, 0);
+    assert_eq!(stack.number("select count(*) from runs").await, 0);
+}
+
+fn message(session: SessionId, content: &str) -> Op {
+    Op::MessageCreate {
+        id: protocol::MessageId::fresh(),
+        session,
+        parent: None,
+        content: content.to_owned(),
+        run: protocol::mutation::RunMode::Auto,
+    }
 }
 
 /// A folder named by the id, at any depth below.

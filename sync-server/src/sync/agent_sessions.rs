@@ -1,11 +1,13 @@
-//! Writing sessions: made, renamed, archived, deleted. Each is one statement, so one round trip and one commit; it
-//! locks the head first and undoes itself where its session is not as it must be (`push` then finds out why).
+//! Writing sessions: made, renamed, archived, deleted. Each but the last is one statement, so one round trip and one
+//! commit; it locks the head first and undoes itself where its session is not as it must be (`push` then finds out why).
 
+use super::heads;
 use super::push::{Applied, Stamp};
+use crate::error::Result;
 use crate::sessions::SessionRow;
 use protocol::mutation::CurrentTitle;
 use protocol::sync::{Change, Cursor, Seq};
-use protocol::{RunId, SessionId, UserId};
+use protocol::{Code, RunId, SessionId, UserId};
 use sqlx::PgConnection;
 use sqlx::postgres::PgPool;
 use std::path::Path;
@@ -175,12 +177,14 @@ pub async fn archive(
     Ok(moved.applied())
 }
 
-/// Leaves a tombstone without text; messages and runs go with it. The runs that were being made are told apart, to be stopped.
-pub async fn delete(pool: &PgPool, stamp: &Stamp, id: SessionId) -> Result<Applied, sqlx::Error> {
+/// Leaves a tombstone without text; messages and runs go with it. The runs that were being made are told apart, to be
+/// stopped. The head is locked by a statement of its own: one that waits for it while a message comes in would delete
+/// what there was before that message.
+pub async fn delete(pool: &PgPool, stamp: &Stamp, id: SessionId) -> Result<Applied> {
+    let mut lock = heads::lock(pool, stamp.user).await?.ok_or(Code::NotFound)?;
     let row = sqlx::query!(
         r#"with head as (
-               update sync_heads set head_seq = head_seq + 1
-               where user_id = $1 and set_config('lock_timeout', '2s', true) <> ''
+               update sync_heads set head_seq = head_seq + 1 where user_id = $1
                returning epoch, head_seq
            ), session as (
                update agent_sessions s
@@ -206,8 +210,9 @@ pub async fn delete(pool: &PgPool, stamp: &Stamp, id: SessionId) -> Result<Appli
         stamp.device.map(|device| device.0),
         &stamp.request[..],
     )
-    .fetch_one(pool)
+    .fetch_one(lock.connection())
     .await?;
+    lock.transaction.commit().await?;
     let head = Cursor {
         epoch: row.epoch,
         seq: row.head_seq,

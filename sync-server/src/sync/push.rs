@@ -182,10 +182,24 @@ async fn settle(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
             Err(error) => return Err(error),
         }
         if let Some(result) = look(sync, stamp, op).await? {
+            if let Op::SessionCreate { id, .. } = op {
+                leave_no_folder(sync, stamp.user, *id).await?;
+            }
             return Ok(result);
         }
     }
     Err(Problem::new(Code::Unavailable).retry_after(1).into())
+}
+
+/// A repeat has made the folder of a session that may have been deleted since. Nothing brings one back, so what stands
+/// in the database now holds for good.
+async fn leave_no_folder(sync: &Sync, user: UserId, id: SessionId) -> Result<()> {
+    let mut connection = sync.pool.acquire().await?;
+    let found = agent_sessions::find(&mut connection, user, id).await?;
+    if found.is_some_and(|found| found.is_deleted) {
+        workspace::remove(workspace::path(&sync.config.workspaces, user, id)).await;
+    }
+    Ok(())
 }
 
 /// Whether the database refused what the statement rests on, rather than failed: our own code, a unique or foreign key,
