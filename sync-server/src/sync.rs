@@ -11,6 +11,7 @@ mod mutations;
 mod positions;
 mod pull;
 mod push;
+mod turns;
 mod verify;
 mod workspace;
 
@@ -38,6 +39,7 @@ pub struct Sync(Arc<Parts>);
 struct Parts {
     auth: Auth,
     workers: Workers,
+    turns: turns::Turns,
 }
 
 /// How writes reach whoever makes replies, which is a room above.
@@ -101,6 +103,7 @@ impl Sync {
         let sync = Self(Arc::new(Parts {
             auth,
             workers: Workers::default(),
+            turns: turns::Turns::default(),
         }));
         sync.tasks.spawn(positions::watch(sync.clone()));
         sync

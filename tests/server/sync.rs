@@ -1,7 +1,7 @@
 //! The change feed: dense, ordered, honest about where a device stands, the same by every way of reading it.
 
 use futures_util::future::join_all;
-use harness::{Client, Person, Socket, Stack, mutation};
+use harness::{Client, Person, Socket, Stack, mutation, until};
 use protocol::frame::ServerFrame;
 use protocol::mutation::{Op, OpResult, RunMode};
 use protocol::sync::{
@@ -577,6 +577,57 @@ async fn a_check_of_too_many_messages_is_refused_with_the_limit() {
     let answer = client.post(routes::VERIFY_CACHE, &ask).await;
     let problem = answer.refused(Code::TooLarge);
     assert_eq!(problem.limit, u64::try_from(limits::VERIFY_MESSAGES).ok());
+}
+
+#[tokio::test]
+async fn a_person_whose_writes_wait_for_each_other_keeps_nobody_else_waiting() {
+    let stack = Stack::start().await;
+    let (_, busy) = Person::join_natively(&stack).await;
+    let (_, other) = Person::join_natively(&stack).await;
+    let (shared, own) = (
+        busy.create_session("Busy").await,
+        other.create_session("Quiet").await,
+    );
+    let hold = format!(
+        "do $$ begin
+             perform 1 from sync_heads h join agent_sessions s using (user_id) where s.id = '{shared}' for update of h;
+             perform pg_sleep(1.5);
+         end $$"
+    );
+    let held = stack.execute(&hold);
+    let writes = async {
+        until("the head to be held", async || {
+            let sleepers = "select count(*) from pg_stat_activity
+                            where datname = current_database() and wait_event = 'PgSleep'";
+            (stack.number(sleepers).await == 1).then_some(())
+        })
+        .await;
+        let many = join_all((0..30).map(|_| busy.note(shared, "Mine")));
+        let quick = async {
+            until("the busy person's writes to wait", async || {
+                let waiting = "select count(*) from pg_stat_activity
+                               where datname = current_database() and wait_event_type = 'Lock'";
+                (stack.number(waiting).await > 0).then_some(())
+            })
+            .await;
+            let begun = std::time::Instant::now();
+            for number in 0..10 {
+                other.note(own, &number.to_string()).await;
+            }
+            begun.elapsed()
+        };
+        tokio::join!(many, quick).1
+    };
+    let (_, took) = tokio::join!(held, writes);
+    assert!(
+        took < std::time::Duration::from_millis(700),
+        "ten writes took {took:?}"
+    );
+    assert_eq!(
+        busy.history(shared).await.messages.len(),
+        30,
+        "and all of theirs went through"
+    );
 }
 
 #[tokio::test]

@@ -175,6 +175,7 @@ const fn result_name(result: &OpResult) -> &'static str {
 }
 
 async fn settle(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
+    let _turn = sync.0.turns.take(stamp.user).await?;
     for _ in 0..TRIES {
         match apply(sync, stamp, op).await {
             Ok(result) => return Ok(result),
