@@ -20,6 +20,7 @@ mod native_sign_in;
 mod operations;
 mod pages;
 mod providers;
+mod runs;
 mod session_socket;
 mod sessions;
 mod settings;

@@ -44,8 +44,6 @@ pub struct Writer {
     live: Arc<Live>,
     /// An entry was lost: the next one carries the whole text.
     has_gap: AtomicBool,
-    /// Redis refused an entry as too old: somebody else makes this run now.
-    is_fenced: AtomicBool,
 }
 
 impl Writer {
@@ -53,12 +51,7 @@ impl Writer {
         Arc::new(Self {
             live,
             has_gap: AtomicBool::new(false),
-            is_fenced: AtomicBool::new(false),
         })
-    }
-
-    pub fn is_fenced(&self) -> bool {
-        self.is_fenced.load(Ordering::Relaxed)
     }
 
     /// An entry did not get into the log. Viewers here see it nevertheless.
@@ -195,13 +188,55 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
     }
 }
 
-/// Redis takes ids in ascending order only.
+/// Redis takes ids in ascending order only. An entry that is too old says that somebody else has the run now: its worker
+/// stops at once, and not only when its agent has said everything.
 fn note(line: &Line, answer: &redis::RedisResult<redis::Value>) {
     match answer {
         Ok(_) => line.writer.live.reveal(&line.entry),
-        Err(error) if error.to_string().contains("equal or smaller") => {
-            line.writer.is_fenced.store(true, Ordering::Relaxed);
-        }
+        Err(error) if error.to_string().contains("equal or smaller") => line.writer.live.lose(),
         Err(_) => line.writer.miss(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{MessageId, SessionId, UserId};
+
+    fn line() -> Line {
+        let live = Live::new(
+            UserId::fresh(),
+            RunId::fresh(),
+            SessionId::fresh(),
+            MessageId::fresh(),
+        );
+        live.begin_here(1);
+        let entry = live.append("text");
+        let writer = Writer::new(Arc::new(live));
+        Line { writer, entry }
+    }
+
+    fn refusal(why: &'static str) -> redis::RedisResult<redis::Value> {
+        Err(redis::RedisError::from((
+            redis::ErrorKind::Extension,
+            "ERR",
+            why.to_owned(),
+        )))
+    }
+
+    #[test]
+    fn a_worker_whose_run_somebody_else_has_is_stopped_while_its_agent_talks() {
+        let fenced = line();
+        note(
+            &fenced,
+            &refusal("The ID specified in XADD is equal or smaller than the target stream top item"),
+        );
+        let live = &fenced.writer.live;
+        assert!(live.is_left() && live.cancel.is_cancelled());
+        let unheard = line();
+        note(&unheard, &refusal("OOM command not allowed"));
+        let live = &unheard.writer.live;
+        assert!(!live.is_left() && !live.cancel.is_cancelled());
+        assert!(unheard.writer.has_gap.load(Ordering::Relaxed));
     }
 }

@@ -37,6 +37,7 @@ pub struct Ending<'a> {
     pub attempt: u32,
     /// The status that the run must still have.
     pub from: Status,
+    /// What it ends as, unless somebody asked it to stop before.
     pub status: Status,
     pub text: &'a str,
     pub metadata: serde_json::Value,
@@ -50,6 +51,8 @@ pub struct Finished {
     pub changes: Vec<Change>,
     /// Of the message.
     pub seq: Seq,
+    /// What it ended as.
+    pub status: Status,
     /// The session has another run that waits.
     pub has_more: bool,
 }
@@ -57,8 +60,9 @@ pub struct Finished {
 /// Numbers a finish takes: the message and the session.
 pub const NUMBERS: i64 = 2;
 
-/// The end of a run, in one statement: message, run and session together, fenced by the attempt. `None`: the run is not
-/// this attempt's any more, or its session is gone, and nothing was changed.
+/// The end of a run, in one statement: message, run and session together, fenced by the attempt. Who was told that the
+/// run stops finds it stopped, however it would have ended. `None`: the run is not this attempt's any more, or its
+/// session is gone, and nothing was changed.
 pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finished>, sqlx::Error> {
     let row = sqlx::query!(
         r#"with head as (
@@ -67,14 +71,16 @@ pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finishe
                returning epoch, head_seq
            ), run as (
                update runs r
-               set status = $5, owner_node = null, lease_until = null, ck_text = null
+               set status = case when r.cancel_requested then $10::smallint else $5::smallint end,
+                   owner_node = null, lease_until = null, ck_text = null
                from head
                where r.user_id = $1 and r.run_id = $2 and r.attempt = $3 and r.status = $4
                  and (not $9 or r.lease_until < now())
-               returning r.message_id
+               returning r.message_id, r.status
            ), reply as (
                update conversations m
-               set content = $6, status = $5, metadata = $7, seq = head.head_seq - 1
+               set content = $6, status = run.status, seq = head.head_seq - 1,
+                   metadata = case when run.status = $5 then $7 else '{}'::jsonb end
                from head, run
                where m.user_id = $1 and m.id = run.message_id
                returning m.*
@@ -88,6 +94,7 @@ pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finishe
            )
            select head.epoch as "epoch!", head.head_seq as "head_seq!",
                   m.id as "message_id!", m.ord as "ord!", m.parent_id, m.created_at as "message_created_at!",
+                  m.status as "status!", m.metadata as "metadata!",
                   s.id as "id!", s.title as "title!", s.title_seq as "title_seq!", s.archived as "archived!",
                   s.last_ord as "last_ord!", s.preview as "preview!", s.live_runs as "live_runs!",
                   s.last_active as "last_active!", s.created_at as "created_at!"
@@ -102,6 +109,7 @@ pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finishe
         ending.metadata,
         preview_of(ending.text),
         ending.only_if_lost,
+        Status::Cancelled.number(),
     )
     .fetch_one(pool)
     .await;
@@ -121,10 +129,10 @@ pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finishe
         ord: row.ord,
         parent_id: row.parent_id,
         role: "assistant".to_owned(),
-        status: ending.status.number(),
+        status: row.status,
         run_id: Some(ending.run.0),
         content: ending.text.to_owned(),
-        metadata: ending.metadata.clone(),
+        metadata: row.metadata,
         created_at: row.message_created_at,
         is_deleted: false,
     };
@@ -143,6 +151,7 @@ pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finishe
     Ok(Some(Finished {
         head,
         seq: head.seq - 1,
+        status: Status::from_number(row.status).unwrap_or(ending.status),
         has_more: session.live_runs > 0,
         changes: vec![Change::Message(message.into()), Change::Session(session.into())],
     }))

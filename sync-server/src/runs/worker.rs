@@ -84,7 +84,7 @@ pub async fn work(runs: Runs, claimed: Claimed, live: Arc<Live>) {
     };
     let outcome = reply.make().await;
     metrics::gauge!("runs_live").decrement(1);
-    if reply.live.is_left() || reply.writer.is_fenced() {
+    if reply.live.is_left() {
         metrics::counter!("runs_total", "status" => "lost").increment(1);
         reply.runs.remove(&reply.live);
         reply.live.leave();
@@ -216,7 +216,7 @@ impl Reply {
             return;
         };
         let end = End {
-            status: outcome.status,
+            status: finished.status,
             seq: finished.seq,
         };
         let entry = self.live.finish(&self.pending, end);
@@ -224,7 +224,7 @@ impl Reply {
             self.runs.say(&self.writer, entry);
         }
         self.runs.remove(&self.live);
-        let status = format!("{:?}", outcome.status).to_lowercase();
+        let status = format!("{:?}", finished.status).to_lowercase();
         metrics::counter!("runs_total", "status" => status).increment(1);
         let user = self.claimed.user;
         self.runs
