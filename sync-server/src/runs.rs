@@ -11,6 +11,7 @@ mod live;
 mod log;
 mod messages;
 mod queue;
+mod reaper;
 mod worker;
 
 pub use leases::standing;
@@ -104,7 +105,9 @@ impl Runs {
             Arc::new(move |payload: &[u8]| heard.hear(payload)),
         );
         if works {
-            runs.tasks.spawn(queue::tend(runs.clone()));
+            runs.tasks.spawn(queue::renew_leases(runs.clone()));
+            runs.tasks.spawn(queue::take_up_waiting(runs.clone()));
+            runs.tasks.spawn(reaper::tend(runs.clone()));
         }
         runs.tasks.spawn(runs.clone().end());
         runs

@@ -15,7 +15,7 @@ mod turns;
 mod verify;
 mod workspace;
 
-pub use heads::lock;
+pub use heads::{Lock, lock};
 pub use messages::LEASE_SECONDS;
 pub use pull::page_since;
 pub use push::push;

@@ -1,10 +1,16 @@
 //! Runs in bad times: whose worker is gone, whose session is gone, that somebody stopped while nobody could hear it.
 
-use harness::{Client, Person, Reply, Socket, Stack, until};
+use futures_util::future::join_all;
+use harness::{Client, Person, Reply, Socket, Stack, until, within};
 use protocol::frame::ClientFrame;
 use protocol::run::Status;
 use protocol::sync::Message;
 use protocol::{MessageId, SessionId};
+use std::time::Duration;
+
+/// Goes on for longer than any test waits.
+const ENDLESS: &str =
+    "/slow 1s a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m n o p q r";
 
 /// The committed reply, once it has come to an end.
 async fn committed(client: &Client, session: SessionId, reply: MessageId) -> Message {
@@ -16,6 +22,114 @@ async fn committed(client: &Client, session: SessionId, reply: MessageId) -> Mes
             .find(|message| message.id == reply && message.status.is_terminal())
     })
     .await
+}
+
+#[tokio::test]
+async fn runs_that_lost_their_session_hold_nobody_up() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (gone, kept) = (
+        client.create_session("Gone").await,
+        client.create_session("Kept").await,
+    );
+    let orphan = client.say(gone, ENDLESS).await.run();
+    client.say(gone, "waits behind it").await;
+    let sent = client.say(kept, ENDLESS).await;
+    stack.server.kill();
+    // a tombstone that left its messages and runs behind, more than one look takes in, and all of them lost before the other
+    let orphans = format!(
+        "update agent_sessions set deleted_at = now() where id = '{gone}';
+         insert into conversations (user_id, id, agent_session_id, seq, created_seq, ord, role, status, run_id, content)
+         select user_id, gen_random_uuid(), agent_session_id, 1000000 + n, 1000000 + n, 1000 + n, 'assistant', 1,
+                gen_random_uuid(), 'left behind'
+         from conversations, generate_series(1, 150) n where run_id = '{orphan}';
+         insert into runs (user_id, run_id, session_id, message_id, prompt_id, attempt, status, owner_node)
+         select user_id, run_id, agent_session_id, id, id, 1, 1, 'nobody' from conversations where seq > 1000000;
+         update runs set lease_until = now() - case when session_id = '{gone}' then interval '2 hours' else interval '1 hour' end
+         where status = 1"
+    );
+    stack.execute(&orphans).await;
+
+    let second = stack.second_server().await;
+    let survivor = client.at(&second.url());
+    let ended = committed(&survivor, kept, sent.reply()).await;
+    assert_eq!(ended.status, Status::Interrupted, "{ended:?}");
+    until("the orphans to be gone", async || {
+        let left = "select count(*) from runs where status in (0, 1)";
+        (stack.number(left).await == 0).then_some(())
+    })
+    .await;
+    let text =
+        format!("select count(*) from conversations where agent_session_id = '{gone}' and content <> ''");
+    assert_eq!(
+        stack.number(&text).await,
+        0,
+        "no text of a deleted session is left"
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_waits_in_a_session_that_is_gone_is_not_begun() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Gone").await;
+    client.say(session, ENDLESS).await;
+    client.say(session, "waits behind it").await;
+    stack.server.kill();
+    let waits_alone = format!(
+        "update agent_sessions set deleted_at = now() where id = '{session}'; delete from runs where status = 1"
+    );
+    stack.execute(&waits_alone).await;
+    let _second = stack.second_server().await;
+    until("the run that waits to be gone", async || {
+        (stack.number("select count(*) from runs").await == 0).then_some(())
+    })
+    .await;
+    assert!(!stack.logs().contains("ended a run that lost its worker"));
+}
+
+#[tokio::test]
+async fn lost_runs_are_ended_and_leases_renewed_while_redis_gives_no_answer() {
+    let stack = Stack::builder().with_gates().start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let lost = join_all((0..16).map(async |number| {
+        let session = client.create_session(&format!("Lost {number}")).await;
+        (session, client.say(session, ENDLESS).await.reply())
+    }))
+    .await;
+    stack.server.kill();
+    let second = stack.second_server().await;
+    let survivor = client.at(&second.url());
+    let own = survivor.create_session("Own").await;
+    let own = survivor.say(own, ENDLESS).await.run();
+    stack.redis_gate().slow(Duration::from_secs(600));
+    stack
+        .execute(&format!(
+            "update runs set lease_until = now() - interval '1 hour' where run_id <> '{own}'"
+        ))
+        .await;
+    // one look after at most five seconds, and one answer of Redis's waited for
+    within(
+        Duration::from_secs(12),
+        "sixteen lost runs to be ended",
+        async || {
+            let left =
+                "select count(*) from runs where status = 1 and lease_until < now() - interval '1 minute'";
+            (stack.number(left).await == 0).then_some(())
+        },
+    )
+    .await;
+    let lease =
+        format!("select extract(epoch from lease_until - now())::bigint from runs where run_id = '{own}'");
+    let lease = stack.number(&lease).await;
+    assert!(lease >= 5, "the run that is alive keeps its lease: {lease} s");
+    stack.redis_gate().open();
+    for (session, reply) in lost {
+        assert_eq!(
+            committed(&survivor, session, reply).await.status,
+            Status::Interrupted
+        );
+    }
 }
 
 #[tokio::test]

@@ -140,13 +140,12 @@ pub struct Lost {
     pub run: RunId,
     pub session: SessionId,
     pub attempt: u32,
-    pub is_cancel_requested: bool,
     pub checkpoint: Option<(At, String)>,
 }
 
 pub async fn lost(pool: &PgPool) -> Result<Vec<Lost>> {
     let rows = sqlx::query!(
-        "select user_id, run_id, session_id, attempt, cancel_requested, ck_attempt, ck_idx, ck_text
+        "select user_id, run_id, session_id, attempt, ck_attempt, ck_idx, ck_text
          from runs where status = 1 and lease_until < now()
          order by lease_until limit 100"
     )
@@ -157,7 +156,6 @@ pub async fn lost(pool: &PgPool) -> Result<Vec<Lost>> {
         run: RunId(row.run_id),
         session: SessionId(row.session_id),
         attempt: u32::try_from(row.attempt).unwrap_or_default(),
-        is_cancel_requested: row.cancel_requested,
         checkpoint: place(row.ck_attempt, row.ck_idx).zip(row.ck_text),
     });
     Ok(lost.collect())
@@ -194,7 +192,8 @@ pub struct Claim {
     pub message: Message,
 }
 
-/// Takes a session's next run for this node, unless one is being made. Its message turns from queued to streaming.
+/// Takes a session's next run for this node, unless one is being made. Its message turns from queued to streaming. Where
+/// the session is gone there is nothing to take, and what its deletion left behind goes.
 pub async fn claim(pool: &PgPool, user: UserId, session: SessionId, node: Uuid) -> Result<Option<Claim>> {
     let Some(mut lock) = sync::lock(pool, user).await? else {
         return Ok(None);
@@ -203,8 +202,9 @@ pub async fn claim(pool: &PgPool, user: UserId, session: SessionId, node: Uuid) 
         r#"update runs r
            set status = 1, attempt = attempt + 1, owner_node = $3::uuid::text,
                lease_until = now() + make_interval(secs => $4)
-           from conversations p
+           from conversations p, agent_sessions s
            where r.user_id = $1 and p.user_id = r.user_id and p.id = r.prompt_id
+             and s.user_id = r.user_id and s.id = r.session_id and s.deleted_at is null
              and not exists (select 1 from runs b where b.user_id = $1 and b.session_id = $2 and b.status = 1)
              and r.run_id = (select w.run_id from runs w
                                     join conversations m on m.user_id = w.user_id and m.id = w.message_id
@@ -219,6 +219,7 @@ pub async fn claim(pool: &PgPool, user: UserId, session: SessionId, node: Uuid) 
     .fetch_optional(lock.connection())
     .await?;
     let Some(taken) = taken else {
+        clear(lock, user, session).await?;
         return Ok(None);
     };
     let seq = lock.alloc(user, 1).await?;
@@ -234,4 +235,27 @@ pub async fn claim(pool: &PgPool, user: UserId, session: SessionId, node: Uuid) 
         head,
         message,
     }))
+}
+
+/// A run without a session can neither go on nor be finished. What a deletion left of a session goes as the rest of it
+/// did, runs with their messages. True: there was something.
+pub async fn clear_if_gone(pool: &PgPool, user: UserId, session: SessionId) -> Result<bool> {
+    match sync::lock(pool, user).await? {
+        Some(lock) => clear(lock, user, session).await,
+        None => Ok(false),
+    }
+}
+
+async fn clear(mut lock: sync::Lock, user: UserId, session: SessionId) -> Result<bool> {
+    let cleared = sqlx::query!(
+        "delete from conversations m using agent_sessions s
+         where m.user_id = $1 and m.agent_session_id = $2
+           and s.user_id = m.user_id and s.id = m.agent_session_id and s.deleted_at is not null",
+        user.0,
+        session.0,
+    )
+    .execute(lock.connection())
+    .await?;
+    lock.transaction.commit().await?;
+    Ok(cleared.rows_affected() > 0)
 }
