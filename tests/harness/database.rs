@@ -72,6 +72,13 @@ impl Database {
             .unwrap_or_else(|error| panic!("asking {sql}: {error}"));
         row.get(0)
     }
+
+    /// Every key under the prefix.
+    pub async fn forget_redis(&self) {
+        clear(&self.redis_url, &self.redis_prefix)
+            .await
+            .unwrap_or_else(|error| panic!("clearing Redis: {error:#}"));
+    }
 }
 
 impl Drop for Database {

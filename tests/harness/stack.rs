@@ -162,6 +162,11 @@ impl Stack {
         self.database.number(sql).await
     }
 
+    /// Redis loses everything that it keeps for this stack, as after a restart without a disk.
+    pub async fn forget_redis(&self) {
+        self.database.forget_redis().await;
+    }
+
     /// Everything that the servers have written so far.
     pub fn logs(&self) -> String {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.folder.path())

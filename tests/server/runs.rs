@@ -5,7 +5,7 @@ use harness::{Client, Person, Reply, Socket, Stack, until, within};
 use protocol::frame::ClientFrame;
 use protocol::run::Status;
 use protocol::sync::Message;
-use protocol::{MessageId, SessionId};
+use protocol::{MessageId, SessionId, routes};
 use std::time::Duration;
 
 /// Goes on for longer than any test waits.
@@ -170,4 +170,40 @@ async fn a_reply_that_was_stopped_ends_as_stopped_although_its_worker_never_hear
         );
         assert!(kept.metadata["error"].is_null(), "{:?}", kept.metadata);
     }
+}
+
+#[tokio::test]
+async fn after_redis_lost_its_data_a_follower_asks_the_database_now_and_then_only() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let session = desk.create_session("Forgetful").await;
+    let mut here = Socket::open(&desk).await;
+    let words: Vec<String> = (0..60).map(|number| format!("word-{number}")).collect();
+    let sent = desk
+        .say(session, &format!("/slow 50ms {}", words.join(" ")))
+        .await;
+    let mut reply = Reply::default();
+    here.send(&ClientFrame::Attach {
+        run: sent.run(),
+        at: None,
+        bytes: 0,
+    })
+    .await;
+    here.watch_until(sent.run(), &mut reply, 40).await;
+    stack.forget_redis().await;
+    let mut there = Socket::open(&laptop).await;
+    let followed = there.watch(sent.run()).await;
+    assert_eq!(followed.status, Some(Status::Complete));
+    let kept = committed(&laptop, session, sent.reply()).await;
+    assert!(kept.content.contains("word-59"), "{}", kept.content);
+    let metrics = laptop.get(routes::METRICS).await.text();
+    let asked = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("run_rewind_total ")?.parse::<u64>().ok());
+    assert!(
+        asked.is_some_and(|asked| (1..=4).contains(&asked)),
+        "three seconds, asked {asked:?} times"
+    );
 }

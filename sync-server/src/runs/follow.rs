@@ -39,8 +39,10 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
     wire.route(log::channel(runs.hints(), live.run), Arc::new(hear))
         .wait()
         .await;
-    catch_up(&runs, &live).await;
     restore(&live, found);
+    // the database was asked just now
+    let mut was_asked = true;
+    catch_up(&runs, &live, false).await;
     let mut is_lonely = false;
     let mut look = tokio::time::interval(LOOK);
     look.tick().await;
@@ -49,7 +51,7 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
             Some(entry) = heard.recv() => {
                 if live.take(&entry) == Taken::Gap {
                     metrics::counter!("run_gap_total").increment(1);
-                    catch_up(&runs, &live).await;
+                    was_asked |= catch_up(&runs, &live, !was_asked).await;
                 }
             }
             _ = look.tick() => {
@@ -57,6 +59,7 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
                     break;
                 }
                 is_lonely = !live.is_watched();
+                was_asked = false;
                 look_up(&runs, &live).await;
             }
             () = runs.shutdown.cancelled() => break,
@@ -70,22 +73,27 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
     }
 }
 
-/// Takes what the log has after the last entry here; where the log has lost some, what was checkpointed.
-async fn catch_up(runs: &Runs, live: &Live) {
+/// Takes what the log has after the last entry here. Where the log has lost some, what was checkpointed, asked for once:
+/// until the next checkpoint every entry of such a log is after a gap. True: it was asked for.
+async fn catch_up(runs: &Runs, live: &Live, may_ask: bool) -> bool {
     let after = Some(live.at()).filter(|at| at.attempt > 0);
     // without Redis there is nothing to read; the database is asked soon
     let Ok(entries) = log::read(runs.hints(), live.run, after).await else {
-        return;
+        return false;
     };
-    for entry in entries {
-        if live.take(&entry) == Taken::Gap {
-            metrics::counter!("run_rewind_total").increment(1);
-            if let Ok(Some(found)) = leases::find(&runs.pool, live.user, live.run).await {
-                restore(live, found);
-            }
-            live.take(&entry);
-        }
+    // one that holds the whole text heals those before it
+    let last = entries.iter().map(|entry| live.take(entry)).last();
+    if last != Some(Taken::Gap) || !may_ask {
+        return false;
     }
+    metrics::counter!("run_rewind_total").increment(1);
+    if let Ok(Some(found)) = leases::find(&runs.pool, live.user, live.run).await {
+        restore(live, found);
+    }
+    for entry in &entries {
+        live.take(entry);
+    }
+    true
 }
 
 fn restore(live: &Live, found: Found) {
