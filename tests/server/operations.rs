@@ -270,6 +270,17 @@ async fn metrics_count_and_name_nobody() {
 }
 
 #[tokio::test]
+async fn every_foreign_key_has_an_index_that_covers_all_its_rows() {
+    let stack = Stack::start().await;
+    let bare = "select count(*) from pg_constraint c
+        where c.contype = 'f' and not exists (
+            select 1 from pg_index i
+            where i.indrelid = c.conrelid and i.indpred is null and i.indisvalid
+              and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)";
+    assert_eq!(stack.number(bare).await, 0);
+}
+
+#[tokio::test]
 async fn an_unknown_address_is_a_page_for_people_and_a_problem_for_programs() {
     let stack = Stack::start().await;
     client(&stack)
