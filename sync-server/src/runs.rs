@@ -137,7 +137,7 @@ impl Runs {
         }
     }
 
-    /// What another node said: work waits, a run lost its session, a run is to be cancelled.
+    /// What another node said: work waits, a run lost its session, a run is to be cancelled, somebody watches it there.
     fn hear(&self, payload: &[u8]) {
         let Some((kind, rest)) = payload.split_first() else {
             return;
@@ -147,6 +147,7 @@ impl Runs {
             b'w' => self.0.waiting.notify_one(),
             b's' => run().into_iter().for_each(|run| self.lose(run)),
             b'c' => run().into_iter().for_each(|run| self.cancel_here(run)),
+            b'f' => run().into_iter().for_each(|run| self.follow_here(run)),
             _ => {}
         }
     }
@@ -192,6 +193,13 @@ impl Runs {
         let live = self.lives().get(&run).cloned();
         if let Some(live) = live.filter(|live| live.is_local()) {
             live.cancel.cancel();
+        }
+    }
+
+    fn follow_here(&self, run: RunId) {
+        let live = self.lives().get(&run).cloned();
+        if let Some(live) = live.filter(|live| live.is_local()) {
+            live.follow();
         }
     }
 

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 /// How often the database is asked.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often the worker's node is told that somebody watches here: as soon as they do, and well before it forgets.
+const TELL: Duration = Duration::from_secs(10);
 /// Entries heard and not yet taken; more are read from the log.
 const HEARD: usize = 256;
 
@@ -46,6 +48,7 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
     let mut is_lonely = false;
     let mut look = tokio::time::interval(LOOK);
     look.tick().await;
+    let mut tell_worker = tokio::time::interval(TELL);
     while !live.is_ended() && !live.is_local() && !live.is_left() {
         tokio::select! {
             Some(entry) = heard.recv() => {
@@ -62,6 +65,7 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
                 was_asked = false;
                 look_up(&runs, &live).await;
             }
+            _ = tell_worker.tick() => wire.publish(runs.key("work"), format!("f{}", live.run).as_bytes()),
             () = runs.shutdown.cancelled() => break,
         }
     }

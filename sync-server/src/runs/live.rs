@@ -10,8 +10,13 @@ use protocol::sync::Seq;
 use protocol::{MessageId, RunId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a run counts as watched from another node after that node said so. It says so more often.
+const FOLLOWED: Duration = Duration::from_secs(30);
 
 /// One entry of a run's log, as Redis keeps it and says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +80,8 @@ struct State {
     /// Nobody here writes it any more: viewers look again.
     is_left: bool,
     viewers: Vec<Weak<Notify>>,
+    /// When another node last said that somebody watches it from there.
+    followed: Option<Instant>,
 }
 
 impl std::fmt::Debug for Live {
@@ -136,6 +143,7 @@ impl Live {
                 is_local: false,
                 is_left: false,
                 viewers: Vec::new(),
+                followed: None,
             }),
         }
     }
@@ -308,6 +316,17 @@ impl Live {
             .viewers
             .iter()
             .any(|viewer| viewer.strong_count() > 0)
+    }
+
+    /// Somebody watches it from another node.
+    pub fn follow(&self) {
+        self.state().followed = Some(Instant::now());
+    }
+
+    /// Whether anybody watches it, here or elsewhere.
+    pub fn is_seen(&self) -> bool {
+        let followed = self.state().followed;
+        followed.is_some_and(|followed| followed.elapsed() < FOLLOWED) || self.is_watched()
     }
 
     /// What is new after a place; `None` is the beginning.
@@ -563,6 +582,22 @@ mod tests {
                 "{place:?}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_seen_by_a_viewer_here_or_for_a_while_by_one_elsewhere() {
+        let live = live();
+        assert!(!live.is_seen());
+        let viewer = Arc::new(Notify::new());
+        live.watch(&viewer);
+        assert!(live.is_seen());
+        live.unwatch(&viewer);
+        assert!(!live.is_seen());
+        live.follow();
+        tokio::time::advance(FOLLOWED / 2).await;
+        assert!(live.is_seen());
+        tokio::time::advance(FOLLOWED).await;
+        assert!(!live.is_seen());
     }
 
     proptest! {

@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Text is shown this often; sooner where much has come.
+/// Text is shown this often, and where nobody watches it is logged this often; sooner where much has come.
 const FLUSH: Duration = Duration::from_millis(40);
+const FLUSH_UNSEEN: Duration = Duration::from_millis(250);
 const FLUSH_BYTES: usize = 4096;
 /// Text is kept in the database this often, or after this much; a share of the whole, so that long replies are not
 /// written over and over.
@@ -126,10 +127,10 @@ impl Reply {
 
     /// The first text is shown at once.
     fn due(&self) -> Instant {
-        if self.is_logged {
-            self.flushed + FLUSH
-        } else {
-            self.flushed
+        match (self.is_logged, self.live.is_seen()) {
+            (false, _) => self.flushed,
+            (true, true) => self.flushed + FLUSH,
+            (true, false) => self.flushed + FLUSH_UNSEEN,
         }
     }
 
