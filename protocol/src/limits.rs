@@ -28,6 +28,11 @@ pub const VERIFY_MESSAGES: i64 = 20_000;
 pub const MESSAGE_PAGE: usize = 100;
 /// One frame from a client, in bytes.
 pub const FRAME_BYTES: usize = 256 * 1024;
+/// One frame from a client of the small protocol, in bytes: one message of full size, escaped at its worst, fits, and a
+/// message that is somewhat too long is refused in words.
+pub const SESSION_FRAME_BYTES: usize = 2 * 1024 * 1024;
+/// The small protocol's history, in bytes of JSON; the newest message comes even where it is longer alone.
+pub const HISTORY_BYTES: usize = 1024 * 1024;
 /// The first frame, before a browser's socket has proved who it is, in bytes.
 pub const HELLO_BYTES: usize = 4 * 1024;
 /// A change page pushed over a socket instead of pulled, in bytes.

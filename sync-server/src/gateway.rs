@@ -4,6 +4,7 @@
 //! **Invariant:** nothing that must not be lost travels only here. A credential never stands in an address.
 
 mod device_socket;
+mod due;
 mod line;
 mod session_socket;
 mod tickets;
@@ -18,6 +19,8 @@ use axum::extract::{FromRef, FromRequestParts, WebSocketUpgrade};
 use axum::routing::{get, post};
 use http::request::Parts as RequestParts;
 use http::{HeaderMap, header};
+use line::Ended;
+use protocol::frame::close;
 use protocol::{Code, Problem, limits, routes};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -29,8 +32,8 @@ use utoipa::OpenApi as _;
 const PER_USER: usize = 64;
 /// Sockets that one node holds open.
 const PER_NODE: usize = 50_000;
-/// What a frame on its way out may take; a reply at its longest fits.
-const WRITE_BYTES: usize = 1024 * 1024;
+/// What a frame on its way out may take: a message at its longest fits, escaped at its worst (six bytes for one).
+const WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// tungstenite's own defaults take 128 KiB for each socket at once.
 const BUFFER_BYTES: usize = 4096;
 /// How long sockets are waited for when the process ends.
@@ -103,6 +106,14 @@ pub fn docs() -> utoipa::openapi::OpenApi {
 #[derive(utoipa::OpenApi)]
 #[openapi(paths(device_socket::open, session_socket::open, tickets::issue))]
 struct Docs;
+
+/// For a socket that is open: a device signed out meanwhile ends it. A database that is away ends nothing.
+async fn must_be_signed_in(gateway: &Gateway, caller: &Caller) -> Result<(), Ended> {
+    match gateway.is_signed_in(caller.device).await {
+        Ok(false) => Err(Ended::Close(close::REVOKED)),
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
 
 /// A request to open a socket whose sender is proven. Refused as a problem before anything is upgraded.
 struct Opening {

@@ -130,12 +130,29 @@ async fn a_bad_frame_is_answered_in_words() {
             other => panic!("an empty message is refused: {other:?}"),
         }
     }
-    // the largest message is a message, and a larger frame is none
-    socket.send(&message(&"x".repeat(250_000))).await;
-    let (_, content, status) = reply(&mut socket).await;
-    assert_eq!(status, Status::Complete);
-    assert!(content.len() > 250_000);
-    let _ = socket.send_text(&"x".repeat(limits::FRAME_BYTES + 1)).await;
+    // the largest message is a message, and a longer one is refused by its length
+    let largest = "x".repeat(limits::MESSAGE_BYTES);
+    socket.send(&message(&largest)).await;
+    // an echo of it is longer than a reply may be, so how it ends is not the point
+    reply(&mut socket).await;
+    let history = client.history(session).await;
+    assert!(history.messages.iter().any(|kept| kept.content == largest));
+    socket.send(&message(&"x".repeat(300_000))).await;
+    match socket.next_as().await {
+        Answer::Error { code, detail } => {
+            assert_eq!(code, Code::TooLarge, "{detail}");
+            let limit = format!("{} KiB", limits::MESSAGE_BYTES / 1024);
+            assert!(detail.contains(&limit), "the limit is named: {detail}");
+        }
+        other => panic!("a message over the limit is refused: {other:?}"),
+    }
+    // the socket is still good
+    socket.send(&message("short again")).await;
+    reply(&mut socket).await;
+    // a frame that no message could need closes it
+    let _ = socket
+        .send_text(&"x".repeat(limits::SESSION_FRAME_BYTES + 1))
+        .await;
     let code = socket.closed().await;
     assert!([protocol::frame::close::PROTOCOL, 1006].contains(&code), "{code}");
 
@@ -148,6 +165,58 @@ async fn a_bad_frame_is_answered_in_words() {
         ),
         Err(code) => assert_eq!(code, protocol::frame::close::PROTOCOL),
     }
+}
+
+#[tokio::test]
+async fn a_long_history_comes_as_far_as_one_frame_holds() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Long").await;
+    let (mut socket, _) = open(&client, session).await;
+    let mut replies = Vec::new();
+    for _ in 0..5 {
+        socket.send(&message("/long 250kb")).await;
+        let (id, content, _) = reply(&mut socket).await;
+        assert!(content.len() > 200_000, "{}", content.len());
+        replies.push(id);
+    }
+    let (mut socket, history) = open(&client, session).await;
+    let bytes = serde_json::to_string(&history).map_or(0, |json| json.len());
+    assert!(bytes <= limits::HISTORY_BYTES, "{bytes}");
+    let told: Vec<MessageId> = history
+        .iter()
+        .filter(|line| line.role == Role::Assistant)
+        .map(|line| line.id)
+        .collect();
+    assert!((3..5).contains(&told.len()), "{}", told.len());
+    assert!(replies.ends_with(&told), "the newest, in their order");
+    // and the socket is good for more
+    socket.send(&message("go on")).await;
+    reply(&mut socket).await;
+}
+
+#[tokio::test]
+async fn a_message_at_its_worst_comes_back_whole() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Worst").await;
+    // each of these takes six bytes in JSON
+    let worst = "\u{1}".repeat(limits::MESSAGE_BYTES);
+    client.note(session, &worst).await;
+    client.note(session, &worst).await;
+    let (_, history) = open(&client, session).await;
+    assert_eq!(history.len(), 1, "the newest alone");
+    assert!(history.iter().all(|line| line.content == worst));
+}
+
+#[tokio::test]
+async fn a_device_that_is_signed_out_loses_it() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Signed out").await;
+    let (mut socket, _) = open(&client, session).await;
+    client.sign_out().await.succeeds();
+    assert_eq!(socket.closed().await, protocol::frame::close::REVOKED);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `/ws`: a device's socket. It says where it stands, is told what changed since, and watches the replies it wants.
 
+use super::due::{Deed, Due, PING};
 use super::line::{Ended, Line};
 use super::viewing::{Attempt, Shown, Viewing};
 use super::{Gateway, Opening, PER_USER, tickets};
@@ -22,13 +23,6 @@ use tokio::time::Instant;
 
 /// A socket that says nothing for so long is not worth holding.
 const HELLO: Duration = Duration::from_secs(5);
-const PING: Duration = Duration::from_secs(25);
-const PONG: Duration = Duration::from_secs(10);
-/// The access token's end is announced so long before, and enforced so long after.
-const ANNOUNCED: Duration = Duration::from_secs(60);
-const TOLERATED: Duration = Duration::from_secs(30);
-/// A sign-out that nobody heard of is found after so many pings.
-const PINGS_A_CHECK: u64 = 12;
 /// Devices come back within this when the process ends.
 const DRAIN_MS: u32 = 5_000;
 
@@ -289,23 +283,15 @@ impl Device {
 
     /// Pings, the token's end, and now and then whether the device is still signed in.
     async fn keep_time(&mut self, line: &mut Line) -> Result<(), Ended> {
-        let now = Instant::now();
-        if self.due.is_silent(now) {
-            return Err(Ended::Close(close::NO_PONG));
-        }
-        if self.due.is_expired(now) {
-            return Err(Ended::Close(close::TOKEN_EXPIRED));
-        }
-        if let Some(within) = self.due.announces(now) {
-            line.feed(&ServerFrame::AuthExpiring { within }).await?;
-        }
-        if let Some(n) = self.due.pings(now) {
-            let head = self.news.head().map_or(self.position.seq, |head| head.seq);
-            line.feed(&ServerFrame::Ping { n, head }).await?;
-            if n % PINGS_A_CHECK == 0
-                && matches!(self.gateway.is_signed_in(self.caller.device).await, Ok(false))
-            {
-                return Err(Ended::Close(close::REVOKED));
+        while let Some(deed) = self.due.take(Instant::now()) {
+            match deed {
+                Deed::Close(code) => return Err(Ended::Close(code)),
+                Deed::Announce { within } => line.feed(&ServerFrame::AuthExpiring { within }).await?,
+                Deed::Ping { n } => {
+                    let head = self.news.head().map_or(self.position.seq, |head| head.seq);
+                    line.feed(&ServerFrame::Ping { n, head }).await?;
+                }
+                Deed::Check => super::must_be_signed_in(&self.gateway, &self.caller).await?,
             }
         }
         Ok(())
@@ -345,87 +331,6 @@ async fn refuse(line: &mut Line, problem: &Problem) -> Result<(), Ended> {
     line.feed(&frame).await
 }
 
-/// What a socket has to do at what time; one timer for all.
-struct Due {
-    ping: Instant,
-    /// The last ping waits for its pong until then.
-    pong: Option<Instant>,
-    pings: u64,
-    /// When the access token ends, and whether that was announced.
-    end: Option<(Instant, bool)>,
-}
-
-impl Due {
-    fn new(expires_at: Option<i64>) -> Self {
-        let mut due = Self {
-            ping: Instant::now() + PING,
-            pong: None,
-            pings: 0,
-            end: None,
-        };
-        due.expires(expires_at);
-        due
-    }
-
-    fn expires(&mut self, at: Option<i64>) {
-        self.end = at.map(|at| {
-            let left = at - OffsetDateTime::now_utc().unix_timestamp();
-            let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
-            (Instant::now() + left, false)
-        });
-    }
-
-    fn next(&self) -> Instant {
-        let end = self.end.map(|(end, is_announced)| {
-            if is_announced {
-                end + TOLERATED
-            } else {
-                end.checked_sub(ANNOUNCED).unwrap_or(end)
-            }
-        });
-        [Some(self.ping), self.pong, end]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.ping)
-    }
-
-    const fn heard(&mut self) {
-        self.pong = None;
-    }
-
-    fn is_silent(&self, now: Instant) -> bool {
-        self.pong.is_some_and(|until| until <= now)
-    }
-
-    fn is_expired(&self, now: Instant) -> bool {
-        self.end.is_some_and(|(end, _)| end + TOLERATED <= now)
-    }
-
-    /// Seconds that the token is still good for, to be announced once.
-    fn announces(&mut self, now: Instant) -> Option<u32> {
-        let (end, is_announced) = self.end.as_mut()?;
-        let is_due = !*is_announced && end.checked_sub(ANNOUNCED).is_none_or(|at| at <= now);
-        if !is_due {
-            return None;
-        }
-        *is_announced = true;
-        let left = end.saturating_duration_since(now).as_secs();
-        Some(u32::try_from(left).unwrap_or(u32::MAX))
-    }
-
-    /// The number of the ping that is due.
-    fn pings(&mut self, now: Instant) -> Option<u64> {
-        if self.ping > now {
-            return None;
-        }
-        self.pings += 1;
-        self.ping = now + PING;
-        self.pong = Some(now + PONG);
-        Some(self.pings)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -451,29 +356,5 @@ mod tests {
                 "{noise}"
             );
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_ping_without_a_pong_ends_the_socket() {
-        let mut due = Due::new(None);
-        assert_eq!(due.pings(Instant::now()), None);
-        tokio::time::sleep_until(due.next()).await;
-        assert_eq!(due.pings(Instant::now()), Some(1));
-        assert!(!due.is_silent(Instant::now()));
-        tokio::time::sleep_until(due.next()).await;
-        assert!(due.is_silent(Instant::now()));
-        due.heard();
-        assert!(!due.is_silent(Instant::now()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_is_announced_once_and_tolerated_for_a_while() {
-        let mut due = Due::new(Some(OffsetDateTime::now_utc().unix_timestamp() + 10));
-        assert!(due.announces(Instant::now()).is_some());
-        assert_eq!(due.announces(Instant::now()), None);
-        tokio::time::sleep(Duration::from_secs(15)).await;
-        assert!(!due.is_expired(Instant::now()));
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        assert!(due.is_expired(Instant::now()));
     }
 }

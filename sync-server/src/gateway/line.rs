@@ -1,5 +1,6 @@
 //! A socket's wire: frames in within their rate, frames out within their time, and an orderly close.
 
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt as _;
 use protocol::frame::close;
@@ -16,6 +17,7 @@ const CLOSED: Duration = Duration::from_secs(1);
 pub struct Line {
     socket: WebSocket,
     rate: Rate,
+    heard: Instant,
 }
 
 /// Why a socket ends.
@@ -34,6 +36,7 @@ impl Line {
         Self {
             socket,
             rate: Rate::new(FRAMES_PER_SECOND * factor.min(10_000), Instant::now()),
+            heard: Instant::now(),
         }
     }
 
@@ -45,7 +48,8 @@ impl Line {
                 Some(Err(error)) => return Err(broken(&error)),
                 None => return Err(Ended::Left),
             };
-            if !self.rate.allows(Instant::now()) {
+            self.heard = Instant::now();
+            if !self.rate.allows(self.heard) {
                 return Err(Ended::Close(close::RATE_LIMITED));
             }
             match message {
@@ -56,6 +60,16 @@ impl Line {
                 Message::Ping(_) | Message::Pong(_) => {}
             }
         }
+    }
+
+    /// When anything came from the other side, pongs included.
+    pub const fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// A ping of WebSocket's own (RFC 6455 §5.5.2), which every client's library answers.
+    pub async fn ping(&mut self) -> Result<(), Ended> {
+        written(self.socket.feed(Message::Ping(Bytes::new()))).await
     }
 
     pub async fn send(&mut self, frame: &impl Serialize) -> Result<(), Ended> {

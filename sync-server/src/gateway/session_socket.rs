@@ -1,6 +1,7 @@
 //! `/ws/{session_id}`: one session in plain frames, for scripts and simple clients. The same writes, the same hints and
 //! the same runs as everywhere else, told in other words.
 
+use super::due::{Deed, Due};
 use super::line::{Ended, Line};
 use super::viewing::{Attempt, Shown, Viewing};
 use super::{Gateway, Opening, PER_USER};
@@ -14,12 +15,13 @@ use axum::extract::State;
 use axum::extract::ws::{Utf8Bytes, WebSocket};
 use axum::response::Response;
 use protocol::frame::close;
-use protocol::limits::{ATTACHED_RUNS, MESSAGE_PAGE, SYNC_PAGE};
+use protocol::limits::{ATTACHED_RUNS, HISTORY_BYTES, MESSAGE_PAGE, SESSION_FRAME_BYTES, SYNC_PAGE};
 use protocol::mutation::{Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::session_socket::{Answer, Ask, Line as HistoryLine};
 use protocol::sync::{Change, Cursor, Message, Role, SyncPage};
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, routes};
 use std::collections::VecDeque;
+use tokio::time::Instant;
 
 /// Replies remembered as told, so that each is completed once.
 const TOLD: usize = 64;
@@ -34,6 +36,9 @@ pub async fn open(
 ) -> Result<Response> {
     let Opening { caller, upgrade } = opening;
     sessions::session(&gateway.pool, caller.user, session).await?;
+    let upgrade = upgrade
+        .max_message_size(SESSION_FRAME_BYTES)
+        .max_frame_size(SESSION_FRAME_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
         let sockets = gateway.0.sockets.clone();
         sockets.track_future(serve(gateway, caller, session, socket))
@@ -58,6 +63,7 @@ struct Conversation {
     /// Changes up to here were looked at.
     position: Cursor,
     told: VecDeque<MessageId>,
+    due: Due,
 }
 
 impl Conversation {
@@ -79,6 +85,7 @@ impl Conversation {
         let history = history.map_err(|_| Ended::Close(close::OVERLOADED))?;
         news.note(history.as_of);
         let mut conversation = Self {
+            due: Due::new(caller.expires_at),
             viewing: Viewing::new(caller.user),
             gateway,
             caller,
@@ -87,18 +94,8 @@ impl Conversation {
             position: history.as_of,
             told: VecDeque::new(),
         };
-        let is_made = |message: &&Message| message.status.is_terminal() && !message.deleted;
-        let lines = history
-            .messages
-            .iter()
-            .filter(is_made)
-            .map(|message| HistoryLine {
-                id: message.id,
-                role: message.role,
-                content: message.content.clone(),
-            });
         let answer = Answer::History {
-            messages: lines.collect(),
+            messages: newest(&history.messages),
         };
         line.send(&answer).await?;
         for message in &history.messages {
@@ -126,6 +123,7 @@ impl Conversation {
             }
             () = self.viewing.woken() => self.show(line).await?,
             hint = self.news.next() => self.look(line, hint).await?,
+            () = tokio::time::sleep_until(self.due.next()) => self.keep_time(line).await?,
             () = shutdown.cancelled() => return Err(Ended::Close(close::DRAIN)),
         }
         line.flush().await
@@ -239,6 +237,21 @@ impl Conversation {
         Ok(())
     }
 
+    /// Pings, the token's end, and now and then whether the device is still signed in. Nothing is announced here, and a
+    /// token cannot be renewed in band: who goes on longer connects again.
+    async fn keep_time(&mut self, line: &mut Line) -> Result<(), Ended> {
+        self.due.heard_at(line.heard());
+        while let Some(deed) = self.due.take(Instant::now()) {
+            match deed {
+                Deed::Close(code) => return Err(Ended::Close(code)),
+                Deed::Announce { .. } => {}
+                Deed::Ping { .. } => line.ping().await?,
+                Deed::Check => super::must_be_signed_in(&self.gateway, &self.caller).await?,
+            }
+        }
+        Ok(())
+    }
+
     /// What other devices did in this session.
     async fn look(&mut self, line: &mut Line, hint: Hint) -> Result<(), Ended> {
         if self.news.is_revoked(self.caller.device) {
@@ -302,6 +315,30 @@ impl Conversation {
             _ => self.complete(line, message.clone()).await,
         }
     }
+}
+
+/// Of the messages that are whole, the newest that fit one frame, oldest first. Counted as they are written, since
+/// escapes can make a text six times as long.
+fn newest(messages: &[Message]) -> Vec<HistoryLine> {
+    let mut bytes = 0;
+    let mut lines: Vec<HistoryLine> = messages
+        .iter()
+        .rev()
+        .filter(|message| message.status.is_terminal() && !message.deleted)
+        .map(|message| HistoryLine {
+            id: message.id,
+            role: message.role,
+            content: message.content.clone(),
+        })
+        .enumerate()
+        .take_while(|(place, line)| {
+            bytes += serde_json::to_string(line).map_or(usize::MAX, |json| json.len() + 1);
+            *place == 0 || bytes <= HISTORY_BYTES
+        })
+        .map(|(_, line)| line)
+        .collect();
+    lines.reverse();
+    lines
 }
 
 async fn refuse(line: &mut Line, problem: &Problem) -> Result<(), Ended> {

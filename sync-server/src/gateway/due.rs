@@ -1,0 +1,200 @@
+//! What a socket has to do at what time: pings, the token's end, and a look at whether its device is still signed in.
+//! One timer for all: wait until [`Due::next`], then do what [`Due::take`] gives until it gives nothing.
+
+use protocol::frame::close;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+/// Middleboxes forget connections that are silent for a minute.
+pub const PING: Duration = Duration::from_secs(25);
+const PONG: Duration = Duration::from_secs(10);
+/// The access token's end is announced so long before, and enforced so long after.
+const ANNOUNCED: Duration = Duration::from_secs(60);
+const TOLERATED: Duration = Duration::from_secs(30);
+/// A sign-out that nobody heard of is found after so many pings: five minutes.
+const PINGS_A_CHECK: u64 = 12;
+
+pub struct Due {
+    ping: Instant,
+    /// The last ping waits for its pong until then.
+    pong: Option<Instant>,
+    pings: u64,
+    is_check_due: bool,
+    /// When the access token ends, and whether that was announced.
+    end: Option<(Instant, bool)>,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// With this code.
+    Close(u16),
+    /// The token ends in so many seconds.
+    Announce {
+        within: u32,
+    },
+    Ping {
+        n: u64,
+    },
+    /// Whether the device is still signed in: the hint that it is not may have been lost.
+    Check,
+}
+
+impl Due {
+    /// `expires_at`: Unix seconds when the access token ends; `None` for a cookie.
+    pub fn new(expires_at: Option<i64>) -> Self {
+        let mut due = Self {
+            ping: Instant::now() + PING,
+            pong: None,
+            pings: 0,
+            is_check_due: false,
+            end: None,
+        };
+        due.expires(expires_at);
+        due
+    }
+
+    /// The token was renewed.
+    pub fn expires(&mut self, at: Option<i64>) {
+        self.end = at.map(|at| {
+            let left = at - OffsetDateTime::now_utc().unix_timestamp();
+            let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
+            (Instant::now() + left, false)
+        });
+    }
+
+    pub fn next(&self) -> Instant {
+        let end = self.end.map(|(end, is_announced)| {
+            if is_announced {
+                end + TOLERATED
+            } else {
+                end.checked_sub(ANNOUNCED).unwrap_or(end)
+            }
+        });
+        [Some(self.ping), self.pong, end]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.ping)
+    }
+
+    /// The last ping was answered.
+    pub const fn heard(&mut self) {
+        self.pong = None;
+    }
+
+    /// Something came from the other side at this time: as good as a pong, if no ping was sent since.
+    pub fn heard_at(&mut self, at: Instant) {
+        if self.pong.is_some_and(|until| until < at + PONG) {
+            self.heard();
+        }
+    }
+
+    /// The most urgent of what is due by now.
+    pub fn take(&mut self, now: Instant) -> Option<Deed> {
+        if self.pong.is_some_and(|until| until <= now) {
+            return Some(Deed::Close(close::NO_PONG));
+        }
+        if self.end.is_some_and(|(end, _)| end + TOLERATED <= now) {
+            return Some(Deed::Close(close::TOKEN_EXPIRED));
+        }
+        if let Some(within) = self.announces(now) {
+            return Some(Deed::Announce { within });
+        }
+        if std::mem::take(&mut self.is_check_due) {
+            return Some(Deed::Check);
+        }
+        if self.ping > now {
+            return None;
+        }
+        self.pings += 1;
+        self.ping = now + PING;
+        self.pong = Some(now + PONG);
+        self.is_check_due = self.pings.is_multiple_of(PINGS_A_CHECK);
+        Some(Deed::Ping { n: self.pings })
+    }
+
+    /// Seconds that the token is still good for, to be announced once.
+    fn announces(&mut self, now: Instant) -> Option<u32> {
+        let (end, is_announced) = self.end.as_mut()?;
+        let is_due = !*is_announced && end.checked_sub(ANNOUNCED).is_none_or(|at| at <= now);
+        if !is_due {
+            return None;
+        }
+        *is_announced = true;
+        let left = end.saturating_duration_since(now).as_secs();
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes due next, at its time.
+    async fn next(due: &mut Due) -> Deed {
+        loop {
+            if let Some(deed) = due.take(Instant::now()) {
+                return deed;
+            }
+            tokio::time::sleep_until(due.next()).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_without_a_pong_ends_the_socket() {
+        let mut due = Due::new(None);
+        assert_eq!(due.take(Instant::now()), None);
+        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        due.heard();
+        assert_eq!(next(&mut due).await, Deed::Ping { n: 2 });
+        assert_eq!(next(&mut due).await, Deed::Close(close::NO_PONG));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_heard_before_a_ping_does_not_answer_it() {
+        let mut due = Due::new(None);
+        let before = Instant::now();
+        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        due.heard_at(before);
+        assert_eq!(next(&mut due).await, Deed::Close(close::NO_PONG));
+
+        let mut due = Due::new(None);
+        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        tokio::time::advance(Duration::from_secs(1)).await;
+        due.heard_at(Instant::now());
+        assert_eq!(next(&mut due).await, Deed::Ping { n: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_sign_out_is_looked_for_every_five_minutes() {
+        let mut due = Due::new(None);
+        let begun = Instant::now();
+        let mut checks = Vec::new();
+        while begun.elapsed() < Duration::from_mins(11) {
+            match next(&mut due).await {
+                Deed::Ping { .. } => due.heard(),
+                Deed::Check => checks.push(begun.elapsed().as_secs()),
+                other => panic!("nothing else is due: {other:?}"),
+            }
+        }
+        assert_eq!(checks, [300, 600]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_announced_once_and_tolerated_for_a_while() {
+        let mut due = Due::new(Some(OffsetDateTime::now_utc().unix_timestamp() + 15));
+        let begun = Instant::now();
+        assert!(matches!(due.take(Instant::now()), Some(Deed::Announce { .. })));
+        assert_eq!(due.take(Instant::now()), None);
+        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        due.heard();
+        assert_eq!(next(&mut due).await, Deed::Close(close::TOKEN_EXPIRED));
+        let passed = begun.elapsed();
+        assert!(
+            (Duration::from_secs(40)..Duration::from_secs(50)).contains(&passed),
+            "{passed:?}"
+        );
+    }
+}
