@@ -1,6 +1,7 @@
 //! The server's start and end: settings, stores, tasks, listener; on a signal, everything in the reverse order.
 
 mod app;
+mod asked;
 mod auth;
 mod body;
 mod config;

@@ -3,11 +3,10 @@
 //! **Invariant:** only reads. Every write enters by `sync`. Another user's session is simply not there.
 
 mod agent_sessions;
-mod asked;
 mod messages;
 
+pub use crate::asked::{Asked, Id};
 pub use agent_sessions::{SessionRow, list, newest, session};
-pub use asked::{Asked, Id};
 pub use messages::{MessageRow, history, message, newest_of};
 
 use crate::auth::{Auth, Caller};

@@ -29,7 +29,7 @@ const LINES: &[Line] = &[
             &["sync"],
             &["sessions"],
             &["auth"],
-            &["limits", "hints", "body"],
+            &["limits", "hints", "asked", "body"],
             &["app"],
             &["mail"],
             &["config"],

@@ -89,6 +89,46 @@ async fn what_leaves_for_the_provider_is_pkce_with_state_and_nonce() {
 }
 
 #[tokio::test]
+async fn an_address_that_cannot_be_read_is_refused_as_everything_else_is() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let client = browser(&stack);
+    // as a program asks, so that a refusal comes as it is
+    let ask = async |method: http::Method, path: &str| client.send(client.bare(method, path)).await;
+    for path in [
+        routes::AUTHORIZE,
+        "/oauth/authorize?request_uri=a&request_uri=b",
+        "/auth/verify?id=a&id=b",
+        "/auth/google/callback?state=a&state=b",
+        "/sign-in?next=/&next=/",
+    ] {
+        ask(http::Method::GET, path).await.refused(Code::BadRequest);
+    }
+    for path in ["/s/%ff", "/auth/%ff/callback?code=x", "/ws/%ff"] {
+        ask(http::Method::GET, path).await.refused(Code::NotFound);
+    }
+    for path in [
+        "/auth/%ff/start",
+        "/s/%ff/messages",
+        "/settings/devices/%ff/sign-out",
+    ] {
+        ask(http::Method::POST, path).await.refused(Code::NotFound);
+    }
+    // a person sees a page
+    let page = client.get(routes::AUTHORIZE).await;
+    assert_eq!(page.status, 400);
+    assert!(page.text().contains("data-testid=\"problem\""), "{page:?}");
+    // and a reason that nobody knows is no reason
+    for known_or_not in ["zzz", "", "%ff"] {
+        let page = client
+            .get(&format!("{}?problem={known_or_not}", routes::page::SIGN_IN))
+            .await;
+        page.succeeds();
+        assert!(!page.text().contains("data-testid=\"problem\""), "{page:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_lie_of_a_provider_is_refused() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;

@@ -2,8 +2,9 @@
 
 use super::audit_events::{self, Event};
 use super::{Auth, Caller, SESSION, Visit, cookies, devices};
+use crate::asked::Id;
 use crate::error::Result;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
 use http::StatusCode;
@@ -35,9 +36,8 @@ pub async fn delete_device(
     State(auth): State<Auth>,
     caller: Caller,
     visit: Visit,
-    Path(id): Path<String>,
+    Id(device): Id<DeviceId>,
 ) -> Result<StatusCode> {
-    let device = id.parse().map_err(|_not_an_id| Problem::new(Code::NotFound))?;
     sign_out_device(&auth, &caller, device, &visit).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,12 @@
 //! The door without WebAssembly: signing up, in and out, confirming an address, and letting the app in.
 
-use crate::auth::{self, Asked, Auth, Entry, Visit};
+use crate::asked::Asked;
+use crate::auth::{self, Auth, Entry, Visit};
 use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::web::pages::{Pages, Said, signed_in};
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
@@ -251,7 +252,7 @@ struct Confirmation {
 async fn look_at_link(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    Query(link): Query<Link>,
+    Asked(link): Asked<Link>,
 ) -> Result<Response> {
     let look = auth::verify_link_look(pages.auth(), &link.id, &link.t, &headers).await?;
     let Some(look) = look else {
@@ -337,7 +338,7 @@ async fn ask_to_authorize(
     State(pages): State<Pages>,
     headers: HeaderMap,
     visit: Visit,
-    Query(request): Query<Request>,
+    Asked(request): Asked<Request>,
 ) -> Result<Response> {
     let asked = auth::authorize_look(pages.auth(), &request.request_uri).await?;
     let query = url::form_urlencoded::Serializer::new(String::new())
@@ -360,7 +361,7 @@ async fn straight_to_provider(
     pages: &Pages,
     headers: &HeaderMap,
     visit: &Visit,
-    (asked, here): (&Asked, &str),
+    (asked, here): (&auth::Asked, &str),
 ) -> Option<Response> {
     let provider = asked.provider.as_deref()?;
     let (url, cookie) = auth::provider_start(pages.auth(), provider, here, headers, visit)
@@ -372,7 +373,7 @@ async fn straight_to_provider(
 async fn draw_request(
     pages: &Pages,
     headers: &HeaderMap,
-    (asked, email): (Asked, String),
+    (asked, email): (auth::Asked, String),
     request_uri: String,
     problem: Option<Problem>,
 ) -> Response {

@@ -1,13 +1,14 @@
 //! The forms that work without WebAssembly. Each calls what its JSON twin calls, then leads on (303) or shows the page again
 //! with the problem and what was typed.
 
+use crate::asked::Id;
 use crate::auth::{self, Caller, Visit};
 use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::sync;
 use crate::web::pages::{Pages, Said, signed_in};
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
 use http::HeaderMap;
@@ -134,10 +135,6 @@ async fn write(pages: &Pages, caller: &Caller, id: Option<MutationId>, op: Op) -
     }
 }
 
-fn id_in<T: std::str::FromStr>(path: &Path<String>) -> Result<T> {
-    path.parse().map_err(|_| Error::from(Code::NotFound))
-}
-
 async fn create(
     State(pages): State<Pages>,
     headers: HeaderMap,
@@ -168,10 +165,9 @@ async fn create(
 async fn send(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    path: Path<String>,
+    Id(session): Id<SessionId>,
     Form(form): Form<Message, { limits::BATCH_BYTES }>,
 ) -> Result<Response> {
-    let session: SessionId = id_in(&path)?;
     match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
         Ok(caller) => {
             say(
@@ -245,10 +241,9 @@ async fn answer(
 async fn rename(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    path: Path<String>,
+    Id(session): Id<SessionId>,
     Form(form): Form<Title>,
 ) -> Result<Response> {
-    let session: SessionId = id_in(&path)?;
     let op = Op::SessionRename {
         session,
         title: form.title.trim().to_owned(),
@@ -267,10 +262,9 @@ async fn rename(
 async fn archive(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    path: Path<String>,
+    Id(session): Id<SessionId>,
     Form(form): Form<Archived>,
 ) -> Result<Response> {
-    let session: SessionId = id_in(&path)?;
     let op = Op::SessionArchive {
         session,
         archived: form.archived,
@@ -288,10 +282,9 @@ async fn archive(
 async fn delete(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    path: Path<String>,
+    Id(session): Id<SessionId>,
     Form(form): Form<Deleted>,
 ) -> Result<Response> {
-    let session: SessionId = id_in(&path)?;
     change(
         &pages,
         &headers,
@@ -331,10 +324,9 @@ async fn change(
 async fn stop(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    path: Path<String>,
+    Id(session): Id<SessionId>,
     Form(form): Form<Run>,
 ) -> Result<Response> {
-    let session: SessionId = id_in(&path)?;
     match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
         Ok(caller) => {
             pages.runs.cancel(caller.user, form.run).await?;
@@ -348,10 +340,9 @@ async fn sign_out_device(
     State(pages): State<Pages>,
     headers: HeaderMap,
     visit: Visit,
-    path: Path<String>,
+    Id(device): Id<DeviceId>,
     Form(form): Form<Token>,
 ) -> Result<Response> {
-    let device: DeviceId = id_in(&path)?;
     match sender(&pages, &headers, &form.csrf, page::SETTINGS).await? {
         Ok(caller) => {
             auth::sign_out_device(pages.auth(), &caller, device, &visit).await?;

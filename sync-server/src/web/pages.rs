@@ -1,12 +1,13 @@
 //! Pages drawn on the server: each route's first paint, whole and usable without WebAssembly.
 
+use crate::asked::{Asked, Id};
 use crate::auth::{self, Auth, Caller};
 use crate::error::{Error, Result};
 use crate::runs::Runs;
 use crate::sessions;
 use crate::web::assets::Manifest;
 use axum::Router;
-use axum::extract::{FromRef, OriginalUri, Path, Query, State};
+use axum::extract::{FromRef, OriginalUri, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum_extra::extract::CookieJar;
@@ -14,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use protocol::routes::page;
 use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptState, Typed, unanswered};
 use protocol::{Code, Problem, SessionId, limits};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 use ui::page::{Failed, Notice, Shell};
 
@@ -37,7 +38,14 @@ pub struct Said {
 struct Hints {
     #[serde(default)]
     next: String,
+    #[serde(default, deserialize_with = "known")]
     problem: Option<Code>,
+}
+
+/// A code that this version does not have says nothing: the page is shown without it.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Code>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(serde_json::from_value(text.into()).ok())
 }
 
 pub fn router(pages: Pages) -> Router {
@@ -244,8 +252,7 @@ async fn archived(State(pages): State<Pages>, headers: HeaderMap) -> Result<Resp
     }
 }
 
-async fn session(State(pages): State<Pages>, headers: HeaderMap, id: Path<String>) -> Result<Response> {
-    let id: SessionId = id.parse().map_err(|_| Error::from(Code::NotFound))?;
+async fn session(State(pages): State<Pages>, headers: HeaderMap, Id(id): Id<SessionId>) -> Result<Response> {
     match signed_in(&pages, &headers, &page::session(id)).await? {
         Ok(caller) => pages.session_page(&headers, &caller, id, Said::default()).await,
         Err(door) => Ok(door),
@@ -268,7 +275,7 @@ async fn door(
     State(pages): State<Pages>,
     headers: HeaderMap,
     OriginalUri(uri): OriginalUri,
-    Query(hints): Query<Hints>,
+    Asked(hints): Asked<Hints>,
 ) -> Result<Response> {
     let next = auth::safe_next(&hints.next);
     if matches!(pages.auth().caller_by_headers(&headers).await, Ok(Some(_))) {

@@ -6,11 +6,12 @@ use super::super::finish::{Entrance, Entry, finish_sign_in};
 use super::super::next::safe_next;
 use super::super::{Auth, Visit};
 use super::{Answer, WAITS, Way, linking};
+use crate::asked::{Asked, Id};
 use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
 use anyhow::Context as _;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
@@ -50,7 +51,7 @@ pub async fn list_providers(State(auth): State<Auth>) -> axum::Json<Vec<Provider
 /// The button "Continue with …".
 pub async fn post_start(
     State(auth): State<Auth>,
-    Path(provider): Path<String>,
+    Id(provider): Id<String>,
     headers: HeaderMap,
     visit: Visit,
     Form(form): Form<StartForm>,
@@ -119,10 +120,10 @@ pub struct Returned {
 /// The way back. Every failure is shown on the sign-in page, in words.
 pub async fn provider_callback(
     State(auth): State<Auth>,
-    Path(provider): Path<String>,
+    Id(provider): Id<String>,
     headers: HeaderMap,
     visit: Visit,
-    Query(returned): Query<Returned>,
+    Asked(returned): Asked<Returned>,
 ) -> Response {
     // what the address says is noted only where it is one of ours
     let provider = match auth.0.providers.find(&provider) {
