@@ -26,7 +26,7 @@ pub use next::safe_next;
 pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
 pub use password::verify::{verify, verify_link, verify_link_look};
-pub use providers::flow::provider_start;
+pub use providers::flow::{back_to_sign_in, provider_start};
 pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
 
@@ -144,11 +144,6 @@ pub fn providers(auth: &Auth) -> Vec<Provider> {
     auth.0.providers.list()
 }
 
-/// The origins besides our own that a form may lead to: a provider's button leads there by a redirect.
-pub fn form_targets(auth: &Auth) -> Vec<String> {
-    auth.0.providers.origins()
-}
-
 /// The public half of the key that signs access tokens (RFC 7517).
 #[utoipa::path(get, path = routes::JWKS, tag = "Native app", responses((status = 200)))]
 async fn read_key_set(State(auth): State<Auth>) -> impl axum::response::IntoResponse {
@@ -173,7 +168,6 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::PAR, post(authorize::post_par))
         .route(routes::TOKEN, post(grants::post_token))
         .route(routes::JWKS, get(read_key_set))
-        .route(page::PROVIDER_START, post(flow::post_start))
         .route(page::PROVIDER_CALLBACK, get(flow::provider_callback))
         .with_state(auth)
 }

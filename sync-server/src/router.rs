@@ -34,7 +34,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
     let auth: auth::Auth = sync.auth().clone();
     let app: App = App::clone(&auth);
     let manifest = Manifest::read(&app.config.ui_dist)?;
-    let headers = Headers::for_config(&app.config, &auth::form_targets(&auth))?;
+    let headers = Headers::for_config(&app.config)?;
 
     let mut document = Api::openapi();
     for docs in [
@@ -57,6 +57,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         .merge(web::docs::router(&document, &manifest)?)
         .merge(web::pages::router(pages.clone()))
         .merge(web::door::router(pages.clone()))
+        .merge(web::leaving::router(pages.clone()))
         .merge(web::forms::router(pages.clone()))
         .layer(CompressionLayer::new().compress_when(compression))
         .merge(gateway::router(gateway))

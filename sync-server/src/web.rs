@@ -7,5 +7,6 @@ pub mod docs;
 pub mod door;
 pub mod forms;
 pub mod headers;
+pub mod leaving;
 pub mod operations;
 pub mod pages;

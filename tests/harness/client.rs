@@ -600,6 +600,7 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
             .replace("&lt;", "<")
             .replace("&gt;", ">")
             .replace("&#x2F;", "/")
+            .replace("&#x2f;", "/")
             .replace("&amp;", "&"),
     )
 }

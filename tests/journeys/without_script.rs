@@ -1,7 +1,7 @@
 //! With script switched off in the browser, the way in, the list and a conversation still work.
 
 use crate::{COMPLETE, MINE, say, sign_in};
-use harness::{Person, Screen, Stack, until};
+use harness::{OpenIdProvider, Person, Screen, Stack, Visitor, until};
 
 async fn signed_in() -> (Stack, harness::Client, Screen) {
     let stack = Stack::start().await;
@@ -19,6 +19,19 @@ async fn somebody_signs_in_and_sees_their_sessions() {
     screen.wait_text("session-list", "Seen without script").await;
     screen.click_on("[data-testid=\"session-row\"] a").await;
     screen.wait_text("session-title", "Seen without script").await;
+}
+
+#[tokio::test]
+async fn somebody_signs_in_at_a_provider_on_another_site() {
+    let (provider, person) = (OpenIdProvider::start().await, Person::fresh());
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let stack = Stack::builder()
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let screen = Screen::browser_without_script(&stack).await;
+    screen.click("provider-google").await;
+    screen.wait("new-session").await;
 }
 
 #[tokio::test]

@@ -21,8 +21,18 @@ async fn begin(client: &Client, provider: &str) -> String {
     let leaving = client
         .submit(&page, &routes::page::provider_start(provider), &[])
         .await;
-    assert!((302..=303).contains(&leaving.status), "{leaving:?}");
-    leaving.location()
+    leaving.succeeds();
+    let refresh = leaving.header("refresh").unwrap_or_default();
+    let address = refresh
+        .strip_prefix("0;url=")
+        .unwrap_or_else(|| panic!("the page leads on by itself: {leaving:?}"));
+    assert_eq!(
+        leaving.attribute_of("way-on", "href").as_deref(),
+        Some(address),
+        "and has a link for where it does not"
+    );
+    assert!(!leaving.text().contains("<script"), "it needs no script");
+    address.to_owned()
 }
 
 /// What the browser is sent back with: path and query at the server.
@@ -86,6 +96,25 @@ async fn what_leaves_for_the_provider_is_pkce_with_state_and_nonce() {
     let redirect = sent("redirect_uri").expect("a redirect_uri");
     assert!(redirect.starts_with(&stack.url()), "{redirect}");
     assert!(sent("client_secret").is_none());
+}
+
+#[tokio::test]
+async fn a_form_leads_to_this_site_alone() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let client = browser(&stack);
+    let page = client.visit(routes::page::SIGN_IN).await;
+    let leaving = client
+        .submit(&page, &routes::page::provider_start("google"), &[])
+        .await;
+    for answer in [page, leaving] {
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        let targets: Vec<&str> = policy
+            .split(';')
+            .filter_map(|rule| rule.trim().strip_prefix("form-action "))
+            .collect();
+        assert_eq!(targets, ["'self'"], "{policy}");
+    }
 }
 
 #[tokio::test]

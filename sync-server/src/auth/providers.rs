@@ -140,21 +140,6 @@ impl Registry {
             .collect()
     }
 
-    /// The origins that a provider's button leads to, for the page's policy.
-    pub fn origins(&self) -> Vec<String> {
-        let mut origins: Vec<String> = self
-            .0
-            .iter()
-            .map(|known| match &known.way {
-                Way::Oidc(oidc) => oidc.origin(),
-                Way::GitHub(github) => github.origin(),
-            })
-            .collect();
-        origins.sort_unstable();
-        origins.dedup();
-        origins
-    }
-
     /// What people call it.
     fn name(&self, id: &str) -> &str {
         self.0
@@ -241,10 +226,6 @@ mod tests {
         .unwrap();
         let ids: Vec<String> = registry.list().into_iter().map(|provider| provider.id).collect();
         assert_eq!(ids, ["google", "github"]);
-        assert_eq!(
-            registry.origins(),
-            ["https://accounts.google.com", "https://github.com"]
-        );
         assert!(read("[]").unwrap().list().is_empty());
     }
 

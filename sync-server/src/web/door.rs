@@ -4,13 +4,14 @@ use crate::asked::Asked;
 use crate::auth::{self, Auth, Entry, Visit};
 use crate::body::Form;
 use crate::error::{Error, Result};
+use crate::web::leaving::lead_on;
 use crate::web::pages::{Pages, Said, signed_in};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use protocol::auth::{Client, Email, Password, Resend, SignIn, SignUp, Verify};
 use protocol::routes::{self, page};
 use protocol::view::Typed;
@@ -436,13 +437,4 @@ async fn cancelled(pages: &Pages, headers: &HeaderMap, link: String) -> Response
         .await;
     lead_on(&mut response, &link);
     response
-}
-
-/// To the app at once. A header, since the policy lets no form lead to another program and no script stands in the page.
-fn lead_on(response: &mut Response, link: &str) {
-    if let Ok(refresh) = HeaderValue::try_from(format!("0;url={link}")) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("refresh"), refresh);
-    }
 }

@@ -13,22 +13,16 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// `form_targets`: origins that a form here may lead on to: the sign-in providers, since Chromium applies
-    /// `form-action` to redirects as well.
-    pub fn for_config(config: &Config, form_targets: &[String]) -> anyhow::Result<Self> {
+    pub fn for_config(config: &Config) -> anyhow::Result<Self> {
         let origin = config.origin();
         let socket = origin.replacen("http", "ws", 1);
         let policy = format!(
             "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
              connect-src 'self' {socket}; manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; \
-             form-action 'self' {}",
-            form_targets.join(" ")
+             form-action 'self'"
         );
         let mut fixed = vec![
-            (
-                header::CONTENT_SECURITY_POLICY,
-                HeaderValue::try_from(policy.trim_end())?,
-            ),
+            (header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy)?),
             (
                 header::X_CONTENT_TYPE_OPTIONS,
                 HeaderValue::from_static("nosniff"),

@@ -74,6 +74,11 @@ impl Pages {
         }
     }
 
+    /// Address of the style sheet.
+    pub fn style(&self) -> &str {
+        &self.assets.style
+    }
+
     pub fn auth(&self) -> &Auth {
         self.runs.sync().auth()
     }

@@ -7,7 +7,6 @@ use super::super::next::safe_next;
 use super::super::{Auth, Visit};
 use super::{Answer, WAITS, Way, linking};
 use crate::asked::{Asked, Id};
-use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
 use anyhow::Context as _;
@@ -34,33 +33,10 @@ struct Flow {
     next: String,
 }
 
-#[derive(Deserialize)]
-pub struct StartForm {
-    #[serde(default)]
-    csrf: String,
-    #[serde(default)]
-    next: String,
-}
-
 /// The ways in besides a password.
 #[utoipa::path(get, path = routes::PROVIDERS, tag = "Signing in", responses((status = 200, body = [Provider])))]
 pub async fn list_providers(State(auth): State<Auth>) -> axum::Json<Vec<Provider>> {
     axum::Json(auth.0.providers.list())
-}
-
-/// The button "Continue with …".
-pub async fn post_start(
-    State(auth): State<Auth>,
-    Id(provider): Id<String>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(form): Form<StartForm>,
-) -> Result<Response> {
-    auth.check_csrf(&headers, &form.csrf)?;
-    match provider_start(&auth, &provider, &form.next, &headers, &visit).await {
-        Ok((url, cookie)) => Ok((CookieJar::new().add(cookie), Redirect::to(&url)).into_response()),
-        Err(error) => Ok(back_to_sign_in(error, &form.next)),
-    }
 }
 
 /// Where to send the browser, and the cookie to bind it.
@@ -139,7 +115,8 @@ pub async fn provider_callback(
     }
 }
 
-fn back_to_sign_in(error: Error, next: &str) -> Response {
+/// A failure on the way out or back, told where one can try again.
+pub fn back_to_sign_in(error: Error, next: &str) -> Response {
     let problem = error.into_problem();
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("problem", &problem.code.to_string())

@@ -59,10 +59,6 @@ impl GitHub {
         })
     }
 
-    pub(super) fn origin(&self) -> String {
-        self.origin.clone()
-    }
-
     pub(super) fn outward(&self) -> Outward {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let (url, state) = self

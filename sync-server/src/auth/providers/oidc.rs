@@ -95,10 +95,6 @@ impl Oidc {
         })
     }
 
-    pub(super) fn origin(&self) -> String {
-        self.issuer.url().origin().ascii_serialization()
-    }
-
     pub(super) async fn outward(&self, http: &reqwest::Client) -> anyhow::Result<Outward> {
         let relying = self.relying(&*self.metadata(http, KEPT).await?);
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();

@@ -1,0 +1,73 @@
+//! Leaving: to a sign-in provider, and home to the app. A page that leads on by itself, with a link for where it does not.
+//!
+//! **Invariant:** no form is answered with a redirect to elsewhere. Browsers apply `form-action` to redirects too, and an
+//! issuer may keep its sign-in page on any origin; so the policy can name this site alone.
+
+use crate::asked::Id;
+use crate::auth::{self, Visit};
+use crate::body::Form;
+use crate::error::Result;
+use crate::web::pages::Pages;
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::post;
+use axum_extra::extract::CookieJar;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use protocol::routes::page;
+use serde::Deserialize;
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::PROVIDER_START, post(start))
+        .with_state(pages)
+}
+
+#[derive(Deserialize)]
+struct Start {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// The button "Continue with …".
+async fn start(
+    State(pages): State<Pages>,
+    Id(provider): Id<String>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(form): Form<Start>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &form.csrf)?;
+    match auth::provider_start(auth, &provider, &form.next, &headers, &visit).await {
+        Ok((url, cookie)) => {
+            let page = draw(&pages, &provider, &url)?;
+            let mut response = (CookieJar::new().add(cookie), Html(page)).into_response();
+            lead_on(&mut response, &url);
+            Ok(response)
+        }
+        Err(error) => Ok(auth::back_to_sign_in(error, &form.next)),
+    }
+}
+
+fn draw(pages: &Pages, provider: &str, url: &str) -> anyhow::Result<String> {
+    let providers = auth::providers(pages.auth());
+    let known = providers.iter().find(|known| known.id == provider);
+    let name = known.map_or("the sign-in service", |known| known.name.as_str());
+    let context = minijinja::context! { name, url, style => pages.style() };
+    minijinja::Environment::new()
+        .render_named_str("leaving.html", include_str!("../../pages/leaving.html"), context)
+        .context("drawing the way out to a provider")
+}
+
+/// On at once. A header, since no script stands in the page.
+pub fn lead_on(response: &mut Response, link: &str) {
+    if let Ok(refresh) = HeaderValue::try_from(format!("0;url={link}")) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("refresh"), refresh);
+    }
+}
