@@ -326,6 +326,10 @@ async fn the_built_page_is_small_and_cached_for_good() {
         "{} KiB of WebAssembly",
         asset.body.len() / 1024
     );
+    // what is not there may be there in a moment
+    let missing = client(&stack).get("/app/main-0000000000000000.js").await;
+    assert_eq!(missing.status, 404);
+    assert_eq!(missing.header("cache-control"), Some("no-store"), "{missing:?}");
     // nothing outside the folder
     for path in [
         "/app/../index.html",

@@ -2,7 +2,8 @@
 
 use anyhow::Context as _;
 use axum::Router;
-use http::{HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use std::path::Path;
 use tower_http::services::ServeDir;
@@ -32,7 +33,8 @@ impl Manifest {
     }
 }
 
-/// A name never changes its content, so a browser may keep it for good.
+/// A name never changes its content, so a browser may keep it for good. That a file is not there may change: with the
+/// next version, or in a moment on a node that has it already.
 pub fn router(folder: &Path) -> Router {
     let files = ServeDir::new(folder.join("app"))
         .precompressed_br()
@@ -42,6 +44,10 @@ pub fn router(folder: &Path) -> Router {
         .nest_service("/app", files)
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
-            HeaderValue::from_static("public, max-age=31536000, immutable"),
+            |response: &Response| {
+                let is_there =
+                    response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+                is_there.then_some(HeaderValue::from_static("public, max-age=31536000, immutable"))
+            },
         ))
 }
