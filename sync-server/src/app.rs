@@ -7,6 +7,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use sha2::Sha256;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::ops::Deref;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,7 @@ impl Deref for App {
 impl App {
     /// Connects to what must be there at start. Each failure names the setting.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
+        must_be_writable(&config.workspaces)?;
         let options = PgConnectOptions::from_str(config.database_url.expose())
             .context("DATABASE_URL must look like postgres://user:password@host/database")?
             .application_name("compymac");
@@ -107,6 +109,22 @@ impl App {
     pub fn key(&self, rest: impl std::fmt::Display) -> String {
         format!("{}{rest}", self.config.redis_prefix)
     }
+}
+
+/// Makes the workspaces' folder and tries a write in it, rather than failing at somebody's first session.
+fn must_be_writable(folder: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .with_context(|| format!("WORKSPACES: the folder {} cannot be made", folder.display()))?;
+    // a name of its own: several nodes may share the folder and start at once
+    let trial = folder.join(format!(".trial-{}", Uuid::now_v7()));
+    std::fs::write(&trial, [])
+        .and_then(|()| std::fs::remove_file(&trial))
+        .with_context(|| format!("WORKSPACES: the folder {} cannot be written to", folder.display()))
 }
 
 /// Keys by purpose, derived from the master secret (HKDF-SHA-256, RFC 5869): one leaked key opens one door.

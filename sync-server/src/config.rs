@@ -27,7 +27,7 @@ pub struct Config {
     pub database_url: Secret,
 
     /// Connections to PostgreSQL that this server keeps at most.
-    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16)]
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub database_connections: u32,
 
     /// Redis, as `redis://host:port/`. Hints, run logs, tickets and rate limits; nothing that must last.

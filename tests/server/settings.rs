@@ -58,6 +58,12 @@ async fn a_wrong_setting_is_named_and_its_secret_is_not_shown() {
         ),
         ("ARGON2_MEMORY_KIB", "1024"),
         ("RATE_LIMIT_FACTOR", "0"),
+        ("DATABASE_CONNECTIONS", "0"),
+        ("UI_DIST", "/nowhere/hidden"),
+        // neither a folder nor a place for one, for root either
+        ("WORKSPACES", "/dev/null"),
+        ("WORKSPACES", "/dev/null/workspaces"),
+        ("WORKSPACES", "/proc/workspaces"),
         ("MAIL_FROM", "nobody"),
         ("COMPYMAC_SECRET", "hidden-word"),
         ("COMPYMAC_SECRET", "c2hvcnQ="),
@@ -66,6 +72,16 @@ async fn a_wrong_setting_is_named_and_its_secret_is_not_shown() {
         let ended = refuses(&stack, name, Some(value)).await;
         assert!(!ended.said.contains("hidden-word"), "{name}: {}", ended.said);
     }
+}
+
+#[tokio::test]
+async fn the_workspaces_folder_is_made_at_the_start_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stack = Stack::start().await;
+    let folder = std::fs::metadata(stack.workspaces()).expect("the folder");
+    assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+    let left = std::fs::read_dir(stack.workspaces()).expect("the folder").count();
+    assert_eq!(left, 0, "the trial leaves nothing behind");
 }
 
 #[tokio::test]
