@@ -9,6 +9,7 @@ mod error;
 mod gateway;
 mod hints;
 mod limits;
+mod listen;
 mod mail;
 mod router;
 mod runs;
@@ -80,16 +81,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     say_ready(listener.local_addr().context("reading the listener's address")?)?;
     let ending = app.clone();
-    let served = axum::serve(
-        listener,
-        routes.into_make_service_with_connect_info::<SocketAddr>(),
-    )
-    .with_graceful_shutdown(async move {
+    let ended = async move {
         asked_to_end().await;
         ending.shutdown.cancel();
         gateway.drain().await;
-    });
-    served.await.context("serving")?;
+    };
+    listen::serve(listener, routes, ended).await;
     app.tasks.close();
     if tokio::time::timeout(GRACE, app.tasks.wait()).await.is_err() {
         tracing::warn!(

@@ -23,7 +23,7 @@ const LINES: &[Line] = &[
         sources: "sync-server/src/",
         groups: &[
             &["main"],
-            &["router"],
+            &["router", "listen"],
             &["web", "gateway"],
             &["runs"],
             &["sync"],

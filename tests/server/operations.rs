@@ -5,6 +5,8 @@ use http::Method;
 use protocol::{Code, routes};
 use serde_json::Value;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 fn client(stack: &Stack) -> Client {
     Client::browser(&stack.url(), &stack.url())
@@ -177,6 +179,27 @@ async fn every_answer_can_be_found_in_the_log_by_its_number() {
     })
     .await;
     assert!(logs.contains(routes::ME));
+}
+
+#[tokio::test]
+async fn half_a_request_is_not_waited_for_and_nobody_else_waits() {
+    let stack = Stack::start().await;
+    let address = stack.url().replace("http://", "");
+    let mut half = TcpStream::connect(&address).await.expect("a connection");
+    let mut silent = TcpStream::connect(&address).await.expect("a connection");
+    half.write_all(b"GET /healthz HT").await.expect("half a line");
+    client(&stack).get(routes::HEALTH).await.succeeds();
+    let (mut said, mut nothing) = (Vec::new(), Vec::new());
+    let closed = async {
+        // whether by a polite end or a reset
+        let _ = tokio::join!(half.read_to_end(&mut said), silent.read_to_end(&mut nothing));
+    };
+    tokio::time::timeout(Duration::from_secs(18), closed)
+        .await
+        .expect("the server closes both");
+    assert!(!String::from_utf8_lossy(&said).contains("200 OK"));
+    assert!(nothing.is_empty());
+    client(&stack).get(routes::HEALTH).await.succeeds();
 }
 
 #[tokio::test]
