@@ -110,13 +110,18 @@ pub enum Role {
     All,
     /// Pages, API and sockets.
     Gateway,
-    /// Runs and letters only.
+    /// Runs and letters; it answers only `/healthz`, `/readyz` and `/metrics`.
     Worker,
 }
 
 impl Role {
     pub const fn works(self) -> bool {
         matches!(self, Self::All | Self::Worker)
+    }
+
+    /// Whether people and their devices reach it.
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::All | Self::Gateway)
     }
 }
 

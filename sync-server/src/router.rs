@@ -27,15 +27,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ))]
 struct Api;
 
-/// `gateway` holds every room below it.
+/// `gateway` holds every room below it. A process that only works shows the operator's routes and no others.
 pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::Result<Router> {
     let runs: runs::Runs = gateway.runs().clone();
     let sync: sync::Sync = runs.sync().clone();
     let auth: auth::Auth = sync.auth().clone();
     let app: App = App::clone(&auth);
-    let manifest = Manifest::read(&app.config.ui_dist)?;
     let headers = Headers::for_config(&app.config)?;
-
+    let operations = web::operations::router(app.clone(), metrics);
+    if !app.config.role.serves() {
+        return Ok(with_headers(with_refusals(operations), headers));
+    }
+    let manifest = Manifest::read(&app.config.ui_dist)?;
     let mut document = Api::openapi();
     for docs in [
         auth::docs(),
@@ -61,17 +64,26 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         .merge(web::forms::router(pages.clone()))
         .layer(CompressionLayer::new().compress_when(compression))
         .merge(gateway::router(gateway))
-        .merge(web::operations::router(app.clone(), metrics))
-        .merge(web::assets::router(&app.config.ui_dist))
+        .merge(operations)
+        .merge(web::assets::router(&app.config.ui_dist));
+    let rooms = with_refusals(rooms).layer(middleware::from_fn_with_state(pages, draw_problems));
+    Ok(with_headers(rooms, headers))
+}
+
+/// What answers where no route does, or where one breaks.
+fn with_refusals(routes: Router) -> Router {
+    routes
         .fallback(async || crate::error::Error::from(Code::NotFound))
-        .method_not_allowed_fallback(async || crate::error::Error::from(Code::MethodNotAllowed));
-    Ok(rooms
+        .method_not_allowed_fallback(async || crate::error::Error::from(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::custom(|_| {
             crate::error::Error::from(Code::Internal).into_response()
         }))
-        .layer(middleware::from_fn_with_state(pages, draw_problems))
+}
+
+fn with_headers(routes: Router, headers: Headers) -> Router {
+    routes
         .layer(middleware::from_fn_with_state(headers, web::headers::add))
-        .layer(middleware::from_fn(count)))
+        .layer(middleware::from_fn(count))
 }
 
 /// A problem gets its request's id; where a person navigated, it becomes a page with a way on.

@@ -106,6 +106,14 @@ impl Stack {
         Server::start("second", self.settings.clone(), Some(self.server.url())).await
     }
 
+    /// As [`Stack::second_server`], with a setting of its own.
+    pub async fn second_server_with(&self, name: &str, value: &str) -> Server {
+        let mut settings = self.settings.clone();
+        settings.environment.retain(|(other, _)| other != name);
+        settings.environment.push((name.to_owned(), value.to_owned()));
+        Server::start("second", settings, Some(self.server.url())).await
+    }
+
     /// The installation's public address, without a slash at the end.
     pub fn url(&self) -> String {
         self.server.url()

@@ -203,6 +203,40 @@ async fn half_a_request_is_not_waited_for_and_nobody_else_waits() {
 }
 
 #[tokio::test]
+async fn a_gateway_and_a_worker_are_one_server_together() {
+    let stack = Stack::builder().with("ROLE", "gateway").start().await;
+    let worker = stack.second_server_with("ROLE", "worker").await;
+    let (_, person) = Person::join(&stack).await;
+    let session = person.create_session("Worked on elsewhere").await;
+    let mut socket = harness::Socket::open(&person).await;
+    let sent = person.say(session, "Who makes this?").await;
+    let reply = socket.watch(sent.run()).await;
+    assert_eq!(reply.status, Some(protocol::run::Status::Complete));
+    let history = person.history(session).await;
+    let said = history.messages.last().map(|message| message.content.as_str());
+    assert!(
+        said.is_some_and(|said| said.contains("Who makes this?")),
+        "the worker's agent answers: {said:?}"
+    );
+
+    let operator = client(&stack).at(&worker.url());
+    for path in [routes::HEALTH, routes::READY, routes::METRICS] {
+        operator.get(path).await.succeeds();
+    }
+    for path in [
+        routes::page::HOME,
+        routes::page::SIGN_IN,
+        routes::ME,
+        routes::SESSIONS,
+        routes::SOCKET,
+        routes::OPENAPI,
+        "/app/manifest.json",
+    ] {
+        operator.get(path).await.refused(Code::NotFound);
+    }
+}
+
+#[tokio::test]
 async fn the_api_document_lists_every_route_and_no_other() {
     let stack = Stack::start().await;
     let document: Value = client(&stack).get(routes::OPENAPI).await.expect();
