@@ -17,7 +17,8 @@ pub enum ClientFrame {
     Hello {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ticket: Option<String>,
-        /// Where the device stands; without it, it pulls by itself.
+        /// Where the device stands, for a server to use; nothing depends on it. The welcome always names the head, which the
+        /// device compares with its own cursor: equal, there is nothing to pull; older, it pulls at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<Cursor>,
     },
@@ -91,7 +92,8 @@ pub enum ServerFrame {
     AuthOk { expires_in: u32 },
     #[serde(rename = "ping")]
     Ping { n: u64, head: Seq },
-    /// The server goes down; reconnect at a random time within this.
+    /// The server goes down, and serves on until then: reconnect at a random time within this. Who stays is closed with
+    /// [`close::DRAIN`] at some time in the half as long after it.
     #[serde(rename = "drain")]
     Drain { within_ms: u32 },
     /// A refused frame; the connection goes on.

@@ -31,7 +31,9 @@ pub struct Parts {
     pub keys: Keys,
     /// This process among the nodes; new at each start.
     pub node: Uuid,
-    /// Cancelled when the process is asked to end.
+    /// Cancelled when the process is asked to end: it is not ready for more.
+    pub ending: CancellationToken,
+    /// Cancelled when it has let go of its sockets: what runs in the background ends too.
     pub shutdown: CancellationToken,
     /// Tasks that are waited for at the end.
     pub tasks: TaskTracker,
@@ -100,6 +102,7 @@ impl App {
             http,
             keys,
             node: Uuid::now_v7(),
+            ending: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })))

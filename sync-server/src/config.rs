@@ -91,6 +91,16 @@ pub struct Config {
     #[arg(long, env = "ROLE", value_enum, default_value_t = Role::All)]
     pub role: Role,
 
+    /// Seconds that a balancer has to see that this server is not ready any more, once it is asked to end. Its sockets are
+    /// let go only then.
+    #[arg(long, env = "DRAIN_AFTER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub drain_after: u32,
+
+    /// Seconds in which devices then leave by themselves, each at its own time. Those that stay are closed over half as
+    /// long again.
+    #[arg(long, env = "DRAIN_WITHIN", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=600))]
+    pub drain_within: u32,
+
     /// Apply the migrations at start.
     #[arg(long, env = "MIGRATE", default_value_t = true, action = clap::ArgAction::Set)]
     pub migrate: bool,

@@ -25,6 +25,7 @@ use protocol::{Code, Problem, limits, routes};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi as _;
 
@@ -36,8 +37,8 @@ const PER_NODE: usize = 50_000;
 const WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// tungstenite's own defaults take 128 KiB for each socket at once.
 const BUFFER_BYTES: usize = 4096;
-/// How long sockets are waited for when the process ends.
-const DRAINED: Duration = Duration::from_secs(3);
+/// How long the last goodbyes are waited for when the process ends.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// The room's state, and everybody's: it holds every room below. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub struct Gateway(Arc<Parts>);
 struct Parts {
     runs: Runs,
     sockets: TaskTracker,
+    /// Cancelled when sockets are to leave this node.
+    leaving: CancellationToken,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -72,6 +75,7 @@ impl Gateway {
         Self(Arc::new(Parts {
             runs,
             sockets: TaskTracker::new(),
+            leaving: CancellationToken::new(),
         }))
     }
 
@@ -79,10 +83,16 @@ impl Gateway {
         &self.0.runs
     }
 
-    /// Waits until every socket has been told to come back elsewhere. They begin when the process is asked to end.
+    fn drains_within(&self) -> Duration {
+        Duration::from_secs(self.config.drain_within.into())
+    }
+
+    /// Lets go of every socket: opens no more, tells all, and waits until they have left or were closed.
     pub async fn drain(&self) {
+        self.0.leaving.cancel();
         self.0.sockets.close();
-        if tokio::time::timeout(DRAINED, self.0.sockets.wait())
+        let longest = self.drains_within() * 3 / 2 + GOODBYE;
+        if tokio::time::timeout(longest, self.0.sockets.wait())
             .await
             .is_err()
         {
@@ -137,7 +147,7 @@ impl FromRequestParts<Gateway> for Opening {
         if caller.kind == Kind::Browser && !is_from(&parts.headers, &gateway.config.origin()) {
             return Err(Code::OriginDenied.into());
         }
-        if gateway.shutdown.is_cancelled() || gateway.0.sockets.len() >= PER_NODE {
+        if gateway.0.leaving.is_cancelled() || gateway.0.sockets.len() >= PER_NODE {
             return Err(Problem::new(Code::Unavailable).retry_after(2).into());
         }
         let upgrade = WebSocketUpgrade::from_request_parts(parts, gateway)

@@ -83,8 +83,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let ending = app.clone();
     let ended = async move {
         asked_to_end().await;
+        ending.ending.cancel();
+        tokio::select! {
+            () = let_go(&ending, &gateway) => {}
+            // asked again: at once
+            () = asked_to_end() => {}
+        }
         ending.shutdown.cancel();
-        gateway.drain().await;
     };
     listen::serve(listener, routes, ended).await;
     app.tasks.close();
@@ -94,6 +99,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Sockets leave once the balancer sends no more here; until then requests are served as ever.
+async fn let_go(app: &App, gateway: &gateway::Gateway) {
+    if app.config.role.serves() {
+        tokio::time::sleep(Duration::from_secs(app.config.drain_after.into())).await;
+    }
+    gateway.drain().await;
 }
 
 /// The one line on standard output: whoever started this process waits for it.

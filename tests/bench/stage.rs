@@ -118,6 +118,8 @@ fn settings(
         ("WORKSPACES", folder.join("workspaces").display().to_string()),
         ("UI_DIST", setting("COMPYMAC_UI_DIST")?),
         ("SMTP_URL", mailbox.smtp_url()),
+        ("DRAIN_AFTER", "0".to_owned()),
+        ("DRAIN_WITHIN", "0".to_owned()),
         ("RATE_LIMIT_FACTOR", "100000".to_owned()),
         ("LOG", "warn".to_owned()),
     ])

@@ -66,6 +66,9 @@ impl StackBuilder {
             ),
             ("UI_DIST", ui_dist().display().to_string()),
             ("SMTP_URL", mailbox.smtp_url()),
+            // nobody stands before the server who had to notice, and no test waits for others to leave
+            ("DRAIN_AFTER", "0".to_owned()),
+            ("DRAIN_WITHIN", "0".to_owned()),
             // people in tests are quicker than people
             ("RATE_LIMIT_FACTOR", "1000".to_owned()),
             ("LOG", "info,sync_server=debug,sqlx=warn".to_owned()),

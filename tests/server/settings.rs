@@ -112,6 +112,8 @@ async fn help_is_the_manual() {
         "SMTP_URL",
         "PROVIDERS",
         "WORKSPACES",
+        "DRAIN_AFTER",
+        "DRAIN_WITHIN",
     ] {
         assert!(ended.said.contains(name), "{name} in {}", ended.said);
     }

@@ -1,6 +1,6 @@
 //! Who gets a socket, and what becomes of one that breaks the rules.
 
-use harness::{Client, Person, Socket, Stack};
+use harness::{Client, Person, Socket, Stack, until};
 use protocol::frame::{ClientFrame, ServerFrame, close};
 use protocol::{RunId, limits, routes};
 use std::time::{Duration, Instant};
@@ -66,6 +66,20 @@ async fn a_stranger_gets_no_further_than_hello() {
         }
         Err(error) => assert!(error.to_string().contains("401"), "{error}"),
     }
+}
+
+#[tokio::test]
+async fn the_welcome_says_where_the_head_is_to_a_device_that_is_behind_and_to_one_that_is_not() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let before = client.bootstrap().await.as_of;
+    client.create_session("While it was away").await;
+    let head = client.bootstrap().await.as_of;
+    for at in [before, head] {
+        let socket = Socket::open_from(&client, Some(at)).await;
+        assert_eq!(socket.welcome.map(|welcome| welcome.head), Some(head), "{at}");
+    }
+    assert!(head.seq > before.seq);
 }
 
 #[tokio::test]
@@ -238,6 +252,49 @@ async fn a_server_that_goes_down_says_so_first() {
         assert!(
             code / 100 == 40 || code == 1006 || code == 1001 || code == 1005,
             "{code}"
+        );
+    });
+    assert_eq!(code, Some(0), "it ended cleanly");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_is_unready_first_then_lets_devices_leave_then_closes_who_stays() {
+    let stack = Stack::builder()
+        .with("DRAIN_AFTER", "1")
+        .with("DRAIN_WITHIN", "2")
+        .start()
+        .await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Last words").await;
+    let mut staying = Socket::open(&client).await;
+    let path = routes::session_socket(session);
+    let mut small = Socket::connect_as(&client, &path, None).await.expect("a socket");
+    let (code, ()) = tokio::join!(stack.server.stop(), async {
+        until("the server to be unready", async || {
+            (client.get(routes::READY).await.status == 503).then_some(())
+        })
+        .await;
+        // until the balancer has noticed, everything is served as ever
+        let late = Socket::open(&client).await;
+        let run = client.say(session, "still here?").await.run();
+        staying.watch(run).await;
+        drop(late);
+        let within = staying
+            .find("the drain", |frame| match frame {
+                ServerFrame::Drain { within_ms } => Some(within_ms),
+                _ => None,
+            })
+            .await;
+        assert_eq!(within, 2_000);
+        // others open their sockets elsewhere from now on, while requests are still answered
+        assert_eq!(Socket::refusal(&client, routes::SOCKET, None).await, 503);
+        client.me().await;
+        let told = Instant::now();
+        let (stayed, closed) = tokio::join!(staying.closed(), small.closed());
+        assert_eq!((stayed, closed), (close::DRAIN, close::DRAIN));
+        assert!(
+            told.elapsed() >= Duration::from_millis(1_500),
+            "they had their time"
         );
     });
     assert_eq!(code, Some(0), "it ended cleanly");

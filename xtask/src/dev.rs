@@ -220,6 +220,9 @@ fn serve(
         .env("WORKSPACES", options.data.join("workspaces"))
         .env("UI_DIST", options.data.join("page"))
         .env("SMTP_URL", &mailbox.smtp)
+        // No balancer has to notice, and Ctrl-C means now.
+        .env("DRAIN_AFTER", "0")
+        .env("DRAIN_WITHIN", "0")
         // Its last words are shown here; a backtrace would hide what they say.
         .env("RUST_LIB_BACKTRACE", "0");
     supervisor.start(Service {

@@ -23,8 +23,6 @@ use tokio::time::Instant;
 
 /// A socket that says nothing for so long is not worth holding.
 const HELLO: Duration = Duration::from_secs(5);
-/// Devices come back within this when the process ends.
-const DRAIN_MS: u32 = 5_000;
 
 /// A device's socket, subprotocol `compymac.v1`; the frames are described in the protocol crate.
 #[utoipa::path(get, path = routes::SOCKET, tag = "sockets",
@@ -71,13 +69,14 @@ async fn welcome(
 ) -> Result<(Subscription, Cursor), Ended> {
     let first = tokio::select! {
         first = tokio::time::timeout(HELLO, line.text()) => first.map_err(|_| Ended::Close(close::NO_HELLO))??,
-        () = gateway.shutdown.cancelled() => return Err(Ended::Close(close::DRAIN)),
+        () = gateway.0.leaving.cancelled() => return Err(Ended::Close(close::DRAIN)),
     };
     if first.len() > HELLO_BYTES {
         return Err(Ended::Close(close::PROTOCOL));
     }
     let ticket = match read(&first)? {
-        Some(Ok(ClientFrame::Hello { ticket, .. })) => ticket,
+        // its cursor needs no answer of its own: the welcome names the head, and the device pulls where that is ahead
+        Some(Ok(ClientFrame::Hello { ticket, cursor: _ })) => ticket,
         _ => return Err(Ended::Close(close::NO_HELLO)),
     };
     prove(gateway, caller, ticket).await?;
@@ -161,7 +160,7 @@ impl Device {
     }
 
     async fn next(&mut self, line: &mut Line) -> Result<(), Ended> {
-        let shutdown = &self.gateway.shutdown;
+        let leaving = &self.gateway.0.leaving;
         tokio::select! {
             text = line.text() => {
                 let text = text?;
@@ -170,10 +169,7 @@ impl Device {
             hint = self.news.next() => self.tell(line, hint).await?,
             () = self.viewing.woken() => self.show(line).await?,
             () = tokio::time::sleep_until(self.due.next()) => self.keep_time(line).await?,
-            () = shutdown.cancelled() => {
-                line.send(&ServerFrame::Drain { within_ms: DRAIN_MS }).await?;
-                return Err(Ended::Close(close::DRAIN));
-            }
+            () = leaving.cancelled(), if !self.due.is_leaving() => self.let_go(line).await?,
         }
         line.flush().await
     }
@@ -279,6 +275,14 @@ impl Device {
             line.feed(&frame).await?;
         }
         Ok(())
+    }
+
+    /// The device leaves within its time by itself, at a time of its own; closed is who does not.
+    async fn let_go(&mut self, line: &mut Line) -> Result<(), Ended> {
+        let within = self.gateway.drains_within();
+        self.due.leaves(within..=within * 3 / 2);
+        let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        line.feed(&ServerFrame::Drain { within_ms }).await
     }
 
     /// Pings, the token's end, and now and then whether the device is still signed in.

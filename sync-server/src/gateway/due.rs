@@ -2,6 +2,7 @@
 //! One timer for all: wait until [`Due::next`], then do what [`Due::take`] gives until it gives nothing.
 
 use protocol::frame::close;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ pub struct Due {
     is_check_due: bool,
     /// When the access token ends, and whether that was announced.
     end: Option<(Instant, bool)>,
+    /// When a socket that was told to leave is closed.
+    leave: Option<Instant>,
 }
 
 /// What is due.
@@ -50,6 +53,7 @@ impl Due {
             pings: 0,
             is_check_due: false,
             end: None,
+            leave: None,
         };
         due.expires(expires_at);
         due
@@ -72,11 +76,20 @@ impl Due {
                 end.checked_sub(ANNOUNCED).unwrap_or(end)
             }
         });
-        [Some(self.ping), self.pong, end]
+        [Some(self.ping), self.pong, end, self.leave]
             .into_iter()
             .flatten()
             .min()
             .unwrap_or(self.ping)
+    }
+
+    /// The node lets go of its sockets: this one at some time from now, drawn so that not all come back elsewhere at once.
+    pub fn leaves(&mut self, from_now: RangeInclusive<Duration>) {
+        self.leave = Some(Instant::now() + rand::random_range(from_now));
+    }
+
+    pub const fn is_leaving(&self) -> bool {
+        self.leave.is_some()
     }
 
     /// The last ping was answered.
@@ -95,6 +108,9 @@ impl Due {
     pub fn take(&mut self, now: Instant) -> Option<Deed> {
         if self.pong.is_some_and(|until| until <= now) {
             return Some(Deed::Close(close::NO_PONG));
+        }
+        if self.leave.is_some_and(|at| at <= now) {
+            return Some(Deed::Close(close::DRAIN));
         }
         if self.end.is_some_and(|(end, _)| end + TOLERATED <= now) {
             return Some(Deed::Close(close::TOKEN_EXPIRED));
@@ -165,6 +181,22 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         due.heard_at(Instant::now());
         assert_eq!(next(&mut due).await, Deed::Ping { n: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_is_told_to_leave_is_closed_at_some_time_of_its_own() {
+        let seconds = Duration::from_secs;
+        for _ in 0..20 {
+            let mut due = Due::new(None);
+            let begun = Instant::now();
+            due.leaves(seconds(2)..=seconds(3));
+            assert_eq!(next(&mut due).await, Deed::Close(close::DRAIN));
+            let passed = begun.elapsed();
+            assert!((seconds(2)..=seconds(4)).contains(&passed), "{passed:?}");
+        }
+        let mut due = Due::new(None);
+        due.leaves(seconds(0)..=seconds(0));
+        assert_eq!(due.take(Instant::now()), Some(Deed::Close(close::DRAIN)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ use protocol::session_socket::{Answer, Ask, Line as HistoryLine};
 use protocol::sync::{Change, Cursor, Message, Role, SyncPage};
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, routes};
 use std::collections::VecDeque;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Replies remembered as told, so that each is completed once.
@@ -115,7 +116,7 @@ impl Conversation {
     }
 
     async fn next(&mut self, line: &mut Line) -> Result<(), Ended> {
-        let shutdown = &self.gateway.shutdown;
+        let leaving = &self.gateway.0.leaving;
         tokio::select! {
             text = line.text() => {
                 let text = text?;
@@ -124,7 +125,10 @@ impl Conversation {
             () = self.viewing.woken() => self.show(line).await?,
             hint = self.news.next() => self.look(line, hint).await?,
             () = tokio::time::sleep_until(self.due.next()) => self.keep_time(line).await?,
-            () = shutdown.cancelled() => return Err(Ended::Close(close::DRAIN)),
+            // it cannot be told to leave: it is closed at some time while others leave
+            () = leaving.cancelled(), if !self.due.is_leaving() => {
+                self.due.leaves(Duration::ZERO..=self.gateway.drains_within());
+            }
         }
         line.flush().await
     }

@@ -55,7 +55,7 @@ async fn ready(State(operations): State<Operations>) -> Response {
     let missing: Vec<&str> = [
         (!matches!(database, Ok(Ok(_)))).then_some("PostgreSQL"),
         (!matches!(redis, Ok(Ok(_)))).then_some("Redis"),
-        app.shutdown.is_cancelled().then_some("this process is ending"),
+        app.ending.is_cancelled().then_some("this process is ending"),
     ]
     .into_iter()
     .flatten()
