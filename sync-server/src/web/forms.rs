@@ -220,10 +220,9 @@ async fn say(
 async fn answer(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    path: Path<String>,
+    Id(session): Id<SessionId>,
     Form(form): Form<Unanswered>,
 ) -> Result<Response> {
-    let session: SessionId = id_in(&path)?;
     let op = Op::MessageAnswer {
         session,
         message: form.message,
