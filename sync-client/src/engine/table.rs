@@ -196,7 +196,7 @@ pulled, stale ticket   I B C L P O R A Q D F
 not sent               I O O L O O R A Q D F
 cut                    I O O L O O R A Q D F
 later                  I O O L O O R A Q D F
-refused                I O O L O O R A Q D F
+refused                I O Q L Q O R A Q D F
 unauthorized           I R R L R O R A Q D F
 reset                  I Q Q L Q O R A Q D F
 socket refused         I B C L P O R A Q D F
@@ -308,9 +308,14 @@ proptest! {
     }
 }
 
-/// ResetTerminates: a server that always resets is not asked in circles.
+/// ResetTerminates: a server that always resets, or always refuses, is not asked in circles.
 #[test]
 fn resets_in_a_row_end_in_a_fault() {
+    end_in_a_fault(&Failure::Reset(ResetReason::Ahead));
+    end_in_a_fault(&Failure::Refused(Problem::new(Code::BadRequest)));
+}
+
+fn end_in_a_fault(failure: &Failure) {
     let (mut state, mut effects) = step(
         State::new(),
         Event::SignedIn {
@@ -326,7 +331,7 @@ fn resets_in_a_row_end_in_a_fault() {
         }) else {
             break;
         };
-        let failure = Failure::Reset(ResetReason::Ahead);
+        let failure = failure.clone();
         state = step(state, Event::Failed { ticket, failure }, NOW).0;
         resets += 1;
         let (next, asked) = step(state, Event::ResetReady, NOW);

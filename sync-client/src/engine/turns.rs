@@ -229,6 +229,8 @@ impl State {
 
     fn failed(&mut self, failure: Failure, now: Moment, effects: &mut Effects) {
         match failure {
+            // The same cursor would be refused again for ever: the guard against resets bounds this way out.
+            Failure::Refused(_) if self.cursor.is_some() => self.reset(ResetReason::TooFar, now, effects),
             Failure::NotSent | Failure::Cut | Failure::Refused(_) => self.go_offline(None, now, effects),
             Failure::Later { retry_after } => self.go_offline(retry_after, now, effects),
             Failure::Unauthorized => self.renew(effects),
