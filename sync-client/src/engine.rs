@@ -150,6 +150,14 @@ impl State {
     }
 }
 
+/// Whether a reset proves that the server lost what it had accepted: it was restored, or stands behind the cursor.
+pub const fn is_rollback(reason: ResetReason) -> bool {
+    match reason {
+        ResetReason::Epoch | ResetReason::Ahead => true,
+        ResetReason::Floor | ResetReason::TooFar => false,
+    }
+}
+
 /// One turn of the loop.
 pub fn step(mut state: State, event: Event, now: Moment) -> (State, Vec<Effect>) {
     let mut effects = Vec::new();

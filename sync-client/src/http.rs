@@ -5,12 +5,13 @@
 
 use crate::engine::Failure;
 use protocol::oauth::TokenError;
-use protocol::{Code, Problem};
-use reqwest::header::CONTENT_TYPE;
+use protocol::{Code, Problem, UnixMillis};
+use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use url::Url;
 
 /// The largest answer that is read: a bootstrap of 200 sessions and ten histories fits many times.
@@ -132,6 +133,8 @@ impl<'a> Call<'a> {
 pub struct Http {
     client: reqwest::Client,
     base: Url,
+    /// The `Date` of the last answer, and when it came.
+    date: Arc<Mutex<Option<(SystemTime, Instant)>>>,
 }
 
 impl Http {
@@ -149,7 +152,11 @@ impl Http {
                 tracing::error!(%error, "the HTTP client could not be made");
                 Problem::new(Code::Internal).detail("The connection to the server could not be set up.")
             })?;
-        Ok(Self { client, base })
+        Ok(Self {
+            client,
+            base,
+            date: Arc::default(),
+        })
     }
 
     pub const fn base(&self) -> &Url {
@@ -175,7 +182,7 @@ impl Http {
         if let Some(body) = &call.json {
             request = request.json(body);
         }
-        read(request).await
+        self.read(request).await
     }
 
     /// Posts a form (the token endpoint takes nothing else).
@@ -184,16 +191,36 @@ impl Http {
         path: &str,
         form: &impl Serialize,
     ) -> Result<T, Trouble> {
-        read(self.client.post(self.address(path)).timeout(EXCHANGE).form(form)).await
+        self.read(self.client.post(self.address(path)).timeout(EXCHANGE).form(form))
+            .await
+    }
+
+    /// What the server's clock says now, as far as its last answer told.
+    pub fn server_time(&self) -> Option<UnixMillis> {
+        let (date, came) = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let since = (date + came.elapsed()).duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis()).ok()
+    }
+
+    fn note_date(&self, response: &Response) {
+        let value = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+        if let Some(date) = value.and_then(|value| httpdate::parse_http_date(value).ok()) {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Trouble> {
+        let response = request.send().await.map_err(|error| {
+            let was_sent = !error.is_connect();
+            tracing::debug!(error = ?error.without_url(), "the server could not be asked");
+            Trouble::away(was_sent)
+        })?;
+        self.note_date(&response);
+        answer(response).await
     }
 }
 
-async fn read<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Trouble> {
-    let response = request.send().await.map_err(|error| {
-        let was_sent = !error.is_connect();
-        tracing::debug!(error = ?error.without_url(), "the server could not be asked");
-        Trouble::away(was_sent)
-    })?;
+async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, Trouble> {
     let status = response.status();
     let is_problem = content_type(&response).starts_with(protocol::problem::CONTENT_TYPE);
     let retry_after = retry_after(&response);

@@ -22,8 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const UNDO_MILLIS: i64 = 10_000;
 /// A prompt older than this when it first goes out is stored, and answered only when a person asks for it.
 pub const STALE_PROMPT_MILLIS: i64 = 600_000;
-/// How long acked mutations are kept, to be sent again after a restore of the server.
+/// How long acked mutations are kept after their acceptance, to be sent again after a restore of the server.
 pub const JOURNAL_MILLIS: i64 = 14 * 86_400_000;
+/// How often the server may say of one mutation that its session is not there. After a restore the session comes back
+/// with whichever device made it; the lane's back-off makes these about half an hour.
+pub const NOT_FOUND_TRIES: u32 = 60;
 /// Bytes of text in one batch.
 const BATCH_TEXT: usize = 256 * 1024;
 
@@ -77,6 +80,12 @@ impl Outbox {
             .values()
             .filter(|entry| !matches!(entry.standing, Standing::Acked { .. }))
             .count()
+    }
+
+    /// Whether something is open that the server could not take because this session was not there.
+    pub fn waits_for(&self, session: SessionId) -> bool {
+        self.lane(session)
+            .any(|entry| entry.is_open() && entry.not_found > 0)
     }
 
     /// Makes a plan real.

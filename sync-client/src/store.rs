@@ -22,8 +22,9 @@ pub use reads::{Found, Page};
 use crate::outbox::{Entry, Plan};
 use crate::replica::Applied;
 use crate::tails::Tail;
+use files::Hold;
 use protocol::auth::Me;
-use protocol::sync::{Bootstrap, Cursor, History, Session, SessionsBefore, SessionsPage, SyncPage};
+use protocol::sync::{Bootstrap, Cursor, Epoch, History, Session, SessionsBefore, SessionsPage, SyncPage};
 use protocol::{SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -39,19 +40,23 @@ const READERS: usize = 2;
 pub struct Store {
     folder: PathBuf,
     cache: Worker,
+    /// None where the disk had no room for sharing the file: then the writer reads.
     readers: Vec<Worker>,
     outbox: Worker,
     turn: AtomicUsize,
 }
 
 impl Store {
-    /// Opens both files, and makes what is missing. A cache that cannot be read is moved aside and begun afresh.
+    /// Opens both files, and makes what is missing. A cache that cannot be read is moved aside and begun afresh. A full
+    /// disk keeps nobody from reading.
     pub fn open(folder: &Path) -> Result<Self> {
         files::secure_folder(folder)?;
         let outbox = Worker::start("outbox", files::open_outbox(folder)?)?;
-        let cache = Worker::start("cache", files::open_cache_or_begin(folder)?)?;
+        let (cache, hold) = files::open_cache_or_begin(folder)?;
+        let cache = Worker::start("cache", cache)?;
         let mut readers = Vec::new();
-        for _ in 0..READERS {
+        let many = if hold == Hold::Shared { READERS } else { 0 };
+        for _ in 0..many {
             readers.push(Worker::start("cache-read", files::open_reader(folder)?)?);
         }
         Ok(Self {
@@ -68,7 +73,7 @@ impl Store {
         job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % READERS;
-        let reader = self.readers.get(turn).ok_or(StoreFault::Closed)?;
+        let reader = self.readers.get(turn).unwrap_or(&self.cache);
         reader.run(|connection| job(connection)).await
     }
 
@@ -180,7 +185,7 @@ impl Store {
             .run(move |connection| {
                 files::let_go(connection)?;
                 files::clear_cache(&folder, aside)?;
-                *connection = files::open_cache(&folder)?;
+                *connection = files::open_cache(&folder, Hold::Shared)?;
                 Ok(())
             })
             .await?;
@@ -210,14 +215,14 @@ impl Store {
             .await
     }
 
-    /// Makes a plan last.
-    pub async fn keep(&self, user: UserId, plan: Plan) -> Result<()> {
+    /// Makes a plan last. What it accepts was accepted `now`.
+    pub async fn keep(&self, user: UserId, plan: Plan, now: UnixMillis) -> Result<()> {
         self.outbox
-            .run(move |connection| letters::keep(connection, user, &plan))
+            .run(move |connection| letters::keep(connection, user, &plan, now))
             .await
     }
 
-    /// Drops accepted rows written before this.
+    /// Drops rows accepted before this, except the newest.
     pub async fn prune_journal(&self, before: UnixMillis) -> Result<()> {
         self.outbox
             .run(move |connection| letters::prune(connection, before))
@@ -227,6 +232,28 @@ impl Store {
     pub async fn drop_outbox(&self, user: UserId) -> Result<()> {
         self.outbox
             .run(move |connection| letters::drop_all(connection, user))
+            .await
+    }
+
+    /// Deletes the outboxes that could not be read and were kept aside.
+    pub async fn drop_damaged_outboxes(&self) -> Result<()> {
+        let folder = self.folder.clone();
+        self.outbox
+            .run(move |_| files::drop_damaged_outboxes(&folder))
+            .await
+    }
+
+    /// The epoch of the server's history that this user's rows were last read in. Kept with the outbox: the cache may
+    /// be gone when a restored server is met.
+    pub async fn epoch(&self, user: UserId) -> Result<Option<Epoch>> {
+        self.outbox
+            .run(move |connection| letters::note(connection, &letters::epoch_key(user)))
+            .await
+    }
+
+    pub async fn remember_epoch(&self, user: UserId, epoch: Epoch) -> Result<()> {
+        self.outbox
+            .run(move |connection| letters::write_note(connection, &letters::epoch_key(user), Some(&epoch)))
             .await
     }
 

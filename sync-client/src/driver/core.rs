@@ -13,7 +13,7 @@ use crate::tails::Tails;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::Me;
 use protocol::frame::ClientFrame;
-use protocol::sync::Message;
+use protocol::sync::{Cursor, Message};
 use protocol::view::{Connection, Push};
 use protocol::{Code, Problem, SessionId, UserId};
 use serde::de::DeserializeOwned;
@@ -30,6 +30,9 @@ use url::Url;
 const PUSHES: usize = 1_024;
 /// Frames and answers that may wait for the loop; the socket waits when it is full.
 const EVENTS: usize = 256;
+
+/// How far this clock may be from the server's, in milliseconds, before it says nothing about days: one day.
+const CLOCKS_AGREE: u64 = 86_400_000;
 
 /// An event whose handling somebody waits for.
 pub type Told = (Event, oneshot::Sender<()>);
@@ -140,11 +143,20 @@ impl Core {
         if let Some(me) = me {
             self.take_person(me).await?;
         }
-        let old = self.clock.now() - JOURNAL_MILLIS;
-        if let Err(fault) = self.store.prune_journal(old).await {
+        Ok(())
+    }
+
+    /// Lets go of what was accepted long ago, where this clock and the server's agree on what that is.
+    pub async fn prune_journal(&self) {
+        let now = self.clock.now();
+        let there = self.http.server_time();
+        if there.is_none_or(|there| there.abs_diff(now) > CLOCKS_AGREE) {
+            tracing::debug!(now, ?there, "the journal is kept: the clocks do not agree");
+            return;
+        }
+        if let Err(fault) = self.store.prune_journal(now - JOURNAL_MILLIS).await {
             tracing::warn!(error = ?fault, "the journal could not be pruned");
         }
-        Ok(())
     }
 
     /// Makes this person's rows the device's. Another's cache goes; another's outbox stays, unseen.
@@ -155,6 +167,7 @@ impl Core {
         }
         let cursor = self.store.cursor().await?;
         let kept = self.store.load_outbox(me.user, cursor).await?;
+        self.note_epoch(me.user, cursor).await;
         let mut tails = Tails::default();
         for tail in self.store.tails().await? {
             tails.restore(tail);
@@ -165,6 +178,19 @@ impl Core {
         shared.tails = tails;
         shared.connection = Connection::Connecting;
         Ok(())
+    }
+
+    /// What the cache knows of the server's history outlives it.
+    async fn note_epoch(&self, user: UserId, cursor: Option<Cursor>) {
+        let Some(cursor) = cursor else { return };
+        let noted = match self.store.epoch(user).await {
+            Ok(None) => self.store.remember_epoch(user, cursor.epoch).await,
+            Ok(Some(_)) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = noted {
+            tracing::warn!(error = ?fault, "the server's epoch could not be noted");
+        }
     }
 
     /// Tells the loop that somebody is signed in.
@@ -214,7 +240,7 @@ impl Core {
             let user = core.user().ok_or_else(|| Problem::new(Code::SignInRequired))?;
             let (value, plan) = make(&core.outbox())?;
             if !plan.is_empty() {
-                core.store.keep(user, plan.clone()).await?;
+                core.store.keep(user, plan.clone(), core.clock.now()).await?;
                 Arc::make_mut(&mut core.shared().outbox).apply(&plan);
             }
             Ok((value, plan))

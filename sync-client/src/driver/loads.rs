@@ -10,7 +10,7 @@ use protocol::{Problem, SessionId, limits, routes};
 use std::sync::Arc;
 
 /// A page read before the latest change is asked for again, so often at most.
-const TRIES: usize = 3;
+pub const TRIES: usize = 3;
 
 impl Core {
     /// One page of a session, before this ord or the newest. Does nothing while the same session is being loaded.

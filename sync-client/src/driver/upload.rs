@@ -88,10 +88,12 @@ async fn send(core: Arc<Core>, user: UserId, lane: SessionId, batch: Batch, answ
 async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
     let Answered { lane, batch, result } = answered;
     let failure = result.as_ref().err().cloned();
+    // Where the cache cannot tell, the text waits a little longer.
+    let is_gone = core.store.is_gone(lane).await.unwrap_or(false);
     let planned = core
         .plan(move |outbox| {
             let plan = match &result {
-                Ok(answer) => outbox.answered(&batch, answer),
+                Ok(answer) => outbox.answered(&batch, answer, is_gone),
                 Err(failure) => outbox.failed(&batch, failure),
             };
             Ok(((), plan))

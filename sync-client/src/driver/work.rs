@@ -1,16 +1,16 @@
 //! The loop: events in, one turn of the engine each, effects carried out in order.
 
 use super::core::{Core, Told};
-use crate::engine::{self, Effect, Event, Fault, State, Ticket};
+use crate::engine::{self, Effect, Event, Fault, Phase, State, Ticket};
 use crate::http::{Call, Trouble};
 use crate::replica::{Applied, Verdict};
 use crate::socket::{Outgoing, Socket};
 use crate::store::StoreFault;
 use crate::tails::{Step, Tail};
 use protocol::frame::{ClientFrame, LiveRun, ServerFrame};
-use protocol::sync::{Bootstrap, Change, Cursor, ResetReason, SyncPage};
+use protocol::sync::{Bootstrap, Change, Cursor, Epoch, ResetReason, SyncPage};
 use protocol::view::{Connection, Push};
-use protocol::{Problem, UnixMillis, limits, routes};
+use protocol::{Problem, UnixMillis, UserId, limits, routes};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How often the text of replies being made is written down.
 const KEEP_TAILS: Duration = Duration::from_secs(1);
-/// After a full disk, when it is tried again by itself.
+/// After a disk that could not be written, when it is tried again by itself.
 const DISK_AGAIN: Duration = Duration::from_secs(30);
 /// After a renewal that could not be answered.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
@@ -35,6 +35,8 @@ struct Work {
     next: VecDeque<Event>,
     /// When the tails are written down; `None`: nothing new in them.
     tails_due: Option<Instant>,
+    /// When the journal, which could not be queued again, is tried once more.
+    journal_due: Option<Instant>,
 }
 
 /// Works until the device is closed.
@@ -46,11 +48,12 @@ pub async fn run(core: Arc<Core>, mut events: mpsc::Receiver<Event>, mut told: m
         timer: None,
         next: VecDeque::new(),
         tails_due: None,
+        journal_due: None,
     };
     let stop = work.core.stop.clone();
     loop {
         let tick = work.tick_in();
-        let tails = work.tails_due;
+        let (tails, journal) = (work.tails_due, work.journal_due);
         tokio::select! {
             () = stop.cancelled() => break,
             Some((event, done)) = told.recv() => {
@@ -64,6 +67,9 @@ pub async fn run(core: Arc<Core>, mut events: mpsc::Receiver<Event>, mut told: m
             }
             () = tokio::time::sleep_until(tails.unwrap_or_else(Instant::now)), if tails.is_some() => {
                 work.keep_tails().await;
+            }
+            () = tokio::time::sleep_until(journal.unwrap_or_else(Instant::now)), if journal.is_some() => {
+                work.try_again().await;
             }
         }
     }
@@ -110,7 +116,14 @@ impl Work {
     }
 
     async fn turn(&mut self, event: Event) {
+        if event == Event::Wake && self.journal_due.is_some() {
+            self.journal_due = Some(Instant::now());
+        }
         self.next.push_back(event);
+        self.run_dry().await;
+    }
+
+    async fn run_dry(&mut self) {
         while let Some(event) = self.next.pop_front() {
             if event == Event::Renewed {
                 self.core.resume_lanes();
@@ -245,6 +258,12 @@ impl Work {
             .cloned()
             .collect();
         let shown = self.core.shared().shown;
+        if let Err(problem) = self.give_back(user, bootstrap.as_of.epoch).await {
+            tracing::warn!(code = %problem.code, "the journal could not be queued again; the fresh start waits");
+            let cursor = self.core.store.cursor().await.ok().flatten();
+            self.next.push_back(Event::DiskFull { cursor });
+            return;
+        }
         match self.core.store.apply_bootstrap(user, bootstrap).await {
             Ok(()) => {
                 self.core.shared().tails.clear();
@@ -280,10 +299,16 @@ impl Work {
             Change::Session(_) | Change::SessionGone { .. } => None,
         });
         self.core.follow(messages);
+        let mut has_come = false;
         for change in &page.changes {
-            if let Change::SessionGone { id, .. } = change {
-                self.core.shared().tails.forget(*id);
+            match change {
+                Change::SessionGone { id, .. } => self.core.shared().tails.forget(*id),
+                Change::Session(session) => has_come |= self.core.outbox().waits_for(session.id),
+                Change::Message(_) => {}
             }
+        }
+        if has_come {
+            self.core.resume_lanes();
         }
         self.core.settle().await;
         self.core.announce(applied);
@@ -300,7 +325,7 @@ impl Work {
                 let cursor = self.core.store.cursor().await.ok().flatten();
                 self.next.push_back(Event::DiskFull { cursor });
             }
-            StoreFault::Damaged(_) | StoreFault::Sql(_) | StoreFault::File(_) => {
+            StoreFault::Damaged(_) | StoreFault::Newer | StoreFault::Sql(_) | StoreFault::File(_) => {
                 tracing::warn!(error = ?fault, "the cache could not be written; it is begun afresh");
                 match self.core.store.rebuild_cache(true).await {
                     Ok(()) => self.next.push_back(Event::CacheLost),
@@ -313,14 +338,39 @@ impl Work {
         }
     }
 
-    /// After a restore of the server, what it had accepted is queued again before anything else.
+    /// A fresh start in another epoch than the last one: the server was restored, even where the cache that could
+    /// have told is gone.
+    async fn give_back(&self, user: UserId, epoch: Epoch) -> Result<(), Problem> {
+        let noted = self.core.store.epoch(user).await?;
+        if noted == Some(epoch) {
+            return Ok(());
+        }
+        if noted.is_some() {
+            self.requeue().await?;
+        }
+        Ok(self.core.store.remember_epoch(user, epoch).await?)
+    }
+
+    /// After a restore of the server, what it had accepted is queued again before anything else: until that is done,
+    /// the device stays where it is.
     async fn make_ready(&mut self, reason: ResetReason) {
-        if reason == ResetReason::Epoch
+        self.journal_due = None;
+        if engine::is_rollback(reason)
             && let Err(problem) = self.requeue().await
         {
-            tracing::warn!(code = %problem.code, "the journal could not be queued again");
+            tracing::warn!(code = %problem.code, "the journal could not be queued again; it is tried later");
+            self.journal_due = Some(Instant::now() + DISK_AGAIN);
+            return;
         }
         self.next.push_back(Event::ResetReady);
+    }
+
+    async fn try_again(&mut self) {
+        self.journal_due = None;
+        if let Phase::ResetRequired { reason } = *self.state.phase() {
+            self.make_ready(reason).await;
+            self.run_dry().await;
+        }
     }
 
     async fn requeue(&self) -> Result<(), Problem> {
@@ -383,6 +433,8 @@ impl Work {
         if connection == Connection::Online {
             self.core.load_shown();
             self.core.hydrate.notify_one();
+            let core = Arc::clone(&self.core);
+            self.core.tasks.spawn(async move { core.prune_journal().await });
         }
     }
 

@@ -142,7 +142,7 @@ pub enum Effect {
     Timer {
         at: UnixMillis,
     },
-    /// Make ready for a fresh start: on `epoch`, queue the acked journal again. Then [`Event::ResetReady`].
+    /// Make ready for a fresh start: after a rollback of the server ([`super::is_rollback`]), queue the acked journal again. Then [`Event::ResetReady`].
     Reset {
         reason: ResetReason,
     },

@@ -27,6 +27,8 @@ pub struct Entry {
     pub standing: Standing,
     /// How often it may have reached the server.
     pub attempts: u32,
+    /// How often the server has said that what it is about is not there.
+    pub not_found: u32,
     /// Not to be sent before this time.
     pub not_before: UnixMillis,
     pub created_at: UnixMillis,

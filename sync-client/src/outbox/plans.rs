@@ -1,6 +1,6 @@
 //! The plans: writing, sending, answering, undoing, trying again.
 
-use super::{Entry, Outbox, Plan, Report, STALE_PROMPT_MILLIS, Standing};
+use super::{Entry, NOT_FOUND_TRIES, Outbox, Plan, Report, STALE_PROMPT_MILLIS, Standing};
 use crate::engine::Failure;
 use protocol::mutation::{Batch, BatchAnswer, CurrentTitle, Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::sync::Seq;
@@ -32,6 +32,7 @@ impl Outbox {
             },
             standing: Standing::Queued,
             attempts: 0,
+            not_found: 0,
             not_before,
             created_at: now,
         };
@@ -70,8 +71,9 @@ impl Outbox {
         (!ops.is_empty()).then_some((Batch { ops }, plan))
     }
 
-    /// The batch was answered: each op by its own outcome. Ops without one are queued again.
-    pub fn answered(&self, batch: &Batch, answer: &BatchAnswer) -> Plan {
+    /// The batch was answered: each op by its own outcome. Ops without one are queued again. `is_gone`: the session is
+    /// known here to be deleted, so that nobody brings it back.
+    pub fn answered(&self, batch: &Batch, answer: &BatchAnswer, is_gone: bool) -> Plan {
         let mut plan = Plan::default();
         let mut refused_creation = None;
         for mutation in &batch.ops {
@@ -84,6 +86,12 @@ impl Outbox {
                 Some(OpResult::Refused { problem, .. }) if is_for_later(problem) => {
                     plan.again = true;
                     plan.put.push(with(entry, Standing::Queued));
+                }
+                Some(OpResult::Refused { problem, .. }) if !is_gone && may_come(entry, problem) => {
+                    plan.again = true;
+                    let mut entry = with(entry, Standing::Queued);
+                    entry.not_found += 1;
+                    plan.put.push(entry);
                 }
                 Some(OpResult::Refused { problem, current }) => {
                     if entry.is_creation() {
@@ -175,6 +183,7 @@ impl Outbox {
             let mut fresh = with(old, Standing::Queued);
             fresh.mutation.id = MutationId::fresh();
             fresh.attempts = 0;
+            fresh.not_found = 0;
             plan.put.push(fresh);
         }
         Ok(plan)
@@ -210,6 +219,7 @@ impl Outbox {
             },
             standing: Standing::Queued,
             attempts: 0,
+            not_found: 0,
             not_before: 0,
             created_at: now,
         });
@@ -224,7 +234,10 @@ impl Outbox {
     pub fn requeue(&self, journal: impl IntoIterator<Item = Entry>) -> Plan {
         let acked = self.entries.values().cloned().chain(journal);
         let put = acked.filter(|entry| matches!(entry.standing, Standing::Acked { .. }));
-        let put = put.map(|entry| with(&entry, Standing::Queued));
+        let put = put.map(|entry| Entry {
+            not_found: 0,
+            ..with(&entry, Standing::Queued)
+        });
         Plan {
             put: put.collect(),
             ..Plan::default()
@@ -289,6 +302,11 @@ fn refuse(entry: &Entry, problem: &Problem, current: Option<&CurrentTitle>, plan
             current: current.cloned(),
         });
     }
+}
+
+/// After a restore of the server, a session that another device made comes back only with that device.
+fn may_come(entry: &Entry, problem: &Problem) -> bool {
+    problem.code == Code::NotFound && !entry.is_creation() && entry.not_found < NOT_FOUND_TRIES
 }
 
 /// The server's trouble, not the op's.

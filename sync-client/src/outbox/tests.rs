@@ -54,7 +54,7 @@ fn answer(outbox: &mut Outbox, batch: &Batch, results: Vec<OpResult>) -> Plan {
         .zip(results)
         .map(|(id, result)| Outcome { id, result })
         .collect();
-    let plan = outbox.answered(batch, &BatchAnswer { results, head: 99 });
+    let plan = outbox.answered(batch, &BatchAnswer { results, head: 99 }, false);
     outbox.apply(&plan);
     plan
 }
@@ -259,6 +259,49 @@ fn after_a_restore_of_the_server_what_it_accepted_is_sent_again_under_the_same_i
     let plan = outbox.requeue(journal);
     outbox.apply(&plan);
     assert_eq!(dispatch(&mut outbox, session, 0).ops[0].id, id);
+}
+
+#[test]
+fn a_message_into_a_session_that_another_device_has_yet_to_bring_back_waits_for_it() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let id = write(&mut outbox, message(session, "one"), 0);
+    write(&mut outbox, rename(session, "title", 0), 0);
+    for _ in 0..NOT_FOUND_TRIES {
+        let batch = dispatch(&mut outbox, session, 0);
+        let plan = answer(
+            &mut outbox,
+            &batch,
+            vec![refused(Code::NotFound), OpResult::Skipped],
+        );
+        assert!(plan.again, "the lane backs off");
+        assert!(plan.reports.is_empty());
+    }
+    let mut patient = outbox.clone();
+    let batch = dispatch(&mut patient, session, 0);
+    assert_eq!(batch.ops[0].id, id);
+    answer(&mut patient, &batch, vec![applied(5), applied(6)]);
+    assert_eq!(patient.waiting(), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    answer(
+        &mut outbox,
+        &batch,
+        vec![refused(Code::NotFound), OpResult::Skipped],
+    );
+    assert!(is_dead(&outbox, id), "not for ever; the text is kept");
+}
+
+#[test]
+fn a_message_into_a_session_known_to_be_gone_waits_for_nobody() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let id = write(&mut outbox, message(session, "one"), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    let results = vec![Outcome {
+        id,
+        result: refused(Code::NotFound),
+    }];
+    let plan = outbox.answered(&batch, &BatchAnswer { results, head: 9 }, true);
+    outbox.apply(&plan);
+    assert!(is_dead(&outbox, id));
 }
 
 /// LaneIsolation: a lane that always fails delays only itself.

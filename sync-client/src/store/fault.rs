@@ -7,7 +7,9 @@ use rusqlite::ErrorCode;
 pub enum StoreFault {
     #[error("the disk is full")]
     Full,
-    /// The file is no database, or a damaged one, or from a newer build.
+    #[error("the file is from a newer build")]
+    Newer,
+    /// The file is no database, or a damaged one.
     #[error("the file cannot be used: {0}")]
     Damaged(String),
     #[error("the store is closed")]
@@ -20,6 +22,17 @@ pub enum StoreFault {
 
 /// `SQLITE_IOERR_WRITE` and `SQLITE_IOERR_SHMSIZE`: what a full disk says where it does not say `SQLITE_FULL`.
 const FULL_IN_OTHER_WORDS: [i32; 2] = [778, 4874];
+
+impl StoreFault {
+    /// Whether a file's companions may just not find room; SQLite says "cannot open" of a companion too.
+    pub fn is_want_of_room(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Sql(error) => error.sqlite_error_code() == Some(ErrorCode::CannotOpen),
+            Self::Newer | Self::Damaged(_) | Self::Closed | Self::File(_) => false,
+        }
+    }
+}
 
 impl From<rusqlite::Error> for StoreFault {
     fn from(error: rusqlite::Error) -> Self {
@@ -43,6 +56,10 @@ impl From<StoreFault> for Problem {
             StoreFault::File(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 Self::new(Code::DiskFull)
             }
+            StoreFault::Newer => Self::new(Code::Conflict).detail(
+                "What is kept on this computer was written by a newer version of the app. Please update the app; \
+                 nothing is lost.",
+            ),
             StoreFault::Damaged(_) | StoreFault::Closed | StoreFault::File(_) | StoreFault::Sql(_) => {
                 tracing::error!(error = ?fault, "the local store failed");
                 Self::new(Code::Internal)

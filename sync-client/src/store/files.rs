@@ -9,7 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const CACHE: &[&str] = &[include_str!("../../../migrations/sqlite/cache/0001_rows.sql")];
-const OUTBOX: &[&str] = &[include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql")];
+const OUTBOX: &[&str] = &[
+    include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql"),
+    include_str!("../../../migrations/sqlite/outbox/0002_acceptance.sql"),
+];
+
+/// What an outbox that could not be read is called from then on, with a number.
+const DAMAGED_OUTBOX: &str = "outbox.db.damaged-";
 
 fn cache_file(folder: &Path) -> PathBuf {
     folder.join("cache.db")
@@ -55,10 +61,30 @@ fn secure_file(file: &Path) -> Result<()> {
     Ok(())
 }
 
-pub fn open_cache(folder: &Path) -> Result<Connection> {
+/// How a connection holds its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Beside others, through the shared index `-shm`.
+    Shared,
+    /// Alone, with the index in memory: a disk too full for `-shm` can still be read, and written once there is room
+    /// (sqlite.org/wal.html §6).
+    Alone,
+}
+
+impl Hold {
+    const fn pragma(self) -> &'static str {
+        match self {
+            Self::Shared => "pragma locking_mode = normal;",
+            Self::Alone => "pragma locking_mode = exclusive;",
+        }
+    }
+}
+
+pub fn open_cache(folder: &Path, hold: Hold) -> Result<Connection> {
     let file = cache_file(folder);
     secure_file(&file)?;
     let mut connection = Connection::open(&file)?;
+    connection.execute_batch(hold.pragma())?;
     connection.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = normal;
          pragma foreign_keys = on; pragma journal_size_limit = 16777216;",
@@ -68,15 +94,30 @@ pub fn open_cache(folder: &Path) -> Result<Connection> {
 }
 
 /// The cache, or a new one in the place of one that cannot be used.
-pub fn open_cache_or_begin(folder: &Path) -> Result<Connection> {
-    match open_cache(folder) {
+pub fn open_cache_or_begin(folder: &Path) -> Result<(Connection, Hold)> {
+    match with_or_without_room("cache", |hold| open_cache(folder, hold)) {
         Err(StoreFault::Full) => Err(StoreFault::Full),
         Err(fault) => {
             tracing::warn!(error = ?fault, "the cache cannot be used; it is begun afresh");
             clear_cache(folder, true)?;
-            open_cache(folder)
+            Ok((open_cache(folder, Hold::Shared)?, Hold::Shared))
         }
-        Ok(connection) => Ok(connection),
+        Ok(opened) => Ok(opened),
+    }
+}
+
+/// Opens a file for sharing; where there is no room for that, alone. Tells the first fault where neither works.
+fn with_or_without_room(name: &str, open: impl Fn(Hold) -> Result<Connection>) -> Result<(Connection, Hold)> {
+    match open(Hold::Shared) {
+        Ok(connection) => Ok((connection, Hold::Shared)),
+        Err(fault) if fault.is_want_of_room() => {
+            tracing::warn!(name, error = ?fault, "there is no room beside the file; it is held alone");
+            match open(Hold::Alone) {
+                Ok(connection) => Ok((connection, Hold::Alone)),
+                Err(_alone) => Err(fault),
+            }
+        }
+        Err(fault) => Err(fault),
     }
 }
 
@@ -87,28 +128,46 @@ pub fn open_reader(folder: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens the outbox. One that cannot be read is kept beside a new one, never deleted: it holds what people wrote.
+/// Opens the outbox. One that cannot be read is kept beside a new one, never deleted: it holds what people wrote. One
+/// from a newer build stays where it is, for the build that can read it.
 pub fn open_outbox(folder: &Path) -> Result<Connection> {
-    match try_outbox(folder) {
+    match outbox_with_or_without_room(folder) {
         Err(StoreFault::Damaged(why)) => {
             tracing::error!(why, "the outbox cannot be read; it is kept aside");
             let aside = (1_u32..1_000)
-                .map(|n| folder.join(format!("outbox.db.damaged-{n}")))
+                .map(|n| folder.join(format!("{DAMAGED_OUTBOX}{n}")))
                 .find(|path| !path.exists())
                 .ok_or(StoreFault::Damaged(why))?;
             for (from, to) in family(&outbox_file(folder)).iter().zip(&family(&aside)) {
                 move_if_there(from, to)?;
             }
-            try_outbox(folder)
+            try_outbox(folder, Hold::Shared)
         }
         other => other,
     }
 }
 
-fn try_outbox(folder: &Path) -> Result<Connection> {
+/// Deletes every outbox that was kept aside. Tries each; the first failure is told.
+pub fn drop_damaged_outboxes(folder: &Path) -> Result<()> {
+    let mut dropped = Ok(());
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(DAMAGED_OUTBOX) {
+            dropped = dropped.and(remove_if_there(&entry.path()));
+        }
+    }
+    dropped
+}
+
+fn outbox_with_or_without_room(folder: &Path) -> Result<Connection> {
+    Ok(with_or_without_room("outbox", |hold| try_outbox(folder, hold))?.0)
+}
+
+fn try_outbox(folder: &Path, hold: Hold) -> Result<Connection> {
     let file = outbox_file(folder);
     secure_file(&file)?;
     let mut connection = Connection::open(&file)?;
+    connection.execute_batch(hold.pragma())?;
     // FULL: in WAL mode anything less may lose the last commits with the power (sqlite.org/pragma.html#pragma_synchronous).
     connection.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;
@@ -122,9 +181,7 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let version: i64 = connection.query_row("pragma user_version", [], |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
     if version > migrations.len() {
-        return Err(StoreFault::Damaged(format!(
-            "version {version} is from a newer build"
-        )));
+        return Err(StoreFault::Newer);
     }
     for (number, sql) in (1_i64..).zip(migrations).skip(version) {
         let transaction = connection.transaction()?;

@@ -9,7 +9,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-const COLUMNS: &str = "n, body, state, attempts, not_before, ack_seq, error, created_at";
+/// Accepted rows that are kept whatever the clock says: one that jumped must not empty the journal.
+const LEAST: i64 = 200;
+
+const COLUMNS: &str = "n, body, state, attempts, not_found, not_before, ack_seq, error, created_at";
 
 /// What the outbox holds for a user.
 #[derive(Clone, Debug, Default)]
@@ -65,12 +68,13 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         mutation,
         standing,
         attempts: row.get("attempts")?,
+        not_found: row.get("not_found")?,
         not_before: row.get("not_before")?,
         created_at: row.get("created_at")?,
     })
 }
 
-pub fn keep(connection: &mut Connection, user: UserId, plan: &Plan) -> Result<()> {
+pub fn keep(connection: &mut Connection, user: UserId, plan: &Plan, now: UnixMillis) -> Result<()> {
     let transaction = connection.transaction()?;
     for n in &plan.drop {
         transaction.execute(
@@ -79,12 +83,12 @@ pub fn keep(connection: &mut Connection, user: UserId, plan: &Plan) -> Result<()
         )?;
     }
     for entry in &plan.put {
-        put(&transaction, user, entry)?;
+        put(&transaction, user, entry, now)?;
     }
     Ok(transaction.commit()?)
 }
 
-fn put(connection: &Connection, user: UserId, entry: &Entry) -> Result<()> {
+fn put(connection: &Connection, user: UserId, entry: &Entry, now: UnixMillis) -> Result<()> {
     let json = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
     let body = serde_json::to_value(&entry.mutation).map_err(json)?;
     let kind = body
@@ -100,14 +104,14 @@ fn put(connection: &Connection, user: UserId, entry: &Entry) -> Result<()> {
     };
     connection
         .prepare_cached(
-            "insert into outbox (n, user_id, mutation_id, lane, kind, body, op_version, state, attempts, not_before,
-                                 ack_seq, error, created_at)
-             values (:n, :user_id, :mutation_id, :lane, :kind, :body, :op_version, :state, :attempts, :not_before,
-                     :ack_seq, :error, :created_at)
+            "insert into outbox (n, user_id, mutation_id, lane, kind, body, op_version, state, attempts, not_found,
+                                 not_before, ack_seq, acked_at, error, created_at)
+             values (:n, :user_id, :mutation_id, :lane, :kind, :body, :op_version, :state, :attempts, :not_found,
+                     :not_before, :ack_seq, :acked_at, :error, :created_at)
              on conflict (n) do update
                 set mutation_id = excluded.mutation_id, body = excluded.body, state = excluded.state,
-                    attempts = excluded.attempts, not_before = excluded.not_before, ack_seq = excluded.ack_seq,
-                    error = excluded.error",
+                    attempts = excluded.attempts, not_found = excluded.not_found, not_before = excluded.not_before,
+                    ack_seq = excluded.ack_seq, acked_at = excluded.acked_at, error = excluded.error",
         )?
         .execute(named_params! {
             ":n": entry.n,
@@ -119,8 +123,10 @@ fn put(connection: &Connection, user: UserId, entry: &Entry) -> Result<()> {
             ":op_version": entry.mutation.v,
             ":state": state,
             ":attempts": entry.attempts,
+            ":not_found": entry.not_found,
             ":not_before": entry.not_before,
             ":ack_seq": ack_seq,
+            ":acked_at": ack_seq.map(|_| now),
             ":error": error,
             ":created_at": entry.created_at,
         })?;
@@ -129,14 +135,22 @@ fn put(connection: &Connection, user: UserId, entry: &Entry) -> Result<()> {
 
 pub fn prune(connection: &mut Connection, before: UnixMillis) -> Result<()> {
     connection.execute(
-        "delete from outbox where state = 'acked' and created_at < ?1",
-        [before],
+        "delete from outbox
+          where state = 'acked' and acked_at < ?1
+            and n not in (select n from outbox where state = 'acked' order by n desc limit ?2)",
+        [before, LEAST],
     )?;
     Ok(())
 }
 
+/// The note of the epoch that a user's rows were last read in.
+pub fn epoch_key(user: UserId) -> String {
+    format!("epoch {user}")
+}
+
 pub fn drop_all(connection: &mut Connection, user: UserId) -> Result<()> {
     connection.execute("delete from outbox where user_id = ?1", [user.to_string()])?;
+    connection.execute("delete from device where key = ?1", [epoch_key(user)])?;
     // The write-ahead log may still hold the deleted rows' text.
     connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
     Ok(())

@@ -128,7 +128,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
     let runtime = runtime();
     let store = Store::open(folder.path()).unwrap();
     let plan = written(&Outbox::default(), id(1), "precious");
-    runtime.block_on(store.keep(user(), plan.clone())).unwrap();
+    runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -210,10 +210,10 @@ fn what_was_committed_outlives_a_program_that_just_ends() {
     let store = Store::open(folder.path()).unwrap();
     let mut outbox = Outbox::default();
     let plan = written(&outbox, id(1), "one");
-    runtime.block_on(store.keep(user(), plan.clone())).unwrap();
+    runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
     outbox.apply(&plan);
     let (batch, plan) = outbox.dispatch(id(1), 50, 6).unwrap();
-    runtime.block_on(store.keep(user(), plan)).unwrap();
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -236,13 +236,13 @@ fn one_persons_outbox_is_not_anothers() {
     let runtime = runtime();
     let store = Store::open(folder.path()).unwrap();
     let plan = written(&Outbox::default(), id(1), "mine");
-    runtime.block_on(store.keep(user(), plan)).unwrap();
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     let other = UserId(Epoch::from_u128(77));
     let kept = runtime.block_on(store.load_outbox(other, None)).unwrap();
     assert!(kept.entries.is_empty());
     let outbox = Outbox::load_after(kept.entries, kept.last);
     let plan = written(&outbox, id(2), "theirs");
-    runtime.block_on(store.keep(other, plan)).unwrap();
+    runtime.block_on(store.keep(other, plan, 5)).unwrap();
     runtime.block_on(store.drop_outbox(other)).unwrap();
     assert_eq!(
         runtime
@@ -263,14 +263,14 @@ fn refused_accepted_and_forgotten_rows_read_back_as_written() {
     for text in ["one", "two", "three"] {
         let plan = written(&outbox, id(1), text);
         outbox.apply(&plan);
-        runtime.block_on(store.keep(user(), plan)).unwrap();
+        runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     }
     let (batch, plan) = outbox.dispatch(id(1), 1, 6).unwrap();
     outbox.apply(&plan);
     let refused = Failure::Refused(protocol::Problem::new(protocol::Code::SessionDeleted));
     let plan = outbox.failed(&batch, &refused);
     outbox.apply(&plan);
-    runtime.block_on(store.keep(user(), plan)).unwrap();
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     let mut accepted = outbox.entries().nth(1).unwrap().clone();
     accepted.standing = Standing::Acked { seq: 40 };
     let plan = Plan {
@@ -278,14 +278,35 @@ fn refused_accepted_and_forgotten_rows_read_back_as_written() {
         ..Plan::default()
     };
     outbox.apply(&plan);
-    runtime.block_on(store.keep(user(), plan)).unwrap();
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     let kept = runtime.block_on(store.load_outbox(user(), Some(at(39)))).unwrap();
     assert_eq!(Outbox::load_after(kept.entries, kept.last), outbox);
     let passed = runtime.block_on(store.load_outbox(user(), Some(at(40)))).unwrap();
     assert_eq!(passed.entries.len(), 2);
     assert_eq!(runtime.block_on(store.journal(user())).unwrap().len(), 1);
-    runtime.block_on(store.prune_journal(6)).unwrap();
-    assert!(runtime.block_on(store.journal(user())).unwrap().is_empty());
+}
+
+#[test]
+fn the_journal_is_kept_from_acceptance_on_and_no_clock_empties_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let mut outbox = Outbox::default();
+    for number in 0..300 {
+        // All written at 5; the first half accepted at 10, the rest at 20.
+        let mut plan = written(&outbox, id(1), "words");
+        plan.put[0].standing = Standing::Acked { seq: number };
+        outbox.apply(&plan);
+        let now = if number < 150 { 10 } else { 20 };
+        runtime.block_on(store.keep(user(), plan, now)).unwrap();
+    }
+    let left = |before| {
+        runtime.block_on(store.prune_journal(before)).unwrap();
+        runtime.block_on(store.journal(user())).unwrap().len()
+    };
+    assert_eq!(left(10), 300, "written long ago, accepted lately");
+    assert_eq!(left(11), 200);
+    assert_eq!(left(i64::MAX), 200, "a clock that jumped");
 }
 
 #[test]
@@ -308,7 +329,7 @@ fn a_full_disk_says_so_and_reads_go_on() {
     let fault = runtime.block_on(store.apply_page(page(1, changes))).unwrap_err();
     assert!(matches!(fault, StoreFault::Full), "{fault:?}");
     let plan = written(&Outbox::default(), id(1), &"long ".repeat(20_000));
-    let problem = protocol::Problem::from(runtime.block_on(store.keep(user(), plan)).unwrap_err());
+    let problem = protocol::Problem::from(runtime.block_on(store.keep(user(), plan, 5)).unwrap_err());
     assert_eq!(problem.code, protocol::Code::DiskFull);
     assert_eq!(
         runtime.block_on(store.cursor()).unwrap(),
@@ -316,6 +337,132 @@ fn a_full_disk_says_so_and_reads_go_on() {
         "the cursor did not run ahead"
     );
     assert_eq!(runtime.block_on(store.sessions(false, vec![])).unwrap().len(), 1);
+}
+
+/// A small disk of its own. Mounting takes root; without it, what a full disk does at start is brought about below.
+#[cfg(unix)]
+struct SmallDisk(tempfile::TempDir);
+
+#[cfg(unix)]
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(folder.path())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(folder))
+    }
+
+    fn fill(&self) {
+        use std::io::Write as _;
+        let mut file = std::fs::File::create(self.0.path().join("filler")).unwrap();
+        while file.write_all(&[7; 1024]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.0.path().join("filler")).unwrap();
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Something to read and something written, in files that were closed in good order: no companions are left.
+fn kept_and_closed(folder: &Path) {
+    let runtime = runtime();
+    let store = Store::open(folder).unwrap();
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
+        .unwrap();
+    let plan = written(&Outbox::default(), id(1), "written before");
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
+    runtime.block_on(store.close());
+    assert!(!folder.join("cache.db-shm").exists());
+}
+
+#[cfg(unix)]
+fn assert_readable(store: &Store) {
+    let runtime = runtime();
+    assert_eq!(runtime.block_on(store.cursor()).unwrap(), Some(at(1)));
+    assert_eq!(runtime.block_on(store.sessions(false, vec![])).unwrap().len(), 1);
+    let kept = runtime.block_on(store.load_outbox(user(), None)).unwrap();
+    assert_eq!(kept.entries.len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_starts_on_a_full_disk_reads_and_says_why_it_cannot_write() {
+    let Some(disk) = SmallDisk::mount() else {
+        a_start_without_room_beside_the_files_reads_and_writes();
+        return;
+    };
+    let (folder, runtime) = (disk.0.path().join("profile"), runtime());
+    kept_and_closed(&folder);
+    disk.fill();
+    let store = Store::open(&folder).unwrap();
+    assert_readable(&store);
+    let long = written(&Outbox::default(), id(1), &"long ".repeat(20_000));
+    let problem = protocol::Problem::from(runtime.block_on(store.keep(user(), long, 5)).unwrap_err());
+    assert_eq!(problem.code, protocol::Code::DiskFull);
+    let fault = runtime.block_on(store.apply_page(page(1, vec![Change::Message(message(1, 1, 2))])));
+    assert!(matches!(fault, Err(StoreFault::Full)), "{fault:?}");
+    assert_readable(&store);
+    disk.make_room();
+    let applied = runtime.block_on(store.apply_page(page(1, vec![Change::Message(message(1, 1, 2))])));
+    assert_eq!(applied.unwrap().verdict, Verdict::Applied, "with room it goes on");
+    runtime.block_on(store.close());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_start_without_room_beside_the_files_reads_and_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    kept_and_closed(folder.path());
+    for name in ["cache.db-shm", "outbox.db-shm"] {
+        std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join(name)).unwrap();
+    }
+    let store = Store::open(folder.path()).unwrap();
+    assert_readable(&store);
+    let applied = runtime().block_on(store.apply_page(page(1, vec![Change::Message(message(1, 1, 2))])));
+    assert_eq!(applied.unwrap().verdict, Verdict::Applied);
+}
+
+#[test]
+fn an_outbox_of_a_newer_build_stays_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    kept_and_closed(folder.path());
+    let file = Connection::open(folder.path().join("outbox.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    let fault = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(fault, StoreFault::Newer), "{fault:?}");
+    assert_eq!(protocol::Problem::from(fault).code, protocol::Code::Conflict);
+    assert!(!folder.path().join("outbox.db.damaged-1").exists());
+    let file = Connection::open(folder.path().join("outbox.db")).unwrap();
+    let rows: i64 = file
+        .query_row("select count(*) from outbox", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 1, "what was written waits for the build that can read it");
+}
+
+#[test]
+fn outboxes_kept_aside_go_when_everything_has_to() {
+    let folder = tempfile::tempdir().unwrap();
+    kept_and_closed(folder.path());
+    std::fs::write(folder.path().join("outbox.db"), [7; 8_192]).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let aside = folder.path().join("outbox.db.damaged-1");
+    assert!(aside.exists());
+    runtime().block_on(store.drop_damaged_outboxes()).unwrap();
+    assert!(!aside.exists());
+    assert!(folder.path().join("outbox.db").exists());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::replica::{Applied, Verdict};
 use crate::tails::Step;
 use protocol::frame::LiveRun;
 use protocol::mutation::BatchAnswer;
-use protocol::sync::{Bootstrap, Change, History, Ord, ResetReason, SessionsPage, SyncPage};
+use protocol::sync::{Bootstrap, Change, History, Ord, SessionsPage, SyncPage};
 use protocol::view::Push;
 use protocol::{SessionId, limits};
 
@@ -70,7 +70,7 @@ impl Tab {
             Effect::Renew => wants.push(Want::Renew),
             Effect::Timer { at } => self.engine_due = Some(at),
             Effect::Reset { reason } => {
-                if reason == ResetReason::Epoch {
+                if engine::is_rollback(reason) {
                     let plan = self.outbox.requeue([]);
                     self.outbox.apply(&plan);
                 }
@@ -230,7 +230,7 @@ impl Tab {
             return;
         };
         let plan: Plan = match &result {
-            Ok(answer) => self.outbox.answered(&batch, answer),
+            Ok(answer) => self.outbox.answered(&batch, answer, self.replica.is_gone(lane)),
             Err(failure) => self.outbox.failed(&batch, failure),
         };
         self.outbox.apply(&plan);
