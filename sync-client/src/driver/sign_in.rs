@@ -3,6 +3,7 @@
 use super::Device;
 use crate::engine::Event;
 use crate::http::Call;
+use crate::store::StoreFault;
 use protocol::auth::{
     Client, Device as SignedInDevice, Email, Me, Password, Provider, Resend, SignIn, SignUp, SignUpStarted,
     SignedIn, Verify,
@@ -147,13 +148,16 @@ impl Device {
             shared.shown = None;
             shared.connection = Connection::SignedOut;
         }
+        // Every step is taken, whatever became of the others; the cache first, since its end makes room on a full disk.
+        let mut wiped = vec![core.store.rebuild_cache(false).await];
         if let Some(user) = user {
-            core.store.drop_outbox(user).await?;
+            wiped.push(core.store.drop_outbox(user).await);
         }
-        core.store.rebuild_cache(false).await?;
-        core.store.remember_me(None).await?;
+        wiped.push(core.store.drop_damaged_outboxes().await);
+        wiped.push(core.store.remember_me(None).await);
         core.push(Push::Me { me: None });
         core.push(Push::List);
+        wiped.into_iter().collect::<Result<(), StoreFault>>()?;
         cleared
     }
 
