@@ -166,7 +166,8 @@ impl Device {
             *window += WINDOW;
             *window
         };
-        let page = self.core.store.page(session, window).await?;
+        let page = self.core.store.page(session, window).await;
+        let page = self.core.readable(page).await?;
         let want = i64::try_from(window).unwrap_or(i64::MAX);
         if let Some(before) = page.missing(want) {
             self.core.load(session, before).await?;

@@ -39,7 +39,8 @@ impl Device {
 
     pub async fn rename(&self, session: SessionId, title: &str) -> Result<(), Problem> {
         let outbox = self.core.outbox();
-        let kept = self.core.store.session(session).await?;
+        let kept = self.core.store.session(session).await;
+        let kept = self.core.readable(kept).await?;
         let row = view::row(session, kept.as_ref(), &outbox).ok_or_else(|| Problem::new(Code::NotFound))?;
         let op = Op::SessionRename {
             session,
@@ -101,7 +102,9 @@ impl Device {
 
     async fn write(&self, op: Op, delay: i64) -> Result<MutationId, Problem> {
         let session = op.session();
-        if self.core.store.is_gone(session).await? {
+        let is_gone = self.core.store.is_gone(session).await;
+        // The outbox takes it even where the cache cannot be read: the server knows what is gone.
+        if self.core.readable(is_gone).await.unwrap_or(false) {
             return Err(Problem::new(Code::SessionDeleted));
         }
         let id = MutationId::fresh();
