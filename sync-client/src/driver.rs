@@ -9,6 +9,7 @@ mod hydrate;
 mod loads;
 mod sign_in;
 mod upload;
+mod verify;
 mod work;
 mod writes;
 
@@ -170,6 +171,7 @@ impl Device {
         let page = self.core.readable(page).await?;
         let want = i64::try_from(window).unwrap_or(i64::MAX);
         if let Some(before) = page.missing(want) {
+            let _wanted = self.core.wanted();
             self.core.load(session, before).await?;
         }
         self.transcript(session).await
@@ -189,6 +191,20 @@ impl Device {
             messages,
             waiting: self.core.outbox().waiting() as u64,
         })
+    }
+
+    /// Stops filling the cache in the background, or goes on (a metered network, a battery that runs low). What a
+    /// person opens is loaded all the same.
+    pub fn pause_hydration(&self, paused: bool) {
+        self.core.calm.send_modify(|calm| calm.paused = paused);
+    }
+
+    /// Compares all that is here with the server's, and loads afresh what differs. Says how many stretches did.
+    pub async fn compare(&self) -> Result<usize, Problem> {
+        let differing = verify::compare(&self.core, verify::everything()).await?;
+        self.core.load_shown();
+        self.core.hydrate.notify_one();
+        Ok(differing)
     }
 
     /// The computer woke, the network changed, or a person wants it tried now: looks at once.

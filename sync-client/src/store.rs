@@ -17,14 +17,16 @@ mod tests;
 
 pub use fault::StoreFault;
 pub use letters::Kept;
-pub use reads::{Found, Page};
+pub use reads::{Due, Found, Gap, Page, Stretch};
 
 use crate::outbox::{Entry, Plan};
-use crate::replica::Applied;
+use crate::replica::{Applied, Verdict};
 use crate::tails::Tail;
 use files::Hold;
 use protocol::auth::Me;
-use protocol::sync::{Bootstrap, Cursor, Epoch, History, Session, SessionsBefore, SessionsPage, SyncPage};
+use protocol::sync::{
+    Bootstrap, Cursor, Digest, Epoch, History, Session, SessionsBefore, SessionsPage, SyncPage,
+};
 use protocol::{SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -116,6 +118,35 @@ impl Store {
             .await
     }
 
+    /// The next sessions, newest first, of which something is not here.
+    pub async fn gaps(&self, after: Option<Gap>, limit: usize) -> Result<Vec<Gap>> {
+        self.read(move |connection| reads::gaps(connection, after, limit))
+            .await
+    }
+
+    /// What is here of the next sessions that are due to be compared, in digests; `None`: nothing was ever loaded.
+    pub async fn digests(
+        &self,
+        due: Due,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Option<(Cursor, Vec<Digest>)>> {
+        self.read(move |connection| reads::digests(connection, due, after, limit))
+            .await
+    }
+
+    pub async fn drop_stretch(&self, stretch: Stretch) -> Result<()> {
+        self.cache
+            .run(move |connection| cache::drop_stretch(connection, stretch))
+            .await
+    }
+
+    pub async fn mark_verified(&self, sessions: Vec<SessionId>, now: UnixMillis) -> Result<()> {
+        self.cache
+            .run(move |connection| cache::mark_verified(connection, &sessions, now))
+            .await
+    }
+
     pub async fn tails(&self) -> Result<Vec<Tail>> {
         self.read(reads::tails).await
     }
@@ -162,10 +193,10 @@ impl Store {
             .await
     }
 
-    /// One session's row, read by itself.
-    pub async fn apply_session(&self, session: Session) -> Result<()> {
+    /// One session's row of this user, read by itself and no earlier than `as_of`.
+    pub async fn apply_session(&self, user: UserId, as_of: Cursor, session: Session) -> Result<Verdict> {
         self.cache
-            .run(move |connection| cache::one_session(connection, &session))
+            .run(move |connection| cache::one_session(connection, user, as_of, &session))
             .await
     }
 

@@ -1,5 +1,6 @@
 //! What the tasks of a device share, and how they begin and end.
 
+use super::loads::Calm;
 use super::{Computer, hydrate, upload, work};
 use crate::clock::Clock;
 use crate::credentials::CredentialStore;
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -68,6 +69,10 @@ pub struct Core {
     pub may_upload: AtomicBool,
     pub resume: AtomicBool,
     pub hydrate: Notify,
+    /// Whether the background may ask the server for something.
+    pub calm: watch::Sender<Calm>,
+    /// A fresh start was made: what is here is compared with the server's once it is whole.
+    pub verify: AtomicBool,
     pub tokens_changed: Notify,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
@@ -111,6 +116,8 @@ impl Core {
             may_upload: AtomicBool::new(false),
             resume: AtomicBool::new(false),
             hydrate: Notify::new(),
+            calm: watch::Sender::default(),
+            verify: AtomicBool::new(true),
             tokens_changed: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -1,54 +1,128 @@
-//! Filling the cache in the background: the rest of both lists, then the newest sessions' last messages. One request at
-//! a time, beside the one that the opened session may need.
+//! Filling the cache in the background, until everything is here: the rest of both lists, the newest sessions' last
+//! messages, then all the rest, newest session first.
+//!
+//! **Invariant:** at most two requests are in flight, none is begun while a person waits for a load of their own, and
+//! what is held in memory does not grow with the account.
 
 use super::core::Core;
+use super::loads::TRIES;
+use super::verify;
 use crate::http::Call;
 use crate::replica::Verdict;
-use protocol::sync::{SessionsBefore, SessionsPage};
-use protocol::{Problem, limits, routes};
+use crate::store::Gap;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use protocol::sync::{Ord, SessionsBefore, SessionsPage};
+use protocol::{Code, Problem, SessionId, limits, routes};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Sessions whose last messages are kept ready.
 const NEWEST: usize = 20;
+/// Requests in flight.
+const AT_ONCE: usize = 2;
+/// Sessions looked up at once.
+const LOOKED_UP: usize = 64;
 /// Until the next try after a failure.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How often it is looked whether a comparison with the server is due.
+const COMPARE: Duration = Duration::from_secs(3_600);
 
 /// Works whenever it is woken and the server answers.
 pub async fn run(core: Arc<Core>) {
     let mut again = false;
+    let mut compare_at = Instant::now();
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
             () = core.hydrate.notified() => {}
             () = tokio::time::sleep(AGAIN), if again => {}
+            () = tokio::time::sleep_until(compare_at + COMPARE) => core.verify.store(true, Ordering::Release),
         }
+        compare_at = Instant::now();
         if !core.is_online() {
             again = false;
             continue;
         }
         tokio::select! {
             () = core.stop.cancelled() => return,
-            filled = fill(&core) => again = filled.is_err(),
+            filled = fill_and_compare(&core) => again = filled.is_err(),
         }
     }
 }
 
-async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
-    for session in core.store.to_hydrate(NEWEST).await? {
-        core.load(session, None).await?;
+async fn fill_and_compare(core: &Arc<Core>) -> Result<(), Problem> {
+    fill(core).await?;
+    if core.verify.swap(false, Ordering::AcqRel) {
+        let compared = verify::compare(core, verify::weekly(core.clock.now())).await;
+        if compared.is_err() {
+            core.verify.store(true, Ordering::Release);
+        }
+        if compared? > 0 {
+            core.load_shown();
+            fill(core).await?;
+        }
     }
+    Ok(())
+}
+
+async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
     if let Some(more) = core.store.list_more().await? {
         read_list(core, false, more).await?;
         read_list(core, true, more).await?;
         core.store.finish_list(more).await?;
     }
+    let newest = core.store.to_hydrate(NEWEST).await?;
+    stream::iter(newest.into_iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, async |session| load(core, session, None).await)
+        .await?;
+    fill_gaps(core).await
+}
+
+/// From the newest session to the oldest. What comes meanwhile wakes another round.
+async fn fill_gaps(core: &Arc<Core>) -> Result<(), Problem> {
+    let mut after: Option<Gap> = None;
+    loop {
+        let gaps = core.store.gaps(after, LOOKED_UP).await?;
+        let Some(last) = gaps.last().copied() else {
+            return Ok(());
+        };
+        stream::iter(gaps)
+            .map(Ok)
+            .try_for_each_concurrent(AT_ONCE, async |gap: Gap| complete(core, gap.session).await)
+            .await?;
+        after = Some(last);
+    }
+}
+
+/// Page by page to the session's beginning; left for another round where a page brings nothing.
+async fn complete(core: &Arc<Core>, session: SessionId) -> Result<(), Problem> {
+    let mut missing = core.store.page(session, 1).await?.missing(Ord::MAX);
+    while let Some(before) = missing {
+        load(core, session, before).await?;
+        let next = core.store.page(session, 1).await?.missing(Ord::MAX);
+        if next == missing {
+            break;
+        }
+        missing = next;
+    }
     Ok(())
 }
 
+/// A session that is gone by now holds up no other.
+async fn load(core: &Arc<Core>, session: SessionId, before: Option<Ord>) -> Result<(), Problem> {
+    core.calm().await;
+    match core.load(session, before).await {
+        Err(problem) if matches!(problem.code, Code::NotFound | Code::Gone | Code::SessionDeleted) => Ok(()),
+        other => other,
+    }
+}
+
 async fn read_list(core: &Arc<Core>, archived: bool, more: SessionsBefore) -> Result<(), Problem> {
-    let mut before = Some(more);
+    let (mut before, mut tries) = (Some(more), 0);
     while let Some(key) = before {
+        core.calm().await;
         let user = core.person()?;
         let call = Call::get(routes::SESSIONS)
             .query("archived", archived)
@@ -58,8 +132,12 @@ async fn read_list(core: &Arc<Core>, archived: bool, more: SessionsBefore) -> Re
         let next = page.more;
         let applied = core.store.apply_sessions(page).await?;
         core.announce(&applied);
+        tries += 1;
         if applied.verdict == Verdict::Applied {
-            before = next;
+            (before, tries) = (next, 0);
+        } else if tries == TRIES {
+            // Read before the latest change each time: there is more to do than this.
+            return Err(Problem::new(Code::Unavailable));
         }
     }
     Ok(())

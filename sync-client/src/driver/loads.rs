@@ -6,11 +6,30 @@ use crate::replica::Verdict;
 use crate::tab::FIRST_LOAD;
 use protocol::sync::{History, Ord, Session};
 use protocol::view::Push;
-use protocol::{Problem, SessionId, limits, routes};
+use protocol::{Code, Problem, SessionId, limits, routes};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// A page read before the latest change is asked for again, so often at most.
 pub const TRIES: usize = 3;
+
+/// Whether the background may ask the server for something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calm {
+    pub paused: bool,
+    /// Loads that a person waits for.
+    wanted: usize,
+}
+
+#[derive(Debug)]
+pub struct Wanted<'a>(&'a watch::Sender<Calm>);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0
+            .send_modify(|calm| calm.wanted = calm.wanted.saturating_sub(1));
+    }
+}
 
 impl Core {
     /// One page of a session, before this ord or the newest. Does nothing while the same session is being loaded.
@@ -48,6 +67,19 @@ impl Core {
             .map_err(|trouble: Trouble| trouble.problem)
     }
 
+    /// Says, while it is held, that a person waits for a load: the background lets it go first.
+    pub fn wanted(&self) -> Wanted<'_> {
+        self.calm.send_modify(|calm| calm.wanted += 1);
+        Wanted(&self.calm)
+    }
+
+    /// Waits until nobody waits for a load of their own, and nothing has paused the background.
+    pub async fn calm(&self) {
+        let mut calm = self.calm.subscribe();
+        // The sender lives as long as the device.
+        let _ = calm.wait_for(|calm| !calm.paused && calm.wanted == 0).await;
+    }
+
     /// Loads what the session that the page shows is missing.
     pub fn load_shown(self: &Arc<Self>) {
         let core = Arc::clone(self);
@@ -61,6 +93,7 @@ impl Core {
             let Some(before) = page.missing(FIRST_LOAD) else {
                 return;
             };
+            let _wanted = core.wanted();
             if core.load(session, before).await.is_err() {
                 // The page shows that it is not here instead of loading for ever.
                 core.push(Push::Transcript { session });
@@ -70,10 +103,19 @@ impl Core {
 
     /// A session that is not here at all: its row and its newest messages.
     pub async fn fetch_session(&self, id: SessionId) -> Result<(), Problem> {
-        let user = self.person()?;
-        let session: Session = self.ask(user, Call::get(&routes::session(id))).await?;
-        self.store.apply_session(session).await?;
-        self.push(Push::List);
-        self.load(id, None).await
+        let _wanted = self.wanted();
+        for _ in 0..TRIES {
+            let user = self.person()?;
+            // The answer tells no place of its own; it was read no earlier than this.
+            let Some(as_of) = self.store.cursor().await? else {
+                return Err(Problem::new(Code::Unavailable));
+            };
+            let session: Session = self.ask(user, Call::get(&routes::session(id))).await?;
+            if self.store.apply_session(user, as_of, session).await? == Verdict::Applied {
+                self.push(Push::List);
+                return self.load(id, None).await;
+            }
+        }
+        Err(Problem::new(Code::Unavailable))
     }
 }

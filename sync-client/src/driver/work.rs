@@ -13,6 +13,7 @@ use protocol::view::{Connection, Push};
 use protocol::{Problem, UnixMillis, UserId, limits, routes};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -274,6 +275,7 @@ impl Work {
                     self.core.push(Push::Transcript { session });
                 }
                 self.core.load_shown();
+                self.core.verify.store(true, Ordering::Release);
                 self.core.hydrate.notify_one();
             }
             Err(fault) => self.failed(fault).await,

@@ -3,11 +3,12 @@
 use super::{Result, reads, rows};
 use crate::ranges::Ranges;
 use crate::replica::{Applied, Verdict, judge_page, judge_read};
+use crate::store::reads::Stretch;
 use crate::tails::Tail;
 use protocol::sync::{
     Bootstrap, Change, Cursor, History, Ord, Session, SessionsBefore, SessionsPage, SyncPage,
 };
-use protocol::{SessionId, UserId};
+use protocol::{SessionId, UnixMillis, UserId};
 use rusqlite::{Connection, params};
 
 /// A fresh start: every row is replaced.
@@ -130,9 +131,49 @@ pub fn finish_list(connection: &mut Connection, from: SessionsBefore) -> Result<
     Ok(())
 }
 
-pub fn one_session(connection: &mut Connection, session: &Session) -> Result<()> {
-    rows::put_session(connection, session)?;
-    Ok(())
+/// One row, read no earlier than `as_of`: applied where it is this user's, and was not read before the cursor.
+pub fn one_session(
+    connection: &mut Connection,
+    user: UserId,
+    as_of: Cursor,
+    session: &Session,
+) -> Result<Verdict> {
+    let transaction = connection.transaction()?;
+    if reads::owner(&transaction)? != Some(user) {
+        return Ok(Verdict::Gap);
+    }
+    let verdict = judge_read(reads::cursor(&transaction)?, as_of);
+    if verdict == Verdict::Applied {
+        rows::put_session(&transaction, session)?;
+        transaction.commit()?;
+    }
+    Ok(verdict)
+}
+
+/// Forgets a stretch and all that stands in it, so that it is loaded afresh.
+pub fn drop_stretch(connection: &mut Connection, stretch: Stretch) -> Result<()> {
+    let transaction = connection.transaction()?;
+    let id = stretch.session.to_string();
+    transaction.execute(
+        "delete from messages where session_id = ?1 and ord between ?2 and ?3",
+        params![id, stretch.lo, stretch.hi],
+    )?;
+    transaction.execute(
+        "delete from message_ranges where session_id = ?1 and lo <= ?3 and hi >= ?2",
+        params![id, stretch.lo, stretch.hi],
+    )?;
+    Ok(transaction.commit()?)
+}
+
+/// These sessions were compared with the server's.
+pub fn mark_verified(connection: &mut Connection, sessions: &[SessionId], now: UnixMillis) -> Result<()> {
+    let transaction = connection.transaction()?;
+    for session in sessions {
+        transaction
+            .prepare_cached("update sessions set verified_at = ?2 where id = ?1")?
+            .execute(params![session.to_string(), now])?;
+    }
+    Ok(transaction.commit()?)
 }
 
 fn add_range(connection: &Connection, session: SessionId, lo: Ord, hi: Ord) -> Result<()> {

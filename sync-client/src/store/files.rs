@@ -8,7 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-const CACHE: &[&str] = &[include_str!("../../../migrations/sqlite/cache/0001_rows.sql")];
+const CACHE: &[&str] = &[
+    include_str!("../../../migrations/sqlite/cache/0001_rows.sql"),
+    include_str!("../../../migrations/sqlite/cache/0002_verified.sql"),
+];
 const OUTBOX: &[&str] = &[
     include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql"),
     include_str!("../../../migrations/sqlite/outbox/0002_acceptance.sql"),

@@ -4,8 +4,8 @@ use super::{Result, rows};
 use crate::ranges::missing;
 use crate::tails::Tail;
 use protocol::run::At;
-use protocol::sync::{Cursor, Message, Ord, Session, SessionsBefore};
-use protocol::{MessageId, SessionId, UserId};
+use protocol::sync::{Cursor, Digest, Message, Ord, Session, SessionsBefore, row_hash};
+use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 /// A session's newest messages.
@@ -27,6 +27,28 @@ impl Page {
             want,
         )
     }
+}
+
+/// A session of which something is not here, and its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub session: SessionId,
+    pub last_active: UnixMillis,
+}
+
+/// A stretch of a session that is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub session: SessionId,
+    pub lo: Ord,
+    pub hi: Ord,
+}
+
+/// Which sessions are to be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub before: UnixMillis,
+    pub now: UnixMillis,
 }
 
 /// One message that a search found.
@@ -134,6 +156,84 @@ pub fn to_hydrate(connection: &Connection, newest: usize) -> Result<Vec<SessionI
         rows::parsed(row, "id")
     })?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The newest sessions with a gap anywhere, archived ones too, after this place of the list.
+pub fn gaps(connection: &Connection, after: Option<Gap>, limit: usize) -> Result<Vec<Gap>> {
+    let (last_active, id) = after.map_or((i64::MAX, String::new()), |gap| {
+        (gap.last_active, gap.session.to_string())
+    });
+    let mut statement = connection.prepare_cached(
+        "select id, last_active from sessions as s
+          where gone = 0 and seq > 0 and last_ord > 0
+            and (last_active < ?1 or (last_active = ?1 and id < ?2))
+            and not exists (select 1 from message_ranges as r
+                             where r.session_id = s.id and r.lo <= 1 and r.hi >= s.last_ord)
+          order by last_active desc, id desc limit ?3",
+    )?;
+    let gaps = statement.query_map(
+        params![last_active, id, i64::try_from(limit).unwrap_or(i64::MAX)],
+        |row| {
+            Ok(Gap {
+                session: rows::parsed(row, "id")?,
+                last_active: row.get("last_active")?,
+            })
+        },
+    )?;
+    Ok(gaps.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The stretches of the next sessions that were last compared before `before` (or after `now`: a clock set back), with
+/// the cursor at which all of it is true.
+pub fn digests(
+    connection: &Connection,
+    due: Due,
+    after: Option<SessionId>,
+    limit: usize,
+) -> Result<Option<(Cursor, Vec<Digest>)>> {
+    let transaction = connection.unchecked_transaction()?;
+    let Some(cursor) = cursor(&transaction)? else {
+        return Ok(None);
+    };
+    let mut statement = transaction.prepare_cached(
+        "select r.session_id, r.lo, r.hi
+           from (select id from sessions
+                  where gone = 0 and seq > 0 and id > ?1 and (verified_at < ?2 or verified_at > ?3)
+                  order by id limit ?4) as s
+                join message_ranges as r on r.session_id = s.id
+          order by r.session_id, r.lo",
+    )?;
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let stretches: Vec<Stretch> = statement
+        .query_map(params![after, due.before, due.now, limit], |row| {
+            Ok(Stretch {
+                session: rows::parsed(row, "session_id")?,
+                lo: row.get("lo")?,
+                hi: row.get("hi")?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let digests = stretches.into_iter().map(|stretch| digest(&transaction, stretch));
+    Ok(Some((cursor, digests.collect::<Result<_>>()?)))
+}
+
+fn digest(connection: &Connection, stretch: Stretch) -> Result<Digest> {
+    let mut statement = connection
+        .prepare_cached("select id, seq from messages where session_id = ?1 and ord between ?2 and ?3")?;
+    let mut found = statement.query(params![stretch.session.to_string(), stretch.lo, stretch.hi])?;
+    let (mut count, mut xor) = (0, 0);
+    while let Some(row) = found.next()? {
+        count += 1;
+        xor ^= row_hash(rows::parsed(row, "id")?, row.get("seq")?);
+    }
+    Ok(Digest {
+        id: stretch.session,
+        lo: stretch.lo,
+        hi: stretch.hi,
+        count,
+        xor: format!("{xor:016x}"),
+    })
 }
 
 pub fn tails(connection: &Connection) -> Result<Vec<Tail>> {

@@ -466,6 +466,65 @@ fn outboxes_kept_aside_go_when_everything_has_to() {
 }
 
 #[test]
+fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 5)))
+        .unwrap();
+    let late = |user, as_of| {
+        let applied = store.apply_session(user, as_of, session(2, 4, 0));
+        runtime.block_on(applied).unwrap()
+    };
+    assert_eq!(late(UserId(Epoch::from_u128(77)), at(5)), Verdict::Gap);
+    assert_eq!(late(user(), at(4)), Verdict::Gap, "it may be gone since");
+    let other_epoch = Cursor {
+        epoch: Epoch::from_u128(9),
+        seq: 5,
+    };
+    assert_eq!(late(user(), other_epoch), Verdict::Gap);
+    assert_eq!(runtime.block_on(store.numbers()).unwrap().0, 1);
+    assert_eq!(late(user(), at(5)), Verdict::Applied);
+    assert_eq!(runtime.block_on(store.numbers()).unwrap().0, 2);
+}
+
+#[test]
+fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let store = Store::open(folder.path()).unwrap();
+    let history = |number: u128, lo: i64, hi: i64| History {
+        session: id(number),
+        as_of: at(9),
+        lo,
+        hi,
+        messages: (lo..=hi).map(|ord| message(number, ord, ord)).collect(),
+    };
+    let sessions = vec![session(1, 7, 3), session(2, 8, 3), session(3, 9, 0)];
+    let start = first(sessions, vec![history(1, 1, 3), history(2, 2, 3)], 9);
+    runtime.block_on(store.apply_bootstrap(user(), start)).unwrap();
+    let gaps = |after| runtime.block_on(store.gaps(after, 9)).unwrap();
+    let found = gaps(None);
+    assert_eq!(found.iter().map(|gap| gap.session).collect::<Vec<_>>(), [id(2)]);
+    assert!(gaps(found.last().copied()).is_empty());
+    let due = Due { before: 1, now: 1 };
+    let digests = |due| runtime.block_on(store.digests(due, None, 9)).unwrap().unwrap().1;
+    let whole = &digests(due)[0];
+    assert_eq!((whole.id, whole.lo, whole.hi, whole.count), (id(1), 1, 3, 3));
+    runtime.block_on(store.mark_verified(vec![id(1), id(2)], 1)).unwrap();
+    assert!(digests(due).is_empty(), "compared lately");
+    let stretch = Stretch {
+        session: id(1),
+        lo: 1,
+        hi: 3,
+    };
+    runtime.block_on(store.drop_stretch(stretch)).unwrap();
+    let found: Vec<SessionId> = gaps(None).iter().map(|gap| gap.session).collect();
+    assert_eq!(found, [id(2), id(1)]);
+}
+
+#[test]
 fn words_are_found_and_no_query_is_too_strange() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
