@@ -512,7 +512,9 @@ fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
     let digests = |due| runtime.block_on(store.digests(due, None, 9)).unwrap().unwrap().1;
     let whole = &digests(due)[0];
     assert_eq!((whole.id, whole.lo, whole.hi, whole.count), (id(1), 1, 3, 3));
-    runtime.block_on(store.mark_verified(vec![id(1), id(2)], 1)).unwrap();
+    runtime
+        .block_on(store.mark_verified(vec![id(1), id(2)], 1))
+        .unwrap();
     assert!(digests(due).is_empty(), "compared lately");
     let stretch = Stretch {
         session: id(1),

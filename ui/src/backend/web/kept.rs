@@ -63,6 +63,8 @@ impl Row {
                 .refused
                 .map_or(Standing::Queued, |problem| Standing::Dead { problem }),
             attempts: self.attempts,
+            // counted anew by each page
+            not_found: 0,
             not_before: self.not_before,
             created_at: self.created_at,
         }
