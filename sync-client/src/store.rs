@@ -209,7 +209,7 @@ impl Store {
     /// Throws the cache away and begins an empty one. `aside`: keeps the old file for whoever wants to know why.
     pub async fn rebuild_cache(&self, aside: bool) -> Result<()> {
         for reader in &self.readers {
-            reader.run(|connection| files::let_go(connection)).await?;
+            reader.run(files::let_go).await?;
         }
         let folder = self.folder.clone();
         self.cache

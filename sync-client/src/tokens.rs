@@ -136,10 +136,11 @@ impl Keeper {
             return Renewal::Failed;
         };
         let Some(kept) = kept else { return Renewal::Refused };
-        match self.renew_with(&kept).await {
-            Renewal::Refused => self.refused(&kept).await,
-            other => other,
+        let renewal = self.renew_with(&kept).await;
+        if matches!(renewal, Renewal::Refused) {
+            return self.refused(&kept).await;
         }
+        renewal
     }
 
     async fn renew_with(&self, kept: &Credential) -> Renewal {

@@ -32,7 +32,7 @@ impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
-            .map_err(|_| Error::from(Code::NotFound))?;
+            .map_err(|_no_path| Error::from(Code::NotFound))?;
         let id = params.iter().next().and_then(|(_, text)| text.parse().ok());
         id.map(Self).ok_or_else(|| Code::NotFound.into())
     }

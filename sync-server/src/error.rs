@@ -32,6 +32,10 @@ impl From<anyhow::Error> for Error {
 
 /// A database that cannot be reached is `unavailable`, which clients wait out; anything else is ours to mend.
 impl From<sqlx::Error> for Error {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's list of errors may grow"
+    )]
     fn from(error: sqlx::Error) -> Self {
         let is_away = match &error {
             sqlx::Error::Io(_)

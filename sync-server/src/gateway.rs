@@ -165,6 +165,16 @@ impl FromRequestParts<Gateway> for Opening {
     }
 }
 
+/// Whether the device was signed out since its request was looked at. A database that does not answer says nothing of it:
+/// the device comes back later.
+async fn still_signed_in(gateway: &Gateway, caller: &Caller) -> Result<(), Ended> {
+    match gateway.is_signed_in(caller.device).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Ended::Close(close::REVOKED)),
+        Err(_away) => Err(Ended::Close(close::OVERLOADED)),
+    }
+}
+
 fn has_token(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes())
         .any(|(name, _)| matches!(&*name, "token" | "access_token" | "ticket"))

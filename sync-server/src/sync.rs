@@ -11,6 +11,7 @@ mod mutations;
 mod positions;
 mod pull;
 mod push;
+mod runs;
 mod turns;
 mod verify;
 mod workspace;

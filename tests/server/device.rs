@@ -1,9 +1,10 @@
 //! Devices without a window against the real server: written anywhere, arrives once, and all of them converge.
 
-use harness::{Client, DeviceClient, Person, Stack, until};
-use protocol::SessionId;
+use harness::{Client, DeviceClient, Person, Stack, mutation, until};
+use protocol::mutation::{Op, RunMode};
 use protocol::sync::Role;
 use protocol::view::{Connection, Delivery};
+use protocol::{MessageId, SessionId, limits};
 use std::path::Path;
 
 async fn person(stack: &Stack) -> (Person, Client) {
@@ -187,6 +188,86 @@ async fn a_cache_full_of_noise_is_built_anew_and_the_outbox_is_untouched() {
     .await;
 }
 
+/// An account with some history: sessions of this many messages each, written elsewhere.
+async fn with_history(client: &Client, sessions: usize, messages: usize) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    for session in 0..sessions {
+        let id = client.create_session(&format!("Volume {session}")).await;
+        let said: Vec<_> = (0..messages)
+            .map(|number| {
+                mutation(Op::MessageCreate {
+                    id: MessageId::fresh(),
+                    session: id,
+                    parent: None,
+                    content: format!("page{number} of volume{session}"),
+                    run: RunMode::Manual,
+                })
+            })
+            .collect();
+        for batch in said.chunks(limits::BATCH_OPS) {
+            client.push(batch).await;
+        }
+        ids.push(id);
+    }
+    ids
+}
+
+#[tokio::test]
+async fn everything_written_elsewhere_comes_to_the_device_and_is_found_there() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    // more sessions than a first page holds messages of, and longer ones than a page
+    with_history(&client, 30, 130).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    until("all of it here", async || {
+        (device.storage().await.ok()?.messages == 30 * 130).then_some(())
+    })
+    .await;
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    let found = device.search("page0 volume0").await.expect("a search");
+    assert_eq!(found.len(), 1, "the oldest page of the oldest volume: {found:?}");
+}
+
+#[tokio::test]
+async fn a_cache_that_differs_is_noticed_and_healed() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let ids = with_history(&client, 2, 20).await;
+    let session = *ids.first().expect("a session");
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    until("all of it here", async || {
+        (device.storage().await.ok()?.messages == 40).then_some(())
+    })
+    .await;
+    assert_eq!(device.compare().await.expect("a comparison"), 0);
+    // a row goes, and the file still says that its stretch is whole
+    let device = device
+        .restart(|folder| {
+            let cache = rusqlite::Connection::open(folder.join("cache.db")).expect("the cache");
+            let gone = cache
+                .execute(
+                    "delete from messages where session_id = ?1 and ord = 7",
+                    [session.to_string()],
+                )
+                .expect("a row to delete");
+            assert_eq!(gone, 1);
+        })
+        .await;
+    device.wait_online().await;
+    assert_eq!(
+        device.own_texts(session).await.len(),
+        19,
+        "a hole that nobody sees"
+    );
+    assert_eq!(device.compare().await.expect("a comparison"), 1);
+    until("the hole filled", async || {
+        (device.own_texts(session).await.len() == 20).then_some(())
+    })
+    .await;
+    assert_eq!(device.compare().await.expect("a comparison"), 0);
+}
+
 #[tokio::test]
 async fn two_devices_that_wrote_apart_converge() {
     let stack = Stack::start().await;
@@ -274,7 +355,7 @@ async fn a_message_into_a_session_deleted_elsewhere_keeps_its_text() {
         .await
         .expect("written here");
     let aside = stack.second_server().await;
-    let delete = protocol::mutation::Op::SessionDelete { session };
+    let delete = Op::SessionDelete { session };
     client.at(&aside.url()).write(delete).await;
     stack.server.gate().open();
     until("the text kept as not sent", async || {

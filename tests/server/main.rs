@@ -6,7 +6,6 @@
 )]
 #![expect(
     clippy::too_many_lines,
-    clippy::excessive_nesting,
     clippy::wildcard_enum_match_arm,
     reason = "a claim is told in one piece and looks only for what it claims"
 )]

@@ -102,7 +102,7 @@ async fn lost_runs_are_ended_and_leases_renewed_while_redis_gives_no_answer() {
     let survivor = client.at(&second.url());
     let own = survivor.create_session("Own").await;
     let own = survivor.say(own, ENDLESS).await.run();
-    stack.redis_gate().slow(Duration::from_secs(600));
+    stack.redis_gate().slow(Duration::from_mins(10));
     stack
         .execute(&format!(
             "update runs set lease_until = now() - interval '1 hour' where run_id <> '{own}'"

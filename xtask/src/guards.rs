@@ -46,24 +46,40 @@ pub fn text(place: &Place, supervisor: &mut Supervisor, steps: &mut Steps) -> an
 
 /// What the compiler says.
 pub fn code(place: &Place, supervisor: &mut Supervisor, steps: &mut Steps) -> anyhow::Result<()> {
-    // The lints of the workspace are said as warnings; what clippy holds for an error refuses.
     steps.take("lints", || {
-        supervisor.run(&mut place.cargo(&["clippy", "--workspace", "--all-targets"]))
+        supervisor.run(&mut refusing(place.cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+        ])))
     })?;
     steps.take("lints of the engine alone", || {
-        supervisor.run(&mut place.cargo(&["clippy", "-p", "sync-client", "--no-default-features", "--lib"]))
+        supervisor.run(&mut refusing(place.cargo(&[
+            "clippy",
+            "-p",
+            "sync-client",
+            "--no-default-features",
+            "--lib",
+        ])))
     })?;
     steps.take("lints of the page", || page(place, supervisor))?;
     steps.take("documents of the code", || {
-        supervisor.run(&mut place.cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]))
+        let mut doc = place.cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+        supervisor.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     })
 }
 
+/// The lints are said as warnings while one works, and refuse here.
+fn refusing(mut clippy: Command) -> Command {
+    clippy.args(["--", "-D", "warnings"]);
+    clippy
+}
+
 /// Clippy for WebAssembly where the toolchain has the target. The distribution's compiler brings no clippy: there the
-/// compiler's own warnings are refused.
+/// lints of the host, which read the same code but for the two backends, have to do.
 fn page(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     match webassembly::chosen(place) {
-        Some(Compiler::Rustup) => supervisor.run(&mut compile::page_cargo(place, "clippy")?),
+        Some(Compiler::Rustup) => supervisor.run(&mut refusing(compile::page_cargo(place, "clippy")?)),
         Some(Compiler::Distribution) | None => {
             say("no clippy for WebAssembly with this compiler; the page is compiled");
             supervisor.run(&mut compile::page_cargo(place, "build")?)

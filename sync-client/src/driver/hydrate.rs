@@ -27,7 +27,7 @@ const LOOKED_UP: usize = 64;
 /// Until the next try after a failure.
 const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether a comparison with the server is due.
-const COMPARE: Duration = Duration::from_secs(3_600);
+const COMPARE: Duration = Duration::from_hours(1);
 
 /// Works whenever it is woken and the server answers.
 pub async fn run(core: Arc<Core>) {

@@ -28,7 +28,7 @@ pub async fn run(core: Arc<Core>) {
         if core.resume.swap(false, Ordering::AcqRel) {
             lanes.resume();
         }
-        let mut wait = Duration::from_secs(3_600);
+        let mut wait = Duration::from_hours(1);
         if core.may_upload.load(Ordering::Acquire) {
             send_ready(&core, &mut lanes, &answers).await;
             let now = core.clock.now();
@@ -102,7 +102,7 @@ async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
     let now = core.clock.moment();
     match (&failure, &planned) {
         (Some(failure), _) => lanes.failed(lane, failure, now),
-        (None, Ok((_, plan))) => lanes.answered(lane, plan.again, now),
+        (None, Ok(((), plan))) => lanes.answered(lane, plan.again, now),
         // Accepted there, and not written down here: the same again is the same write.
         (None, Err(_)) => lanes.failed(
             lane,

@@ -64,7 +64,7 @@ impl Device {
     /// Takes back what has not gone out: a deletion, a waiting or refused message.
     pub async fn undo(&self, mutation: MutationId) -> Result<(), Problem> {
         let before = self.core.outbox();
-        let (_, plan) = self
+        let ((), plan) = self
             .core
             .plan(move |outbox| Ok(((), outbox.undo(mutation)?)))
             .await?;
@@ -77,7 +77,7 @@ impl Device {
     pub async fn retry(&self, mutation: MutationId) -> Result<(), Problem> {
         let before = self.core.outbox();
         let now = self.core.clock.now();
-        let (_, plan) = self
+        let ((), plan) = self
             .core
             .plan(move |outbox| {
                 let plan = outbox.retry(mutation, SessionId::fresh(), MessageId::fresh(), now)?;
@@ -110,7 +110,7 @@ impl Device {
         let id = MutationId::fresh();
         let now = self.core.clock.now();
         let not_before = if delay == 0 { 0 } else { now + delay };
-        let (_, plan) = self
+        let ((), plan) = self
             .core
             .plan(move |outbox| Ok(((), outbox.enqueue(id, op, not_before, now)?)))
             .await?;

@@ -171,7 +171,7 @@ impl Outbox {
             return Err(Problem::new(Code::Conflict).detail("This is on its way already."));
         };
         if matches!(problem.code, Code::SessionDeleted | Code::Gone | Code::NotFound) && entry.is_message() {
-            return Ok(self.into_new_session(entry, fresh_session, fresh_message, now));
+            return Ok(self.moved_to_new_session(entry, fresh_session, fresh_message, now));
         }
         let mut plan = Plan::default();
         let lane = entry.mutation.op.session();
@@ -189,7 +189,7 @@ impl Outbox {
         Ok(plan)
     }
 
-    fn into_new_session(
+    fn moved_to_new_session(
         &self,
         entry: &Entry,
         fresh_session: SessionId,

@@ -1,4 +1,5 @@
 //! The two files in real folders: what survives, what is begun afresh, and that disk and memory agree.
+#![expect(clippy::unnecessary_box_returns, reason = "the store takes it boxed")]
 
 use super::*;
 use crate::engine::Failure;
@@ -51,7 +52,7 @@ fn session(number: u128, seq: i64, last_ord: i64) -> Session {
 fn message(number: u128, ord: i64, seq: i64) -> Message {
     Message {
         id: MessageId(Epoch::from_u128(
-            1_000 * (number + 1) + ord.unsigned_abs() as u128,
+            1_000 * (number + 1) + u128::from(ord.unsigned_abs()),
         )),
         session: id(number),
         seq,

@@ -1,6 +1,11 @@
 //! Devices in memory against a model server, over a network that loses requests, answers and sockets.
 //!
 //! Each run is a script of what people and the network do; afterwards the network is fair and everybody must agree.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
+    reason = "a test names the arms it means"
+)]
 
 use super::{Input, Tab, Want};
 use crate::engine::{Event, Failure, Moment};

@@ -3,7 +3,7 @@
 use super::due::{Deed, Due, PING};
 use super::line::{Ended, Line};
 use super::viewing::{Attempt, Shown, Viewing};
-use super::{Gateway, Opening, PER_USER, tickets};
+use super::{Gateway, Opening, PER_USER, still_signed_in, tickets};
 use crate::auth::{Caller, Kind};
 use crate::error::{Error, Result};
 use crate::hints::{Hint, Subscription};
@@ -68,16 +68,15 @@ async fn welcome(
     line: &mut Line,
 ) -> Result<(Subscription, Cursor), Ended> {
     let first = tokio::select! {
-        first = tokio::time::timeout(HELLO, line.text()) => first.map_err(|_| Ended::Close(close::NO_HELLO))??,
+        first = tokio::time::timeout(HELLO, line.text()) => first.map_err(|_elapsed| Ended::Close(close::NO_HELLO))??,
         () = gateway.0.leaving.cancelled() => return Err(Ended::Close(close::DRAIN)),
     };
     if first.len() > HELLO_BYTES {
         return Err(Ended::Close(close::PROTOCOL));
     }
-    let ticket = match read(&first)? {
-        // its cursor needs no answer of its own: the welcome names the head, and the device pulls where that is ahead
-        Some(Ok(ClientFrame::Hello { ticket, cursor: _ })) => ticket,
-        _ => return Err(Ended::Close(close::NO_HELLO)),
+    // its cursor needs no answer of its own: the welcome names the head, and the device pulls where that is ahead
+    let Some(Ok(ClientFrame::Hello { ticket, cursor: _ })) = read(&first)? else {
+        return Err(Ended::Close(close::NO_HELLO));
     };
     prove(gateway, caller, ticket).await?;
     let news = gateway.hints().subscribe(caller.user).await;
@@ -85,9 +84,7 @@ async fn welcome(
         return Err(Ended::Close(close::TOO_MANY));
     }
     // a sign-out between the request and the subscription was not heard
-    if !matches!(gateway.is_signed_in(caller.device).await, Ok(true)) {
-        return Err(Ended::Close(close::REVOKED));
-    }
+    still_signed_in(gateway, caller).await?;
     let standing = runs::standing(&gateway.pool, caller.user).await;
     let Ok(Some((head, live))) = standing else {
         return Err(Ended::Close(close::OVERLOADED));
@@ -131,7 +128,7 @@ fn read(text: &Utf8Bytes) -> Result<Option<Result<ClientFrame, Problem>>, Ended>
     match serde_json::from_str::<ClientFrame>(text) {
         Ok(frame) => Ok(Some(Ok(frame))),
         Err(error) => {
-            let kind: Kind = serde_json::from_str(text).map_err(|_| Ended::Close(close::PROTOCOL))?;
+            let kind: Kind = serde_json::from_str(text).map_err(|_noise| Ended::Close(close::PROTOCOL))?;
             let refused =
                 Problem::new(Code::BadRequest).detail(format!("The frame cannot be read: {error}."));
             Ok(KNOWN.contains(&kind.t.as_str()).then_some(Err(refused)))

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 pub const PING: Duration = Duration::from_secs(25);
 const PONG: Duration = Duration::from_secs(10);
 /// The access token's end is announced so long before, and enforced so long after.
-const ANNOUNCED: Duration = Duration::from_secs(60);
+const ANNOUNCED: Duration = Duration::from_mins(1);
 const TOLERATED: Duration = Duration::from_secs(30);
 /// A sign-out that nobody heard of is found after so many pings: five minutes.
 const PINGS_A_CHECK: u64 = 12;
@@ -145,6 +145,7 @@ impl Due {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names the arm it means")]
 mod tests {
     use super::*;
 

@@ -4,7 +4,7 @@
 use super::due::{Deed, Due};
 use super::line::{Ended, Line};
 use super::viewing::{Attempt, Shown, Viewing};
-use super::{Gateway, Opening, PER_USER};
+use super::{Gateway, Opening, PER_USER, still_signed_in};
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::hints::{Hint, Subscription};
@@ -79,11 +79,9 @@ impl Conversation {
         if news.count() > PER_USER {
             return Err(Ended::Close(close::TOO_MANY));
         }
-        if !matches!(gateway.is_signed_in(caller.device).await, Ok(true)) {
-            return Err(Ended::Close(close::REVOKED));
-        }
+        still_signed_in(&gateway, &caller).await?;
         let history = sessions::history(&gateway.pool, caller.user, session, None, MESSAGE_PAGE).await;
-        let history = history.map_err(|_| Ended::Close(close::OVERLOADED))?;
+        let history = history.map_err(|_unread| Ended::Close(close::OVERLOADED))?;
         news.note(history.as_of);
         let mut conversation = Self {
             due: Due::new(caller.expires_at),

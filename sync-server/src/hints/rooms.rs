@@ -3,7 +3,7 @@
 
 use super::{Hint, Hints, Pushed};
 use protocol::frame::{LiveRun, ServerFrame};
-use protocol::sync::{Cursor, SyncPage};
+use protocol::sync::Cursor;
 use protocol::{DeviceId, UserId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -197,9 +197,8 @@ pub fn read(payload: &[u8]) -> Option<Hint> {
     let text = std::str::from_utf8(rest).ok()?;
     match kind {
         b'c' => {
-            let page: SyncPage = match serde_json::from_str(text).ok()? {
-                ServerFrame::Sync(page) => page,
-                _ => return None,
+            let ServerFrame::Sync(page) = serde_json::from_str(text).ok()? else {
+                return None;
             };
             let frame = text.into();
             Some(Hint::Changes(Arc::new(Pushed { page, frame })))
@@ -215,6 +214,7 @@ pub fn read(payload: &[u8]) -> Option<Hint> {
 mod tests {
     use super::*;
     use protocol::sync::Epoch;
+    use protocol::sync::SyncPage;
 
     #[test]
     fn a_hint_reads_back_as_written() {

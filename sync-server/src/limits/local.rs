@@ -63,7 +63,7 @@ mod tests {
         let other = vec![("b".to_owned(), Rate::new(3, 3600))];
         assert!(buckets.take(&other, Duration::ZERO).is_zero());
         assert!(!buckets.take(&other, Duration::ZERO).is_zero());
-        assert!(buckets.take(&key, Duration::from_secs(300)).is_zero());
+        assert!(buckets.take(&key, Duration::from_mins(5)).is_zero());
     }
 
     #[test]

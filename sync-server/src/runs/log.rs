@@ -165,18 +165,15 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
         let answered: redis::RedisResult<Vec<redis::RedisResult<redis::Value>>> =
             pipeline.query_async(&mut redis).await;
         metrics::histogram!("run_log_flush_seconds").record(begun.elapsed().as_secs_f64());
-        match answered {
-            Ok(values) => {
-                let added = values.iter().step_by(2);
-                for (line, value) in lines.iter().zip(added) {
-                    note(line, value);
-                }
+        if let Ok(values) = answered {
+            let added = values.iter().step_by(2);
+            for (line, value) in lines.iter().zip(added) {
+                note(line, value);
             }
-            Err(_) => {
-                metrics::counter!("run_log_lost_total").increment(count as u64);
-                for line in &lines {
-                    line.writer.miss();
-                }
+        } else {
+            metrics::counter!("run_log_lost_total").increment(count as u64);
+            for line in &lines {
+                line.writer.miss();
             }
         }
         for line in &lines {

@@ -63,6 +63,7 @@ pub const NUMBERS: i64 = 2;
 /// The end of a run, in one statement: message, run and session together, fenced by the attempt. Who was told that the
 /// run stops finds it stopped, however it would have ended. `None`: the run is not this attempt's any more, or its
 /// session is gone, and nothing was changed.
+#[expect(clippy::too_many_lines, reason = "one statement, and what it changed")]
 pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finished>, sqlx::Error> {
     let row = sqlx::query!(
         r#"with head as (

@@ -135,18 +135,15 @@ pub async fn cancel_waiting(runs: &Runs, user: UserId, run: RunId) -> Result<()>
         metadata: serde_json::json!({}),
         only_if_lost: false,
     };
-    match messages::finish(&runs.pool, &ending).await? {
-        Some(finished) => {
-            metrics::counter!("runs_total", "status" => "cancelled").increment(1);
-            end_here(runs, run, finished.status, finished.seq);
-            runs.announce(user, finished.head, messages::NUMBERS, finished.changes);
-        }
-        None => {
-            runs.cancel_here(run);
-            runs.hints()
-                .wire()
-                .publish(runs.key("work"), format!("c{run}").as_bytes());
-        }
+    if let Some(finished) = messages::finish(&runs.pool, &ending).await? {
+        metrics::counter!("runs_total", "status" => "cancelled").increment(1);
+        end_here(runs, run, finished.status, finished.seq);
+        runs.announce(user, finished.head, messages::NUMBERS, finished.changes);
+    } else {
+        runs.cancel_here(run);
+        runs.hints()
+            .wire()
+            .publish(runs.key("work"), format!("c{run}").as_bytes());
     }
     Ok(())
 }

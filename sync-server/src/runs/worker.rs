@@ -25,10 +25,10 @@ const FLUSH_BYTES: usize = 4096;
 const CHECKPOINT: Duration = Duration::from_secs(5);
 const CHECKPOINT_BYTES: usize = 8 * 1024;
 /// A reply's bounds: its time, and its text, which then fits every frame and page.
-const LONGEST: Duration = Duration::from_secs(900);
+const LONGEST: Duration = Duration::from_mins(15);
 const MOST_BYTES: usize = MESSAGE_BYTES;
 /// How long a finish is tried while the database is away. The lease is renewed meanwhile, if it can be.
-const FINISH_TRIED: Duration = Duration::from_secs(60);
+const FINISH_TRIED: Duration = Duration::from_mins(1);
 
 /// How a reply came to its end.
 struct Outcome {

@@ -2,24 +2,12 @@
 //! under the head lock, once for each message.
 
 use super::push::{Applied, Stamp, refused, repeated};
-use super::{Sync, Work, heads, mutations};
+use super::runs::Prompt;
+use super::{Sync, Work, heads, mutations, runs};
 use crate::error::Result;
 use crate::hints::Hint;
 use protocol::mutation::OpResult;
-use protocol::sync::Seq;
 use protocol::{Code, MessageId, RunId, SessionId};
-use sqlx::PgConnection;
-
-/// What is known of the message.
-struct Prompt {
-    role: String,
-    is_deleted: bool,
-    session_is_deleted: bool,
-    /// Its answer, made or being made.
-    run: Option<RunId>,
-    reply: Option<MessageId>,
-    reply_seq: Option<Seq>,
-}
 
 /// A message that has its answer keeps it, whoever asks again.
 pub async fn ask(sync: &Sync, stamp: &Stamp, session: SessionId, message: MessageId) -> Result<OpResult> {
@@ -29,7 +17,7 @@ pub async fn ask(sync: &Sync, stamp: &Stamp, session: SessionId, message: Messag
     if let Some(result) = repeated(&mut lock, stamp).await? {
         return Ok(result);
     }
-    let Some(prompt) = find(lock.connection(), stamp, session, message).await? else {
+    let Some(prompt) = runs::find(lock.connection(), stamp, session, message).await? else {
         // it may come with a later batch: not remembered
         return Ok(refused(Code::NotFound));
     };
@@ -58,37 +46,7 @@ fn settled(prompt: &Prompt) -> OpResult {
     }
 }
 
-async fn find(
-    connection: &mut PgConnection,
-    stamp: &Stamp,
-    session: SessionId,
-    message: MessageId,
-) -> Result<Option<Prompt>> {
-    let row = sqlx::query!(
-        r#"select m.role, m.deleted_at is not null as "is_deleted!", s.deleted_at is not null as "session_is_deleted!",
-                  r.run_id as "run_id?", r.message_id as "message_id?", a.seq as "reply_seq?"
-           from conversations m
-                join agent_sessions s on s.user_id = m.user_id and s.id = m.agent_session_id
-                left join runs r on r.user_id = m.user_id and r.session_id = m.agent_session_id and r.prompt_id = m.id
-                left join conversations a on a.user_id = r.user_id and a.id = r.message_id
-           where m.user_id = $1 and m.id = $2 and m.agent_session_id = $3"#,
-        stamp.user.0,
-        message.0,
-        session.0,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| Prompt {
-        role: row.role,
-        is_deleted: row.is_deleted,
-        session_is_deleted: row.session_is_deleted,
-        run: row.run_id.map(RunId),
-        reply: row.message_id.map(MessageId),
-        reply_seq: row.reply_seq,
-    }))
-}
-
-/// Two numbers, one place, one commit; whoever makes replies takes the run up.
+/// One commit; whoever makes replies takes the run up.
 async fn begin(
     sync: &Sync,
     stamp: &Stamp,
@@ -97,43 +55,7 @@ async fn begin(
     message: MessageId,
 ) -> Result<OpResult> {
     let (run, reply) = (RunId::fresh(), MessageId::fresh());
-    let seq = lock.alloc(stamp.user, 2).await?;
-    let ord = sqlx::query_scalar!(
-        "update agent_sessions
-         set seq = $3, last_ord = last_ord + 1, live_runs = live_runs + 1, archived = false, last_active = now()
-         where user_id = $1 and id = $2
-         returning last_ord",
-        stamp.user.0,
-        session.0,
-        seq + 1,
-    )
-    .fetch_one(lock.connection())
-    .await?;
-    sqlx::query!(
-        "insert into conversations
-             (user_id, id, agent_session_id, seq, created_seq, ord, parent_id, role, status, run_id, content)
-         values ($1, $2, $3, $4, $4, $5, $6, 'assistant', 0, $7, '')",
-        stamp.user.0,
-        reply.0,
-        session.0,
-        seq,
-        ord,
-        message.0,
-        run.0,
-    )
-    .execute(lock.connection())
-    .await?;
-    sqlx::query!(
-        "insert into runs (user_id, run_id, session_id, message_id, prompt_id, attempt, status)
-         values ($1, $2, $3, $4, $5, 0, 0)",
-        stamp.user.0,
-        run.0,
-        session.0,
-        reply.0,
-        message.0,
-    )
-    .execute(lock.connection())
-    .await?;
+    let ord = runs::insert(&mut lock, stamp, session, message, (run, reply)).await?;
     let mut applied = Applied::plain(lock.head, 2, Vec::new());
     applied.ord = Some(ord);
     applied.run = Some((run, reply));

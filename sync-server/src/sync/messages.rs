@@ -29,6 +29,7 @@ pub struct Reply {
 }
 
 /// Stores a message without an answer.
+#[expect(clippy::too_many_lines, reason = "one statement, and what it changed")]
 pub async fn create(pool: &PgPool, stamp: &Stamp, written: &Written<'_>) -> Result<Applied, sqlx::Error> {
     let row = sqlx::query!(
         r#"with head as (
@@ -95,6 +96,7 @@ pub async fn create(pool: &PgPool, stamp: &Stamp, written: &Written<'_>) -> Resu
 
 /// Stores a message, the place of its answer, and the run: three numbers, two places, one commit. Where this node makes
 /// replies and the session has none under way, the run is this node's from the start.
+#[expect(clippy::too_many_lines, reason = "one statement, and what it changed")]
 pub async fn create_with_reply(
     pool: &PgPool,
     stamp: &Stamp,

@@ -209,7 +209,7 @@ fn is_judged(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<sqlx::Error>()
         .and_then(sqlx::Error::as_database_error)
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| matches!(&*code, "CM001" | "23505" | "23503" | "23502" | "40P01" | "40001"))
 }
 

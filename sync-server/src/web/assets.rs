@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use axum::Router;
 use axum::response::Response;
+use axum::routing::get;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use std::path::Path;
@@ -41,6 +42,7 @@ pub fn router(folder: &Path) -> Router {
         .precompressed_gzip()
         .append_index_html_on_directories(false);
     Router::new()
+        .route("/favicon.ico", get(icon))
         .nest_service("/app", files)
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
@@ -50,4 +52,16 @@ pub fn router(folder: &Path) -> Router {
                 is_there.then_some(HeaderValue::from_static("public, max-age=31536000, immutable"))
             },
         ))
+}
+
+/// Where browsers look for a site's icon by themselves; the app's own.
+async fn icon() -> ([(header::HeaderName, HeaderValue); 2], &'static [u8]) {
+    let kept = HeaderValue::from_static("public, max-age=86400");
+    (
+        [
+            (header::CONTENT_TYPE, HeaderValue::from_static("image/x-icon")),
+            (header::CACHE_CONTROL, kept),
+        ],
+        include_bytes!("../../../src-tauri/icons/icon.ico"),
+    )
 }

@@ -65,19 +65,15 @@ async fn refused(
     typed: Typed,
     error: Error,
 ) -> Result<Response> {
-    match error {
-        Error::Told(problem) if problem.code != Code::CsrfFailed => {
-            let boot = pages.boot(
-                None,
-                Said {
-                    problem: Some(*problem),
-                    typed,
-                },
-            );
-            Ok(pages.draw(headers, path, boot).await)
-        }
-        error => Err(error),
-    }
+    let problem = match error {
+        Error::Told(problem) if problem.code != Code::CsrfFailed => *problem,
+        Error::Told(_) | Error::Kept(_) => return Err(error),
+    };
+    let said = Said {
+        problem: Some(problem),
+        typed,
+    };
+    Ok(pages.draw(headers, path, pages.boot(None, said)).await)
 }
 
 /// In, and on to where the person was going.

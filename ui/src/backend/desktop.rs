@@ -29,10 +29,13 @@ pub fn find() -> Option<Handle> {
     is_there.then(|| Handle(Rc::new(Core::default())))
 }
 
+/// What the core calls with each push.
+type Heard = Closure<dyn FnMut(JsValue)>;
+
 #[derive(Default)]
 struct Core {
     /// What the core calls with each push; kept here, or the browser would lose it.
-    channel: RefCell<Option<Closure<dyn FnMut(JsValue)>>>,
+    channel: RefCell<Option<Heard>>,
 }
 
 /// Asks the core. `beside` is what a command takes besides its ask.

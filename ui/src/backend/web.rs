@@ -182,12 +182,12 @@ impl Page {
 
     /// Looks again after every change until there is something to be seen.
     async fn until<T>(self: Rc<Self>, look: impl Fn(&Self) -> Option<T>) -> T {
-        poll_fn(move |context| match look(&self) {
-            Some(seen) => Poll::Ready(seen),
-            None => {
-                self.waiting.borrow_mut().push(context.waker().clone());
-                Poll::Pending
+        poll_fn(move |context| {
+            if let Some(seen) = look(&self) {
+                return Poll::Ready(seen);
             }
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
         })
         .await
     }

@@ -72,7 +72,7 @@ fn Row(props: &RowProps) -> Html {
     });
     html! {
         <li class="device" data-testid="device-row" data-this={device.is_this.to_string()}>
-            { icon(if device.os.is_empty() { Sign::Globe } else { Sign::Computer }) }
+            { icon(if is_app(device) { Sign::Computer } else { Sign::Globe }) }
             <div class="device-about">
                 <p class="device-name"><bdi>{ &device.name }</bdi>
                     if device.is_this {
@@ -97,10 +97,20 @@ fn Row(props: &RowProps) -> Html {
     }
 }
 
-/// System and version, as far as they are known.
+/// Only the app has a version of its own; a browser's name says all that is known of it.
+fn is_app(device: &Device) -> bool {
+    !device.version.is_empty()
+}
+
 fn about(device: &Device) -> String {
-    [&device.os, &device.version]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .fold(String::new(), |text, part| text + part + " · ")
+    if !is_app(device) {
+        return String::new();
+    }
+    let system = match device.os.as_str() {
+        "linux" => "Linux",
+        "macos" => "macOS",
+        "windows" => "Windows",
+        other => other,
+    };
+    format!("{system} · {} · ", device.version)
 }

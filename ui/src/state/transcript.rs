@@ -176,6 +176,7 @@ mod tests {
             state: TranscriptState::Ready,
             messages,
             has_earlier: false,
+            unanswered: None,
         }
     }
 

@@ -143,9 +143,9 @@ fn long(bytes: usize) -> String {
     let mut line = 0;
     while text.len() < bytes {
         line += 1;
-        text.push_str(&format!(
-            "Line {line} of a long reply, so that scrolling and joining can be seen.\n"
-        ));
+        text.push_str("Line ");
+        text.push_str(&line.to_string());
+        text.push_str(" of a long reply, so that scrolling and joining can be seen.\n");
     }
     text.truncate(bytes);
     text
@@ -168,6 +168,7 @@ fn tokens(text: &str) -> VecDeque<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test names the arm it means")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -149,7 +149,8 @@ fn load(page: &Rc<Page>, session: SessionId, before: Option<Ord>) {
     later(page, async move {
         let mut path = format!("{}?limit={}", routes::messages(session), limits::MESSAGE_PAGE);
         if let Some(before) = before {
-            path.push_str(&format!("&before_ord={before}"));
+            path.push_str("&before_ord=");
+            path.push_str(&before.to_string());
         }
         let result = fetch::read(&path).await.map_err(fetch::Refusal::failure);
         loading.loads.borrow_mut().remove(&session);
