@@ -33,22 +33,28 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(works: &[String]) -> anyhow::Result<()> {
     let is_wanted = |work: &str| works.is_empty() || works.iter().any(|wanted| wanted == work);
     let stage = Stage::set().await.context("setting the stage")?;
-    let mut rows = Vec::new();
+    print!("{}", table::head());
+    // each work as soon as it is measured, whatever becomes of the next
     if is_wanted("W1") {
-        rows.extend(reads::lists(&stage).await.context("W1")?);
+        print!("{}", table::draw(&reads::lists(&stage).await.context("W1")?));
     }
     if is_wanted("W2") {
-        rows.push(turns::run(&stage).await.context("W2")?);
+        print!("{}", table::draw(&[turns::run(&stage).await.context("W2")?]));
     }
     if is_wanted("W4") {
-        rows.push(reads::histories(&stage).await.context("W4")?);
+        print!(
+            "{}",
+            table::draw(&[reads::histories(&stage).await.context("W4")?])
+        );
     }
     if is_wanted("W5") {
         for count in [1_000, 5_000] {
-            rows.push(idle::run(&stage, count).await.context("W5")?);
+            print!(
+                "{}",
+                table::draw(&[idle::run(&stage, count).await.context("W5")?])
+            );
         }
     }
-    print!("{}", table::draw(&rows));
     stage.clear().await
 }
 

@@ -67,13 +67,13 @@ impl Pgbench {
                  from generate_series({}, {last}) n;
              insert into sync_heads (user_id) select id from users on conflict do nothing;
              insert into agent_sessions (user_id, id, seq, created_seq, title, workspace_path)
-                 select id, id, 0, 0, 'Bench', '/nowhere' from users where id::text like '00000000-0000-4000-8000-%';
-             vacuum analyze;",
+                 select id, id, 0, 0, 'Bench', '/nowhere' from users where id::text like '00000000-0000-4000-8000-%';",
             FIRST + 1
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(fill))
             .execute(&stage.pool)
             .await?;
+        sqlx::raw_sql("vacuum analyze").execute(&stage.pool).await?;
         let script = std::env::temp_dir().join(format!("compymac-turn-{}.sql", std::process::id()));
         let text = SCRIPT
             .replace("FIRST", &(FIRST + 1).to_string())

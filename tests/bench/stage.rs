@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 /// People, each with 50 sessions, the newest of which has 20 messages.
 pub const PEOPLE: usize = 200;
+/// What the server believes to be its address; nobody goes there.
+const PUBLIC_URL: &str = "http://127.0.0.1:9";
 const EMAIL: &str = "bench@example.org";
 const PASSWORD: &str = "timber-lagoon-quartz-sparrow";
 
@@ -110,7 +112,7 @@ fn settings(
     let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
     Ok(vec![
         ("LISTEN", "127.0.0.1:0".to_owned()),
-        ("PUBLIC_URL", "http://127.0.0.1:9".to_owned()),
+        ("PUBLIC_URL", PUBLIC_URL.to_owned()),
         ("DATABASE_URL", database.to_owned()),
         ("REDIS_URL", setting("COMPYMAC_TEST_REDIS")?),
         ("REDIS_PREFIX", format!("{name}:")),
@@ -183,12 +185,13 @@ async fn fill(pool: &PgPool) -> anyhow::Result<()> {
              select s.user_id, gen_random_uuid(), s.id, 50 + n, 50 + n, n,
                     case n % 2 when 1 then 'user' else 'assistant' end, repeat('Words of a message. ', 20)
              from agent_sessions s, generate_series(1, 20) n where s.seq = 1;
-         update sync_heads set head_seq = 70;
-         vacuum analyze;",
+         update sync_heads set head_seq = 70;",
         PEOPLE - 1
     )))
     .execute(pool)
     .await?;
+    // by itself: it takes no part in a transaction
+    sqlx::raw_sql("vacuum analyze").execute(pool).await?;
     Ok(())
 }
 
@@ -241,6 +244,8 @@ async fn send(address: &str, path: &str, body: &impl Serialize) -> anyhow::Resul
     let client = reqwest::Client::builder().no_proxy().build()?;
     let answer = client
         .post(format!("http://{address}{path}"))
+        // as a page of the site would say it
+        .header(reqwest::header::ORIGIN, PUBLIC_URL)
         .json(body)
         .send()
         .await?;

@@ -16,11 +16,15 @@ pub struct Row {
     pub memory: u64,
 }
 
-pub fn draw(rows: &[Row]) -> String {
-    let mut text = format!(
+pub fn head() -> String {
+    format!(
         "\n{:<44} {:>13} {:>13} {:>6} {:>9} {:>9} {:>9}\n",
         "work", "this server", "limit", "ratio", "p50", "p99", "memory"
-    );
+    )
+}
+
+pub fn draw(rows: &[Row]) -> String {
+    let mut text = String::new();
     for row in rows {
         let ratio = if row.less_is_better {
             row.limit / row.ours

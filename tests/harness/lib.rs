@@ -33,7 +33,7 @@ pub use gate::Gate;
 pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
 pub use person::{Person, Sent, native};
-pub use programs::{Ended, run_to_end, run_with_arguments, ui_dist};
+pub use programs::{Ended, free_port, run_to_end, run_with_arguments, ui_dist, xtask};
 pub use screen::{Body, Screen, Seat};
 pub use server::Server;
 pub use socket::{Reply, Socket};

@@ -38,6 +38,20 @@ pub fn ui_dist() -> PathBuf {
     setting("COMPYMAC_UI_DIST").map_or_else(|| root().join("ui/dist"), PathBuf::from)
 }
 
+/// The program behind `cargo xtask`.
+pub fn xtask() -> PathBuf {
+    setting("COMPYMAC_XTASK").map_or_else(|| root().join("target/debug/xtask"), PathBuf::from)
+}
+
+/// A port that nobody listens on now.
+pub async fn free_port() -> u16 {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+    listener.and_then(|listener| listener.local_addr()).map_or_else(
+        |error| panic!("finding a free port: {error}"),
+        |address| address.port(),
+    )
+}
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

@@ -147,6 +147,50 @@ impl Screen {
         .await;
     }
 
+    /// Types keys wherever the focus is.
+    pub async fn keys(&self, keys: &str) {
+        let focused = self.driver.active_element().await;
+        let typed = match focused {
+            Ok(focused) => focused.send_keys(keys).await,
+            Err(error) => Err(error),
+        };
+        typed.unwrap_or_else(|error| panic!("typing {keys:?}: {error}"));
+    }
+
+    /// What has the focus, by its test id.
+    pub async fn focus(&self) -> Option<String> {
+        let focused = self.driver.active_element().await.ok()?;
+        focused.attr("data-testid").await.ok()?
+    }
+
+    /// Goes on from control to control, as Tab does, until this one has the focus.
+    pub async fn tab_to(&self, test_id: &str) {
+        let mut passed = Vec::new();
+        for _ in 0..40 {
+            match self.focus().await {
+                Some(here) if here == test_id => return,
+                here => passed.push(here.unwrap_or_default()),
+            }
+            self.keys("\u{E004}").await;
+        }
+        panic!("Tab does not lead to {test_id}, only to {passed:?}");
+    }
+
+    /// Where it stands: left, top, width and height, in whole pixels.
+    pub async fn place_of(&self, selector: &str) -> [i64; 4] {
+        self.act(
+            &format!("{selector} to have a place"),
+            selector,
+            async |element| {
+                let (x, y, width, height) = element.rectangle().await.ok()?;
+                #[expect(clippy::cast_possible_truncation, reason = "a few thousand pixels")]
+                let whole = [x, y, width, height].map(|length| length.round() as i64);
+                (whole.iter().skip(2).all(|length| *length > 0)).then_some(whole)
+            },
+        )
+        .await
+    }
+
     pub async fn click(&self, test_id: &str) {
         self.click_on(&css(test_id)).await;
     }

@@ -34,6 +34,37 @@ fn looks_like_a_path(said: &str) -> bool {
     plain && !is_outside && (begins_here || (has_ending && said.contains('/')))
 }
 
+/// `path/to/file.rs::name`, as the walkthroughs name where a step happens.
+fn named_items(text: &str) -> Vec<(String, String)> {
+    let said = text.split('`').skip(1).step_by(2);
+    said.filter_map(|said| said.split_once(".rs::"))
+        .map(|(file, name)| (format!("{file}.rs"), name.to_owned()))
+        .collect()
+}
+
+fn missing_items(sources: &[Source]) -> Vec<String> {
+    let declares = |code: &str, name: &str| {
+        code.lines().any(|line| {
+            let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            words.any(|word| matches!(word, "fn" | "struct" | "enum" | "type" | "const"))
+                && words.next() == Some(name)
+        })
+    };
+    sources
+        .iter()
+        .flat_map(|source| {
+            named_items(&source.text)
+                .into_iter()
+                .map(|item| (&source.path, item))
+        })
+        .filter(|(_, (file, name))| {
+            let code = std::fs::read_to_string(tree::root().join(file)).unwrap_or_default();
+            !declares(&code, name)
+        })
+        .map(|(document, (file, name))| format!("{document}: names `{file}::{name}`, which is not there"))
+        .collect()
+}
+
 fn faults(sources: &[Source]) -> Vec<String> {
     let made = |path: &str| path.starts_with("ui/dist") || path.starts_with("target");
     sources
@@ -55,6 +86,26 @@ fn every_path_named_in_the_documents_exists() {
         .collect();
     assert_eq!(documents.len(), DOCUMENTS.len(), "{DOCUMENTS:?} lie at the root");
     tree::assert_none("paths in documents", &faults(&documents));
+}
+
+#[test]
+fn every_function_named_in_a_walkthrough_exists() {
+    let documents: Vec<Source> = tree::files(&["md"])
+        .into_iter()
+        .filter(|source| source.path == "ARCHITECTURE.md")
+        .collect();
+    let steps: usize = documents
+        .iter()
+        .map(|source| named_items(&source.text).len())
+        .sum();
+    assert!(steps > 30, "{steps} steps name where they happen");
+    tree::assert_none("functions in walkthroughs", &missing_items(&documents));
+}
+
+#[test]
+fn a_function_that_is_not_there_is_seen() {
+    let text = "See `tests/house/documents.rs::missing_items` and `tests/house/documents.rs::gone`, `protocol::routes`.";
+    assert_eq!(missing_items(&[Source::sample("ARCHITECTURE.md", text)]).len(), 1);
 }
 
 #[test]

@@ -20,6 +20,7 @@ macro_rules! in_both_bodies {
 
 mod arriving;
 mod keeping;
+mod looking;
 mod talking;
 mod without_script;
 

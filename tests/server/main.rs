@@ -11,6 +11,7 @@
 )]
 
 mod csrf;
+mod dev;
 mod device;
 mod devices;
 mod limits;

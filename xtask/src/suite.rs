@@ -165,6 +165,7 @@ fn with_services(
         .env("COMPYMAC_BIN_DIR", place.programs())
         .env("COMPYMAC_UI_DIST", place.page())
         .env("COMPYMAC_TOOLS", place.tools())
+        .env("COMPYMAC_XTASK", std::env::current_exe()?)
         .env("COMPYMAC_TEST_PG", &services.postgres)
         .env("COMPYMAC_TEST_REDIS", &services.redis);
     Ok(supervisor.status(tests)?.success())

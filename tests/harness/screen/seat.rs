@@ -2,7 +2,7 @@
 
 use super::{Body, Screen};
 use crate::offspring::{Offspring, system_program};
-use crate::programs::{binary, setting};
+use crate::programs::{binary, free_port, setting};
 use crate::stack::Stack;
 use crate::wait::until;
 use serde_json::json;
@@ -250,14 +250,6 @@ fn make_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::Permissions::from_mode(0o700);
     std::fs::set_permissions(path, mode).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-}
-
-async fn free_port() -> u16 {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
-    listener.and_then(|listener| listener.local_addr()).map_or_else(
-        |error| panic!("finding a free port: {error}"),
-        |address| address.port(),
-    )
 }
 
 fn holds(folder: &Path, text: &[u8]) -> bool {

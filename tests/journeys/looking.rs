@@ -1,0 +1,128 @@
+//! How it looks and feels: by the keyboard alone, in light and dark, and without a jump when the app wakes.
+
+use crate::{COMPLETE, MINE, Scene, sign_in};
+use harness::{Body, Person, Screen, Stack, until};
+
+in_both_bodies! {
+    everything_is_reached_by_the_keyboard,
+    light_and_dark_are_worn_at_once_and_kept,
+}
+
+const ENTER: &str = "\u{E007}";
+const ESCAPE: &str = "\u{E00C}";
+
+async fn everything_is_reached_by_the_keyboard(body: Body) {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let screen = Screen::fresh(body, &stack).await;
+    screen.wait("sign-in-form").await;
+    screen.tab_to("email").await;
+    screen.keys(person.email.as_str()).await;
+    screen.tab_to("password").await;
+    screen.keys(&person.password).await;
+    screen.keys(ENTER).await;
+    screen.wait("new-session").await;
+    screen.wait_connection("online").await;
+    screen.tab_to("new-session").await;
+    screen.keys(ENTER).await;
+    screen.wait("transcript").await;
+    until("the caret in the composer", async || {
+        (screen.focus().await.as_deref() == Some("composer-input")).then_some(())
+    })
+    .await;
+    screen.keys("/slow 200ms a b c d e f g h i j k l m n o p q").await;
+    screen.keys(ENTER).await;
+    screen.wait_text_in(MINE, "/slow").await;
+    screen.wait("stop").await;
+    screen.keys(ESCAPE).await;
+    screen
+        .wait_for("[data-testid=\"message\"][data-status=\"cancelled\"]")
+        .await;
+    screen.tab_to("archive").await;
+    screen.keys(ENTER).await;
+    until("the session archived", async || {
+        let session = elsewhere.newest_session().await;
+        elsewhere.session(session).await.archived.then_some(())
+    })
+    .await;
+}
+
+async fn light_and_dark_are_worn_at_once_and_kept(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    scene.screen.wait_connection("online").await;
+    let ground = async || {
+        let script = "return getComputedStyle(document.querySelector('main')).backgroundColor \
+                      + getComputedStyle(document.body).color";
+        scene.screen.evaluate(script).await.to_string()
+    };
+    let mut worn = Vec::new();
+    for theme in ["light", "dark", "high-contrast"] {
+        scene.screen.click("settings").await;
+        scene.screen.click(&format!("theme-{theme}")).await;
+        until("the theme to be worn", async || {
+            let now = scene
+                .screen
+                .evaluate("return document.documentElement.dataset.theme")
+                .await;
+            (now == theme).then_some(())
+        })
+        .await;
+        worn.push(ground().await);
+        scene
+            .screen
+            .picture(&format!("settings-{theme}-{body:?}").to_lowercase())
+            .await;
+    }
+    let [light, dark, contrast] = worn.as_slice() else {
+        panic!("{worn:?}");
+    };
+    assert_ne!(light, dark);
+    assert_ne!(light, contrast);
+    assert!(!scene.person.email.as_str().is_empty());
+    if body == Body::Browser {
+        scene.screen.reload().await;
+        scene.screen.wait("devices").await;
+        assert_eq!(&ground().await, contrast, "kept over a new start");
+    }
+}
+
+/// The same page with the app asleep and awake: what a person looks at stays where it is.
+#[tokio::test]
+async fn the_app_wakes_without_a_visible_jump() {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let session = elsewhere.create_session("Steady").await;
+    let sent = elsewhere.say(session, "/markdown").await;
+    until("the reply", async || {
+        let history = elsewhere.history(session).await;
+        history
+            .messages
+            .iter()
+            .any(|message| message.id == sent.reply() && message.status.is_terminal())
+            .then_some(())
+    })
+    .await;
+    let asleep = Screen::browser_without_script(&stack).await;
+    let awake = Screen::browser(&stack).await;
+    let mut places = Vec::new();
+    for screen in [&asleep, &awake] {
+        sign_in(screen, &person).await;
+        screen.open(&protocol::routes::page::session(session)).await;
+        screen.wait_for(COMPLETE).await;
+    }
+    awake.wait_connection("online").await;
+    for screen in [&asleep, &awake] {
+        let mut seen = Vec::new();
+        for selector in [
+            "[data-testid=\"session-row\"]",
+            "[data-testid=\"session-title\"]",
+            "[data-testid=\"composer-input\"]",
+            MINE,
+            COMPLETE,
+        ] {
+            seen.push((selector, screen.place_of(selector).await));
+        }
+        places.push(seen);
+    }
+    assert_eq!(places.first(), places.last());
+}

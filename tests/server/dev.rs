@@ -1,0 +1,130 @@
+//! `cargo xtask dev`: the whole product from one command, and nothing left behind.
+
+use harness::{Client, free_port, xtask};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use protocol::auth::{Client as Kind, Email, Password, SignIn};
+use protocol::routes;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// What it says once it runs.
+struct Dev {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    url: String,
+    mailbox: String,
+    account: String,
+}
+
+impl Dev {
+    fn start(data: &Path, port: u16) -> Self {
+        let mut child = Command::new(xtask())
+            .args(["dev", "--no-open", "--port", &port.to_string(), "--data"])
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starting cargo xtask dev");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut said = |begins: &str| {
+            let mut line = String::new();
+            while !line.starts_with(begins) {
+                line.clear();
+                let length = output.read_line(&mut line).expect("a line");
+                assert_ne!(length, 0, "it ended before it said {begins:?}");
+            }
+            line.trim_start_matches(begins).trim().to_owned()
+        };
+        let (url, mailbox) = (said("ready "), said("mailbox "));
+        let account = said("demo account: ");
+        Self {
+            child,
+            output,
+            url,
+            mailbox,
+            account,
+        }
+    }
+
+    async fn sign_in(&self) -> Client {
+        let (email, password) = self.account.split_once(" / ").expect("an address and a password");
+        let client = Client::browser(&self.url, &self.url);
+        let ask = SignIn {
+            email: Email::parse(email).expect("an address"),
+            password: Password::typed(password),
+            client: Kind::Browser,
+        };
+        client.post(routes::SIGN_IN, &ask).await.succeeds();
+        client
+    }
+
+    fn stop(mut self) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("asking it to end");
+        let status = self.child.wait().expect("its end");
+        assert!(status.success(), "{status}");
+        drop(self.output);
+    }
+}
+
+/// Processes that have this folder among their arguments.
+fn left(data: &Path) -> Vec<String> {
+    let name = data.file_name().expect("a name").to_string_lossy().into_owned();
+    let own = std::process::id().to_string();
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy() != own)
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(&name))
+        .collect()
+}
+
+/// Where root's PostgreSQL keeps what belongs to a folder that it may not enter.
+fn away(data: &Path) -> Option<PathBuf> {
+    std::fs::read_link(data.join("postgres")).ok()
+}
+
+#[tokio::test]
+async fn one_command_runs_the_product_and_leaves_nothing_behind() {
+    let folder = tempfile::Builder::new()
+        .prefix("compymac-dev-test-")
+        .tempdir()
+        .expect("a folder");
+    let data = folder.path().join("data");
+    let port = free_port().await;
+    let dev = Dev::start(&data, port);
+    assert_eq!(dev.url, format!("http://127.0.0.1:{port}"));
+    let client = dev.sign_in().await;
+    client.get(routes::page::HOME).await.succeeds();
+    let session = client.create_session("Kept over night").await;
+    let letters = Client::browser(&dev.mailbox, &dev.mailbox).get("/").await;
+    letters.succeeds();
+    let taken = Command::new(xtask())
+        .args(["dev", "--no-open", "--port", &port.to_string(), "--data"])
+        .arg(folder.path().join("other"))
+        .output()
+        .expect("a second one");
+    assert!(!taken.status.success());
+    let said = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(
+        said.contains(&port.to_string()),
+        "the taken port is named: {said}"
+    );
+    dev.stop();
+    assert_eq!(left(folder.path()), Vec::<String>::new());
+
+    let dev = Dev::start(&data, port);
+    let client = dev.sign_in().await;
+    assert_eq!(client.session(session).await.title, "Kept over night");
+    dev.stop();
+    assert_eq!(left(folder.path()), Vec::<String>::new());
+    if let Some(away) = away(&data) {
+        std::fs::remove_dir_all(away).expect("taking PostgreSQL's folder away");
+    }
+}
