@@ -314,6 +314,12 @@ impl Screen {
 
     /// Keeps a picture for people to look at.
     pub async fn picture(&self, name: &str) {
+        if self.body == Body::Desktop {
+            // WebKit takes a picture when it next draws, which on a page at rest may be a minute away
+            let nudge = "const worn = document.documentElement.style; worn.opacity = '0.999'; \
+                         setTimeout(() => { worn.opacity = '' }, 50)";
+            self.evaluate(nudge).await;
+        }
         if let Ok(png) = self.driver.screenshot().await {
             let _ = std::fs::write(pictures().join(format!("{name}.png")), png);
         }

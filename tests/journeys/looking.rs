@@ -38,10 +38,10 @@ async fn everything_is_reached_by_the_keyboard(body: Body) {
     screen
         .wait_for("[data-testid=\"message\"][data-status=\"cancelled\"]")
         .await;
+    let session = elsewhere.newest_session().await;
     screen.tab_to("archive").await;
     screen.keys(ENTER).await;
     until("the session archived", async || {
-        let session = elsewhere.newest_session().await;
         elsewhere.session(session).await.archived.then_some(())
     })
     .await;

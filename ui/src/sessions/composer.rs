@@ -7,7 +7,7 @@ use crate::state::{Action, Place, Stage, keep};
 use gloo_timers::callback::Timeout;
 use protocol::routes::page;
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
@@ -29,16 +29,24 @@ pub struct ComposerProps {
     pub is_archived: bool,
 }
 
-/// Puts the caret into the composer, after the page has settled.
+thread_local! {
+    /// The caret belongs into the composer, which is not drawn yet.
+    static IS_AWAITED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Puts the caret into the composer, after the page has settled; where its session is still on its way, as soon as it is
+/// drawn.
 pub fn focus() {
-    Timeout::new(0, || {
-        let document = web_sys::window().and_then(|window| window.document());
-        let field = document.and_then(|document| document.get_element_by_id(FIELD));
-        if let Some(field) = field {
-            let _ = wasm_bindgen::JsCast::unchecked_ref::<HtmlElement>(&field).focus();
-        }
-    })
-    .forget();
+    IS_AWAITED.set(true);
+    Timeout::new(0, settle).forget();
+}
+
+fn settle() {
+    let document = web_sys::window().and_then(|window| window.document());
+    let field = document.and_then(|document| document.get_element_by_id(FIELD));
+    if let Some(field) = field.filter(|_| IS_AWAITED.replace(false)) {
+        let _ = wasm_bindgen::JsCast::unchecked_ref::<HtmlElement>(&field).focus();
+    }
 }
 
 #[component]
@@ -46,6 +54,9 @@ pub fn Composer(props: &ComposerProps) -> Html {
     let field = use_node_ref();
     let problem = use_state(|| None::<Problem>);
     let draft = use_draft(&field, props.session);
+    use_effect_with((), |()| {
+        Timeout::new(0, settle).forget();
+    });
     let send = use_send(&field, &draft, props.stage.clone(), problem.clone());
     let oninput = {
         let field = field.clone();
