@@ -1,6 +1,7 @@
 //! Where everything lies: the repository, and the cache that outlives a clone.
 
 use anyhow::Context as _;
+use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,18 +77,29 @@ impl Place {
             .env("CARGO_TARGET_DIR", self.target())
             .env("SQLX_OFFLINE", "true")
             .env_remove("DATABASE_URL");
-        // What `cargo run` told this program is not meant for the next cargo.
-        for name in [
-            "CARGO",
-            "CARGO_MANIFEST_DIR",
-            "CARGO_MANIFEST_PATH",
-            "RUSTC",
-            "RUSTFLAGS",
-        ] {
+        // What a cargo told this program, or a test that starts it, is not meant for the next cargo: build scripts watch
+        // some of it (ring: the package's name and version), and would build half of everything again.
+        for name in told_by_cargo() {
             command.env_remove(name);
         }
         command
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "names only, to be left out")]
+fn told_by_cargo() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        let kinds = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "NEXTEST",
+        ];
+        kinds.iter().any(|kind| name.starts_with(kind))
+            || matches!(&*name, "CARGO" | "CARGO_PRIMARY_PACKAGE" | "RUSTC" | "RUSTFLAGS")
+    })
 }
 
 pub fn home() -> anyhow::Result<PathBuf> {
