@@ -11,7 +11,7 @@ pub struct Mutation {
     /// The same id with the same content is the same write; with other content it is refused.
     #[serde(rename = "m")]
     pub id: MutationId,
-    /// The version of the op's shape; the server takes the last three.
+    /// The version of the op's shape; the server takes every version up to its own.
     pub v: u16,
     #[serde(flatten)]
     pub op: Op,

@@ -31,7 +31,7 @@ codes! {
     InvalidEmail = 422, "That does not look like an e-mail address. Please check it.";
     WeakPassword = 422, "That password is too easy to guess. Please choose a longer or less common one.";
     /// E-mail and password do not match. Never says which.
-    InvalidCredentials = 401, "That e-mail and password do not match. Please try again or reset your password.";
+    InvalidCredentials = 401, "That e-mail and password do not match. Please try again.";
     /// Right password, but the address was never confirmed.
     EmailUnverified = 403, "Please confirm your e-mail address first. We sent you a letter with a link and a code.";
     /// Right password, but an operator closed the account.

@@ -216,7 +216,7 @@ pub struct SessionsPage {
     pub more: Option<SessionsBefore>,
 }
 
-/// The key of the last row of a list page: the next page holds what is older. Opaque on the wire: `{millis}~{uuid}`.
+/// The key of the last row of a list page: the next page holds what is older. Opaque on the wire: `{micros}~{uuid}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionsBefore {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use url::Url;
 
-/// The largest answer that is read: a bootstrap of 200 sessions and ten histories fits many times.
+/// The largest answer that is read: a bootstrap of 200 sessions and twenty histories fits many times.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(10);
 /// A whole exchange; a long poll's patience at the server is added.

@@ -4,13 +4,21 @@ use crate::error::Result;
 use crate::runs::{Attached, End, Live, Piece, Place, Runs};
 use protocol::{MessageId, RunId, UserId};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 pub struct Viewing {
     user: UserId,
     wake: Arc<Notify>,
     watched: Vec<Watched>,
+    /// Runs lost sight of while the database gave no answer, and where their viewer stands: looked for again.
+    missed: Vec<Missed>,
 }
+
+type Missed = (RunId, MessageId, Option<Place>);
+
+/// When runs that were missed are looked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 struct Watched {
     live: Arc<Live>,
@@ -37,6 +45,7 @@ impl Viewing {
             user,
             wake: Arc::new(Notify::new()),
             watched: Vec::new(),
+            missed: Vec::new(),
         }
     }
 
@@ -69,6 +78,7 @@ impl Viewing {
     }
 
     pub fn detach(&mut self, run: RunId) {
+        self.missed.retain(|(missed, ..)| *missed != run);
         let wake = self.wake.clone();
         self.watched.retain(|watched| {
             let stays = watched.live.run != run;
@@ -82,7 +92,7 @@ impl Viewing {
     /// All that is new. Runs that ended, or that this node lost sight of for good, are watched no more.
     pub async fn news(&mut self, runs: &Runs) -> Vec<Shown> {
         let mut shown = Vec::new();
-        let mut left = Vec::new();
+        let mut left = std::mem::take(&mut self.missed);
         self.watched.retain_mut(|watched| {
             let (run, reply) = (watched.live.run, watched.live.reply);
             let news = watched.live.news(watched.place);
@@ -98,9 +108,19 @@ impl Viewing {
             news.end.is_none() && !news.is_left
         });
         for (run, reply, place) in left {
-            if let Ok(Attempt::Over(end)) = self.attach(runs, run, place).await {
-                shown.push(Shown::End(run, reply, end, String::new()));
+            match self.attach(runs, run, place).await {
+                Ok(Attempt::Over(end)) => shown.push(Shown::End(run, reply, end, String::new())),
+                // it went with its session, which the feed tells
+                Ok(Attempt::Watching | Attempt::NotThere) => {}
+                Err(_away) => self.missed.push((run, reply, place)),
             }
+        }
+        if !self.missed.is_empty() {
+            let wake = self.wake.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(AGAIN).await;
+                wake.notify_one();
+            });
         }
         shown
     }

@@ -254,7 +254,8 @@ fn devices() -> Vec<Device> {
         id: DeviceId::fresh(),
         name: name.to_owned(),
         os: os.to_owned(),
-        version: "0.1.0".to_owned(),
+        // a browser has no version of ours
+        version: if os.is_empty() { "" } else { "0.1.0" }.to_owned(),
         is_this,
         created_at: NOW - 9 * 24 * 60 * MINUTE,
         last_active: NOW - minutes * MINUTE,
