@@ -100,6 +100,13 @@ async fn a_link_starts_the_app_that_is_not_running_and_signs_it_in() {
     screen.close().await;
     seat.hand_over(&link);
     has_native_device(&stack, 1).await;
+    until("the app that the link started to be in step", async || {
+        seat.log().contains("to=Live").then_some(())
+    })
+    .await;
+    seat.end_app();
+    let screen = seat.launch().await;
+    screen.wait("new-session").await;
 }
 
 #[tokio::test]

@@ -102,6 +102,13 @@ impl Offspring {
             })
     }
 
+    /// Ends this program of the family, however it was started, and nothing else.
+    pub fn end_program(&self, program: &Path) {
+        end_marked(|mark, process| {
+            mark == self.mark && std::fs::read_link(process.join("exe")).is_ok_and(|runs| runs == program)
+        });
+    }
+
     fn keep(&self, child: Child) {
         self.children
             .lock()
@@ -112,7 +119,7 @@ impl Offspring {
 
 impl Drop for Offspring {
     fn drop(&mut self) {
-        let marked = |mark: &str| mark == self.mark;
+        let marked = |mark: &str, _: &Path| mark == self.mark;
         // twice: one that was being started while the first round ran
         end_marked(marked);
         for child in self
@@ -134,13 +141,14 @@ fn log_file(path: &Path) -> std::fs::File {
 
 /// Programs of tests that were killed before they could clean up.
 fn sweep() {
-    end_marked(|mark| {
+    end_marked(|mark, _| {
         let owner = mark.split('-').next().unwrap_or_default();
         !Path::new(&format!("/proc/{owner}")).exists()
     });
 }
 
-fn end_marked(is_wanted: impl Fn(&str) -> bool) {
+/// Ends what is wanted by its mark and its folder in `/proc`.
+fn end_marked(is_wanted: impl Fn(&str, &Path) -> bool) {
     let own = std::process::id();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
@@ -157,7 +165,7 @@ fn end_marked(is_wanted: impl Fn(&str) -> bool) {
         });
         for mark in marks {
             if pid != own
-                && is_wanted(mark)
+                && is_wanted(mark, &entry.path())
                 && let Ok(pid) = i32::try_from(pid)
             {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -83,6 +83,11 @@ impl Seat {
             .start(&mut command, &self.folder.path().join("second.log"));
     }
 
+    /// Ends the app without a word, as a lost power supply does.
+    pub fn end_app(&self) {
+        self.programs.end_program(&binary("desktop"));
+    }
+
     /// The addresses that the app wanted opened in the person's browser, oldest first.
     pub fn opened(&self) -> Vec<String> {
         let kept = std::fs::read_to_string(self.folder.path().join("opened")).unwrap_or_default();
