@@ -9,6 +9,7 @@ pub mod icon;
 pub mod keys;
 pub mod link;
 pub mod problem;
+pub mod splitter;
 pub mod time;
 
 pub use consent::Consent;
@@ -16,4 +17,5 @@ pub use form::PostForm;
 pub use icon::{Sign, icon};
 pub use link::Link;
 pub use problem::problem_line;
+pub use splitter::Splitter;
 pub use time::when;

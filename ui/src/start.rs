@@ -19,6 +19,7 @@ use yew::prelude::*;
 pub fn start() {
     yew::set_custom_panic_hook(Box::new(break_down));
     keep::wear(keep::theme());
+    keep::lay_out(keep::side());
     match desktop::find() {
         Some(handle) => spawn_local(draw(handle)),
         None => take_over(),

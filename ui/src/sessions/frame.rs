@@ -3,7 +3,7 @@
 use super::connection::{Reconnecting, connection_line};
 use super::list::List;
 use crate::controls::icon::mark;
-use crate::controls::{Link, PostForm, Sign, icon};
+use crate::controls::{Link, PostForm, Sign, Splitter, icon};
 use crate::state::{Action, Place, Scene, Stage};
 use protocol::routes::page;
 use protocol::{MutationId, SessionId};
@@ -62,6 +62,9 @@ pub fn Frame(props: &FrameProps) -> Html {
                     </Link>
                     { connection_line(scene.connection, scene.is_awake) }
                 </div>
+                if scene.is_awake {
+                    <Splitter />
+                }
             </nav>
             <main class="main" id="main">
                 <Reconnecting body={props.stage.body} connection={scene.connection} />

@@ -3,9 +3,12 @@
 //! Storage may be full or forbidden: then nothing is remembered, and nothing else happens.
 
 use protocol::SessionId;
-use web_sys::Storage;
+use std::cell::Cell;
+use wasm_bindgen::JsCast as _;
+use web_sys::{HtmlElement, Storage};
 
 const THEME: &str = "theme";
+const SIDE: &str = "side";
 
 /// How the page looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +74,88 @@ pub fn wear(theme: Theme) {
     };
 }
 
+/// The list beside the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// In pixels.
+    pub width: i32,
+    pub is_shut: bool,
+}
+
+impl Side {
+    pub const LEAST: i32 = 220;
+    pub const MOST: i32 = 400;
+    const USUAL: Self = Self {
+        width: 280,
+        is_shut: false,
+    };
+
+    /// Open, and as wide as is wanted and allowed.
+    pub fn at(wanted: i32) -> Self {
+        Self {
+            width: wanted.clamp(Self::LEAST, Self::MOST),
+            is_shut: false,
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (width, is_shut) = match text.strip_suffix(" shut") {
+            Some(width) => (width, true),
+            None => (text, false),
+        };
+        let side = Self::at(width.parse().ok()?);
+        Some(Self { is_shut, ..side })
+    }
+
+    fn write(self) -> String {
+        let shut = if self.is_shut { " shut" } else { "" };
+        format!("{}{shut}", self.width)
+    }
+}
+
+thread_local! {
+    static SIDE_NOW: Cell<Option<Side>> = const { Cell::new(None) };
+}
+
+/// As it is, or as it was kept.
+pub fn side() -> Side {
+    let kept = || storage()?.get_item(SIDE).ok()?.and_then(|text| Side::read(&text));
+    let side = SIDE_NOW.get().or_else(kept).unwrap_or(Side::USUAL);
+    SIDE_NOW.set(Some(side));
+    side
+}
+
+/// Remembers it and shows it so.
+pub fn choose_side(side: Side) {
+    SIDE_NOW.set(Some(side));
+    if let Some(storage) = storage() {
+        let _ = storage.set_item(SIDE, &side.write());
+    }
+    lay_out(side);
+}
+
+pub fn toggle_side() {
+    let side = side();
+    choose_side(Side {
+        is_shut: !side.is_shut,
+        ..side
+    });
+}
+
+/// By the style object: the policy forbids style attributes, and allows this.
+pub fn lay_out(side: Side) {
+    let root = web_sys::window().and_then(|window| window.document()?.document_element());
+    let Some(root) = root.and_then(|root| root.dyn_into::<HtmlElement>().ok()) else {
+        return;
+    };
+    let _ = root.style().set_property("--side", &format!("{}px", side.width));
+    let _ = if side.is_shut {
+        root.set_attribute("data-side", "shut")
+    } else {
+        root.remove_attribute("data-side")
+    };
+}
+
 fn draft_key(session: Option<SessionId>) -> String {
     session.map_or_else(|| "draft".to_owned(), |session| format!("draft {session}"))
 }
@@ -98,5 +183,28 @@ pub fn forget_drafts() {
     let keys: Vec<String> = (0..count).filter_map(|index| storage.key(index).ok()?).collect();
     for key in keys.iter().filter(|key| key.starts_with("draft")) {
         let _ = storage.remove_item(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_width_is_kept_within_its_bounds_and_read_back() {
+        assert_eq!(Side::at(10).width, Side::LEAST);
+        assert_eq!(Side::at(9_999).width, Side::MOST);
+        for side in [
+            Side::USUAL,
+            Side {
+                width: 300,
+                is_shut: true,
+            },
+        ] {
+            assert_eq!(Side::read(&side.write()), Some(side));
+        }
+        for noise in ["", "wide", "300 closed", "1e9"] {
+            assert_eq!(Side::read(noise), None, "{noise}");
+        }
     }
 }
