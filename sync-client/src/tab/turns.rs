@@ -2,7 +2,7 @@
 
 use super::{FIRST_LOAD, Input, Tab, Want};
 use crate::engine::{self, Effect, Event, Failure, Fault, Moment};
-use crate::outbox::Plan;
+use crate::outbox::{Plan, Report};
 use crate::replica::{Applied, Verdict};
 use crate::tails::Step;
 use protocol::frame::LiveRun;
@@ -243,6 +243,10 @@ impl Tab {
         }
         wants.push(Want::Push(Push::List));
         wants.push(Want::Push(Push::Transcript { session: lane }));
+        for Report { op, problem, .. } in plan.reports {
+            let session = op.session();
+            wants.push(Want::Push(Push::Refused { session, problem }));
+        }
         if result == Err(Failure::Unauthorized) {
             wants.push(Want::Renew);
         }
