@@ -7,7 +7,7 @@ use crate::replica::{Applied, Verdict};
 use crate::tails::Step;
 use protocol::frame::LiveRun;
 use protocol::mutation::BatchAnswer;
-use protocol::sync::{Bootstrap, Change, History, Ord, SessionsPage, SyncPage};
+use protocol::sync::{Bootstrap, Change, Cursor, History, Ord, SessionsPage, SyncPage};
 use protocol::view::Push;
 use protocol::{SessionId, limits};
 
@@ -176,9 +176,17 @@ impl Tab {
         if applied.verdict == Verdict::Applied {
             self.follow(&history, wants);
             self.tell(&applied, wants);
-        } else {
+        } else if self.is_of_this_history(history.as_of) {
             self.load_missing(session, FIRST_LOAD, wants);
         }
+    }
+
+    /// Whether a read that came too late may be asked for again at once. One of another history stays so until the
+    /// fresh start, which asks for everything itself.
+    fn is_of_this_history(&self, as_of: Cursor) -> bool {
+        self.replica
+            .cursor()
+            .is_some_and(|cursor| cursor.epoch == as_of.epoch)
     }
 
     fn load_lists(&mut self, wants: &mut Vec<Want>) {
@@ -191,6 +199,9 @@ impl Tab {
     fn list_loaded(&mut self, result: Result<SessionsPage, Failure>, wants: &mut Vec<Want>) {
         let asked = self.list_asked.take();
         let Ok(page) = result else { return };
+        if !self.is_of_this_history(page.as_of) {
+            return;
+        }
         let applied = self.replica.apply_sessions(&page);
         if applied.verdict == Verdict::Applied && self.lists.first().copied() == asked {
             match (page.more, self.lists.first_mut()) {
