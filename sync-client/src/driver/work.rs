@@ -347,9 +347,8 @@ impl Work {
         if noted == Some(epoch) {
             return Ok(());
         }
-        if noted.is_some() {
-            self.requeue().await?;
-        }
+        // Also where none was noted: what was accepted before the first page came may be of another history.
+        self.requeue().await?;
         Ok(self.core.store.remember_epoch(user, epoch).await?)
     }
 
