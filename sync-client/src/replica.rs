@@ -97,6 +97,13 @@ impl Replica {
             .flat_map(|kept| kept.messages.values())
     }
 
+    /// The stretches of a session's messages that are here.
+    #[cfg(test)]
+    pub(crate) fn stretches(&self, id: SessionId) -> &[(Ord, Ord)] {
+        let kept = self.sessions.get(&id);
+        kept.map_or(&[][..], |kept| kept.ranges.stretches())
+    }
+
     /// Whether the session was deleted.
     pub fn is_gone(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|kept| kept.gone.is_some())

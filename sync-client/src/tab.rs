@@ -139,6 +139,9 @@ pub struct Tab {
     /// When the engine wants to be woken.
     engine_due: Option<UnixMillis>,
     armed: Option<UnixMillis>,
+    /// What a body with a disk adds, in models.
+    #[cfg(test)]
+    body: model::Body,
 }
 
 impl Tab {

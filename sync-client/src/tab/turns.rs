@@ -57,6 +57,8 @@ impl Tab {
     }
 
     fn carry_out(&mut self, effect: Effect, now: Moment, wants: &mut Vec<Want>) {
+        #[cfg(test)]
+        let Some(effect) = self.meet(effect) else { return };
         match effect {
             Effect::Bootstrap { ticket } => wants.push(Want::Bootstrap { ticket }),
             Effect::Pull { ticket, from, wait } => wants.push(Want::Pull { ticket, from, wait }),

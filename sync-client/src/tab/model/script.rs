@@ -1,0 +1,166 @@
+//! What people do, and what becomes of requests, answers, frames, devices and the server.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+#[derive(Clone, Debug)]
+pub enum Deed {
+    Create,
+    Send(usize),
+    Rename(usize),
+    Archive(usize),
+    Delete(usize),
+    Open(usize),
+    /// Pages further back, while changes arrive.
+    Earlier(usize),
+    /// The oldest request is made and answered.
+    Serve,
+    /// It never arrives.
+    Lose,
+    /// It arrives; its answer does not.
+    LoseAnswer,
+    /// It arrives; its answer takes long.
+    Delay,
+    /// A late answer comes.
+    Arrive,
+    /// The server sends what is new over the socket, or hints at it.
+    Push,
+    Hint,
+    /// The oldest frame on the line arrives, is lost, comes once more at the end, or changes places.
+    Frame,
+    LoseFrame,
+    DoubleFrame,
+    SwapFrames,
+    CutSocket,
+    /// A person wants it tried now.
+    Wake,
+    Pass(i64),
+    /// The clock of the device is set wrong, by years.
+    Shift(i64),
+    /// The device dies before the effect after this many, and starts again from its disk.
+    Crash(usize),
+    /// The server ends a reply that was being made.
+    Finish(usize),
+    /// The server forgets what lies behind.
+    Compact,
+    /// A backup is made; the server is restored from the last one.
+    Backup,
+    Restore,
+    /// Writes to this session fail from here on.
+    Curse(usize),
+}
+
+/// Each with the device that it befalls.
+pub type Script = Vec<(usize, Deed)>;
+
+pub const TEN_YEARS: i64 = 315_576_000_000;
+
+fn person() -> impl Strategy<Value = Deed> {
+    let which = 0_usize..4;
+    prop_oneof![
+        3 => Just(Deed::Create),
+        6 => which.clone().prop_map(Deed::Send),
+        2 => which.clone().prop_map(Deed::Rename),
+        2 => which.clone().prop_map(Deed::Archive),
+        2 => which.clone().prop_map(Deed::Delete),
+        2 => which.clone().prop_map(Deed::Open),
+        2 => which.prop_map(Deed::Earlier),
+    ]
+}
+
+fn network() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        32 => Just(Deed::Serve),
+        2 => Just(Deed::Lose),
+        3 => Just(Deed::LoseAnswer),
+        6 => Just(Deed::Delay),
+        2 => Just(Deed::Arrive),
+        6 => Just(Deed::Push),
+        1 => Just(Deed::Hint),
+        5 => Just(Deed::Frame),
+        2 => Just(Deed::LoseFrame),
+        1 => Just(Deed::DoubleFrame),
+        2 => Just(Deed::SwapFrames),
+        1 => Just(Deed::CutSocket),
+        1 => Just(Deed::Wake),
+        4 => (1_i64..20_000).prop_map(Deed::Pass),
+    ]
+}
+
+fn trouble() -> impl Strategy<Value = Deed> {
+    let which = 0_usize..4;
+    prop_oneof![
+        6 => (0_usize..5).prop_map(Deed::Crash),
+        6 => which.clone().prop_map(Deed::Finish),
+        2 => Just(Deed::Compact),
+        2 => Just(Deed::Backup),
+        1 => Just(Deed::Restore),
+        1 => which.prop_map(Deed::Curse),
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Vec<Deed>> {
+    prop_oneof![6 => person(), 16 => network(), 3 => trouble()].prop_map(|deed| vec![deed])
+}
+
+/// What chance alone would seldom put together.
+fn misfortune() -> impl Strategy<Value = Vec<Deed>> {
+    let which = 0_usize..8;
+    prop_oneof![
+        3 => which.clone().prop_map(outrun),
+        2 => (which, 1_usize..3).prop_map(|(which, after)| crash_while_applying(which, after)),
+    ]
+}
+
+/// A read is so long on its way that the device falls behind what the server still has, and begins anew before it.
+fn outrun(which: usize) -> Vec<Deed> {
+    let mut deeds = vec![Deed::Serve; 4];
+    deeds.extend([Deed::Earlier(which), Deed::Delay]);
+    deeds.extend((which..which + 4).map(Deed::Finish));
+    deeds.extend([Deed::Compact, Deed::Hint, Deed::Frame]);
+    deeds.extend(vec![Deed::Serve; 3]);
+    deeds.extend([Deed::Arrive, Deed::Arrive]);
+    deeds
+}
+
+fn crash_while_applying(which: usize, after: usize) -> Vec<Deed> {
+    let mut deeds = vec![Deed::Serve; 5];
+    deeds.extend([
+        Deed::Finish(which),
+        Deed::Push,
+        Deed::Crash(after),
+        Deed::Frame,
+        Deed::Frame,
+    ]);
+    deeds
+}
+
+fn befall(deeds: impl Strategy<Value = Vec<Deed>>) -> impl Strategy<Value = Script> {
+    (0_usize..2, deeds).prop_map(|(index, deeds)| deeds.into_iter().map(|deed| (index, deed)).collect())
+}
+
+fn steps() -> impl Strategy<Value = Script> {
+    befall(prop_oneof![8 => deed(), 1 => misfortune()])
+}
+
+pub fn script(most: usize) -> impl Strategy<Value = Script> {
+    prop::collection::vec(steps(), 1..most).prop_map(|steps| steps.concat())
+}
+
+/// With clocks that jump while the devices run.
+pub fn script_with_wrong_clocks(most: usize) -> impl Strategy<Value = Script> {
+    let shift = prop_oneof![Just(TEN_YEARS), Just(-TEN_YEARS)].prop_map(|years| vec![Deed::Shift(years)]);
+    let steps = prop_oneof![20 => steps(), 1 => befall(shift)];
+    prop::collection::vec(steps, 1..most).prop_map(|steps| steps.concat())
+}
+
+/// The same script for the same seed, always.
+pub fn seeded(seed: u64, length: usize) -> Script {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let steps = prop::collection::vec(steps(), length);
+    steps.new_tree(&mut runner).unwrap().current().concat()
+}
