@@ -104,6 +104,8 @@ impl Tab {
             self.follow(history, wants);
         }
         self.tell(&applied, wants);
+        // What is still on its way was read before.
+        self.loading.clear();
         self.load_opened(wants);
     }
 
@@ -202,6 +204,10 @@ impl Tab {
         let asked = self.list_asked.take();
         let Ok(page) = result else { return };
         if !self.is_of_this_history(page.as_of) {
+            // The fresh start may have come meanwhile, with a list of its own.
+            if self.lists.first().copied() != asked {
+                self.load_lists(wants);
+            }
             return;
         }
         let applied = self.replica.apply_sessions(&page);
