@@ -1,7 +1,10 @@
 //! Where the built programs and services are, and starting a child that cannot outlive its test.
 
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The environment as `cargo xtask test` sets it.
@@ -43,13 +46,29 @@ pub fn xtask() -> PathBuf {
     setting("COMPYMAC_XTASK").map_or_else(|| root().join("target/debug/xtask"), PathBuf::from)
 }
 
-/// A port that nobody listens on now.
-pub async fn free_port() -> u16 {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
-    listener.and_then(|listener| listener.local_addr()).map_or_else(
-        |error| panic!("finding a free port: {error}"),
-        |address| address.port(),
-    )
+/// A port for a program that cannot be given port 0 and asked: this test's alone until its process ends.
+///
+/// It lies below the ports that the kernel gives to connections on their way out, which may take one between our look and
+/// the program's. Among tests it is claimed by the UDP socket of the same number.
+pub fn free_port() -> u16 {
+    static CLAIMS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    // a machine may have no IPv6: only what is said to be taken is
+    let is_taken = |host: IpAddr, port: u16| {
+        TcpListener::bind((host, port)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    // each process begins elsewhere, so that few ports are tried twice
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap_or_default();
+    let mut tried = (first..32_000).chain(10_000..first);
+    let (claim, port) = tried
+        .find_map(|port| {
+            let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+            let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let is_free = !loopback.iter().any(|&host| is_taken(host, port));
+            is_free.then_some((claim, port))
+        })
+        .unwrap_or_else(|| panic!("no port below 32000 is free"));
+    CLAIMS.lock().unwrap_or_else(PoisonError::into_inner).push(claim);
+    port
 }
 
 pub(crate) fn root() -> PathBuf {

@@ -97,7 +97,7 @@ async fn one_command_runs_the_product_and_leaves_nothing_behind() {
         .tempdir()
         .expect("a folder");
     let data = folder.path().join("data");
-    let port = free_port().await;
+    let port = free_port();
     let dev = Dev::start(&data, port);
     assert_eq!(dev.url, format!("http://127.0.0.1:{port}"));
     let client = dev.sign_in().await;

@@ -2,6 +2,7 @@
 
 use super::{Body, Screen};
 use crate::offspring::{Offspring, system_program};
+use crate::programs::free_port;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -25,11 +26,12 @@ pub(super) async fn start(home: &str, has_script: bool) -> Screen {
         .unwrap_or_else(|error| panic!("making a folder: {error}"));
     let programs = Offspring::new();
     let mut command = programs.command("chromedriver", folder.path());
-    command.arg("--port=0").env("TMPDIR", folder.path());
-    let port: u16 = programs
+    // Given port 0 it takes a free one of IPv6 and ends where that of IPv4 is not free too.
+    let port = free_port();
+    command.arg(format!("--port={port}")).env("TMPDIR", folder.path());
+    programs
         .start_reading(&mut command, &folder.path().join("chromedriver.log"), |line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
+            line.contains("started successfully").then_some(())
         })
         .await;
     let mut arguments: Vec<String> = ARGUMENTS.iter().map(|&argument| argument.to_owned()).collect();

@@ -194,7 +194,7 @@ impl Seat {
             || system_program("tauri-driver"),
             |folder| Path::new(&folder).join("bin/tauri-driver"),
         );
-        let (port, native) = (free_port().await, free_port().await);
+        let (port, native) = (free_port(), free_port());
         let mut command = self.command(&driver.display().to_string());
         command
             .args(["--port", &port.to_string(), "--native-port", &native.to_string()])
