@@ -86,7 +86,6 @@ impl Place {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "names only, to be left out")]
 fn told_by_cargo() -> impl Iterator<Item = OsString> {
     std::env::vars_os().map(|(name, _)| name).filter(|name| {
         let name = name.to_string_lossy();
