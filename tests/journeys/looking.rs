@@ -7,10 +7,13 @@ use std::collections::BTreeSet;
 in_both_bodies! {
     everything_is_reached_by_the_keyboard,
     light_and_dark_are_worn_at_once_and_kept,
+    the_list_is_made_wider_and_shut_and_opened,
 }
 
 const ENTER: &str = "\u{E007}";
 const ESCAPE: &str = "\u{E00C}";
+const RIGHT: &str = "\u{E014}";
+const CONTROL: &str = "\u{E009}";
 
 async fn everything_is_reached_by_the_keyboard(body: Body) {
     let stack = Stack::start().await;
@@ -85,6 +88,36 @@ async fn light_and_dark_are_worn_at_once_and_kept(body: Body) {
         scene.screen.reload().await;
         scene.screen.wait("devices").await;
         assert_eq!(Some(&ground().await), worn.last(), "kept over a new start");
+    }
+}
+
+async fn the_list_is_made_wider_and_shut_and_opened(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    scene.elsewhere.create_session("Listed").await;
+    screen.wait("session-row").await;
+    let page_begins_at = async |wanted: i64| {
+        until("the page to begin there", async || {
+            let [left, ..] = screen.place_of("#main").await;
+            (left == wanted).then_some(())
+        })
+        .await;
+    };
+    page_begins_at(280).await;
+    screen.press("splitter", RIGHT).await;
+    page_begins_at(296).await;
+    screen.press("splitter", ENTER).await;
+    page_begins_at(0).await;
+    screen
+        .picture(&format!("list-shut-{body:?}").to_lowercase())
+        .await;
+    screen.keys(&format!("{CONTROL}k")).await;
+    page_begins_at(296).await;
+    assert_eq!(screen.focus().await.as_deref(), Some("filter"));
+    if body == Body::Browser {
+        screen.reload().await;
+        screen.wait_connection("online").await;
+        page_begins_at(296).await;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::sessions::home::{archive, home, nowhere};
 use crate::sessions::list::{focus_filter, title_of};
 use crate::settings::Settings;
 use crate::state::follow::use_follow;
-use crate::state::keep::toggle_side;
+use crate::state::keep::{open_side, toggle_side};
 use crate::state::listen::on_window;
 use crate::state::{Place, Scene, Stage};
 use protocol::view::{Boot, Connection};
@@ -133,7 +133,10 @@ fn strike(event: KeyboardEvent) {
     let has_modifier = event.ctrl_key() || event.meta_key();
     match key_of(&event).as_deref() {
         Some("F2") => start_renaming(),
-        Some("k") if has_modifier => focus_filter(),
+        Some("k") if has_modifier => {
+            open_side();
+            focus_filter();
+        }
         Some("b") if has_modifier => toggle_side(),
         _ => return,
     }
