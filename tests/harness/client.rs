@@ -1,10 +1,11 @@
 //! An HTTP client as a browser (cookies, origin) or as a native program (tokens), with a typed call for each route.
 
+use crate::wait::until;
 use http::{HeaderMap, Method, StatusCode, header};
 use protocol::auth::{Device, Me, SignedIn, Ticket, Tokens};
 use protocol::mutation::{Batch, BatchAnswer, Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::oauth::{CLIENT_ID, Grant};
-use protocol::sync::{Bootstrap, Cursor, History, Session, SessionsPage, SyncPage};
+use protocol::sync::{Bootstrap, Cursor, History, Message, Session, SessionsPage, SyncPage};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, SessionId, routes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -317,6 +318,18 @@ impl Client {
             whole.lo = earlier.lo;
         }
         whole
+    }
+
+    /// The committed reply, once it has come to an end.
+    pub async fn committed(&self, session: SessionId, reply: MessageId) -> Message {
+        until("the reply to be committed", async || {
+            let history = self.history(session).await;
+            history
+                .messages
+                .into_iter()
+                .find(|message| message.id == reply && message.status.is_terminal())
+        })
+        .await
     }
 
     pub async fn bootstrap(&self) -> Bootstrap {

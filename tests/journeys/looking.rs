@@ -128,15 +128,7 @@ async fn the_app_wakes_without_a_visible_jump() {
     let (person, elsewhere) = Person::join_natively(&stack).await;
     let session = elsewhere.create_session("Steady").await;
     let sent = elsewhere.say(session, "/markdown").await;
-    until("the reply", async || {
-        let history = elsewhere.history(session).await;
-        history
-            .messages
-            .iter()
-            .any(|message| message.id == sent.reply() && message.status.is_terminal())
-            .then_some(())
-    })
-    .await;
+    elsewhere.committed(session, sent.reply()).await;
     let asleep = Screen::browser_without_script(&stack).await;
     let awake = Screen::browser(&stack).await;
     let mut places = Vec::new();

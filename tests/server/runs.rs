@@ -1,28 +1,15 @@
 //! Runs in bad times: whose worker is gone, whose session is gone, that somebody stopped while nobody could hear it.
 
 use futures_util::future::join_all;
-use harness::{Client, Person, Reply, Socket, Stack, until, within};
+use harness::{Person, Reply, Socket, Stack, until, within};
 use protocol::frame::ClientFrame;
+use protocol::routes;
 use protocol::run::Status;
-use protocol::sync::Message;
-use protocol::{MessageId, SessionId, routes};
 use std::time::Duration;
 
 /// Goes on for longer than any test waits.
 const ENDLESS: &str =
     "/slow 1s a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m n o p q r";
-
-/// The committed reply, once it has come to an end.
-async fn committed(client: &Client, session: SessionId, reply: MessageId) -> Message {
-    until("the reply to be committed", async || {
-        let history = client.history(session).await;
-        history
-            .messages
-            .into_iter()
-            .find(|message| message.id == reply && message.status.is_terminal())
-    })
-    .await
-}
 
 #[tokio::test]
 async fn runs_that_lost_their_session_hold_nobody_up() {
@@ -52,7 +39,7 @@ async fn runs_that_lost_their_session_hold_nobody_up() {
 
     let second = stack.second_server().await;
     let survivor = client.at(&second.url());
-    let ended = committed(&survivor, kept, sent.reply()).await;
+    let ended = survivor.committed(kept, sent.reply()).await;
     assert_eq!(ended.status, Status::Interrupted, "{ended:?}");
     until("the orphans to be gone", async || {
         let left = "select count(*) from runs where status in (0, 1)";
@@ -126,7 +113,7 @@ async fn lost_runs_are_ended_and_leases_renewed_while_redis_gives_no_answer() {
     stack.redis_gate().open();
     for (session, reply) in lost {
         assert_eq!(
-            committed(&survivor, session, reply).await.status,
+            survivor.committed(session, reply).await.status,
             Status::Interrupted
         );
     }
@@ -162,7 +149,7 @@ async fn a_reply_that_was_stopped_ends_as_stopped_although_its_worker_never_hear
             (Some(Status::Cancelled), 1),
             "viewers"
         );
-        let kept = committed(&client, session, sent.reply()).await;
+        let kept = client.committed(session, sent.reply()).await;
         assert_eq!(
             (kept.status, kept.seq, kept.content.as_str()),
             (Status::Cancelled, reply.seq, reply.text.as_str()),
@@ -196,7 +183,7 @@ async fn after_redis_lost_its_data_a_follower_asks_the_database_now_and_then_onl
     let mut there = Socket::open(&laptop).await;
     let followed = there.watch(sent.run()).await;
     assert_eq!(followed.status, Some(Status::Complete));
-    let kept = committed(&laptop, session, sent.reply()).await;
+    let kept = laptop.committed(session, sent.reply()).await;
     assert!(kept.content.contains("word-59"), "{}", kept.content);
     let metrics = laptop.get(routes::METRICS).await.text();
     let asked = metrics

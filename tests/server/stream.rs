@@ -1,27 +1,15 @@
 //! Replies that stream: in order, to every viewer, to exactly one end, whatever happens to the server.
 
-use harness::{Client, Person, Reply, Socket, Stack, until};
+use harness::{Person, Reply, Socket, Stack};
 use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::run::Status;
-use protocol::sync::{Message, Role};
-use protocol::{Code, MessageId, RunId, SessionId, routes};
+use protocol::sync::Role;
+use protocol::{Code, RunId, routes};
 use serde_json::json;
 
 /// Takes some seconds to be said, in many pieces.
 const SLOW: &str = "/slow 60ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen \
     fifteen sixteen seventeen eighteen nineteen twenty twenty-one twenty-two twenty-three twenty-four twenty-five";
-
-/// The committed reply, once it has come to an end.
-async fn committed(client: &Client, session: SessionId, reply: MessageId) -> Message {
-    until("the reply to be committed", async || {
-        let history = client.history(session).await;
-        history
-            .messages
-            .into_iter()
-            .find(|message| message.id == reply && message.status.is_terminal())
-    })
-    .await
-}
 
 #[tokio::test]
 async fn a_reply_streams_in_order_and_equals_what_is_kept() {
@@ -33,7 +21,7 @@ async fn a_reply_streams_in_order_and_equals_what_is_kept() {
     let reply = socket.watch(sent.run()).await;
     assert_eq!((reply.status, reply.ends), (Some(Status::Complete), 1));
     assert!(reply.pieces > 5, "it streams: {} pieces", reply.pieces);
-    let kept = committed(&client, session, sent.reply()).await;
+    let kept = client.committed(session, sent.reply()).await;
     assert_eq!(
         (kept.content.as_str(), kept.role, kept.status),
         (reply.text.as_str(), Role::Assistant, Status::Complete)
@@ -143,7 +131,7 @@ async fn a_viewer_who_reconnects_goes_on_where_they_were() {
         })
         .await;
     again.watch_on(sent.run(), &mut reply).await;
-    let kept = committed(&client, session, sent.reply()).await;
+    let kept = client.committed(session, sent.reply()).await;
     assert_eq!((kept.content, reply.ends), (reply.text, 1));
 }
 
@@ -153,7 +141,7 @@ async fn a_reply_that_is_over_can_still_be_watched() {
     let (_, client) = Person::join_natively(&stack).await;
     let session = client.create_session("Over").await;
     let sent = client.say(session, "quick").await;
-    let kept = committed(&client, session, sent.reply()).await;
+    let kept = client.committed(session, sent.reply()).await;
     let mut socket = Socket::open(&client).await;
     let reply = socket.watch(sent.run()).await;
     assert_eq!(reply.status, Some(Status::Complete));
@@ -185,7 +173,7 @@ async fn a_stopped_reply_keeps_what_was_said() {
         .succeeds();
     socket.watch_on(sent.run(), &mut reply).await;
     assert_eq!((reply.status, reply.ends), (Some(Status::Cancelled), 1));
-    let kept = committed(&desk, session, sent.reply()).await;
+    let kept = desk.committed(session, sent.reply()).await;
     assert_eq!(kept.status, Status::Cancelled);
     assert!(
         !kept.content.is_empty() && kept.content.len() < SLOW.len() - 20,
@@ -199,7 +187,7 @@ async fn a_stopped_reply_keeps_what_was_said() {
         .await
         .succeeds();
     assert_eq!(
-        committed(&desk, session, sent.reply()).await.status,
+        desk.committed(session, sent.reply()).await.status,
         Status::Cancelled
     );
 }
@@ -242,13 +230,13 @@ async fn a_reply_that_fails_says_so_and_keeps_what_was_said() {
     let sent = client.say(session, "/fail some words before the end").await;
     let reply = socket.watch(sent.run()).await;
     assert_eq!((reply.status, reply.ends), (Some(Status::Failed), 1));
-    let kept = committed(&client, session, sent.reply()).await;
+    let kept = client.committed(session, sent.reply()).await;
     assert_eq!(kept.status, Status::Failed);
     assert!(!kept.metadata["error"].is_null(), "{:?}", kept.metadata);
     // and the session goes on
     let next = client.say(session, "again").await;
     assert_eq!(
-        committed(&client, session, next.reply()).await.status,
+        client.committed(session, next.reply()).await.status,
         Status::Complete
     );
 }
@@ -262,7 +250,7 @@ async fn a_long_reply_arrives_whole() {
     let sent = client.say(session, "/long 100kb").await;
     let reply = socket.watch(sent.run()).await;
     assert_eq!(reply.status, Some(Status::Complete));
-    let kept = committed(&client, session, sent.reply()).await;
+    let kept = client.committed(session, sent.reply()).await;
     assert!(kept.content.len() >= 90_000, "{} bytes", kept.content.len());
     assert_eq!(kept.content, reply.text);
 }
@@ -274,8 +262,8 @@ async fn replies_of_one_session_come_one_after_another() {
     let session = client.create_session("In turn").await;
     let first = client.say(session, "/slow 20ms a b c d e f g h").await;
     let second = client.say(session, "second").await;
-    let one = committed(&client, session, first.reply()).await;
-    let two = committed(&client, session, second.reply()).await;
+    let one = client.committed(session, first.reply()).await;
+    let two = client.committed(session, second.reply()).await;
     assert_eq!((one.status, two.status), (Status::Complete, Status::Complete));
     assert!(one.seq < two.seq, "the second waited for the first");
 }
@@ -306,7 +294,7 @@ async fn a_killed_server_leaves_an_interrupted_reply_with_its_text() {
     stack
         .execute("update runs set lease_until = now() - interval '1 hour' where status in (0, 1)")
         .await;
-    let kept = committed(&survivor, session, sent.reply()).await;
+    let kept = survivor.committed(session, sent.reply()).await;
     assert_eq!(kept.status, Status::Interrupted, "{kept:?}");
     assert!(
         kept.content.starts_with(&reply.text),
@@ -320,7 +308,7 @@ async fn a_killed_server_leaves_an_interrupted_reply_with_its_text() {
     // the session goes on at the other node
     let next = survivor.say(session, "hello again").await;
     assert_eq!(
-        committed(&survivor, session, next.reply()).await.status,
+        survivor.committed(session, next.reply()).await.status,
         Status::Complete
     );
     assert!(!person.email.as_str().is_empty());
@@ -343,7 +331,7 @@ async fn a_reply_is_kept_whole_although_redis_went_away_while_it_was_said() {
         .await;
     socket.watch_until(sent.run(), &mut reply, 10).await;
     stack.redis_gate().shut();
-    let kept = committed(&client, session, sent.reply()).await;
+    let kept = client.committed(session, sent.reply()).await;
     assert_eq!(kept.status, Status::Complete);
     assert!(kept.content.contains("twenty-five"), "{}", kept.content);
     stack.redis_gate().open();
@@ -382,7 +370,7 @@ async fn nobody_watches_somebody_elses_reply() {
     }
     eyes.send(&ClientFrame::Cancel { run: sent.run() }).await;
     assert_eq!(
-        committed(&owner, session, sent.reply()).await.status,
+        owner.committed(session, sent.reply()).await.status,
         Status::Complete
     );
 }
