@@ -5,9 +5,8 @@
 
 mod file;
 
-pub use file::make_private_folder;
-
 use crate::error::{Error, Result};
+use crate::folder::write_private;
 use protocol::Problem;
 use protocol::ipc::SecretStore;
 use serde::{Deserialize, Serialize};
@@ -90,7 +89,7 @@ impl Keychain {
         }
         let choice = Choice { secrets: Some(to) };
         let text = serde_json::to_vec_pretty(&choice).map_err(Error::settings)?;
-        file::write_private(&self.settings(), &text)?;
+        write_private(&self.settings(), &text)?;
         for slot in Slot::ALL {
             let Some(former) = former else { break };
             if let Some(secret) = self.read(former, &state, slot)? {

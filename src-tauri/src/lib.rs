@@ -2,13 +2,14 @@
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
 //! [`run`] is the way in. The arrows: `lib → commands → sign_in, sync → window, keychain, deep_link, registration, outside →
-//! log, config`; any room may use `error`.
+//! log, config, folder`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
 mod commands;
 mod config;
 mod deep_link;
 mod error;
+mod folder;
 mod keychain;
 mod log;
 mod outside;
@@ -70,18 +71,18 @@ fn single_instance(config: &Config) -> tauri::plugin::TauriPlugin<Wry> {
 }
 
 fn start(app: &mut App, config: Config) -> error::Result<()> {
-    let folder = home(app, &config)?;
-    keychain::make_private_folder(&folder)?;
-    log::begin(&folder.join("logs"), &config.log);
+    let home = home(app, &config)?;
+    folder::make_private(&home)?;
+    log::begin(&home.join("logs"), &config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %config.server, "the app starts");
     let service = app.config().identifier.clone();
     let shell = {
         // The device's tasks run on the app's own runtime.
         let _inside = tauri::async_runtime::handle().inner().enter();
-        Shell::new(config, &folder, &service)
+        Shell::new(config, &home, &service)
     };
     app.manage(shell);
-    window::open(app.handle())?;
+    window::open(app.handle(), &home)?;
     listen_for_links(app.handle());
     watch_over_the_page(app.handle().clone());
     Ok(())

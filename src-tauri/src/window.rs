@@ -1,14 +1,19 @@
-//! The one window: where it may go, and how it comes to the front.
+//! The one window: where it may go, where it comes back, and how it comes to the front.
+
+mod place;
 
 use crate::error::Result;
+use place::Keeper;
+use std::path::Path;
 use tauri::webview::NewWindowResponse;
-use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder};
+use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 use url::Url;
 
 /// The label that the capability file grants its commands to.
 pub const MAIN: &str = "main";
 
-pub fn open(app: &AppHandle) -> Result<()> {
+/// Opens the window where it was last, or in the middle where that place is no more.
+pub fn open(app: &AppHandle, folder: &Path) -> Result<()> {
     let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("CompyMac")
         .inner_size(1280.0, 800.0)
@@ -20,7 +25,17 @@ pub fn open(app: &AppHandle) -> Result<()> {
         .disable_drag_drop_handler();
     #[cfg(debug_assertions)]
     let window = window.devtools(true);
-    window.build()?;
+    // Shown once it stands where it belongs.
+    let window = window.visible(false).build()?;
+    let keeper = Keeper::new(folder);
+    keeper.put_back(&window)?;
+    window.show()?;
+    let moved = window.clone();
+    window.on_window_event(move |event| {
+        if let WindowEvent::Moved(_) | WindowEvent::Resized(_) = event {
+            keeper.look(&moved);
+        }
+    });
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod deep_link;
 mod offline;
 mod storage;
+mod window;
 
 use harness::{Person, Screen, Seat, Stack};
 

@@ -312,6 +312,19 @@ impl Screen {
         let _ = self.driver.set_window_size(width, height).await;
     }
 
+    /// Moves the window and gives it a size: left, top, width and height, in pixels.
+    pub async fn place_window(&self, [x, y, width, height]: [u32; 4]) {
+        let placed = self.driver.set_window_rect(x, y, width, height).await;
+        placed.unwrap_or_else(|error| panic!("placing the window: {error}"));
+    }
+
+    /// Where the window is, as [`Screen::place_window`] takes it. A place out of sight is given as zeros.
+    pub async fn window_place(&self) -> [u64; 4] {
+        let found = self.driver.get_window_rect().await;
+        let (x, y, width, height) = found.unwrap_or_default();
+        [x, y, width, height]
+    }
+
     /// Keeps a picture for people to look at.
     pub async fn picture(&self, name: &str) {
         if self.body == Body::Desktop {

@@ -58,7 +58,7 @@ const LINES: &[Line] = &[
             &["commands"],
             &["sign_in", "sync"],
             &["window", "keychain", "deep_link", "registration", "outside"],
-            &["log", "config"],
+            &["log", "config", "folder"],
         ],
         friends: &[],
         everywhere: &["error"],

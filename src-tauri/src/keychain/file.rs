@@ -4,9 +4,10 @@
 //! **Invariant:** every file is the owner's alone from the moment it exists.
 
 use crate::error::{Error, Result};
+use crate::folder::{read_if_there, write_private};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// XChaCha20's nonce: long enough to be drawn by chance.
@@ -45,31 +46,6 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Whole or not at all, on the disk before it returns, and the owner's alone; so is the folder.
-pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        make_private_folder(folder)?;
-    }
-    let beside = path.with_extension("next");
-    let written = open_private(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| std::fs::rename(&beside, path))
-        .map_err(Error::folder)
-}
-
-pub fn make_private_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::folder)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(Error::folder)?;
-    }
-    Ok(())
-}
-
 fn key(path: &Path) -> Result<[u8; 32]> {
     if let Some(key) = read_if_there(path)? {
         return key.try_into().map_err(|_other_length| Error::Unreadable);
@@ -77,22 +53,6 @@ fn key(path: &Path) -> Result<[u8; 32]> {
     let key: [u8; 32] = rand::random();
     write_private(path, &key)?;
     Ok(key)
-}
-
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::folder(error)),
-    }
-}
-
-fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

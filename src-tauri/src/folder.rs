@@ -1,0 +1,48 @@
+//! Files in the app's own folder: the owner's alone, and whole or not at all.
+//!
+//! **Invariant:** every file is the owner's alone from the moment it exists.
+
+use crate::error::{Error, Result};
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+/// Whole or not at all, and on the disk before it returns. The folder becomes the owner's alone too.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        make_private(folder)?;
+    }
+    let beside = path.with_extension("next");
+    let written = open_private(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(Error::folder)
+}
+
+pub fn make_private(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::folder)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(Error::folder)?;
+    }
+    Ok(())
+}
+
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::folder(error)),
+    }
+}
+
+fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
