@@ -63,7 +63,10 @@ pub struct SessionRow {
     pub running: bool,
     /// Mutations of this session that the server has not accepted yet.
     pub waiting: u32,
+    /// How many messages the server has of it.
+    pub messages: i64,
     pub last_active: UnixMillis,
+    pub created_at: UnixMillis,
 }
 
 /// A session opened.
@@ -185,7 +188,9 @@ impl From<crate::sync::Session> for SessionRow {
             archived: session.archived,
             running: session.running,
             waiting: 0,
+            messages: session.last_ord,
             last_active: session.last_active,
+            created_at: session.created_at,
         }
     }
 }

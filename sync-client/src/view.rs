@@ -97,7 +97,9 @@ impl<'a> Overlay<'a> {
             archived: self.archived.unwrap_or(session.archived),
             running: session.running,
             waiting: self.waiting,
+            messages: session.last_ord,
             last_active,
+            created_at: session.created_at,
         }
     }
 }

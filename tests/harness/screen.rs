@@ -9,6 +9,7 @@ use crate::offspring::Offspring;
 use crate::stack::Stack;
 use crate::wait::until;
 use fantoccini::Locator;
+use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use fantoccini::elements::Element;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -141,8 +142,28 @@ impl Screen {
 
     /// Types keys where the caret is in a field, after what it holds.
     pub async fn press(&self, test_id: &str, keys: &str) {
-        self.act(&format!("typing into {test_id}"), &css(test_id), async |field| {
-            field.send_keys(keys).await.ok()
+        self.press_on(&css(test_id), keys).await;
+    }
+
+    /// As [`Screen::press`], by a selector.
+    pub async fn press_on(&self, selector: &str, keys: &str) {
+        self.act(&format!("typing into {selector}"), selector, async |element| {
+            element.send_keys(keys).await.ok()
+        })
+        .await;
+    }
+
+    /// Moves the pointer there, without a click.
+    pub async fn point_at(&self, selector: &str) {
+        self.act(&format!("pointing at {selector}"), selector, async |element| {
+            let mouse = MouseActions::new("mouse".to_owned());
+            let over = PointerAction::MoveToElement {
+                element,
+                duration: None,
+                x: 0.0,
+                y: 0.0,
+            };
+            self.driver.perform_actions(mouse.then(over)).await.ok()
         })
         .await;
     }

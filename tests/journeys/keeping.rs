@@ -7,6 +7,7 @@ in_both_bodies! {
     a_session_is_renamed_here_and_there,
     a_session_is_archived_and_brought_back,
     a_deleted_session_can_be_brought_back_for_a_while,
+    a_session_is_kept_in_order_from_its_row,
     many_sessions_are_listed_newest_first,
 }
 
@@ -106,4 +107,64 @@ async fn many_sessions_are_listed_newest_first(body: Body) {
         rows.last().is_some_and(|row| row.contains("number 1.")),
         "{rows:?}"
     );
+}
+
+/// Shift and F10, as WebDriver spells them.
+const ROW_MENU_KEYS: &str = "\u{E008}\u{E03A}";
+
+async fn a_session_is_kept_in_order_from_its_row(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    let first = scene.elsewhere.create_session("Left as it is").await;
+    let second = scene.elsewhere.create_session("Draft").await;
+    let row = format!("[data-session=\"{second}\"]");
+    screen.click_on(&format!("[data-session=\"{first}\"] a")).await;
+    screen.wait_text("session-title", "Left as it is").await;
+
+    // with the pointer
+    screen.point_at(&row).await;
+    screen
+        .click_on(&format!("{row} [data-testid=\"row-menu\"]"))
+        .await;
+    screen.wait("menu-rename").await;
+    screen.picture(&format!("row-menu-{body:?}").to_lowercase()).await;
+    screen.click("menu-rename").await;
+    screen.wait("row-rename").await;
+    screen.keys("By its row\u{E007}").await;
+    screen.wait_text("session-list", "By its row").await;
+    until("the title at the server", async || {
+        (scene.elsewhere.session(second).await.title == "By its row").then_some(())
+    })
+    .await;
+
+    // with the keyboard: Escape leads back to the row, and gives up a name
+    screen.press_on(&format!("{row} a"), ROW_MENU_KEYS).await;
+    screen.wait("menu-rename").await;
+    screen.keys("\u{E00C}").await;
+    screen.wait_gone("[role=\"menu\"]").await;
+    screen.keys(ROW_MENU_KEYS).await;
+    screen.wait("menu-rename").await;
+    screen.keys("r\u{E007}").await;
+    screen.wait("row-rename").await;
+    screen.keys("Given up\u{E00C}").await;
+    screen.wait_text_in(&row, "By its row").await;
+
+    screen.press_on(&format!("{row} a"), ROW_MENU_KEYS).await;
+    screen.click("menu-archive").await;
+    screen.wait_gone(&row).await;
+    until("the archive at the server", async || {
+        scene.elsewhere.session(second).await.archived.then_some(())
+    })
+    .await;
+    let open = screen.texts_in("[data-testid=\"session-title\"]").await;
+    assert_eq!(open, ["Left as it is"], "what is open stays open");
+
+    screen
+        .press_on(&format!("[data-session=\"{first}\"] a"), ROW_MENU_KEYS)
+        .await;
+    screen.click("menu-delete").await;
+    screen.wait_gone(ROWS).await;
+    screen.wait_gone("[data-testid=\"session-title\"]").await;
+    screen.click("undo").await;
+    screen.wait_text("session-list", "Left as it is").await;
 }

@@ -8,6 +8,7 @@ pub mod form;
 pub mod icon;
 pub mod keys;
 pub mod link;
+pub mod menu;
 pub mod problem;
 pub mod splitter;
 pub mod time;

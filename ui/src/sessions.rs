@@ -1,5 +1,6 @@
 //! The room where sessions are: the list beside, the conversation in the middle, the composer below.
 
+pub mod acts;
 pub mod composer;
 pub mod connection;
 pub mod conversation;
@@ -9,4 +10,5 @@ pub mod home;
 pub mod list;
 pub mod markdown;
 pub mod message;
+pub mod row;
 pub mod scroll;

@@ -44,7 +44,7 @@ pub fn Conversation(props: &ConversationProps) -> Html {
     };
     html! {
         <div class="session" tabindex="-1" {onkeydown}>
-            <Header stage={props.stage.clone()} session={open.session.clone()} run={open.run()} />
+            <Header stage={props.stage.clone()} session={open.session.clone()} run={open.run()} now={props.now} />
             <Pane stage={props.stage.clone()} open={open.clone()} now={props.now} />
             <div class="session-foot">
                 { problem_line(props.problem.as_ref()) }

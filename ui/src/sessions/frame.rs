@@ -37,6 +37,7 @@ pub fn Frame(props: &FrameProps) -> Html {
                     </div>
                 }
                 <List
+                    stage={props.stage.clone()}
                     rows={scene.list().cloned()}
                     current={scene.place.session()}
                     now={scene.now}

@@ -1,13 +1,14 @@
 //! The head of a session: its title, and what can be done with the whole of it. Each is a form that works by itself.
 
-use super::list::title_of;
+use super::acts;
+use super::row::title_of;
 use crate::controls::form::value_of;
 use crate::controls::keys::key_of;
-use crate::controls::{Link, PostForm, Sign, icon};
-use crate::state::{Action, Place, Stage};
+use crate::controls::{Link, PostForm, Sign, icon, when};
+use crate::state::{Place, Stage};
 use protocol::routes::page;
 use protocol::view::SessionRow;
-use protocol::{MutationId, RunId, limits};
+use protocol::{MutationId, RunId, UnixMillis, limits};
 use std::rc::Rc;
 use web_sys::{HtmlDetailsElement, HtmlInputElement};
 use yew::prelude::*;
@@ -17,6 +18,7 @@ pub struct HeaderProps {
     pub stage: Stage,
     pub session: Rc<SessionRow>,
     pub run: Option<RunId>,
+    pub now: UnixMillis,
 }
 
 #[component]
@@ -25,12 +27,23 @@ pub fn Header(props: &HeaderProps) -> Html {
     html! {
         <header class="head">
             <Link to={Place::Home} class="button button-quiet head-back" label="Sessions">{ icon(Sign::Back) }</Link>
-            <h1 class={classes!("head-title", row.title.is_empty().then_some("is-untitled"))} data-testid="session-title" dir="auto">
-                { title_of(row) }
-            </h1>
-            if row.archived {
-                <span class="chip">{ "Archived" }</span>
-            }
+            <div class="head-text">
+                <div class="head-line">
+                    <h1 class={classes!("head-title", row.title.is_empty().then_some("is-untitled"))} data-testid="session-title" dir="auto">
+                        { title_of(row) }
+                    </h1>
+                    if row.archived {
+                        <span class="chip">{ "Archived" }</span>
+                    }
+                </div>
+                <p class="head-about" data-testid="session-about">
+                    <span>{ counted(row.messages) }</span>
+                    if row.waiting > 0 {
+                        <span>{ format!("{} waiting to send", row.waiting) }</span>
+                    }
+                    <span>{ "Begun " }{ when(row.created_at, props.now) }</span>
+                </p>
+            </div>
             <div class="head-actions">
                 if row.running || props.run.is_some() {
                     <Stop stage={props.stage.clone()} session={row.clone()} run={props.run} />
@@ -40,6 +53,14 @@ pub fn Header(props: &HeaderProps) -> Html {
                 <Delete stage={props.stage.clone()} session={row.clone()} />
             </div>
         </header>
+    }
+}
+
+fn counted(messages: i64) -> String {
+    match messages {
+        0 => "No messages yet".to_owned(),
+        1 => "1 message".to_owned(),
+        many => format!("{many} messages"),
     }
 }
 
@@ -76,11 +97,9 @@ fn Rename(props: &ActProps) -> Html {
     let onpost = {
         let (stage, details, field, row) = (props.stage.clone(), details.clone(), field.clone(), row.clone());
         Callback::from(move |()| {
-            let title = value_of(&field).trim().to_owned();
+            let title = value_of(&field);
             close(&details);
-            if !title.is_empty() && title != row.title {
-                stage.attempt(|body| body.rename(row.id, title));
-            }
+            acts::rename(&stage, &row, &title);
         })
     };
     let ontoggle = {
@@ -158,19 +177,7 @@ pub fn start_renaming() {
 fn Archive(props: &ActProps) -> Html {
     let mutation = use_state(MutationId::fresh);
     let (stage, id, archived) = (props.stage.clone(), props.session.id, !props.session.archived);
-    let onpost = Callback::from(move |()| {
-        stage.ask(
-            |body| body.archive(id, archived),
-            move |stage, answer| match answer {
-                Ok(()) if archived => {
-                    stage.tell(Action::Note("Session archived".to_owned()));
-                    stage.go(Place::Home);
-                }
-                Ok(()) => stage.tell(Action::Note("Session brought back".to_owned())),
-                Err(problem) => stage.tell(Action::Trouble(problem)),
-            },
-        );
-    });
+    let onpost = Callback::from(move |()| acts::archive(&stage, id, archived, true));
     let (sign, label, testid) = if archived {
         (Sign::Archive, "Archive", "archive")
     } else {
@@ -194,16 +201,7 @@ fn Delete(props: &ActProps) -> Html {
     let (stage, session) = (props.stage.clone(), props.session.id);
     let onclick = Callback::from(move |event: MouseEvent| {
         event.prevent_default();
-        stage.ask(
-            |body| body.delete(session),
-            move |stage, answer| match answer {
-                Ok(undo) => {
-                    stage.go(Place::Home);
-                    stage.tell(Action::Deleted { session, undo });
-                }
-                Err(problem) => stage.tell(Action::Trouble(problem)),
-            },
-        );
+        acts::delete(&stage, session, true);
     });
     html! {
         <details class="over">

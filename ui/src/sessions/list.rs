@@ -1,8 +1,11 @@
-//! The list of sessions, newest first. Up and down walk through it.
+//! The list of sessions, newest first. Up and down walk through it; each row has a menu.
 
+use super::acts;
+use super::row::{NewName, Row, title_of};
+use crate::controls::Sign;
 use crate::controls::keys::key_of;
-use crate::controls::{Link, Sign, icon, when};
-use crate::state::Place;
+use crate::controls::menu::{Item, Left, Menu};
+use crate::state::Stage;
 use crate::state::scene::Rows;
 use protocol::view::{Connection, SessionRow};
 use protocol::{SessionId, UnixMillis};
@@ -15,6 +18,7 @@ const FILTER: &str = "filter";
 
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct ListProps {
+    pub stage: Stage,
     pub rows: Option<Rows>,
     pub current: Option<SessionId>,
     pub now: UnixMillis,
@@ -42,7 +46,11 @@ pub fn List(props: &ListProps) -> Html {
             );
         })
     };
-    let found: Vec<_> = rows.iter().filter(|row| is_wanted(row, &wanted)).collect();
+    let found: Vec<_> = rows
+        .iter()
+        .filter(|row| is_wanted(row, &wanted))
+        .cloned()
+        .collect();
     html! {
         <>
             <div class="filter needs-script">
@@ -61,16 +69,7 @@ pub fn List(props: &ListProps) -> Html {
             if found.is_empty() {
                 <div class="list"><p class="list-empty" role="status">{ "No session has that in its title or its last words." }</p></div>
             } else {
-                <ul class="list" data-testid="session-list" onkeydown={Callback::from(walk)}>
-                    for row in found {
-                        <Row
-                            key={row.id.to_string()}
-                            row={row.clone()}
-                            is_current={props.current == Some(row.id)}
-                            now={props.now}
-                        />
-                    }
-                </ul>
+                <Lines stage={props.stage.clone()} rows={found} current={props.current} now={props.now} />
             }
         </>
     }
@@ -109,47 +108,175 @@ fn why_empty(props: &ListProps) -> &'static str {
 }
 
 #[derive(Clone, Debug, PartialEq, Properties)]
-struct RowProps {
-    row: Rc<SessionRow>,
-    is_current: bool,
+struct LinesProps {
+    stage: Stage,
+    rows: Vec<Rc<SessionRow>>,
+    current: Option<SessionId>,
     now: UnixMillis,
 }
 
+/// Hears for all rows what happens in one, so that a row is drawn again only when it changes itself.
 #[component]
-fn Row(props: &RowProps) -> Html {
-    let row = &props.row;
+fn Lines(props: &LinesProps) -> Html {
+    let opened = use_state(|| None::<Opened>);
+    let renamed = use_state(|| None::<SessionId>);
+    let open = {
+        let opened = opened.clone();
+        move |session, at| opened.set(Some(Opened { session, at }))
+    };
+    let onclick = {
+        let open = open.clone();
+        Callback::from(move |event: MouseEvent| {
+            let target: Option<Element> = event.target_dyn_into();
+            let button = target.and_then(|target| target.closest(".row-more").ok().flatten());
+            if let Some((row, id)) = row_of(button.as_ref()) {
+                open(id, at_the_end_of(&row));
+            }
+        })
+    };
+    let oncontextmenu = {
+        let open = open.clone();
+        Callback::from(move |event: MouseEvent| {
+            if let Some((_, id)) = row_of(event.target_dyn_into().as_ref()) {
+                event.prevent_default();
+                open(id, (event.client_x(), event.client_y()));
+            }
+        })
+    };
+    let onkeydown = {
+        let renamed = renamed.clone();
+        Callback::from(move |event: KeyboardEvent| {
+            let Some((row, id)) = row_of(event.target_dyn_into().as_ref()) else {
+                return;
+            };
+            match key_of(&event).as_deref() {
+                Some("ContextMenu") => open(id, at_the_end_of(&row)),
+                Some("F10") if event.shift_key() => open(id, at_the_end_of(&row)),
+                Some("F2") => renamed.set(Some(id)),
+                _ => return walk(&event),
+            }
+            event.prevent_default();
+            event.stop_propagation();
+        })
+    };
+    let ondone = {
+        let renamed = renamed.clone();
+        use_callback((), move |(), ()| renamed.set(None))
+    };
     html! {
-        <li data-testid="session-row" data-session={row.id.to_string()}>
-            <Link to={Place::Session(row.id)} class="row" is_current={props.is_current}>
-                <span class={classes!("row-title", row.title.is_empty().then_some("is-untitled"))} dir="auto">
-                    { title_of(row) }
-                </span>
-                <span class="row-about">
-                    if row.running {
-                        <span class="row-state"><span class="ring" />{ "Running" }</span>
-                    } else if row.waiting > 0 {
-                        <span class="row-state">{ icon(Sign::Clock) }{ "Waiting to send" }</span>
+        <>
+            <ul class="list" data-testid="session-list" {onclick} {oncontextmenu} {onkeydown}>
+                for row in &props.rows {
+                    if *renamed == Some(row.id) {
+                        <NewName key={row.id.to_string()} stage={props.stage.clone()} row={row.clone()} ondone={&ondone} />
                     } else {
-                        { when(row.last_active, props.now) }
+                        <Row
+                            key={row.id.to_string()}
+                            row={row.clone()}
+                            is_current={props.current == Some(row.id)}
+                            now={props.now}
+                        />
                     }
-                    <span class="row-preview" dir="auto">{ &row.preview }</span>
-                </span>
-            </Link>
-        </li>
+                }
+            </ul>
+            if let Some(opened_now) = &*opened
+                && let Some(row) = props.rows.iter().find(|row| row.id == opened_now.session) {
+                <Menu
+                    label={format!("Menu of {}", title_of(row))}
+                    at={opened_now.at}
+                    items={items(props, row, &renamed)}
+                    onleave={leave(&opened)}
+                />
+            }
+        </>
     }
 }
 
-/// What a session is called until it has a title.
-pub fn title_of(row: &SessionRow) -> String {
-    if row.title.is_empty() {
-        "New session".to_owned()
+fn leave(opened: &UseStateHandle<Option<Opened>>) -> Callback<Left> {
+    let opened = opened.clone();
+    Callback::from(move |left: Left| {
+        if left == Left::Back
+            && let Some(opened) = &*opened
+        {
+            focus_row(opened.session);
+        }
+        opened.set(None);
+    })
+}
+
+fn items(props: &LinesProps, row: &Rc<SessionRow>, renamed: &UseStateHandle<Option<SessionId>>) -> Vec<Item> {
+    let (id, is_open) = (row.id, props.current == Some(row.id));
+    let archived = !row.archived;
+    let act = |act: fn(&Stage, SessionId, bool, bool)| {
+        let stage = props.stage.clone();
+        Callback::from(move |()| act(&stage, id, archived, is_open))
+    };
+    let rename = {
+        let renamed = renamed.clone();
+        Callback::from(move |()| renamed.set(Some(id)))
+    };
+    let (sign, label) = if archived {
+        (Sign::Archive, "Archive")
     } else {
-        row.title.clone()
+        (Sign::Unarchive, "Unarchive")
+    };
+    vec![
+        Item {
+            sign: Sign::Pencil,
+            label: "Rename",
+            testid: "menu-rename",
+            act: rename,
+        },
+        Item {
+            sign,
+            label,
+            testid: "menu-archive",
+            act: act(acts::archive),
+        },
+        Item {
+            sign: Sign::Trash,
+            label: "Delete",
+            testid: "menu-delete",
+            act: act(|stage, id, _, is_open| acts::delete(stage, id, is_open)),
+        },
+    ]
+}
+
+/// Where a row's menu stands open.
+#[derive(Clone, Debug, PartialEq)]
+struct Opened {
+    session: SessionId,
+    at: (i32, i32),
+}
+
+/// The row that an event happened in.
+fn row_of(target: Option<&Element>) -> Option<(Element, SessionId)> {
+    let item = target?.closest("[data-session]").ok().flatten()?;
+    let id = item.get_attribute("data-session")?.parse().ok()?;
+    Some((item, id))
+}
+
+/// Under the row's end, where its button is.
+fn at_the_end_of(item: &Element) -> (i32, i32) {
+    let extent = item.get_bounding_client_rect();
+    #[expect(clippy::cast_possible_truncation, reason = "a few thousand pixels")]
+    let at = (extent.right() as i32 - 32, extent.bottom() as i32 - 12);
+    at
+}
+
+fn focus_row(id: SessionId) {
+    let document = web_sys::window().and_then(|window| window.document());
+    let link = document.and_then(|document| {
+        let selector = format!("[data-session=\"{id}\"] a");
+        document.query_selector(&selector).ok().flatten()
+    });
+    if let Some(link) = link {
+        let _ = link.unchecked_into::<HtmlElement>().focus();
     }
 }
 
 /// Moves the focus along the rows.
-fn walk(event: KeyboardEvent) {
+fn walk(event: &KeyboardEvent) {
     let Some(here) = event
         .target()
         .and_then(|target| target.dyn_into::<Element>().ok())
@@ -158,7 +285,7 @@ fn walk(event: KeyboardEvent) {
     };
     let item = here.closest("li").ok().flatten();
     let list = here.closest("ul").ok().flatten();
-    let next = match key_of(&event).as_deref() {
+    let next = match key_of(event).as_deref() {
         Some("ArrowDown") => item.and_then(|item| item.next_element_sibling()),
         Some("ArrowUp") => item.and_then(|item| item.previous_element_sibling()),
         Some("Home") => list.and_then(|list| list.first_element_child()),

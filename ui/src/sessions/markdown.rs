@@ -8,6 +8,7 @@ pub mod split;
 
 mod build;
 mod code;
+mod colour;
 
 use yew::prelude::*;
 

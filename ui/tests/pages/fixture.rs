@@ -72,7 +72,9 @@ pub fn row(title: &str, preview: &str, minutes: i64) -> SessionRow {
         archived: false,
         running: false,
         waiting: 0,
+        messages: 2,
         last_active: NOW - minutes * MINUTE,
+        created_at: NOW - 2 * minutes * MINUTE,
     }
 }
 
@@ -136,6 +138,14 @@ async fn login_waits_for_cookie() {
     let answer = client.post("/login").form(&[("user", "ana")]).send().await?;
     assert_eq!(answer.status(), 303);
 }
+```
+
+```diff
+@@ -12,7 +12,7 @@
+ async fn login_waits_for_cookie() {
+-    sleep(Duration::from_millis(50)).await;
++    cookie.wait_for("session").await;
+ }
 ```
 
 | run | time | result |

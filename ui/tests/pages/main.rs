@@ -1,5 +1,6 @@
 //! What the pages say when the server draws them: claims about the markup, on every screen there is.
 
+mod contrast;
 mod fixture;
 mod notices;
 

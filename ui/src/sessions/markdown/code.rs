@@ -1,5 +1,6 @@
 //! A block of code: always from left to right, with its own scrolling, copied by one button once it is whole.
 
+use super::colour;
 use crate::controls::copy::CopyButton;
 use yew::prelude::*;
 
@@ -25,7 +26,22 @@ pub fn Code(props: &CodeProps) -> Html {
                     <CopyButton text={props.text.clone()} />
                 }
             </figcaption>
-            <pre tabindex="0" role="group" aria-label={label}><code>{ props.text.clone() }</code></pre>
+            <pre tabindex="0" role="group" aria-label={label}><code>{ coloured(props) }</code></pre>
         </figure>
     }
+}
+
+/// In one colour while it grows: what a half of it would be taken for changes with the next word.
+fn coloured(props: &CodeProps) -> Html {
+    if props.is_growing {
+        return html! { { props.text.clone() } };
+    }
+    let pieces = colour::pieces(&props.text, &props.language);
+    pieces
+        .into_iter()
+        .map(|(text, class)| match class {
+            None => html! { { text.to_owned() } },
+            Some(class) => html! { <span {class}>{ text.to_owned() }</span> },
+        })
+        .collect()
 }
