@@ -16,6 +16,13 @@ use yew::prelude::*;
 
 const FILTER: &str = "filter";
 
+/// So many rows are drawn at first, and again whenever the end of them comes near: somebody with ten thousand sessions
+/// looks at twenty.
+const ROWS_AT_ONCE: usize = 100;
+
+/// How far from the end of the drawn rows more are drawn, in pixels: a few windows' heights.
+const NEAR_THE_END: i32 = 2400;
+
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct ListProps {
     pub stage: Stage,
@@ -115,11 +122,29 @@ struct LinesProps {
     now: UnixMillis,
 }
 
+/// How many of the rows are drawn, and what draws more.
+#[hook]
+fn use_drawn(count: usize) -> (usize, Callback<Event>) {
+    let drawn = use_state(|| ROWS_AT_ONCE);
+    let now = *drawn;
+    let onscroll = Callback::from(move |event: Event| {
+        let list: Option<Element> = event.target_dyn_into();
+        let is_near = list.is_some_and(|list| {
+            list.scroll_height() - list.scroll_top() - list.client_height() < NEAR_THE_END
+        });
+        if is_near && now < count {
+            drawn.set(now + ROWS_AT_ONCE);
+        }
+    });
+    (now, onscroll)
+}
+
 /// Hears for all rows what happens in one, so that a row is drawn again only when it changes itself.
 #[component]
 fn Lines(props: &LinesProps) -> Html {
     let opened = use_state(|| None::<Opened>);
     let renamed = use_state(|| None::<SessionId>);
+    let (drawn, onscroll) = use_drawn(props.rows.len());
     let open = {
         let opened = opened.clone();
         move |session, at| opened.set(Some(Opened { session, at }))
@@ -165,8 +190,8 @@ fn Lines(props: &LinesProps) -> Html {
     };
     html! {
         <>
-            <ul class="list" data-testid="session-list" {onclick} {oncontextmenu} {onkeydown}>
-                for row in &props.rows {
+            <ul class="list" data-testid="session-list" {onscroll} {onclick} {oncontextmenu} {onkeydown}>
+                for row in props.rows.iter().take(drawn) {
                     if *renamed == Some(row.id) {
                         <NewName key={row.id.to_string()} stage={props.stage.clone()} row={row.clone()} ondone={&ondone} />
                     } else {

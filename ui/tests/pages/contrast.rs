@@ -25,7 +25,7 @@ fn looks() -> Vec<Tokens> {
         let mut look = looks.first().cloned().unwrap_or_default();
         for line in block.split(';') {
             if let Some((name, value)) = line.trim().trim_start_matches("--").split_once(": #") {
-                let number = u32::from_str_radix(value, 16).unwrap();
+                let number = u32::from_str_radix(value, 16).expect("a colour in six digits");
                 let [_, red, green, blue] = number.to_be_bytes();
                 look.insert(
                     name.to_owned(),
