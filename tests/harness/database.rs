@@ -74,6 +74,23 @@ impl Database {
     }
 
     /// Every key under the prefix.
+    /// See [`crate::Stack::crash_postgres`]. Comes back when it can be asked again.
+    pub async fn crash(&self) {
+        // a process that is there whoever is connected
+        let writer = self
+            .number("select pid::bigint from pg_stat_activity where backend_type = 'walwriter'")
+            .await;
+        if let Ok(pid) = i32::try_from(writer) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+        crate::wait::until("PostgreSQL to be back", async || {
+            let options = PgConnectOptions::from_str(&self.url).ok()?;
+            PgConnection::connect_with(&options).await.ok()
+        })
+        .await;
+    }
+
     pub async fn forget_redis(&self) {
         clear(&self.redis_url, &self.redis_prefix)
             .await

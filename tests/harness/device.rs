@@ -81,6 +81,18 @@ impl DeviceClient {
         Self::over(server, credentials, folder).await
     }
 
+    /// Ends it without a word, wherever it is in its work, and starts it again over what is on the disk.
+    pub async fn crash(self) -> Self {
+        let Self {
+            device,
+            server,
+            credentials,
+            folder,
+        } = self;
+        drop(device);
+        Self::over(server, credentials, folder).await
+    }
+
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }

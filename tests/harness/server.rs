@@ -101,6 +101,10 @@ impl Server {
         }
     }
 
+    pub fn is_running(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
         self.running
             .lock()

@@ -173,6 +173,12 @@ impl Stack {
         self.database.number(sql).await
     }
 
+    /// Kills one of PostgreSQL's processes: it cuts everybody off and recovers from its log. For whoever has the cluster
+    /// to themselves.
+    pub async fn crash_postgres(&self) {
+        self.database.crash().await;
+    }
+
     /// Redis loses everything that it keeps for this stack, as after a restart without a disk.
     pub async fn forget_redis(&self) {
         self.database.forget_redis().await;

@@ -27,6 +27,7 @@ mod settings;
 mod sign_in;
 mod sign_up;
 mod sockets;
+mod storms;
 mod stream;
 mod sync;
 mod tokens;

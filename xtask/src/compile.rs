@@ -39,6 +39,10 @@ pub fn desktop(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()>
     build(place, supervisor, Profile::Debug, &["desktop"])
 }
 
+pub fn soak(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    build(place, supervisor, Profile::Debug, &["soak"])
+}
+
 /// What the bench measures, and itself.
 pub fn measured(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     build(place, supervisor, Profile::Release, &["sync-server", "bench"])

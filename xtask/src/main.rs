@@ -12,6 +12,7 @@ mod ports;
 mod prepare;
 mod services;
 mod setup;
+mod soak;
 mod suite;
 mod supervisor;
 mod terminal;
@@ -35,6 +36,9 @@ cargo xtask <command>
       The guards alone: formatting, lints, documents, licences, the queries' types.
   bench [WORK]
       Measures the server beside its limits. WORK: W1, W2, W4 or W5; without it, all.
+  soak [--minutes N] [--seed S]
+      Lets servers, stores, networks and devices fail by plans drawn from seeds, and checks after each that nothing was
+      lost or doubled. Ten minutes; S is the first seed; without it, another each time.
   prepare [--check]
       Writes .sqlx, the types of the server's queries. --check only says whether it is fresh.
   bundle
@@ -76,6 +80,7 @@ fn run() -> anyhow::Result<()> {
             guards::run(&place, &mut supervisor)
         }
         "bench" => bench::run(&place, &mut supervisor, rest),
+        "soak" => soak::run(&place, &mut supervisor, rest),
         "prepare" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;
             prepare::run(&place, &mut supervisor, rest.iter().any(|word| word == "--check"))

@@ -1,0 +1,217 @@
+//! What has to hold when a storm is over.
+
+use super::world::{Owed, World};
+use crate::device::DeviceClient;
+use crate::wait::within;
+use protocol::SessionId;
+use protocol::run::Status;
+use protocol::sync::{Message, Role};
+use protocol::view::{Connection, Delivery};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A lease runs out, a reaper comes by, and the longest pause between two tries passes.
+const CALM_WITHIN: Duration = Duration::from_mins(2);
+
+/// Until every device is in step, nothing waits to be sent, and every reply has ended.
+pub(super) async fn wait_for_calm(world: &World, seed: u64) {
+    let what = format!("calm after the storm of seed {seed}");
+    let mut unrest = String::new();
+    let calm = within(CALM_WITHIN, &what, async || {
+        let found = unrest_in(world).await;
+        match found {
+            None => Some(()),
+            Some(found) => {
+                if found != unrest {
+                    eprintln!("seed {seed}: {found}");
+                    unrest = found;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                None
+            }
+        }
+    });
+    calm.await;
+}
+
+async fn unrest_in(world: &World) -> Option<String> {
+    for (number, device) in world.devices().enumerate() {
+        let connection = device.connection();
+        if connection != Connection::Online {
+            return Some(format!("device {number} is {connection:?}"));
+        }
+        let waiting = device.storage().await.map_or(u64::MAX, |numbers| numbers.waiting);
+        if waiting > 0 {
+            return Some(format!("{waiting} writes wait at device {number}"));
+        }
+    }
+    for session in &world.sessions {
+        let kept = world.client.history(*session).await.messages;
+        if let Some(hanging) = kept.iter().find(|message| !message.status.is_terminal()) {
+            return Some(format!("reply {} is {:?}", hanging.id, hanging.status));
+        }
+        for (number, device) in world.devices().enumerate() {
+            if shown(device, *session).await != lines(&kept) {
+                return Some(format!("device {number} shows another session {session}"));
+            }
+        }
+    }
+    None
+}
+
+type Line = (String, &'static str, Status, String);
+
+fn lines(messages: &[Message]) -> Vec<Line> {
+    let line = |message: &Message| {
+        (
+            message.id.to_string(),
+            message.role.as_str(),
+            message.status,
+            message.content.clone(),
+        )
+    };
+    messages.iter().map(line).collect()
+}
+
+async fn shown(device: &DeviceClient, session: SessionId) -> Vec<Line> {
+    // the storm is short: all of a session is within the first window
+    let messages = device.messages(session).await.unwrap_or_default();
+    let line = |message: &protocol::view::MessageView| {
+        (
+            message.id.to_string(),
+            message.role.as_str(),
+            message.status,
+            message.content.clone(),
+        )
+    };
+    messages.iter().map(line).collect()
+}
+
+/// Says how many replies there are. Ends the test with everything that does not hold.
+pub(super) async fn judge(world: &World, seed: u64) -> usize {
+    let mut wrong = Vec::new();
+    let mut replies = 0;
+    for session in &world.sessions {
+        let kept = world.client.history(*session).await.messages;
+        let owed: Vec<&Owed> = world
+            .owed
+            .iter()
+            .filter(|owed| owed.session == *session)
+            .collect();
+        wrong.extend(texts(&kept, &owed));
+        let (count, faults) = answers(&kept, &owed);
+        replies += count;
+        wrong.extend(faults);
+        let ords: Vec<i64> = kept.iter().map(|message| message.ord).collect();
+        let whole: Vec<i64> = (1..).take(kept.len()).collect();
+        if ords != whole {
+            wrong.push(format!("places with holes: {ords:?}"));
+        }
+    }
+    for (number, device) in world.devices().enumerate() {
+        match device.compare().await {
+            Ok(0) => {}
+            other => wrong.push(format!("device {number} compared: {other:?}")),
+        }
+        for session in &world.sessions {
+            let refused = device.messages(*session).await.unwrap_or_default();
+            let refused = refused
+                .iter()
+                .filter(|message| matches!(message.delivery, Delivery::NotSent { .. }));
+            wrong.extend(refused.map(|message| format!("refused at device {number}: {}", message.content)));
+        }
+    }
+    wrong.extend(in_the_database(world).await);
+    if world.stack.logs().contains("panicked at") {
+        wrong.push("a server panicked".to_owned());
+    }
+    assert!(
+        wrong.is_empty(),
+        "after the storm of seed {seed}:\n{}",
+        wrong.join("\n")
+    );
+    replies
+}
+
+/// NoSilentLoss and ExactlyOnceEffect.
+fn texts(kept: &[Message], owed: &[&Owed]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for message in kept.iter().filter(|message| message.role == Role::User) {
+        *counts.entry(&message.content).or_default() += 1;
+    }
+    let mut wrong = Vec::new();
+    for owed in owed {
+        match counts.remove(owed.text.as_str()) {
+            Some(1) => {}
+            Some(many) => wrong.push(format!("kept {many} times: {}", owed.text)),
+            None => wrong.push(format!("lost: {}", owed.text)),
+        }
+    }
+    wrong.extend(counts.keys().map(|text| format!("nobody wrote: {text}")));
+    wrong
+}
+
+/// SingleWriterRun and StreamPrefix, as far as the end shows them.
+fn answers(kept: &[Message], owed: &[&Owed]) -> (usize, Vec<String>) {
+    let mut wrong = Vec::new();
+    let mut answered = Vec::new();
+    for reply in kept.iter().filter(|message| message.role == Role::Assistant) {
+        let prompt = kept.iter().find(|message| Some(message.id) == reply.parent);
+        let Some(due) = prompt.and_then(|prompt| owed.iter().find(|owed| owed.text == prompt.content)) else {
+            wrong.push(format!("a reply to nothing: {}", reply.content));
+            continue;
+        };
+        if answered.contains(&reply.parent) {
+            wrong.push(format!("answered twice: {}", due.text));
+        }
+        answered.push(reply.parent);
+        let is_right = match reply.status {
+            Status::Complete => reply.content == due.reply,
+            _ => due.reply.starts_with(&reply.content),
+        };
+        if !is_right {
+            wrong.push(format!(
+                "{:?} says {:?} to {:?}",
+                reply.status, reply.content, due.text
+            ));
+        }
+    }
+    (answered.len(), wrong)
+}
+
+/// DenseSeq as the rows show it, and nothing that still runs.
+async fn in_the_database(world: &World) -> Vec<String> {
+    let questions = [
+        (
+            "runs that have not ended",
+            "select count(*) from runs where status < 2",
+        ),
+        (
+            "sessions that believe a reply is being made",
+            "select count(*) from agent_sessions where live_runs <> 0",
+        ),
+        (
+            "rows above their person's head",
+            "select count(*) from sync_heads h where head_seq < greatest(
+                 (select coalesce(max(seq), 0) from conversations c where c.user_id = h.user_id),
+                 (select coalesce(max(seq), 0) from agent_sessions s where s.user_id = h.user_id))",
+        ),
+        (
+            "change numbers given twice",
+            "select count(*) from conversations c join agent_sessions s using (user_id, seq)",
+        ),
+        (
+            "sessions whose last place is not their last message's",
+            "select count(*) from agent_sessions s where last_ord <>
+                 (select count(*) from conversations c where c.user_id = s.user_id and c.agent_session_id = s.id)",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (what, sql) in questions {
+        let count = world.stack.number(sql).await;
+        if count != 0 {
+            wrong.push(format!("{count} {what}"));
+        }
+    }
+    wrong
+}
