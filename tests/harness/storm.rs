@@ -7,17 +7,18 @@ mod world;
 
 pub use plan::{Plan, Step};
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use world::World;
 
 /// What a storm did, for the report.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Tally {
     pub texts: usize,
     pub replies: usize,
     /// How often each trouble was made.
-    pub troubles: BTreeMap<&'static str, usize>,
+    pub troubles: BTreeMap<String, usize>,
     /// From the end of the troubles until every device was in step and every reply had ended.
     pub healed_in: Duration,
 }

@@ -1,85 +1,107 @@
 //! Storm after storm, each drawn from a seed of its own, until the time is over: `soak MINUTES SEED`, started by
 //! `cargo xtask soak`. Says what each came to, and at the end how often each trouble was made.
+//!
+//! Each storm is a process of its own, `soak one SEED`, on a PostgreSQL that is its alone while it rages: it may crash it.
 #![expect(clippy::print_stdout, reason = "a soak reports to the terminal")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the environment is read once, here, as `cargo xtask soak` sets it"
+)]
 
 use anyhow::{Context as _, bail};
 use harness::{Plan, Tally, storm};
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
-
-/// Storms that rage at the same time: most of a storm is waiting.
-const AT_ONCE: usize = 4;
+use tokio::process::Command;
+use tokio::sync::mpsc;
 
 #[derive(Default)]
 struct Report {
     survived: usize,
-    lost: Vec<(u64, String)>,
+    failed: Vec<u64>,
     texts: usize,
     replies: usize,
-    troubles: BTreeMap<&'static str, usize>,
+    troubles: BTreeMap<String, usize>,
     longest: Duration,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [minutes, seed] = words.as_slice() else {
-        bail!("soak MINUTES SEED");
-    };
-    let minutes: u64 = minutes.parse().context("MINUTES is a number")?;
-    let next = Arc::new(AtomicU64::new(seed.parse().context("SEED is a number")?));
-    let end = Instant::now() + Duration::from_mins(minutes);
-    let mut raging = JoinSet::new();
-    let mut report = Report::default();
-    for _ in 0..AT_ONCE {
-        raging.spawn(one(next.fetch_add(1, Ordering::Relaxed)));
-    }
-    while let Some(ended) = raging.join_next().await {
-        let (seed, outcome) = ended.context("a storm's keeper")?;
-        report.take(seed, outcome);
-        if Instant::now() < end {
-            raging.spawn(one(next.fetch_add(1, Ordering::Relaxed)));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["one", seed] => {
+            let plan = Plan::draw(seed.parse().context("SEED is a number")?, true);
+            let tally = storm(&plan).await;
+            println!("{}", serde_json::to_string(&tally)?);
+            Ok(())
         }
+        [minutes, seed] => {
+            let minutes = minutes.parse().context("MINUTES is a number")?;
+            many(
+                Duration::from_mins(minutes),
+                seed.parse().context("SEED is a number")?,
+            )
+            .await
+        }
+        _ => bail!("soak MINUTES SEED, or soak one SEED"),
+    }
+}
+
+/// As many storms at once as there are PostgreSQLs: most of a storm is waiting.
+async fn many(time: Duration, first: u64) -> anyhow::Result<()> {
+    let clusters = std::env::var("COMPYMAC_SOAK_PG").context("reading COMPYMAC_SOAK_PG")?;
+    let end = Instant::now() + time;
+    let next = Arc::new(AtomicU64::new(first));
+    let (tell, mut told) = mpsc::channel(clusters.len());
+    for cluster in clusters.split_whitespace() {
+        let (cluster, next, tell) = (cluster.to_owned(), Arc::clone(&next), tell.clone());
+        tokio::spawn(async move {
+            while Instant::now() < end {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if tell.send((seed, one(seed, &cluster).await)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    drop(tell);
+    let mut report = Report::default();
+    while let Some((seed, outcome)) = told.recv().await {
+        report.take(seed, outcome);
     }
     report.tell()
 }
 
-async fn one(seed: u64) -> (u64, Result<Tally, String>) {
-    let begun = Instant::now();
-    // A claim that does not hold panics; the thread of its own keeps it from ending the rest.
-    let raged = tokio::task::spawn_blocking(move || alone(seed)).await;
-    let outcome = raged
-        .map_err(anyhow::Error::from)
-        .flatten()
-        .map_err(|error| format!("{error:#}"));
-    match &outcome {
-        Ok(tally) => println!(
-            "seed {seed}: {} texts, {} replies, {} troubles, healed in {:.1} s, {:.1} s in all",
-            tally.texts,
-            tally.replies,
-            tally.troubles.values().sum::<usize>(),
-            tally.healed_in.as_secs_f64(),
-            begun.elapsed().as_secs_f64(),
-        ),
-        Err(why) => println!("seed {seed}: NOT HELD: {why}"),
+async fn one(seed: u64, cluster: &str) -> anyhow::Result<Tally> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["one", &seed.to_string()])
+        .env("COMPYMAC_TEST_PG", cluster)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("starting a storm")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    (seed, outcome)
-}
-
-fn alone(seed: u64) -> anyhow::Result<Tally> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    Ok(runtime.block_on(storm(&Plan::draw(seed, true))))
+    serde_json::from_slice(&output.stdout).context("reading what a storm came to")
 }
 
 impl Report {
-    fn take(&mut self, seed: u64, outcome: Result<Tally, String>) {
+    fn take(&mut self, seed: u64, outcome: anyhow::Result<Tally>) {
         match outcome {
             Ok(tally) => {
+                println!(
+                    "seed {seed}: {} texts, {} replies, {} troubles, healed in {:.1} s",
+                    tally.texts,
+                    tally.replies,
+                    tally.troubles.values().sum::<usize>(),
+                    tally.healed_in.as_secs_f64(),
+                );
                 self.survived += 1;
                 self.texts += tally.texts;
                 self.replies += tally.replies;
@@ -88,7 +110,10 @@ impl Report {
                     *self.troubles.entry(name).or_default() += count;
                 }
             }
-            Err(why) => self.lost.push((seed, why)),
+            Err(why) => {
+                println!("seed {seed}: DOES NOT HOLD\n{why:#}");
+                self.failed.push(seed);
+            }
         }
     }
 
@@ -98,20 +123,19 @@ impl Report {
             println!("{count:>6}  {name}");
         }
         println!(
-            "\n{} storms: {} held, {} did not; {} texts, each kept once; {} replies, each ended; healed in {:.1} s at most",
-            self.survived + self.lost.len(),
+            "\n{} storms held: {} texts, each kept once; {} replies, each ended; healed in {:.1} s at most",
             self.survived,
-            self.lost.len(),
             self.texts,
             self.replies,
             self.longest.as_secs_f64(),
         );
-        if self.lost.is_empty() {
+        if self.failed.is_empty() {
             return Ok(());
         }
-        for (seed, why) in &self.lost {
-            println!("seed {seed}: {why}");
-        }
-        bail!("{} storms did not hold", self.lost.len())
+        bail!(
+            "{} storms did not hold, of the seeds {:?}",
+            self.failed.len(),
+            self.failed
+        )
     }
 }

@@ -99,11 +99,11 @@ impl Plan {
     }
 
     /// How often each trouble is made.
-    pub fn troubles(&self) -> BTreeMap<&'static str, usize> {
+    pub fn troubles(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for (_, step) in &self.steps {
             if let Some(name) = name(step) {
-                *counts.entry(name).or_default() += 1;
+                *counts.entry(name.to_owned()).or_default() += 1;
             }
         }
         counts
