@@ -1,14 +1,13 @@
 //! What every room stands on: settings, PostgreSQL, Redis, keys and the list of tasks to end. One for each process.
 
 use crate::config::Config;
+use crate::database::Pool;
+use crate::keyspace::{Keyspace, Partition};
 use anyhow::Context as _;
 use hkdf::Hkdf;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use sha2::Sha256;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::ops::Deref;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +20,9 @@ pub struct App(Arc<Parts>);
 
 pub struct Parts {
     pub config: Config,
-    pub pool: PgPool,
-    /// Reconnects by itself; a command fails within a second while Redis is away.
-    pub redis: ConnectionManager,
-    /// For connections of one's own (pub/sub, blocking reads).
-    pub redis_client: redis::Client,
+    pub pool: Pool,
+    /// Reconnects by itself; a command fails within a second while the Redis that has its key is away.
+    pub redis: Keyspace,
     /// For calls to providers: no redirects followed, ten seconds at most.
     pub http: reqwest::Client,
     pub keys: Keys,
@@ -58,35 +55,8 @@ impl App {
     /// Connects to what must be there at start. Each failure names the setting.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
         must_be_writable(&config.workspaces)?;
-        let options = PgConnectOptions::from_str(config.database_url.expose())
-            .context("DATABASE_URL must look like postgres://user:password@host/database")?
-            .application_name("compymac");
-        let pool = PgPoolOptions::new()
-            .max_connections(config.database_connections)
-            .acquire_timeout(Duration::from_secs(3))
-            .test_before_acquire(false)
-            .before_acquire(|connection, about| {
-                // a connection in steady use is alive; asking each time would double the round trips
-                let is_fresh = about.idle_for < Duration::from_secs(1);
-                Box::pin(async move {
-                    if !is_fresh {
-                        sqlx::Connection::ping(connection).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(options)
-            .await
-            .context("reaching PostgreSQL at DATABASE_URL")?;
-        let redis_client = redis::Client::open(config.redis_url.expose())
-            .context("REDIS_URL must look like redis://host:port/")?;
-        let retries = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(1)))
-            .set_number_of_retries(1);
-        let redis = ConnectionManager::new_with_config(redis_client.clone(), retries)
-            .await
-            .context("reaching Redis at REDIS_URL")?;
+        let pool = Pool::open(&config).await?;
+        let redis = Keyspace::open(config.redis_url.expose()).await?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
@@ -94,23 +64,29 @@ impl App {
             .build()
             .context("building the HTTP client")?;
         let keys = Keys::from_master(config.secret_bytes()?);
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(redis.clone().keep_up(shutdown.clone()));
         Ok(Self(Arc::new(Parts {
             config,
             pool,
             redis,
-            redis_client,
             http,
             keys,
             node: Uuid::now_v7(),
             ending: CancellationToken::new(),
-            shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            shutdown,
+            tasks,
         })))
     }
 
-    /// A Redis key or channel under this installation's prefix.
+    /// A Redis key under this installation's prefix, on whichever shard.
     pub fn key(&self, rest: impl std::fmt::Display) -> String {
         format!("{}{rest}", self.config.redis_prefix)
+    }
+
+    /// A Redis key or channel that lies together with all others of its partition.
+    pub fn key_in(&self, partition: Partition, rest: impl std::fmt::Display) -> String {
+        format!("{}{partition}:{rest}", self.config.redis_prefix)
     }
 }
 

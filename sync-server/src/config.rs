@@ -22,15 +22,24 @@ pub struct Config {
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Url,
 
-    /// PostgreSQL, as `postgres://user:password@host/database`.
+    /// PostgreSQL or a pooler before it, as `postgres://user:password@host/database`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Secret,
+
+    /// What stands between this server and PostgreSQL.
+    #[arg(long, env = "DATABASE_POOLER", value_enum, default_value_t = Pooler::None)]
+    pub database_pooler: Pooler,
+
+    /// PostgreSQL itself, for the migrations, where DATABASE_URL leads to a pooler.
+    #[arg(long, env = "DATABASE_MIGRATION_URL", hide_env_values = true)]
+    pub database_migration_url: Option<Secret>,
 
     /// Connections to PostgreSQL that this server keeps at most.
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub database_connections: u32,
 
-    /// Redis, as `redis://host:port/`. Hints, run logs, tickets and rate limits; nothing that must last.
+    /// Redis 7 or newer, as `redis://host:port/`. Of a cluster any of its servers, better several, separated by commas:
+    /// the others are found through them. Hints, run logs, tickets and rate limits; nothing that must last.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Secret,
 
@@ -115,6 +124,14 @@ pub struct Config {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pooler {
+    /// Nothing: a connection is PostgreSQL's own.
+    None,
+    /// A pooler that lends a connection for one transaction (PgBouncer with `pool_mode = transaction`).
+    Transaction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
     /// Pages, API, sockets and runs.
     All,
@@ -182,6 +199,17 @@ impl Config {
         if self.public_url.scheme() == "http" && !is_loopback(&self.public_url) {
             bail!(
                 "PUBLIC_URL must be https, since sign-in cookies are only kept there; http works for 127.0.0.1 and localhost alone"
+            );
+        }
+        if self.redis_prefix.contains(['{', '}']) {
+            bail!(
+                "REDIS_PREFIX must hold no braces, which say where in a Redis Cluster a key lies, but is {}",
+                self.redis_prefix
+            );
+        }
+        if self.migrate && self.database_pooler != Pooler::None && self.database_migration_url.is_none() {
+            bail!(
+                "DATABASE_MIGRATION_URL must lead to PostgreSQL itself, since migrations take a lock that a pooler cannot keep; or set MIGRATE=false and apply them another way"
             );
         }
         self.secret_bytes()?;

@@ -4,6 +4,7 @@
 //! time, never data: positioning (`sync`) finds it within half a minute.
 //! **Invariant:** nothing here is the truth; nothing here touches PostgreSQL.
 
+mod ears;
 mod rooms;
 mod wire;
 
@@ -11,6 +12,7 @@ pub use rooms::Subscription;
 pub use wire::Wire;
 
 use crate::app::App;
+use crate::keyspace::Partition;
 use axum::extract::ws::Utf8Bytes;
 use protocol::frame::{LiveRun, ServerFrame};
 use protocol::limits::PUSH_BYTES;
@@ -91,7 +93,7 @@ impl Deref for Hints {
 }
 
 impl Hints {
-    /// Starts the node's one pub/sub connection; it reconnects by itself for as long as the process lives.
+    /// Starts to hear Redis, one connection to each shard; they reconnect by themselves for as long as the process lives.
     pub fn start(app: App) -> Self {
         let wire = Wire::start(&app);
         Self(Arc::new(Parts {
@@ -151,7 +153,7 @@ impl Hints {
     }
 
     fn channel(&self, user: UserId) -> String {
-        self.key(format_args!("hint:{user}"))
+        self.key_in(Partition::of(user.0), format_args!("hint:{user}"))
     }
 
     fn leave(&self, user: UserId) {

@@ -7,9 +7,10 @@ mod bucket;
 mod local;
 
 use crate::app::App;
+use crate::keyspace::Partition;
 use bucket::{Rate, SCRIPT_GIVE_BACK, SCRIPT_TAKE};
 use protocol::{Code, Problem};
-use redis::Script;
+use redis::Cmd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -80,8 +81,6 @@ const AWAY: Duration = Duration::from_secs(1);
 
 pub struct Limits {
     app: App,
-    take: Script,
-    give_back: Script,
     local: local::Buckets,
     started: Instant,
     /// Milliseconds since `started` until which Redis is left alone.
@@ -98,8 +97,6 @@ impl Limits {
     pub fn new(app: App) -> Self {
         Self {
             app,
-            take: Script::new(SCRIPT_TAKE),
-            give_back: Script::new(SCRIPT_GIVE_BACK),
             local: local::Buckets::default(),
             started: Instant::now(),
             away_until: AtomicU64::new(0),
@@ -112,7 +109,7 @@ impl Limits {
         if buckets.is_empty() {
             return Ok(());
         }
-        let wait = match self.take_from_redis(&buckets).await {
+        let wait = match self.take_from_redis(class, &buckets).await {
             Some(wait) => wait,
             None => self.local.take(&buckets, self.started.elapsed()),
         };
@@ -137,12 +134,11 @@ impl Limits {
         if buckets.is_empty() || self.is_away() {
             return;
         }
-        let mut call = self.give_back.prepare_invoke();
-        for (key, rate) in &buckets {
-            call.key(self.app.key(format_args!("limit:{key}")))
-                .arg(rate.interval_ms());
+        let mut call = self.call(SCRIPT_GIVE_BACK, class, &buckets);
+        for (_, rate) in &buckets {
+            call.arg(rate.interval_ms());
         }
-        let outcome: redis::RedisResult<()> = call.invoke_async(&mut self.app.redis.clone()).await;
+        let outcome: redis::RedisResult<()> = self.app.redis.ask(&call).await;
         if let Err(error) = outcome {
             self.note_away(&error);
         }
@@ -164,18 +160,28 @@ impl Limits {
         buckets
     }
 
+    /// A script's call, in full: Redis knows it by its text, and a shard that has restarted does not have to be taught it.
+    /// A class lies in one partition, so that an address and an account are counted together, both or none.
+    fn call(&self, script: &str, class: Class, buckets: &[(String, Rate)]) -> Cmd {
+        let mut call = redis::cmd("EVAL");
+        call.arg(script).arg(buckets.len());
+        for (key, _) in buckets {
+            let partition = Partition::of(class.name());
+            call.arg(self.app.key_in(partition, format_args!("limit:{key}")));
+        }
+        call
+    }
+
     /// `None`: Redis could not be asked.
-    async fn take_from_redis(&self, buckets: &[(String, Rate)]) -> Option<Duration> {
+    async fn take_from_redis(&self, class: Class, buckets: &[(String, Rate)]) -> Option<Duration> {
         if self.is_away() {
             return None;
         }
-        let mut call = self.take.prepare_invoke();
-        for (key, rate) in buckets {
-            call.key(self.app.key(format_args!("limit:{key}")))
-                .arg(rate.interval_ms())
-                .arg(rate.tolerance_ms());
+        let mut call = self.call(SCRIPT_TAKE, class, buckets);
+        for (_, rate) in buckets {
+            call.arg(rate.interval_ms()).arg(rate.tolerance_ms());
         }
-        let outcome: redis::RedisResult<u64> = call.invoke_async(&mut self.app.redis.clone()).await;
+        let outcome: redis::RedisResult<u64> = self.app.redis.ask(&call).await;
         match outcome {
             Ok(wait) => Some(Duration::from_millis(wait)),
             Err(error) => {

@@ -8,13 +8,13 @@ mod templates;
 pub use outbox::{purge, put};
 
 use crate::config::Config;
+use crate::database::Pool;
 use anyhow::Context as _;
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use outbox::Waiting;
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -60,7 +60,7 @@ const TOGETHER: i64 = 8;
 
 /// Brings letters to the mail server. One for each process that works.
 pub struct Carrier {
-    pool: PgPool,
+    pool: Pool,
     sender: Mailbox,
     host: String,
     templates: templates::Templates,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Carrier {
 
 impl Carrier {
     /// Reads the settings; each failure names the one that is wrong.
-    pub fn new(config: &Config, pool: PgPool, wake: Arc<Notify>) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, pool: Pool, wake: Arc<Notify>) -> anyhow::Result<Self> {
         let sender: Mailbox = config.mail_from.parse().with_context(|| {
             format!(
                 "MAIL_FROM must look like `Name <address>`, but is {}",

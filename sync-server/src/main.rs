@@ -5,9 +5,11 @@ mod asked;
 mod auth;
 mod body;
 mod config;
+mod database;
 mod error;
 mod gateway;
 mod hints;
+mod keyspace;
 mod limits;
 mod listen;
 mod mail;
@@ -67,10 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     let app = App::open(config).await?;
     if app.config.migrate {
-        sqlx::migrate!("../migrations/postgres")
-            .run(&app.pool)
-            .await
-            .context("applying the migrations")?;
+        database::migrate(&app.config).await?;
     }
     let hints = hints::Hints::start(app.clone());
     let auth = auth::Auth::start(hints)?;

@@ -19,6 +19,7 @@ pub use live::{End, Live, Piece, Place};
 
 use crate::auth::{Auth, Caller};
 use crate::error::Result;
+use crate::keyspace::Partition;
 use crate::sessions::Id;
 use crate::sync::{Claimed, Sync, Work};
 use axum::Router;
@@ -100,10 +101,10 @@ impl Runs {
         runs.work_here(runs.0.slots.clone(), move |work| told.tell(work));
         let heard = runs.clone();
         // a node that starts while Redis is away hears as soon as it is back
-        let _confirmed = runs.hints().wire().route(
-            runs.key("work"),
-            Arc::new(move |payload: &[u8]| heard.hear(payload)),
-        );
+        let _confirmed = runs
+            .hints()
+            .wire()
+            .route(runs.work(), Arc::new(move |payload: &[u8]| heard.hear(payload)));
         if works {
             runs.tasks.spawn(queue::renew_leases(runs.clone()));
             runs.tasks.spawn(queue::take_up_waiting(runs.clone()));
@@ -117,6 +118,11 @@ impl Runs {
         &self.0.sync
     }
 
+    /// The channel of what nodes that make replies tell each other.
+    fn work(&self) -> String {
+        self.key_in(Partition::of("work"), "work")
+    }
+
     fn lives(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Live>>> {
         self.0.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,13 +132,13 @@ impl Runs {
             Work::Begin(claimed) => self.begin(claimed, false),
             Work::Waiting => {
                 self.0.waiting.notify_one();
-                self.hints().wire().publish(self.key("work"), [b'w']);
+                self.hints().wire().publish(self.work(), [b'w']);
             }
             Work::Stop(run) => {
                 self.lose(run);
                 self.hints()
                     .wire()
-                    .publish(self.key("work"), format!("s{run}").as_bytes());
+                    .publish(self.work(), format!("s{run}").as_bytes());
             }
         }
     }
@@ -230,7 +236,7 @@ impl Runs {
                 self.cancel_here(run);
                 self.hints()
                     .wire()
-                    .publish(self.key("work"), format!("c{run}").as_bytes());
+                    .publish(self.work(), format!("c{run}").as_bytes());
             }
             Status::Complete | Status::Cancelled | Status::Failed | Status::Interrupted => {}
         }

@@ -179,6 +179,8 @@ pub(crate) fn system_program(name: &str) -> std::path::PathBuf {
     setting("PATH")
         .unwrap_or_default()
         .split(':')
+        // where Debian puts some that not everybody's search path has
+        .chain(["/usr/sbin"])
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| panic!("{name} is not installed; `cargo xtask setup` installs it"))

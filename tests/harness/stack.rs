@@ -3,7 +3,9 @@
 use crate::database::Database;
 use crate::gate::Gate;
 use crate::mailbox::{Letter, Mailbox};
+use crate::pooler::Pooler;
 use crate::programs::ui_dist;
+use crate::redis_cluster::RedisCluster;
 use crate::server::{Server, Settings};
 use base64::Engine as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ pub struct Stack {
     postgres_gate: Option<Gate>,
     redis_gate: Option<Gate>,
     settings: Settings,
+    _pooler: Option<Pooler>,
+    redis_cluster: Option<RedisCluster>,
     database: Database,
     folder: TempDir,
 }
@@ -26,6 +30,8 @@ pub struct Stack {
 pub struct StackBuilder {
     environment: Vec<(String, String)>,
     has_gates: bool,
+    has_pooler: bool,
+    has_redis_cluster: bool,
 }
 
 impl StackBuilder {
@@ -43,7 +49,45 @@ impl StackBuilder {
         self
     }
 
-    pub async fn start(self) -> Stack {
+    /// Puts a PgBouncer before PostgreSQL, which lends a connection for one transaction.
+    #[must_use]
+    pub fn with_pooler(mut self) -> Self {
+        self.has_pooler = true;
+        self
+    }
+
+    /// Keeps what Redis keeps in a Redis Cluster of the stack's own.
+    #[must_use]
+    pub fn with_redis_cluster(mut self) -> Self {
+        self.has_redis_cluster = true;
+        self
+    }
+
+    async fn pooler(&mut self, database: &Database) -> Option<Pooler> {
+        if !self.has_pooler {
+            return None;
+        }
+        let pooler = Pooler::before(&database.url).await;
+        for (name, value) in [
+            ("DATABASE_URL", pooler.url.as_str()),
+            ("DATABASE_POOLER", "transaction"),
+            ("DATABASE_MIGRATION_URL", database.url.as_str()),
+        ] {
+            self.environment.push((name.to_owned(), value.to_owned()));
+        }
+        Some(pooler)
+    }
+
+    async fn redis_cluster(&mut self) -> Option<RedisCluster> {
+        if !self.has_redis_cluster {
+            return None;
+        }
+        let cluster = RedisCluster::start().await;
+        self.environment.push(("REDIS_URL".to_owned(), cluster.urls()));
+        Some(cluster)
+    }
+
+    pub async fn start(mut self) -> Stack {
         install_crypto();
         let folder = tempfile::Builder::new()
             .prefix("compymac-test-")
@@ -53,6 +97,8 @@ impl StackBuilder {
         let mailbox = mailbox.unwrap_or_else(|error| panic!("starting a mailbox: {error:#}"));
         let (postgres_gate, database_url) = gate_before(&database.url, self.has_gates).await;
         let (redis_gate, redis_url) = gate_before(&database.redis_url, self.has_gates).await;
+        let pooler = self.pooler(&database).await;
+        let redis_cluster = self.redis_cluster().await;
         let mut environment: Vec<(String, String)> = [
             ("LISTEN", "127.0.0.1:0".to_owned()),
             ("DATABASE_URL", database_url),
@@ -89,6 +135,8 @@ impl StackBuilder {
             postgres_gate,
             redis_gate,
             settings,
+            _pooler: pooler,
+            redis_cluster,
             database,
             folder,
         }
@@ -141,6 +189,12 @@ impl Stack {
         self.redis_gate
             .as_ref()
             .unwrap_or_else(|| panic!("the stack was started without gates"))
+    }
+
+    pub fn redis_cluster(&self) -> &RedisCluster {
+        self.redis_cluster
+            .as_ref()
+            .unwrap_or_else(|| panic!("the stack was started without a Redis Cluster"))
     }
 
     /// The settings that the first server was started with, `PUBLIC_URL` not among them.

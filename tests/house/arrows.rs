@@ -32,6 +32,7 @@ const LINES: &[Line] = &[
             &["limits", "hints", "asked", "body"],
             &["app"],
             &["mail"],
+            &["database", "keyspace"],
             &["config"],
         ],
         friends: &[],

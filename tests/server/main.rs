@@ -15,6 +15,7 @@ mod dev;
 mod device;
 mod devices;
 mod limits;
+mod many_nodes;
 mod messages;
 mod native_sign_in;
 mod operations;

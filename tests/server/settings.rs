@@ -50,6 +50,9 @@ async fn a_wrong_setting_is_named_and_its_secret_is_not_shown() {
         ("DATABASE_URL", "postgres://postgres:hidden-word@127.0.0.1:9/x"),
         ("REDIS_URL", "http://hidden-word@127.0.0.1/"),
         ("REDIS_URL", "redis://127.0.0.1:9/"),
+        ("REDIS_URL", "redis://127.0.0.1:9/,hidden-word"),
+        ("REDIS_PREFIX", "of{one}:"),
+        ("DATABASE_POOLER", "session"),
         ("SMTP_URL", "gopher://hidden-word@127.0.0.1"),
         ("PROVIDERS", "hidden-word"),
         (
@@ -72,6 +75,25 @@ async fn a_wrong_setting_is_named_and_its_secret_is_not_shown() {
         let ended = refuses(&stack, name, Some(value)).await;
         assert!(!ended.said.contains("hidden-word"), "{name}: {}", ended.said);
     }
+}
+
+#[tokio::test]
+async fn behind_a_pooler_the_way_for_the_migrations_is_asked_for() {
+    let stack = Stack::start().await;
+    let ended = refuses(&stack, "DATABASE_POOLER", Some("transaction")).await;
+    assert!(ended.said.contains("DATABASE_MIGRATION_URL"), "{}", ended.said);
+}
+
+#[tokio::test]
+async fn several_addresses_of_a_redis_that_is_no_cluster_are_refused() {
+    let stack = Stack::start().await;
+    let settings = stack.settings();
+    let url = settings
+        .iter()
+        .find(|(name, _)| *name == "REDIS_URL")
+        .expect("a Redis")
+        .1;
+    refuses(&stack, "REDIS_URL", Some(&format!("{url},{url}"))).await;
 }
 
 #[tokio::test]
@@ -107,6 +129,8 @@ async fn help_is_the_manual() {
         "LISTEN",
         "PUBLIC_URL",
         "DATABASE_URL",
+        "DATABASE_POOLER",
+        "DATABASE_MIGRATION_URL",
         "REDIS_URL",
         "COMPYMAC_SECRET",
         "SMTP_URL",

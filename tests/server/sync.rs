@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 /// A device's rows, by the rules that devices keep: a row gives way only to a newer one.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Rows {
-    sessions: BTreeMap<SessionId, Session>,
-    messages: BTreeMap<MessageId, Message>,
+pub struct Rows {
+    pub sessions: BTreeMap<SessionId, Session>,
+    pub messages: BTreeMap<MessageId, Message>,
 }
 
 impl Rows {
@@ -70,7 +70,8 @@ fn check_page(page: &SyncPage, from: Cursor) {
     assert_eq!(page.more, page.to.seq < page.head, "{page:?}");
 }
 
-async fn everything(client: &Client, limit: usize) -> Rows {
+/// All that a device gets which begins with nothing, each page checked.
+pub async fn everything(client: &Client, limit: usize) -> Rows {
     let mut rows = Rows::default();
     let mut at = beginning(client).await;
     for page in client.pull_all(at, limit).await {
@@ -493,7 +494,7 @@ async fn a_device_can_have_its_cache_checked() {
 }
 
 /// What a device with these rows says of them.
-fn digest(id: SessionId, messages: &[Message]) -> Digest {
+pub fn digest(id: SessionId, messages: &[Message]) -> Digest {
     let xor = messages
         .iter()
         .fold(0, |xor, message| xor ^ row_hash(message.id, message.seq));

@@ -43,7 +43,7 @@ cargo xtask <command>
       Writes .sqlx, the types of the server's queries. --check only says whether it is fresh.
   bundle
       Builds the page into ui/dist, as shipped.
-  setup [--for dev|desktop|test]
+  setup [--for dev|server|desktop|test]
       Installs what is missing on this machine. The others call it by themselves.
   help
       This.
@@ -94,7 +94,7 @@ fn run() -> anyhow::Result<()> {
             let need = match rest {
                 [] => Need::Test,
                 [flag, word] if flag == "--for" => Need::parse(word)?,
-                _ => bail!("setup [--for dev|desktop|test]"),
+                _ => bail!("setup [--for dev|server|desktop|test]"),
             };
             if need == Need::Test {
                 setup::ensure_tools(&place, &mut supervisor, need)?;

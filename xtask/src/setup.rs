@@ -9,10 +9,12 @@ use crate::supervisor::Supervisor;
 use anyhow::bail;
 
 /// What the machine must be able to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Build the server and the page, and run them.
+    /// Build the server and the page, and run them. All others need this too.
     Dev,
+    /// Test the server.
+    Server,
     /// Build and open the desktop app too.
     Desktop,
     /// Run the guards and every test.
@@ -23,10 +25,16 @@ impl Need {
     pub fn parse(word: &str) -> anyhow::Result<Self> {
         Ok(match word {
             "dev" => Self::Dev,
+            "server" => Self::Server,
             "desktop" => Self::Desktop,
             "test" => Self::Test,
-            other => bail!("`setup --for {other}`: say dev, desktop or test"),
+            other => bail!("`setup --for {other}`: say dev, server, desktop or test"),
         })
+    }
+
+    /// Whether what `other` needs is needed for this.
+    pub fn covers(self, other: Self) -> bool {
+        other == Self::Dev || other == self || self == Self::Test
     }
 }
 

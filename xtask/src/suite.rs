@@ -72,7 +72,7 @@ impl Part {
         match self {
             Self::All | Self::Journeys | Self::Desktop => Need::Test,
             Self::House | Self::Unit => Need::Desktop,
-            Self::Server => Need::Dev,
+            Self::Server => Need::Server,
         }
     }
 

@@ -1,9 +1,10 @@
 //! Stored: `audit_events`, what happened at the door, refusals too. Append-only.
 
 use super::Visit;
+use crate::database::Pool;
 use crate::limits::address;
 use protocol::{DeviceId, UserId};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 
 /// What happened, for the people who look after this server.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ pub async fn note(db: impl PgExecutor<'_>, event: Event<'_>, visit: &Visit) -> s
 }
 
 /// A refusal is noted on its own, since its transaction is undone. A full log never refuses anybody.
-pub async fn note_refusal(pool: &PgPool, event: Event<'_>, visit: &Visit) {
+pub async fn note_refusal(pool: &Pool, event: Event<'_>, visit: &Visit) {
     if let Err(error) = note(pool, event, visit).await {
         tracing::warn!(error = %error, "a refusal was not noted");
     }

@@ -1,9 +1,9 @@
 //! Stored: `sessions`, the signed-in clients.
 
 use super::Kind;
+use crate::database::{Pool, Transaction};
 use protocol::auth::{Device, Email};
 use protocol::{DeviceId, UserId};
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -64,7 +64,7 @@ pub fn stored_email(text: &str) -> Result<Email, sqlx::Error> {
     Email::parse(text).map_err(|problem| sqlx::Error::Decode(Box::new(problem)))
 }
 
-pub async fn standing(pool: &PgPool, device: DeviceId) -> sqlx::Result<Option<Standing>> {
+pub async fn standing(pool: &Pool, device: DeviceId) -> sqlx::Result<Option<Standing>> {
     let row = sqlx::query_as!(
         StandingRow,
         r#"select s.id, s.user_id, u.email, u.name, s.kind, s.gen as generation,
@@ -81,7 +81,7 @@ pub async fn standing(pool: &PgPool, device: DeviceId) -> sqlx::Result<Option<St
     row.map(Standing::try_from).transpose()
 }
 
-pub async fn standing_by_cookie(pool: &PgPool, hash: &str) -> sqlx::Result<Option<Standing>> {
+pub async fn standing_by_cookie(pool: &Pool, hash: &str) -> sqlx::Result<Option<Standing>> {
     let row = sqlx::query_as!(
         StandingRow,
         r#"select s.id, s.user_id, u.email, u.name, s.kind, s.gen as generation,
@@ -99,7 +99,7 @@ pub async fn standing_by_cookie(pool: &PgPool, hash: &str) -> sqlx::Result<Optio
 }
 
 /// The answer that carried this generation has arrived: whoever still shows the one before is late or a thief.
-pub async fn mark_generation_seen(pool: &PgPool, device: DeviceId, generation: i64) -> sqlx::Result<()> {
+pub async fn mark_generation_seen(pool: &Pool, device: DeviceId, generation: i64) -> sqlx::Result<()> {
     sqlx::query!(
         "update sessions set gen_seen_at = now() where id = $1 and gen = $2 and gen_seen_at is null",
         device.0,
@@ -111,7 +111,7 @@ pub async fn mark_generation_seen(pool: &PgPool, device: DeviceId, generation: i
 }
 
 /// At most one write a minute for each device.
-pub async fn touch(pool: &PgPool, devices: &[Uuid]) -> sqlx::Result<()> {
+pub async fn touch(pool: &Pool, devices: &[Uuid]) -> sqlx::Result<()> {
     sqlx::query!(
         "update sessions set last_active = now()
           where id = any($1) and last_active < now() - interval '55 seconds'",
@@ -123,7 +123,7 @@ pub async fn touch(pool: &PgPool, devices: &[Uuid]) -> sqlx::Result<()> {
 }
 
 /// The signed-in devices, the most recently used first.
-pub async fn list(pool: &PgPool, user: UserId, this: DeviceId) -> sqlx::Result<Vec<Device>> {
+pub async fn list(pool: &Pool, user: UserId, this: DeviceId) -> sqlx::Result<Vec<Device>> {
     let rows = sqlx::query!(
         "select id, name, os, version, created_at, last_active
            from sessions
@@ -152,7 +152,7 @@ fn millis(at: OffsetDateTime) -> protocol::UnixMillis {
 
 /// Signs a device out. False: this user has no such device, or it is out already.
 pub async fn revoke(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     user: UserId,
     device: DeviceId,
     reason: &str,
@@ -170,7 +170,7 @@ pub async fn revoke(
 }
 
 /// Signs every device of a user out and names them.
-pub async fn revoke_all(db: &mut PgConnection, user: UserId, reason: &str) -> sqlx::Result<Vec<DeviceId>> {
+pub async fn revoke_all(db: &mut Transaction, user: UserId, reason: &str) -> sqlx::Result<Vec<DeviceId>> {
     let ids = sqlx::query_scalar!(
         "update sessions set revoked_at = now(), revoke_reason = $2
           where user_id = $1 and revoked_at is null
@@ -197,7 +197,7 @@ pub struct NewDevice {
     pub absolute_seconds: i64,
 }
 
-pub async fn insert(db: &mut PgConnection, user: UserId, new: &NewDevice) -> sqlx::Result<()> {
+pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx::Result<()> {
     let now = OffsetDateTime::now_utc();
     sqlx::query!(
         "insert into sessions
@@ -221,7 +221,7 @@ pub async fn insert(db: &mut PgConnection, user: UserId, new: &NewDevice) -> sql
 }
 
 /// Whether the user ever had a device.
-pub async fn has_any(db: &mut PgConnection, user: UserId) -> sqlx::Result<bool> {
+pub async fn has_any(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"select exists (select from sessions where user_id = $1) as "any!""#,
         user.0
@@ -232,7 +232,7 @@ pub async fn has_any(db: &mut PgConnection, user: UserId) -> sqlx::Result<bool> 
 
 /// The cookie that a browser signs in again with is dead afterwards, whoever's it was.
 pub async fn revoke_by_cookie(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     cookie: Option<&str>,
 ) -> sqlx::Result<Option<(UserId, DeviceId)>> {
     let Some(cookie) = cookie else {
@@ -263,7 +263,7 @@ pub struct Renewing {
     pub is_live: bool,
 }
 
-pub async fn renewing(db: &mut PgConnection, device: DeviceId) -> sqlx::Result<Option<Renewing>> {
+pub async fn renewing(db: &mut Transaction, device: DeviceId) -> sqlx::Result<Option<Renewing>> {
     sqlx::query_as!(
         Renewing,
         r#"select s.user_id, u.email, u.name as user_name, s.name as device_name, s.refresh_salt as "salt!",
@@ -280,7 +280,7 @@ pub async fn renewing(db: &mut PgConnection, device: DeviceId) -> sqlx::Result<O
 }
 
 /// The next generation begins.
-pub async fn renew(db: &mut PgConnection, device: DeviceId, idle_seconds: i64) -> sqlx::Result<()> {
+pub async fn renew(db: &mut Transaction, device: DeviceId, idle_seconds: i64) -> sqlx::Result<()> {
     sqlx::query!(
         "update sessions
             set gen = gen + 1, gen_rotated_at = now(), gen_seen_at = null, last_active = now(),
@@ -295,7 +295,7 @@ pub async fn renew(db: &mut PgConnection, device: DeviceId, idle_seconds: i64) -
 }
 
 /// Forgets devices that ended a quarter of a year ago.
-pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from sessions
           where least(expires, absolute_expires, coalesce(revoked_at, 'infinity')) < now() - interval '90 days'"

@@ -6,6 +6,7 @@ use super::audit_events::{self, Event};
 use super::devices::{self, NewDevice};
 use super::native::refresh;
 use super::{Auth, SESSION, Visit, cookies, users};
+use crate::database::Transaction;
 use crate::error::Result;
 use crate::mail::{self, Letter};
 use anyhow::Context as _;
@@ -15,7 +16,6 @@ use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
 use protocol::auth::{Client, Me, SignedIn, Tokens};
 use protocol::{Code, DeviceId, Problem, UserId};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -72,7 +72,7 @@ impl Admission {
 
 pub async fn finish_sign_in(
     auth: &Auth,
-    db: &mut PgConnection,
+    db: &mut Transaction,
     entrance: Entrance,
     visit: &Visit,
 ) -> Result<Admission> {

@@ -58,7 +58,7 @@ pub async fn sign_out_device(auth: &Auth, caller: &Caller, device: DeviceId, vis
             "another device"
         },
     };
-    audit_events::note(&mut *tx, event, visit).await?;
+    audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     auth.announce_signed_out(caller.user, &[device]);
     Ok(())

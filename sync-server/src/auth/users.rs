@@ -1,9 +1,9 @@
 //! Stored: `users`, and the head that each user's changes are numbered from.
 
 use super::devices::stored_email;
+use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use protocol::auth::Email;
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// What signing in with a password has to know.
@@ -15,7 +15,7 @@ pub struct Known {
     pub hash: Option<String>,
 }
 
-pub async fn known(pool: &PgPool, email: &Email) -> sqlx::Result<Option<Known>> {
+pub async fn known(pool: &Pool, email: &Email) -> sqlx::Result<Option<Known>> {
     let row = sqlx::query!(
         r#"select u.id, u.email_verified is not null as "is_verified!", u.password_hash,
                   (select t.candidate_hash from verification_tokens t
@@ -48,7 +48,7 @@ pub struct User {
     pub is_disabled: bool,
 }
 
-pub async fn read(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<User>> {
+pub async fn read(db: &mut Transaction, user: UserId) -> sqlx::Result<Option<User>> {
     let row = sqlx::query!(
         r#"select id, email, name, email_verified is not null as "is_verified!",
                   disabled_at is not null as "is_disabled!"
@@ -68,7 +68,7 @@ pub async fn read(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Us
 }
 
 /// The user with this address, made without a way in if there is none. The row stays locked until the transaction ends.
-pub async fn find_or_make(db: &mut PgConnection, email: &Email) -> sqlx::Result<(UserId, bool)> {
+pub async fn find_or_make(db: &mut Transaction, email: &Email) -> sqlx::Result<(UserId, bool)> {
     let row = sqlx::query!(
         r#"insert into users (id, email, email_key) values ($1, $2, $3)
            on conflict (email_key) do update set updated_at = now()
@@ -83,7 +83,7 @@ pub async fn find_or_make(db: &mut PgConnection, email: &Email) -> sqlx::Result<
     Ok((UserId(row.id), row.is_verified))
 }
 
-async fn make_head(db: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+async fn make_head(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into sync_heads (user_id) values ($1) on conflict do nothing",
         user.0
@@ -96,7 +96,7 @@ async fn make_head(db: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
 /// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone.
 /// False: it was proven already, by somebody else's click.
 pub async fn verify(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     user: UserId,
     password_hash: Option<&str>,
     name: Option<&str>,
@@ -115,7 +115,7 @@ pub async fn verify(
 }
 
 /// Keeps a hash made with today's parameters, if the password is still the one it was made from.
-pub async fn rehash(pool: &PgPool, user: UserId, old: &str, new: &str) -> sqlx::Result<()> {
+pub async fn rehash(pool: &Pool, user: UserId, old: &str, new: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set password_hash = $3 where id = $1 and password_hash = $2",
         user.0,

@@ -20,22 +20,22 @@ const GOOD_FOR: u64 = 30;
     responses((status = 200, body = Ticket), (status = "4XX", body = Problem)))]
 pub async fn issue(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Ticket>> {
     let ticket = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let set: redis::RedisResult<()> = redis::cmd("SET")
-        .arg(key(&gateway, &ticket))
-        .arg(caller.device.to_string())
-        .arg("EX")
-        .arg(GOOD_FOR)
-        .query_async(&mut gateway.redis.clone())
-        .await;
-    set?;
+    let () = gateway
+        .redis
+        .ask(&redis::Cmd::set_ex(
+            key(&gateway, &ticket),
+            caller.device.to_string(),
+            GOOD_FOR,
+        ))
+        .await?;
     Ok(Json(Ticket { ticket }))
 }
 
 /// The device that a ticket was given to, once.
 pub async fn redeem(gateway: &Gateway, ticket: &str) -> Result<Option<DeviceId>> {
-    let device: Option<String> = redis::cmd("GETDEL")
-        .arg(key(gateway, ticket))
-        .query_async(&mut gateway.redis.clone())
+    let device: Option<String> = gateway
+        .redis
+        .ask(&redis::Cmd::get_del(key(gateway, ticket)))
         .await?;
     Ok(device.and_then(|device| device.parse().ok()))
 }

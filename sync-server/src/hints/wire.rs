@@ -1,15 +1,15 @@
-//! This node's one pub/sub connection to Redis, and the queue of what it has to say.
+//! What this node says to the others through Redis, and what it listens to there (`ears`).
 //!
 //! **Invariant:** nobody waits for Redis here longer than a second, and nobody is refused anything because it is away.
 
+use super::ears::{self, Ask};
 use crate::app::App;
-use futures_util::StreamExt as _;
-use redis::aio::{ConnectionManager, PubSubSink, PubSubStream};
+use crate::keyspace::Keyspace;
+use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Called with each payload of a channel. Must be quick and must not block: all channels wait for it.
@@ -46,11 +46,6 @@ enum Note {
     Flush(oneshot::Sender<()>),
 }
 
-enum Ask {
-    Subscribe(String, oneshot::Sender<()>),
-    Unsubscribe(String),
-}
-
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
@@ -70,10 +65,12 @@ impl Wire {
         }));
         // ends with the process: what ends before it may still have something to say, see `flush`
         tokio::spawn(speak(app.redis.clone(), noted));
-        app.tasks.spawn(
-            wire.clone()
-                .hear(app.redis_client.clone(), asked, app.shutdown.clone()),
-        );
+        app.tasks.spawn(ears::listen(
+            wire.clone(),
+            app.redis.clone(),
+            asked,
+            app.shutdown.clone(),
+        ));
         wire
     }
 
@@ -109,92 +106,29 @@ impl Wire {
         let _ = self.0.asks.send(Ask::Unsubscribe(channel));
     }
 
-    /// Resolves after the connection was lost and made again: what was said between was not heard.
+    /// Resolves after a connection was made, perhaps again: what was said before it was not heard.
     pub async fn gap(&self) {
         self.0.gaps.notified().await;
+    }
+
+    pub(super) fn note_gap(&self) {
+        self.0.gaps.notify_one();
+    }
+
+    /// Every channel that is heard, or should be.
+    pub(super) fn channels(&self) -> Vec<String> {
+        self.routes().keys().cloned().collect()
+    }
+
+    pub(super) fn hears(&self, channel: &str) -> bool {
+        self.routes().contains_key(channel)
     }
 
     fn routes(&self) -> MutexGuard<'_, HashMap<String, Heard>> {
         self.0.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn hear(
-        self,
-        client: redis::Client,
-        mut asked: mpsc::UnboundedReceiver<Ask>,
-        shutdown: CancellationToken,
-    ) {
-        let mut pause = Duration::from_millis(100);
-        let mut is_first = true;
-        while !shutdown.is_cancelled() {
-            let connect = tokio::time::timeout(Duration::from_secs(2), client.get_async_pubsub()).await;
-            if let Ok(Ok(connection)) = connect {
-                let (mut sink, stream) = connection.split();
-                if self.subscribe_again(&mut sink).await.is_ok() {
-                    if !is_first {
-                        tracing::info!("hearing hints from Redis again");
-                        self.0.gaps.notify_one();
-                    }
-                    (is_first, pause) = (false, Duration::from_millis(100));
-                    self.attend(sink, stream, &mut asked, &shutdown).await;
-                    continue;
-                }
-            }
-            metrics::counter!("redis_reconnect_failed_total").increment(1);
-            tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
-                () = shutdown.cancelled() => {}
-            }
-        }
-    }
-
-    /// All channels, on a fresh connection. Asks that waited meanwhile are in the routes already.
-    async fn subscribe_again(&self, sink: &mut PubSubSink) -> redis::RedisResult<()> {
-        let channels: Vec<String> = self.routes().keys().cloned().collect();
-        for some in channels.chunks(500) {
-            sink.subscribe(some).await?;
-        }
-        Ok(())
-    }
-
-    /// Until the connection ends.
-    async fn attend(
-        &self,
-        mut sink: PubSubSink,
-        mut stream: PubSubStream,
-        asked: &mut mpsc::UnboundedReceiver<Ask>,
-        shutdown: &CancellationToken,
-    ) {
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                message = stream.next() => match message {
-                    Some(message) => self.tell(message.get_channel_name(), message.get_payload_bytes()),
-                    None => return,
-                },
-                ask = asked.recv() => {
-                    let is_fine = match ask {
-                        Some(Ask::Subscribe(channel, confirm)) => {
-                            let done = sink.subscribe(channel).await;
-                            let _ = confirm.send(());
-                            done.is_ok()
-                        }
-                        // somebody may have come back to it meanwhile
-                        Some(Ask::Unsubscribe(channel)) => {
-                            let is_wanted = self.routes().contains_key(&channel);
-                            is_wanted || sink.unsubscribe(channel).await.is_ok()
-                        }
-                        None => return,
-                    };
-                    if !is_fine {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    fn tell(&self, channel: &str, payload: &[u8]) {
+    pub(super) fn tell(&self, channel: &str, payload: &[u8]) {
         let Some((node, payload)) = payload.split_at_checked(16) else {
             return;
         };
@@ -209,34 +143,44 @@ impl Wire {
     }
 }
 
-/// Publishes what waits, many in one round trip.
-async fn speak(mut redis: ConnectionManager, mut noted: mpsc::Receiver<Note>) {
+/// Publishes what waits, in one round trip to each shard.
+async fn speak(redis: Keyspace, mut noted: mpsc::Receiver<Note>) {
     let mut notes = Vec::with_capacity(TOGETHER);
     let mut is_away = false;
     while noted.recv_many(&mut notes, TOGETHER).await > 0 {
-        let mut pipeline = redis::pipe();
+        let mut said = Vec::new();
         let mut flushed = Vec::new();
         for note in notes.drain(..) {
             match note {
-                Note::Say { channel, payload } => {
-                    pipeline.cmd("PUBLISH").arg(channel).arg(payload).ignore();
-                }
-                Note::Flush(said) => flushed.push(said),
+                Note::Say { channel, payload } => said.push((channel, payload)),
+                Note::Flush(done) => flushed.push(done),
             }
         }
-        if !pipeline.is_empty() {
-            let count = pipeline.len() as u64;
-            let said: redis::RedisResult<()> = pipeline.query_async(&mut redis).await;
-            if let Err(error) = &said {
-                metrics::counter!("hint_dropped_total").increment(count);
-                if !is_away {
-                    tracing::warn!(error = %error, "hints cannot leave this node while Redis is away");
-                }
-            }
-            is_away = said.is_err();
+        let shards = redis.by_shard(said).into_iter().map(|said| say(&redis, said));
+        let failures: Vec<redis::RedisError> = join_all(shards)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        if let (Some(error), false) = (failures.first(), is_away) {
+            tracing::warn!(error = %error, "hints cannot leave this node while Redis is away");
         }
-        for said in flushed {
-            let _ = said.send(());
+        is_away = !failures.is_empty();
+        for done in flushed {
+            let _ = done.send(());
         }
     }
+}
+
+async fn say(redis: &Keyspace, said: Vec<(String, Vec<u8>)>) -> redis::RedisResult<()> {
+    let mut pipeline = redis::pipe();
+    for (channel, payload) in &said {
+        pipeline.cmd("SPUBLISH").arg(channel).arg(payload);
+    }
+    let outcome = redis.ask_all(&pipeline).await;
+    let outcome = outcome.and_then(|answers| answers.into_iter().collect::<redis::RedisResult<Vec<_>>>());
+    if outcome.is_err() {
+        metrics::counter!("hint_dropped_total").increment(said.len() as u64);
+    }
+    outcome.map(drop)
 }

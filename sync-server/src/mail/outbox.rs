@@ -1,11 +1,11 @@
 //! Stored: `email_outbox`, the letters that wait to be carried.
 
 use super::Letter;
+use crate::database::{Pool, Transaction};
 use anyhow::Context as _;
 use protocol::UserId;
 use protocol::auth::Email;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ impl Waiting {
 
 /// Puts a letter into the outbox, with the transaction that wants it sent.
 pub async fn put(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     user: Option<UserId>,
     to: &Email,
     letter: &Letter,
@@ -60,7 +60,7 @@ pub async fn put(
     Ok(())
 }
 
-pub(super) async fn claim(pool: &PgPool, count: i64) -> sqlx::Result<Vec<Waiting>> {
+pub(super) async fn claim(pool: &Pool, count: i64) -> sqlx::Result<Vec<Waiting>> {
     sqlx::query_as!(
         Waiting,
         "update email_outbox
@@ -77,7 +77,7 @@ pub(super) async fn claim(pool: &PgPool, count: i64) -> sqlx::Result<Vec<Waiting
     .await
 }
 
-pub(super) async fn sent(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
+pub(super) async fn sent(pool: &Pool, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         "update email_outbox set sent_at = now(), context = '{}', error = null where id = $1",
         id
@@ -89,7 +89,7 @@ pub(super) async fn sent(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
 
 /// Waits longer each time; given up for good, its content is wiped too.
 pub(super) async fn not_sent(
-    pool: &PgPool,
+    pool: &Pool,
     waiting: &Waiting,
     error: &str,
     is_final: bool,
@@ -113,7 +113,7 @@ pub(super) async fn not_sent(
 }
 
 /// Forgets whom letters went to a month ago.
-pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from email_outbox
           where coalesce(sent_at, failed_at) < now() - interval '30 days'"

@@ -65,7 +65,7 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
                 was_asked = false;
                 look_up(&runs, &live).await;
             }
-            _ = tell_worker.tick() => wire.publish(runs.key("work"), format!("f{}", live.run).as_bytes()),
+            _ = tell_worker.tick() => wire.publish(runs.work(), format!("f{}", live.run).as_bytes()),
             () = runs.shutdown.cancelled() => break,
         }
     }

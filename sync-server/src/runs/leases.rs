@@ -1,11 +1,11 @@
 //! Runs in the database: whose they are, for how long, how far they got, and which wait for somebody.
 
+use crate::database::Pool;
 use crate::error::Result;
 use crate::sync::{self, LEASE_SECONDS};
 use protocol::run::{At, Status};
 use protocol::sync::{Cursor, Message, Seq};
 use protocol::{MessageId, RunId, SessionId, UserId};
-use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 /// A run as somebody who asks for it sees it.
@@ -18,7 +18,7 @@ pub struct Found {
     pub checkpoint: Option<(At, String)>,
 }
 
-pub async fn find(pool: &PgPool, user: UserId, run: RunId) -> Result<Option<Found>> {
+pub async fn find(pool: &Pool, user: UserId, run: RunId) -> Result<Option<Found>> {
     let row = sqlx::query!(
         "select r.session_id, r.message_id, r.status, r.ck_attempt, r.ck_idx, r.ck_text, m.seq
          from runs r join conversations m on m.user_id = r.user_id and m.id = r.message_id
@@ -52,7 +52,7 @@ pub struct Listed {
 }
 
 /// Where a user's changes stand, and the runs that are not over: one query.
-pub async fn standing(pool: &PgPool, user: UserId) -> Result<Option<(Cursor, Vec<Listed>)>> {
+pub async fn standing(pool: &Pool, user: UserId) -> Result<Option<(Cursor, Vec<Listed>)>> {
     let rows = sqlx::query!(
         r#"select h.epoch, h.head_seq, r.run_id as "run_id?", r.message_id as "message_id?", r.session_id as "session_id?"
            from sync_heads h left join runs r on r.user_id = h.user_id and r.status in (0, 1)
@@ -77,7 +77,7 @@ pub async fn standing(pool: &PgPool, user: UserId) -> Result<Option<(Cursor, Vec
 }
 
 /// Asks a run to stop, for good. The status it had; `None`: there is no such run.
-pub async fn ask_to_stop(pool: &PgPool, user: UserId, run: RunId) -> Result<Option<Status>> {
+pub async fn ask_to_stop(pool: &Pool, user: UserId, run: RunId) -> Result<Option<Status>> {
     let status = sqlx::query_scalar!(
         "update runs set cancel_requested = cancel_requested or status in (0, 1)
          where user_id = $1 and run_id = $2
@@ -91,7 +91,7 @@ pub async fn ask_to_stop(pool: &PgPool, user: UserId, run: RunId) -> Result<Opti
 }
 
 /// Keeps how far a run got. False: it is not this attempt's any more.
-pub async fn checkpoint(pool: &PgPool, user: UserId, run: RunId, at: At, text: &str) -> Result<bool> {
+pub async fn checkpoint(pool: &Pool, user: UserId, run: RunId, at: At, text: &str) -> Result<bool> {
     let done = sqlx::query!(
         "update runs set ck_attempt = $3, ck_idx = $4, ck_text = $5, ck_at = now()
          where user_id = $1 and run_id = $2 and attempt = $3 and status = 1",
@@ -113,7 +113,7 @@ pub struct Renewed {
 }
 
 /// Renews this node's leases, all in one statement. A run that is not answered is not this node's any more.
-pub async fn renew(pool: &PgPool, node: Uuid, runs: &[(UserId, RunId)]) -> Result<Vec<Renewed>> {
+pub async fn renew(pool: &Pool, node: Uuid, runs: &[(UserId, RunId)]) -> Result<Vec<Renewed>> {
     let (users, ids): (Vec<Uuid>, Vec<Uuid>) = runs.iter().map(|(user, run)| (user.0, run.0)).unzip();
     let rows = sqlx::query!(
         "update runs r set lease_until = now() + make_interval(secs => $4)
@@ -143,7 +143,7 @@ pub struct Lost {
     pub checkpoint: Option<(At, String)>,
 }
 
-pub async fn lost(pool: &PgPool) -> Result<Vec<Lost>> {
+pub async fn lost(pool: &Pool) -> Result<Vec<Lost>> {
     let rows = sqlx::query!(
         "select user_id, run_id, session_id, attempt, ck_attempt, ck_idx, ck_text
          from runs where status = 1 and lease_until < now()
@@ -162,7 +162,7 @@ pub async fn lost(pool: &PgPool) -> Result<Vec<Lost>> {
 }
 
 /// Sessions with a run that waits and none that is being made.
-pub async fn waiting(pool: &PgPool, limit: i64) -> Result<Vec<(UserId, SessionId)>> {
+pub async fn waiting(pool: &Pool, limit: i64) -> Result<Vec<(UserId, SessionId)>> {
     let rows = sqlx::query!(
         "select user_id, session_id from runs w
          where status = 0
@@ -194,7 +194,7 @@ pub struct Claim {
 
 /// Takes a session's next run for this node, unless one is being made. Its message turns from queued to streaming. Where
 /// the session is gone there is nothing to take, and what its deletion left behind goes.
-pub async fn claim(pool: &PgPool, user: UserId, session: SessionId, node: Uuid) -> Result<Option<Claim>> {
+pub async fn claim(pool: &Pool, user: UserId, session: SessionId, node: Uuid) -> Result<Option<Claim>> {
     let Some(mut lock) = sync::lock(pool, user).await? else {
         return Ok(None);
     };
@@ -239,7 +239,7 @@ pub async fn claim(pool: &PgPool, user: UserId, session: SessionId, node: Uuid) 
 
 /// A run without a session can neither go on nor be finished. What a deletion left of a session goes as the rest of it
 /// did, runs with their messages. True: there was something.
-pub async fn clear_if_gone(pool: &PgPool, user: UserId, session: SessionId) -> Result<bool> {
+pub async fn clear_if_gone(pool: &Pool, user: UserId, session: SessionId) -> Result<bool> {
     match sync::lock(pool, user).await? {
         Some(lock) => clear(lock, user, session).await,
         None => Ok(false),

@@ -5,9 +5,10 @@
 
 use super::live::{Entry, Live, What};
 use crate::hints::Hints;
+use crate::keyspace::Partition;
+use futures_util::future::join_all;
 use protocol::RunId;
 use protocol::run::At;
-use redis::aio::ConnectionManager;
 use redis::streams::StreamRangeReply;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,22 +91,20 @@ impl Log {
 }
 
 fn key(hints: &Hints, run: RunId) -> String {
-    hints.key(format_args!("run:{{{run}}}:log"))
+    hints.key_in(Partition::of(run.0), format_args!("run:{run}:log"))
 }
 
 /// Where a run's entries are said as they are written.
 pub fn channel(hints: &Hints, run: RunId) -> String {
-    hints.key(format_args!("run:{{{run}}}:said"))
+    hints.key_in(Partition::of(run.0), format_args!("run:{run}:said"))
 }
 
 /// Reads the log from a place on; `None` is the beginning.
 pub async fn read(hints: &Hints, run: RunId, after: Option<At>) -> redis::RedisResult<Vec<Entry>> {
     let from = after.map_or("-".to_owned(), |at| format!("({at}"));
-    let reply: StreamRangeReply = redis::cmd("XRANGE")
-        .arg(key(hints, run))
-        .arg(from)
-        .arg("+")
-        .query_async(&mut hints.redis.clone())
+    let reply: StreamRangeReply = hints
+        .redis
+        .ask(redis::cmd("XRANGE").arg(key(hints, run)).arg(from).arg("+"))
         .await?;
     let entries = reply.ids.into_iter().filter_map(|id| {
         let text: Vec<u8> = id.get("e")?;
@@ -117,9 +116,8 @@ pub async fn read(hints: &Hints, run: RunId, after: Option<At>) -> redis::RedisR
 /// Says the end of a run that has no writer any more, in the name of the next attempt, which shuts the log for the last one.
 pub async fn close(hints: &Hints, run: RunId, entry: &Entry) -> redis::RedisResult<()> {
     let mut pipeline = redis::pipe();
-    pipeline.ignore_errors();
     add(&mut pipeline, hints, run, entry);
-    let _: Vec<redis::RedisResult<redis::Value>> = pipeline.query_async(&mut hints.redis.clone()).await?;
+    hints.redis.ask_all(&pipeline).await?;
     let payload = serde_json::to_vec(entry).unwrap_or_default();
     hints.wire().publish(channel(hints, run), payload);
     Ok(())
@@ -145,10 +143,8 @@ fn add(pipeline: &mut redis::Pipeline, hints: &Hints, run: RunId, entry: &Entry)
 }
 
 async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: CancellationToken) {
-    let mut redis: ConnectionManager = hints.redis.clone();
     let mut lines: Vec<Line> = Vec::with_capacity(TOGETHER);
     loop {
-        lines.clear();
         let count = tokio::select! {
             count = waiting.recv_many(&mut lines, TOGETHER) => count,
             () = closed.cancelled(), if waiting.is_empty() => return,
@@ -156,32 +152,39 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
         if count == 0 {
             return;
         }
-        let mut pipeline = redis::pipe();
-        pipeline.ignore_errors();
-        for line in &lines {
-            add(&mut pipeline, &hints, line.writer.live.run, &line.entry);
+        let lines = lines
+            .drain(..)
+            .map(|line| (key(&hints, line.writer.live.run), line));
+        let shards = hints.redis.by_shard(lines);
+        join_all(shards.into_iter().map(|lines| put(&hints, lines))).await;
+    }
+}
+
+/// Writes what belongs to one shard in one round trip, and says it.
+async fn put(hints: &Hints, lines: Vec<(String, Line)>) {
+    let mut pipeline = redis::pipe();
+    for (_, line) in &lines {
+        add(&mut pipeline, hints, line.writer.live.run, &line.entry);
+    }
+    let begun = std::time::Instant::now();
+    let answered = hints.redis.ask_all(&pipeline).await;
+    metrics::histogram!("run_log_flush_seconds").record(begun.elapsed().as_secs_f64());
+    if let Ok(values) = answered {
+        let added = values.iter().step_by(2);
+        for ((_, line), value) in lines.iter().zip(added) {
+            note(line, value);
         }
-        let begun = std::time::Instant::now();
-        let answered: redis::RedisResult<Vec<redis::RedisResult<redis::Value>>> =
-            pipeline.query_async(&mut redis).await;
-        metrics::histogram!("run_log_flush_seconds").record(begun.elapsed().as_secs_f64());
-        if let Ok(values) = answered {
-            let added = values.iter().step_by(2);
-            for (line, value) in lines.iter().zip(added) {
-                note(line, value);
-            }
-        } else {
-            metrics::counter!("run_log_lost_total").increment(count as u64);
-            for line in &lines {
-                line.writer.miss();
-            }
+    } else {
+        metrics::counter!("run_log_lost_total").increment(lines.len() as u64);
+        for (_, line) in &lines {
+            line.writer.miss();
         }
-        for line in &lines {
-            let payload = serde_json::to_vec(&line.entry).unwrap_or_default();
-            hints
-                .wire()
-                .publish(channel(&hints, line.writer.live.run), payload);
-        }
+    }
+    for (_, line) in &lines {
+        let payload = serde_json::to_vec(&line.entry).unwrap_or_default();
+        hints
+            .wire()
+            .publish(channel(hints, line.writer.live.run), payload);
     }
 }
 

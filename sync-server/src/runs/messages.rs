@@ -1,16 +1,16 @@
 //! The reply's message: it begins to stream, and it is finished once, by whoever holds its run.
 
+use crate::database::Pool;
+use crate::database::Transaction;
 use crate::sessions::{MessageRow, SessionRow};
 use protocol::mutation::preview_of;
 use protocol::run::Status;
 use protocol::sync::{Change, Cursor, Message, Seq};
 use protocol::{MessageId, RunId, UserId};
-use sqlx::PgConnection;
-use sqlx::postgres::PgPool;
 
 /// A queued message turns to streaming.
 pub async fn begin(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     user: UserId,
     id: MessageId,
     seq: Seq,
@@ -64,7 +64,7 @@ pub const NUMBERS: i64 = 2;
 /// run stops finds it stopped, however it would have ended. `None`: the run is not this attempt's any more, or its
 /// session is gone, and nothing was changed.
 #[expect(clippy::too_many_lines, reason = "one statement, and what it changed")]
-pub async fn finish(pool: &PgPool, ending: &Ending<'_>) -> Result<Option<Finished>, sqlx::Error> {
+pub async fn finish(pool: &Pool, ending: &Ending<'_>) -> Result<Option<Finished>, sqlx::Error> {
     let row = sqlx::query!(
         r#"with head as (
                update sync_heads set head_seq = head_seq + 2

@@ -1,9 +1,10 @@
 //! Sessions as they are read: a page of the list in one query, and one by its id.
 
+use crate::database::Pool;
 use crate::error::Result;
 use protocol::sync::{Cursor, Epoch, Seq, Session, SessionsBefore, SessionsPage};
 use protocol::{Code, SessionId, UserId};
-use sqlx::postgres::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -64,7 +65,7 @@ fn place(before: Option<SessionsBefore>) -> (OffsetDateTime, Uuid) {
 
 /// One page of the list, newest first, with the head it was read at: one query.
 pub async fn list(
-    pool: &PgPool,
+    pool: &Pool,
     user: UserId,
     archived: bool,
     before: Option<SessionsBefore>,

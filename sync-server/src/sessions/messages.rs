@@ -1,11 +1,12 @@
 //! Messages as they are read: pages of one session's history, contiguous by `ord`.
 
 use super::agent_sessions::{head, millis, session};
+use crate::database::Pool;
 use crate::error::Result;
 use protocol::run::Status;
 use protocol::sync::{Cursor, History, Message, Ord, Role};
 use protocol::{Code, MessageId, RunId, SessionId, UserId};
-use sqlx::postgres::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -59,7 +60,7 @@ fn role(text: &str) -> Role {
 
 /// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query.
 pub async fn history(
-    pool: &PgPool,
+    pool: &Pool,
     user: UserId,
     id: SessionId,
     before: Option<Ord>,
@@ -113,7 +114,7 @@ pub async fn history(
 }
 
 /// No message on this page: of a session that is there, an empty stretch; else `not_found`.
-async fn empty(pool: &PgPool, user: UserId, id: SessionId) -> Result<History> {
+async fn empty(pool: &Pool, user: UserId, id: SessionId) -> Result<History> {
     session(pool, user, id).await?;
     Ok(stretch(id, head(pool, user).await?, Vec::new()))
 }
@@ -164,7 +165,7 @@ pub async fn newest_of(
 }
 
 /// One message; `not_found` where it is not there or somebody else's.
-pub async fn message(pool: &PgPool, user: UserId, id: MessageId) -> Result<Message> {
+pub async fn message(pool: &Pool, user: UserId, id: MessageId) -> Result<Message> {
     let row = sqlx::query_as!(
         MessageRow,
         r#"select id, agent_session_id, seq, ord, parent_id, role, status, run_id, content, metadata, created_at,

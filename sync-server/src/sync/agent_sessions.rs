@@ -3,13 +3,14 @@
 
 use super::heads;
 use super::push::{Applied, Stamp};
+use crate::database::Pool;
+use crate::database::Transaction;
 use crate::error::Result;
 use crate::sessions::SessionRow;
 use protocol::mutation::CurrentTitle;
 use protocol::sync::{Change, Cursor, Seq};
 use protocol::{Code, RunId, SessionId, UserId};
-use sqlx::PgConnection;
-use sqlx::postgres::PgPool;
+use sqlx::PgExecutor;
 use std::path::Path;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -52,7 +53,7 @@ impl Moved {
 }
 
 pub async fn create(
-    pool: &PgPool,
+    pool: &Pool,
     stamp: &Stamp,
     id: SessionId,
     title: &str,
@@ -95,7 +96,7 @@ pub async fn create(
 
 /// Undone where a person's newer title stands.
 pub async fn rename(
-    pool: &PgPool,
+    pool: &Pool,
     stamp: &Stamp,
     id: SessionId,
     title: &str,
@@ -138,7 +139,7 @@ pub async fn rename(
 }
 
 pub async fn archive(
-    pool: &PgPool,
+    pool: &Pool,
     stamp: &Stamp,
     id: SessionId,
     archived: bool,
@@ -180,7 +181,7 @@ pub async fn archive(
 /// Leaves a tombstone without text; messages and runs go with it. The runs that were being made are told apart, to be
 /// stopped. The head is locked by a statement of its own: one that waits for it while a message comes in would delete
 /// what there was before that message.
-pub async fn delete(pool: &PgPool, stamp: &Stamp, id: SessionId) -> Result<Applied> {
+pub async fn delete(pool: &Pool, stamp: &Stamp, id: SessionId) -> Result<Applied> {
     let mut lock = heads::lock(pool, stamp.user).await?.ok_or(Code::NotFound)?;
     let row = sqlx::query!(
         r#"with head as (
@@ -232,7 +233,7 @@ pub struct Found {
 }
 
 pub async fn find(
-    connection: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     user: UserId,
     id: SessionId,
 ) -> Result<Option<Found>, sqlx::Error> {
@@ -242,7 +243,7 @@ pub async fn find(
         user.0,
         id.0,
     )
-    .fetch_optional(connection)
+    .fetch_optional(executor)
     .await?;
     Ok(row.map(|row| Found {
         seq: row.seq,
@@ -256,7 +257,7 @@ pub async fn find(
 
 /// Those of the sessions that were deleted.
 pub async fn gone(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     user: UserId,
     ids: &[SessionId],
 ) -> Result<Vec<SessionId>, sqlx::Error> {

@@ -1,12 +1,13 @@
 //! The heads: where each user's changes stand, the lock that orders them, and the rows that changed since.
 
+use crate::database::Pool;
+use crate::database::Transaction;
 use crate::error::Result;
 use crate::sessions::{MessageRow, SessionRow};
 use protocol::run::Status;
 use protocol::sync::{Change, Cursor, Seq};
 use protocol::{SessionId, UserId};
-use sqlx::postgres::{PgExecutor, PgPool};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,12 +17,12 @@ const PAGE_BYTES: i64 = 2 * 1024 * 1024;
 /// A transaction that holds its user's head. Everything that it writes is numbered from `alloc`.
 #[derive(Debug)]
 pub struct Lock {
-    pub transaction: Transaction<'static, Postgres>,
+    pub transaction: Transaction,
     pub head: Cursor,
 }
 
 /// Takes the user's head for the few writes that need more than one statement, with bounds on how long it may be held.
-pub async fn lock(pool: &PgPool, user: UserId) -> Result<Option<Lock>> {
+pub async fn lock(pool: &Pool, user: UserId) -> Result<Option<Lock>> {
     let mut transaction = pool.begin().await?;
     let row = sqlx::query!(
         "select epoch, head_seq from sync_heads
@@ -32,7 +33,7 @@ pub async fn lock(pool: &PgPool, user: UserId) -> Result<Option<Lock>> {
          for update",
         user.0,
     )
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut transaction)
     .await?;
     Ok(row.map(|row| Lock {
         transaction,
@@ -44,14 +45,14 @@ pub async fn lock(pool: &PgPool, user: UserId) -> Result<Option<Lock>> {
 }
 
 impl Lock {
-    pub fn connection(&mut self) -> &mut PgConnection {
+    pub fn connection(&mut self) -> &mut Transaction {
         &mut self.transaction
     }
 
     /// Gives out `count` numbers; `head` is the last of them.
     pub async fn alloc(&mut self, user: UserId, count: i64) -> Result<Seq> {
         let first = sqlx::query_scalar!("select sync_alloc($1, $2)", user.0, count)
-            .fetch_one(&mut *self.transaction)
+            .fetch_one(&mut self.transaction)
             .await?;
         let first = first.unwrap_or(self.head.seq + 1);
         self.head.seq = first + count - 1;
@@ -83,7 +84,7 @@ pub async fn standing(executor: impl PgExecutor<'_>, user: UserId) -> Result<Opt
 }
 
 /// The heads of many users.
-pub async fn of(pool: &PgPool, users: &[UserId]) -> Result<Vec<(UserId, Cursor)>, sqlx::Error> {
+pub async fn of(pool: &Pool, users: &[UserId]) -> Result<Vec<(UserId, Cursor)>, sqlx::Error> {
     let ids: Vec<Uuid> = users.iter().map(|user| user.0).collect();
     let rows = sqlx::query!(
         "select user_id, epoch, head_seq from sync_heads where user_id = any($1)",
@@ -109,7 +110,7 @@ pub struct Since {
     pub is_cut: bool,
 }
 
-pub async fn since(pool: &PgPool, user: UserId, since: Seq, limit: usize) -> Result<Option<Since>> {
+pub async fn since(pool: &Pool, user: UserId, since: Seq, limit: usize) -> Result<Option<Since>> {
     let rows = sqlx::query_as!(
         FeedRow,
         r#"select h.epoch, h.head_seq, h.floor_seq,

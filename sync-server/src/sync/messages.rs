@@ -1,13 +1,13 @@
 //! Writing messages: a person's text and, with it, the place of its answer and the run that fills it, in one statement.
 
 use super::push::{Applied, Stamp};
+use crate::database::Pool;
+use crate::database::Transaction;
 use crate::sessions::SessionRow;
 use protocol::mutation::{OpResult, preview_of, title_from};
 use protocol::run::Status;
 use protocol::sync::{Change, Cursor, Digest, Message, Role, Session};
 use protocol::{MessageId, RunId, SessionId, UserId};
-use sqlx::PgConnection;
-use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 /// How long a run may go without a sign of life from its worker. Renewed well before.
@@ -30,7 +30,7 @@ pub struct Reply {
 
 /// Stores a message without an answer.
 #[expect(clippy::too_many_lines, reason = "one statement, and what it changed")]
-pub async fn create(pool: &PgPool, stamp: &Stamp, written: &Written<'_>) -> Result<Applied, sqlx::Error> {
+pub async fn create(pool: &Pool, stamp: &Stamp, written: &Written<'_>) -> Result<Applied, sqlx::Error> {
     let row = sqlx::query!(
         r#"with head as (
                update sync_heads set head_seq = head_seq + 2
@@ -98,7 +98,7 @@ pub async fn create(pool: &PgPool, stamp: &Stamp, written: &Written<'_>) -> Resu
 /// replies and the session has none under way, the run is this node's from the start.
 #[expect(clippy::too_many_lines, reason = "one statement, and what it changed")]
 pub async fn create_with_reply(
-    pool: &PgPool,
+    pool: &Pool,
     stamp: &Stamp,
     written: &Written<'_>,
     reply: &Reply,
@@ -235,7 +235,7 @@ impl Reply {
 
 /// A message that is there already, sent again after the ledger forgot it. `None`: it is not there, or it says something else.
 pub async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     user: UserId,
     written: &Written<'_>,
 ) -> Result<Option<OpResult>, sqlx::Error> {
@@ -262,7 +262,7 @@ pub async fn find(
 
 /// Whether a message's id is taken, whatever it says.
 pub async fn is_there(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     user: UserId,
     id: MessageId,
 ) -> Result<bool, sqlx::Error> {
@@ -287,7 +287,7 @@ pub struct Version {
 /// The versions of the messages in the stretches that a device named. Of each at most one more than the device has:
 /// that one says already that it is not the same.
 pub async fn versions(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     user: UserId,
     digests: &[Digest],
 ) -> Result<Vec<Version>, sqlx::Error> {

@@ -1,9 +1,9 @@
 //! The ledger: what became of each mutation, so that a repeat gets the answer of the first time.
 
 use super::push::Stamp;
+use crate::database::Transaction;
 use protocol::mutation::OpResult;
 use protocol::sync::Seq;
-use sqlx::PgConnection;
 
 /// What is remembered of a mutation id.
 pub struct Remembered {
@@ -11,7 +11,7 @@ pub struct Remembered {
     pub outcome: serde_json::Value,
 }
 
-pub async fn find(connection: &mut PgConnection, stamp: &Stamp) -> Result<Option<Remembered>, sqlx::Error> {
+pub async fn find(connection: &mut Transaction, stamp: &Stamp) -> Result<Option<Remembered>, sqlx::Error> {
     sqlx::query_as!(
         Remembered,
         "select request, outcome from mutations where user_id = $1 and mutation_id = $2",
@@ -24,7 +24,7 @@ pub async fn find(connection: &mut PgConnection, stamp: &Stamp) -> Result<Option
 
 /// Remembers an outcome that moved nothing: a refusal for good, or a repeat that the ledger had forgotten.
 pub async fn remember(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     stamp: &Stamp,
     result: &OpResult,
     seq: Seq,

@@ -156,15 +156,12 @@ pub async fn read_bootstrap(
         .sessions
         .unwrap_or(limits::SESSION_PAGE)
         .clamp(1, limits::SESSION_PAGE);
-    let mut snapshot = sync
-        .pool
-        .begin_with("begin isolation level repeatable read read only")
-        .await?;
-    let standing = heads::standing(&mut *snapshot, caller.user).await?;
+    let mut snapshot = sync.pool.snapshot().await?;
+    let standing = heads::standing(&mut snapshot, caller.user).await?;
     let as_of = standing.ok_or(Code::NotFound)?.head;
-    let (sessions, more) = sessions::newest(&mut *snapshot, caller.user, limit).await?;
+    let (sessions, more) = sessions::newest(&mut snapshot, caller.user, limit).await?;
     let opened: Vec<SessionId> = sessions.iter().take(OPENED).map(|session| session.id).collect();
-    let histories = sessions::newest_of(&mut *snapshot, caller.user, &opened, LAST, as_of).await?;
+    let histories = sessions::newest_of(&mut snapshot, caller.user, &opened, LAST, as_of).await?;
     snapshot.commit().await?;
     let bootstrap = Bootstrap {
         as_of,

@@ -195,8 +195,7 @@ async fn settle(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
 /// A repeat has made the folder of a session that may have been deleted since. Nothing brings one back, so what stands
 /// in the database now holds for good.
 async fn leave_no_folder(sync: &Sync, user: UserId, id: SessionId) -> Result<()> {
-    let mut connection = sync.pool.acquire().await?;
-    let found = agent_sessions::find(&mut connection, user, id).await?;
+    let found = agent_sessions::find(&sync.pool, user, id).await?;
     if found.is_some_and(|found| found.is_deleted) {
         workspace::remove(workspace::path(&sync.config.workspaces, user, id)).await;
     }

@@ -2,10 +2,10 @@
 
 use super::heads;
 use super::push::Stamp;
+use crate::database::Transaction;
 use crate::error::Result;
 use protocol::sync::{Ord, Seq};
 use protocol::{MessageId, RunId, SessionId};
-use sqlx::PgConnection;
 
 /// What is known of the message.
 pub struct Prompt {
@@ -19,7 +19,7 @@ pub struct Prompt {
 }
 
 pub async fn find(
-    connection: &mut PgConnection,
+    connection: &mut Transaction,
     stamp: &Stamp,
     session: SessionId,
     message: MessageId,

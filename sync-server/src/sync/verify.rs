@@ -21,11 +21,8 @@ pub async fn check(
     body::Json(ask): body::Json<VerifyAsk>,
 ) -> Result<Json<VerifyAnswer>> {
     bound(&ask.sessions)?;
-    let mut snapshot = sync
-        .pool
-        .begin_with("begin isolation level repeatable read read only")
-        .await?;
-    let standing = heads::standing(&mut *snapshot, caller.user).await?;
+    let mut snapshot = sync.pool.snapshot().await?;
+    let standing = heads::standing(&mut snapshot, caller.user).await?;
     let head = standing.ok_or(Code::NotFound)?.head;
     if ask.cursor.epoch != head.epoch {
         return Err(Problem::reset(ResetReason::Epoch).into());

@@ -46,15 +46,13 @@ async fn alive() -> &'static str {
 async fn ready(State(operations): State<Operations>) -> Response {
     let app = &operations.app;
     let second = Duration::from_secs(1);
-    let mut redis = app.redis.clone();
-    let ping = redis::cmd("PING");
     let (database, redis) = tokio::join!(
         tokio::time::timeout(second, sqlx::Executor::execute(&app.pool, "select 1")),
-        tokio::time::timeout(second, ping.query_async::<String>(&mut redis)),
+        tokio::time::timeout(second, app.redis.answers()),
     );
     let missing: Vec<&str> = [
         (!matches!(database, Ok(Ok(_)))).then_some("PostgreSQL"),
-        (!matches!(redis, Ok(Ok(_)))).then_some("Redis"),
+        (!matches!(redis, Ok(true))).then_some("Redis"),
         app.ending.is_cancelled().then_some("this process is ending"),
     ]
     .into_iter()

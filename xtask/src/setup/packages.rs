@@ -28,6 +28,8 @@ const PACKAGES: &[(&str, Need, Sign)] = &[
     ),
     ("postgresql", Need::Dev, Sign::Postgres),
     ("redis-server", Need::Dev, Sign::Program("redis-server")),
+    // installing it starts one of the system's own, which the tests leave alone
+    ("pgbouncer", Need::Server, Sign::Program("pgbouncer")),
     ("pkg-config", Need::Desktop, Sign::Program("pkg-config")),
     (
         "libwebkit2gtk-4.1-dev",
@@ -71,7 +73,7 @@ impl Sign {
 pub fn ensure(supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
     let missing: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(_, first, sign)| *first <= need && !sign.is_there())
+        .filter(|(_, first, sign)| need.covers(*first) && !sign.is_there())
         .map(|(package, ..)| *package)
         .collect();
     if missing.is_empty() {
@@ -130,11 +132,11 @@ fn administrator() -> Option<&'static [&'static str]> {
 
 fn advice() -> &'static str {
     if which("brew").is_some() {
-        "\nWith Homebrew: brew install postgresql@16 redis"
+        "\nWith Homebrew: brew install postgresql@16 redis pgbouncer"
     } else if which("dnf").is_some() {
-        "\nWith dnf: sudo dnf install gcc postgresql-server redis webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb"
+        "\nWith dnf: sudo dnf install gcc postgresql-server redis pgbouncer webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb"
     } else if which("pacman").is_some() {
-        "\nWith pacman: sudo pacman -S base-devel postgresql redis webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb"
+        "\nWith pacman: sudo pacman -S base-devel postgresql redis pgbouncer webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb"
     } else {
         ""
     }

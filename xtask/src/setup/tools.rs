@@ -15,7 +15,7 @@ const CRATES: &[(&str, Need)] = &[
 
 pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
     for (name, first) in CRATES {
-        if *first <= need && place.tool(name).is_none() {
+        if need.covers(*first) && place.tool(name).is_none() {
             say(&format!("installing {name}"));
             let mut command = place.cargo(&["install", "--locked", "--root"]);
             command

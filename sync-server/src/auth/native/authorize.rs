@@ -44,12 +44,9 @@ pub async fn post_par(
     ask.device = tidy(ask.device)?;
     let id = cookies::fresh_secret();
     let request = serde_json::to_string(&ask).context("storing a pushed request")?;
-    let () = redis::cmd("SET")
-        .arg(auth.pushed_key(&id))
-        .arg(request)
-        .arg("EX")
-        .arg(WAITS)
-        .query_async(&mut auth.redis.clone())
+    let () = auth
+        .redis
+        .ask(&redis::Cmd::set_ex(auth.pushed_key(&id), request, WAITS.into()))
         .await?;
     let answer = PushedAnswer {
         request_uri: format!("{URN}{id}"),
@@ -214,9 +211,9 @@ impl Auth {
             .strip_prefix(URN)
             .filter(|id| is_base64url(id, 43..=43))
             .ok_or_else(too_old)?;
-        let text: Option<String> = redis::cmd(command)
-            .arg(self.pushed_key(id))
-            .query_async(&mut self.redis.clone())
+        let text: Option<String> = self
+            .redis
+            .ask(redis::cmd(command).arg(self.pushed_key(id)))
             .await?;
         let request = serde_json::from_str(&text.ok_or_else(too_old)?).context("reading a pushed request")?;
         Ok(request)

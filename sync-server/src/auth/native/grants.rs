@@ -7,6 +7,7 @@ use super::super::{Auth, Visit, cookies};
 use super::oauth_codes;
 use super::refresh::{self, Generation, Presented, Verdict};
 use crate::body::Form;
+use crate::database::Transaction;
 use crate::error::{Error, problem_response};
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -19,7 +20,6 @@ use protocol::auth::{Email, Me, SignedIn};
 use protocol::oauth::{CLIENT_ID, Grant, TokenError};
 use protocol::{DeviceId, Problem, UserId, routes};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Postgres, Transaction};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
@@ -148,7 +148,7 @@ async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Gra
             refusal: Some(why),
             method: "native",
         };
-        audit_events::note(&mut *tx, event, visit).await?;
+        audit_events::note(&mut tx, event, visit).await?;
         tx.commit().await?;
         return Err(Refusal::InvalidGrant(why));
     }
@@ -170,7 +170,7 @@ async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Gra
 }
 
 /// A code that comes twice was seen by two: what it was redeemed for is signed out (RFC 6749 §4.1.2).
-async fn replayed(auth: &Auth, mut tx: Transaction<'_, Postgres>, hash: &[u8], visit: &Visit) -> Refusal {
+async fn replayed(auth: &Auth, mut tx: Transaction, hash: &[u8], visit: &Visit) -> Refusal {
     let signed_out: Result<(), Error> = async {
         if let Some((user, device)) = oauth_codes::redeemed_for(&mut tx, hash).await?
             && devices::revoke(&mut tx, user, device, "code replayed").await?
@@ -182,7 +182,7 @@ async fn replayed(auth: &Auth, mut tx: Transaction<'_, Postgres>, hash: &[u8], v
                 refusal: Some("code replayed"),
                 method: "native",
             };
-            audit_events::note(&mut *tx, event, visit).await?;
+            audit_events::note(&mut tx, event, visit).await?;
             tx.commit().await?;
             auth.announce_signed_out(user, &[device]);
         }
@@ -250,7 +250,7 @@ async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Gran
 /// This device is signed out and its owner told; others stay signed in.
 async fn stolen(
     auth: &Auth,
-    mut tx: Transaction<'_, Postgres>,
+    mut tx: Transaction,
     presented: &Presented,
     row: &Renewing,
     visit: &Visit,
@@ -265,7 +265,7 @@ async fn stolen(
             refusal: Some("used twice"),
             method: "native",
         };
-        audit_events::note(&mut *tx, event, visit).await?;
+        audit_events::note(&mut tx, event, visit).await?;
         let letter = Letter::DeviceSignedOut {
             device: row.device_name.clone(),
             link: auth.config.link(routes::page::SETTINGS),

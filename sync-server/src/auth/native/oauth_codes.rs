@@ -1,9 +1,9 @@
 //! Stored: `oauth_codes`, what the browser hands to the app: one use, 60 seconds.
 
+use crate::database::{Pool, Transaction};
 use protocol::auth::Client;
 use protocol::{DeviceId, UserId};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// A code about to be handed over.
@@ -16,7 +16,7 @@ pub struct NewCode<'a> {
     pub client: &'a Client,
 }
 
-pub async fn insert(pool: &PgPool, new: &NewCode<'_>) -> sqlx::Result<()> {
+pub async fn insert(pool: &Pool, new: &NewCode<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires)
          values ($1, $2, $3, $4, $5, now() + interval '60 seconds')",
@@ -41,7 +41,7 @@ pub struct Consumed {
     pub is_live: bool,
 }
 
-pub async fn consume(db: &mut PgConnection, hash: &[u8]) -> sqlx::Result<Option<Consumed>> {
+pub async fn consume(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<Consumed>> {
     sqlx::query_as!(
         Consumed,
         r#"update oauth_codes set consumed_at = now()
@@ -55,7 +55,7 @@ pub async fn consume(db: &mut PgConnection, hash: &[u8]) -> sqlx::Result<Option<
 }
 
 /// Remembers what the code was redeemed for.
-pub async fn redeemed(db: &mut PgConnection, hash: &[u8], device: DeviceId) -> sqlx::Result<()> {
+pub async fn redeemed(db: &mut Transaction, hash: &[u8], device: DeviceId) -> sqlx::Result<()> {
     sqlx::query!(
         "update oauth_codes set device_id = $2 where code_hash = $1",
         hash,
@@ -67,7 +67,7 @@ pub async fn redeemed(db: &mut PgConnection, hash: &[u8], device: DeviceId) -> s
 }
 
 /// The device that a used code was redeemed for.
-pub async fn redeemed_for(db: &mut PgConnection, hash: &[u8]) -> sqlx::Result<Option<(UserId, DeviceId)>> {
+pub async fn redeemed_for(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<(UserId, DeviceId)>> {
     let row = sqlx::query!(
         r#"select user_id, device_id as "device_id!" from oauth_codes
             where code_hash = $1 and consumed_at is not null and device_id is not null"#,
@@ -79,7 +79,7 @@ pub async fn redeemed_for(db: &mut PgConnection, hash: &[u8]) -> sqlx::Result<Op
 }
 
 /// Forgets codes of the day before yesterday; until then a replay is recognised.
-pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!("delete from oauth_codes where expires < now() - interval '2 days'")
         .execute(pool)
         .await?;

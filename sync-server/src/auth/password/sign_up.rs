@@ -6,6 +6,7 @@ use super::super::audit_events::{self, Event};
 use super::super::{Auth, FLOW, Visit, cookies, users};
 use super::verification_tokens::{self as tokens, NewToken};
 use crate::body::Json;
+use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -16,7 +17,6 @@ use axum_extra::extract::cookie::Cookie;
 use http::{HeaderMap, StatusCode};
 use protocol::auth::{Email, Resend, SignUp, SignUpStarted};
 use protocol::{Code, Problem, UserId, limits, routes};
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -95,7 +95,7 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
         refusal: is_verified.then_some("known"),
         method: "password",
     };
-    audit_events::note(&mut *tx, event, visit).await?;
+    audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     auth.letters_wait();
     Ok(Begun {
@@ -115,7 +115,7 @@ struct SigningUp<'a> {
 }
 
 impl SigningUp<'_> {
-    async fn begin(&self, auth: &Auth, db: &mut PgConnection) -> Result<Letter> {
+    async fn begin(&self, auth: &Auth, db: &mut Transaction) -> Result<Letter> {
         let id = Uuid::now_v7();
         let fresh = Fresh::new(auth, id);
         self.store(db, id, &fresh, Some(self.hash)).await?;
@@ -123,7 +123,7 @@ impl SigningUp<'_> {
     }
 
     /// A row that no letter goes with: typing codes for a known address counts tries like any other.
-    async fn pretend(&self, auth: &Auth, db: &mut PgConnection) -> Result<Letter> {
+    async fn pretend(&self, auth: &Auth, db: &mut Transaction) -> Result<Letter> {
         let id = Uuid::now_v7();
         let fresh = Fresh::new(auth, id);
         self.store(db, id, &fresh, None).await?;
@@ -134,7 +134,7 @@ impl SigningUp<'_> {
 
     async fn store(
         &self,
-        db: &mut PgConnection,
+        db: &mut Transaction,
         id: Uuid,
         fresh: &Fresh,
         candidate: Option<&str>,

@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
 
+use crate::database::{Pool, Transaction};
 use protocol::UserId;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub struct NewToken<'a> {
     pub expires: OffsetDateTime,
 }
 
-pub async fn insert(db: &mut PgConnection, new: &NewToken<'_>) -> sqlx::Result<()> {
+pub async fn insert(db: &mut Transaction, new: &NewToken<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into verification_tokens
             (id, purpose, identifier, user_id, token, code_hash, binding_hash, candidate_hash, candidate_name, expires)
@@ -45,7 +45,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewToken<'_>) -> sqlx::Result<(
 }
 
 /// The newest row that this window may confirm.
-pub async fn of_window(pool: &PgPool, identifier: &str, binding_hash: &[u8]) -> sqlx::Result<Option<Uuid>> {
+pub async fn of_window(pool: &Pool, identifier: &str, binding_hash: &[u8]) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
         "select id from verification_tokens
           where identifier = $1 and purpose = 'verify' and binding_hash = $2
@@ -67,7 +67,7 @@ pub struct Candidate {
 }
 
 /// Counts a try and, where the code is right, uses the row up. `None`: wrong, used, too late, or tried too often.
-pub async fn try_code(db: &mut PgConnection, id: Uuid, code_hash: &[u8]) -> sqlx::Result<Option<Candidate>> {
+pub async fn try_code(db: &mut Transaction, id: Uuid, code_hash: &[u8]) -> sqlx::Result<Option<Candidate>> {
     let row = sqlx::query!(
         r#"update verification_tokens
               set attempts = attempts + 1,
@@ -97,7 +97,7 @@ pub struct Linked {
     pub candidate_hash: Option<String>,
 }
 
-pub async fn by_link(pool: &PgPool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Linked>> {
+pub async fn by_link(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Linked>> {
     sqlx::query_as!(
         Linked,
         "select t.user_id, u.email, t.binding_hash, t.candidate_hash
@@ -113,7 +113,7 @@ pub async fn by_link(pool: &PgPool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<
 }
 
 /// Counts a try at the password that a link asked for in another browser. False: there are none left.
-pub async fn count_try(pool: &PgPool, id: Uuid) -> sqlx::Result<bool> {
+pub async fn count_try(pool: &Pool, id: Uuid) -> sqlx::Result<bool> {
     let outcome = sqlx::query!(
         "update verification_tokens set attempts = attempts + 1
           where id = $1 and consumed_at is null and attempts < $2 and expires > now()",
@@ -127,7 +127,7 @@ pub async fn count_try(pool: &PgPool, id: Uuid) -> sqlx::Result<bool> {
 
 /// Uses the row up by its link.
 pub async fn consume_link(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     id: Uuid,
     link_hash: &[u8],
 ) -> sqlx::Result<Option<Candidate>> {
@@ -144,7 +144,7 @@ pub async fn consume_link(
 }
 
 /// Every letter to this address is worthless from now on.
-pub async fn void_all(db: &mut PgConnection, identifier: &str) -> sqlx::Result<()> {
+pub async fn void_all(db: &mut Transaction, identifier: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update verification_tokens set consumed_at = now() where identifier = $1 and consumed_at is null",
         identifier
@@ -156,7 +156,7 @@ pub async fn void_all(db: &mut PgConnection, identifier: &str) -> sqlx::Result<(
 
 /// The sign-up that a fresh letter is for: this window's own, else the newest, of an address not confirmed yet.
 pub async fn to_resend(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     identifier: &str,
     binding_hash: &[u8],
 ) -> sqlx::Result<Option<(Uuid, UserId)>> {
@@ -178,7 +178,7 @@ pub async fn to_resend(
 
 /// A fresh link and code for a sign-up; those before are worthless.
 pub async fn refresh(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     id: Uuid,
     link_hash: &[u8],
     code_hash: &[u8],
@@ -197,7 +197,7 @@ pub async fn refresh(
 }
 
 /// Forgets what ended a week ago.
-pub async fn purge(pool: &PgPool) -> sqlx::Result<()> {
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!("delete from verification_tokens where expires < now() - interval '7 days'")
         .execute(pool)
         .await?;

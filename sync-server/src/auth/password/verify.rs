@@ -10,6 +10,7 @@ use super::Match;
 use super::sign_up::CODE_CHARS;
 use super::verification_tokens::{self as tokens, Candidate, Linked};
 use crate::body::Json;
+use crate::database::Transaction;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
 use axum::extract::State;
@@ -17,7 +18,6 @@ use hmac::Mac as _;
 use http::HeaderMap;
 use protocol::auth::{Client, Email, Password, SignedIn, Verify};
 use protocol::{Code, Problem, UserId, routes};
-use sqlx::{Postgres, Transaction};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
@@ -80,7 +80,7 @@ async fn refuse_code(auth: &Auth, id: Option<Uuid>, visit: &Visit) -> Error {
 /// The mailbox is proven by the one who signed up: their password becomes the user's, and they are in.
 async fn confirm(
     auth: &Auth,
-    mut tx: Transaction<'_, Postgres>,
+    mut tx: Transaction,
     candidate: Candidate,
     client: Client,
     method: &str,

@@ -1,9 +1,9 @@
 //! Stored: `accounts`, who somebody is at a provider.
 
+use crate::database::Transaction;
 use protocol::UserId;
-use sqlx::PgConnection;
 
-pub async fn owner(db: &mut PgConnection, provider: &str, subject: &str) -> sqlx::Result<Option<UserId>> {
+pub async fn owner(db: &mut Transaction, provider: &str, subject: &str) -> sqlx::Result<Option<UserId>> {
     let user = sqlx::query_scalar!(
         "select user_id from accounts where provider = $1 and provider_account_id = $2",
         provider,
@@ -16,7 +16,7 @@ pub async fn owner(db: &mut PgConnection, provider: &str, subject: &str) -> sqlx
 
 /// Keeps the address that the provider names today, for the settings page.
 pub async fn note_email(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     provider: &str,
     subject: &str,
     email: Option<&str>,
@@ -35,7 +35,7 @@ pub async fn note_email(
 
 /// Links an identity to a user. False: it is linked already.
 pub async fn insert(
-    db: &mut PgConnection,
+    db: &mut Transaction,
     user: UserId,
     provider: &str,
     subject: &str,
@@ -55,7 +55,7 @@ pub async fn insert(
 }
 
 /// Keeps the picture that the provider names, where the user has none.
-pub async fn note_avatar(db: &mut PgConnection, user: UserId, avatar_url: Option<&str>) -> sqlx::Result<()> {
+pub async fn note_avatar(db: &mut Transaction, user: UserId, avatar_url: Option<&str>) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set avatar_url = $2 where id = $1 and avatar_url is null and $2::text is not null",
         user.0,

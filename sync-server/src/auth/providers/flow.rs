@@ -70,12 +70,13 @@ pub async fn provider_start(
         verifier: outward.verifier,
         next: safe_next(next),
     };
-    let () = redis::cmd("SET")
-        .arg(auth.flow_key(&outward.state))
-        .arg(serde_json::to_string(&flow).context("storing a way out")?)
-        .arg("EX")
-        .arg(WAITS)
-        .query_async(&mut auth.redis.clone())
+    let () = auth
+        .redis
+        .ask(&redis::Cmd::set_ex(
+            auth.flow_key(&outward.state),
+            serde_json::to_string(&flow).context("storing a way out")?,
+            WAITS.into(),
+        ))
         .await?;
     let cookie = cookies::set(PROVIDER, browser, Some(i64::from(WAITS)));
     Ok((outward.url.into(), cookie))
@@ -220,10 +221,7 @@ impl Auth {
     /// What left under this state, taken away at once: whatever is wrong with it, it is used up.
     async fn flow(&self, provider: &str, state: &str, headers: &HeaderMap) -> Result<Flow> {
         let mismatch = || Problem::new(Code::StateMismatch);
-        let text: Option<String> = redis::cmd("GETDEL")
-            .arg(self.flow_key(state))
-            .query_async(&mut self.redis.clone())
-            .await?;
+        let text: Option<String> = self.redis.ask(&redis::Cmd::get_del(self.flow_key(state))).await?;
         let flow: Flow = serde_json::from_str(&text.ok_or_else(mismatch)?).context("reading a way out")?;
         let browser = cookies::digest(cookies::read(headers, PROVIDER).unwrap_or_default());
         if flow.provider != provider || !bool::from(flow.browser.ct_eq(&browser)) {

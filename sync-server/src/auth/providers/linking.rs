@@ -5,10 +5,10 @@
 use super::super::password::void_letters;
 use super::super::{devices, users};
 use super::{Identity, accounts};
+use crate::database::Transaction;
 use crate::error::Result;
 use protocol::auth::Email;
 use protocol::{Code, DeviceId, UserId};
-use sqlx::PgConnection;
 
 /// Where an identity leads.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ fn judge(is_vouched_for: bool, is_proven_here: bool) -> Newcomer {
     }
 }
 
-pub async fn link(db: &mut PgConnection, provider: &str, identity: &Identity) -> Result<Linked> {
+pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> Result<Linked> {
     let address = identity.email.as_ref().map(Email::as_str);
     if let Some(user) = accounts::owner(&mut *db, provider, &identity.subject).await? {
         accounts::note_email(&mut *db, provider, &identity.subject, address).await?;

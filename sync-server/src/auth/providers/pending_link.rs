@@ -5,6 +5,7 @@
 
 use super::super::{Auth, Visit, cookies};
 use super::{Identity, WAITS, accounts};
+use crate::database::Transaction;
 use crate::mail::{self, Letter};
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -13,7 +14,6 @@ use protocol::UserId;
 use protocol::auth::Email;
 use protocol::routes::page;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 
 #[derive(Serialize, Deserialize)]
 pub struct PendingLink {
@@ -33,12 +33,13 @@ impl Auth {
             subject: identity.subject.clone(),
             email: email.clone(),
         };
-        let stored: redis::RedisResult<()> = redis::cmd("SET")
-            .arg(self.pending_key(cookie))
-            .arg(serde_json::to_string(&pending).unwrap_or_default())
-            .arg("EX")
-            .arg(WAITS)
-            .query_async(&mut self.redis.clone())
+        let stored: redis::RedisResult<()> = self
+            .redis
+            .ask(&redis::Cmd::set_ex(
+                self.pending_key(cookie),
+                serde_json::to_string(&pending).unwrap_or_default(),
+                WAITS.into(),
+            ))
             .await;
         if let Err(error) = stored {
             tracing::warn!(error = %error, "an identity to be linked was not kept");
@@ -48,9 +49,9 @@ impl Auth {
     /// What waits for the owner of this address to sign in, in this browser. Taken away at once.
     pub(in crate::auth) async fn pending_link(&self, email: &Email, visit: &Visit) -> Option<PendingLink> {
         let cookie = visit.provider_cookie.as_ref()?;
-        let text: redis::RedisResult<Option<String>> = redis::cmd("GETDEL")
-            .arg(self.pending_key(cookie))
-            .query_async(&mut self.redis.clone())
+        let text: redis::RedisResult<Option<String>> = self
+            .redis
+            .ask(&redis::Cmd::get_del(self.pending_key(cookie)))
             .await;
         let pending: PendingLink = serde_json::from_str(&text.ok()??).ok()?;
         (pending.email.key() == email.key()).then_some(pending)
@@ -64,7 +65,7 @@ impl Auth {
 
 impl PendingLink {
     /// Links it in the transaction that signs its owner in, and tells them by letter.
-    pub async fn link(&self, auth: &Auth, db: &mut PgConnection, user: UserId) -> anyhow::Result<()> {
+    pub async fn link(&self, auth: &Auth, db: &mut Transaction, user: UserId) -> anyhow::Result<()> {
         let email = Some(self.email.as_str());
         let is_new = accounts::insert(&mut *db, user, &self.provider, &self.subject, email)
             .await

@@ -1,0 +1,238 @@
+//! PostgreSQL, reached directly or through a pooler that lends a connection for one transaction only.
+//!
+//! Behind such a pooler (PgBouncer with `pool_mode = transaction`) nothing that a session keeps outlives a transaction,
+//! and a prepared statement is such a thing: sqlx prepares in one round trip and runs in the next, and the second may
+//! reach a connection on which somebody else prepared. So there every statement runs inside of a transaction, its own if
+//! it stands alone, and unnamed, so that it leaves nothing behind.
+//! **Invariant:** no statement reaches a connection but through these two types.
+
+use crate::config::{Config, Pooler};
+use anyhow::Context as _;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
+};
+use sqlx::{Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+/// Cheap to clone. As an executor it runs a statement alone.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    inner: PgPool,
+    pooler: Pooler,
+}
+
+/// One transaction. Dropped without `commit`, it is undone.
+#[derive(Debug)]
+pub struct Transaction {
+    inner: sqlx::Transaction<'static, Postgres>,
+    pooler: Pooler,
+}
+
+impl Pool {
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let options = PgConnectOptions::from_str(config.database_url.expose())
+            .context("DATABASE_URL must look like postgres://user:password@host/database")?
+            .application_name("compymac");
+        let options = match config.database_pooler {
+            Pooler::None => options,
+            // a pooler refuses a session's parameters that it does not know; numbers cross in binary anyway
+            Pooler::Transaction => options.extra_float_digits(None).statement_cache_capacity(0),
+        };
+        let inner = PgPoolOptions::new()
+            .max_connections(config.database_connections)
+            .acquire_timeout(Duration::from_secs(3))
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                // a connection in steady use is alive; asking each time would double the round trips
+                let is_fresh = about.idle_for < Duration::from_secs(1);
+                Box::pin(async move {
+                    if !is_fresh {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(options)
+            .await
+            .context("reaching PostgreSQL at DATABASE_URL")?;
+        Ok(Self {
+            inner,
+            pooler: config.database_pooler,
+        })
+    }
+
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        Ok(Transaction {
+            inner: self.inner.begin().await?,
+            pooler: self.pooler,
+        })
+    }
+
+    /// A statement in a transaction of its own.
+    async fn alone<'q>(&self, query: impl Execute<'q, Postgres> + 'q) -> sqlx::Result<Vec<Step>> {
+        let mut transaction = self.begin().await?;
+        let steps = transaction.fetch_many(query).try_collect().await?;
+        transaction.commit().await?;
+        Ok(steps)
+    }
+
+    /// A transaction that reads one state of the database, whatever is written meanwhile.
+    pub async fn snapshot(&self) -> sqlx::Result<Transaction> {
+        let begin = "begin isolation level repeatable read read only";
+        Ok(Transaction {
+            inner: self.inner.begin_with(begin).await?,
+            pooler: self.pooler,
+        })
+    }
+}
+
+impl Transaction {
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.inner.commit().await
+    }
+
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.inner.rollback().await
+    }
+}
+
+/// Brings the schema up to date, on a connection of its own: the lock that lets one node do it outlasts transactions.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let (url, setting) = match &config.database_migration_url {
+        Some(url) => (url, "DATABASE_MIGRATION_URL"),
+        None => (&config.database_url, "DATABASE_URL"),
+    };
+    let options = PgConnectOptions::from_str(url.expose())
+        .with_context(|| format!("{setting} must look like postgres://user:password@host/database"))?;
+    let mut connection = PgConnection::connect_with(&options)
+        .await
+        .with_context(|| format!("reaching PostgreSQL at {setting}"))?;
+    sqlx::migrate!("../migrations/postgres")
+        .run(&mut connection)
+        .await
+        .context("applying the migrations")?;
+    connection.close().await.context("applying the migrations")
+}
+
+/// A statement that is prepared without a name where names would be left behind.
+struct Prepared<E> {
+    query: E,
+    pooler: Pooler,
+}
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Prepared<E> {
+    fn sql(self) -> SqlStr {
+        self.query.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.query.statement()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.query.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        self.pooler == Pooler::None && self.query.persistent()
+    }
+}
+
+type Step = Either<PgQueryResult, PgRow>;
+
+impl<'c> Executor<'c> for &'c mut Transaction {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pooler = self.pooler;
+        (&mut *self.inner).fetch_many(Prepared { query, pooler })
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pooler = self.pooler;
+        (&mut *self.inner).fetch_optional(Prepared { query, pooler })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        (&mut *self.inner).prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        (&mut *self.inner).describe(sql)
+    }
+}
+
+impl<'c> Executor<'c> for &'c Pool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.pooler == Pooler::None {
+            return self.inner.fetch_many(query);
+        }
+        stream::once(self.alone(query))
+            .map_ok(|steps| stream::iter(steps.into_iter().map(sqlx::Result::Ok)))
+            .try_flatten()
+            .boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.pooler == Pooler::None {
+            return self.inner.fetch_optional(query);
+        }
+        async move {
+            let mut transaction = self.begin().await?;
+            let row = transaction.fetch_optional(query).await?;
+            transaction.commit().await?;
+            Ok(row)
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        self.inner.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        self.inner.describe(sql)
+    }
+}
