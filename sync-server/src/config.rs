@@ -209,7 +209,7 @@ impl Config {
         }
         if self.migrate && self.database_pooler != Pooler::None && self.database_migration_url.is_none() {
             bail!(
-                "DATABASE_MIGRATION_URL must lead to PostgreSQL itself, since migrations take a lock that a pooler cannot keep; or set MIGRATE=false and apply them another way"
+                "DATABASE_POOLER=transaction needs DATABASE_MIGRATION_URL, which leads to PostgreSQL itself: migrations take a lock that a pooler cannot keep. Or set MIGRATE=false and apply them another way"
             );
         }
         self.secret_bytes()?;

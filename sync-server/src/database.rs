@@ -4,7 +4,7 @@
 //! and a prepared statement is such a thing: sqlx prepares in one round trip and runs in the next, and the second may
 //! reach a connection on which somebody else prepared. So there every statement runs inside of a transaction, its own if
 //! it stands alone, and unnamed, so that it leaves nothing behind.
-//! **Invariant:** no statement reaches a connection but through these two types.
+//! **Invariant:** but for the migrations, no statement reaches a connection other than through [`Pool`] and [`Transaction`].
 
 use crate::config::{Config, Pooler};
 use anyhow::Context as _;

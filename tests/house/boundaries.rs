@@ -56,6 +56,22 @@ fn sql(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
+/// A connection that is not reached through the two types keeps statements that a pooler loses.
+fn connections(sources: &[Source]) -> Vec<String> {
+    let names = |line: &str| {
+        ["PgPool", "PgConnection", "sqlx::Transaction"]
+            .iter()
+            .any(|name| line.contains(name))
+    };
+    sources
+        .iter()
+        .filter(|source| {
+            source.path.starts_with("sync-server/") && source.path != "sync-server/src/database.rs"
+        })
+        .flat_map(|source| lines_with(source, names, "connections live in database.rs"))
+        .collect()
+}
+
 fn environment(sources: &[Source]) -> Vec<String> {
     let reads = |line: &str| line.contains("env::var") || line.contains("env::vars");
     let may = |path: &str| {
@@ -109,6 +125,11 @@ fn sql_is_written_only_where_a_stored_noun_lives() {
 }
 
 #[test]
+fn only_one_file_knows_the_databases_connections() {
+    tree::assert_none("connections", &connections(&tree::rust()));
+}
+
+#[test]
 fn only_the_settings_read_the_environment() {
     tree::assert_none("environment", &environment(&tree::rust()));
 }
@@ -129,6 +150,9 @@ fn each_boundary_can_be_seen_crossed() {
     let query = "let row = sqlx::query_as!(Row, \"select 1\");";
     assert_eq!(sql(&at("sync-server/src/auth/password.rs", query)).len(), 1);
     assert!(sql(&at("sync-server/src/auth/users.rs", query)).is_empty());
+    let bare = "async fn read(pool: &PgPool) {}";
+    assert_eq!(connections(&at("sync-server/src/auth/users.rs", bare)).len(), 1);
+    assert!(connections(&at("sync-server/src/database.rs", bare)).is_empty());
     let read = "let home = std::env::var(\"HOME\");";
     assert_eq!(environment(&at("sync-server/src/app.rs", read)).len(), 1);
     assert!(environment(&at("sync-server/src/config.rs", read)).is_empty());

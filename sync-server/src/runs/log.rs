@@ -116,7 +116,7 @@ pub async fn read(hints: &Hints, run: RunId, after: Option<At>) -> redis::RedisR
 /// Says the end of a run that has no writer any more, in the name of the next attempt, which shuts the log for the last one.
 pub async fn close(hints: &Hints, run: RunId, entry: &Entry) -> redis::RedisResult<()> {
     let mut pipeline = redis::pipe();
-    add(&mut pipeline, hints, run, entry);
+    add(&mut pipeline, &key(hints, run), entry);
     hints.redis.ask_all(&pipeline).await?;
     let payload = serde_json::to_vec(entry).unwrap_or_default();
     hints.wire().publish(channel(hints, run), payload);
@@ -124,22 +124,21 @@ pub async fn close(hints: &Hints, run: RunId, entry: &Entry) -> redis::RedisResu
 }
 
 /// Two commands an entry: the entry, and how long its stream is kept.
-fn add(pipeline: &mut redis::Pipeline, hints: &Hints, run: RunId, entry: &Entry) {
-    let key = key(hints, run);
+fn add(pipeline: &mut redis::Pipeline, key: &str, entry: &Entry) {
     let kept = match entry.what {
         What::End { .. } => KEPT_ENDED,
         What::Begun | What::More { .. } | What::Whole { .. } => KEPT_LIVE,
     };
     pipeline
         .cmd("XADD")
-        .arg(&key)
+        .arg(key)
         .arg("MAXLEN")
         .arg("~")
         .arg(MOST_ENTRIES)
         .arg(entry.at.to_string())
         .arg("e")
         .arg(serde_json::to_vec(entry).unwrap_or_default());
-    pipeline.cmd("EXPIRE").arg(&key).arg(kept);
+    pipeline.cmd("EXPIRE").arg(key).arg(kept);
 }
 
 async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: CancellationToken) {
@@ -163,8 +162,8 @@ async fn write(hints: Hints, mut waiting: mpsc::Receiver<Line>, closed: Cancella
 /// Writes what belongs to one shard in one round trip, and says it.
 async fn put(hints: &Hints, lines: Vec<(String, Line)>) {
     let mut pipeline = redis::pipe();
-    for (_, line) in &lines {
-        add(&mut pipeline, hints, line.writer.live.run, &line.entry);
+    for (key, line) in &lines {
+        add(&mut pipeline, key, &line.entry);
     }
     let begun = std::time::Instant::now();
     let answered = hints.redis.ask_all(&pipeline).await;
