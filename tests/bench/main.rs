@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
 mod bare;
+mod device;
 mod echo;
 mod idle;
 mod load;
@@ -54,6 +55,15 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
                 table::draw(&[idle::run(&stage, count).await.context("W5")?])
             );
         }
+    }
+    if is_wanted("W9") {
+        print!(
+            "{}",
+            table::draw(&[device::first_sync(&stage).await.context("W9")?])
+        );
+    }
+    if is_wanted("W10") {
+        print!("{}", table::draw(&device::local(&stage).await.context("W10")?));
     }
     stage.clear().await
 }

@@ -15,12 +15,13 @@ pub const PEOPLE: usize = 200;
 /// What the server believes to be its address; nobody goes there.
 const PUBLIC_URL: &str = "http://127.0.0.1:9";
 const EMAIL: &str = "bench@example.org";
-const PASSWORD: &str = "timber-lagoon-quartz-sparrow";
+pub const PASSWORD: &str = "timber-lagoon-quartz-sparrow";
 
 /// One of the people, signed in twice.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub user: uuid::Uuid,
+    pub email: String,
     /// The session with messages.
     pub session: uuid::Uuid,
     pub access_token: String,
@@ -221,6 +222,7 @@ async fn sign_in(address: &str, pool: &PgPool) -> anyhow::Result<Vec<Member>> {
             .join("; ");
         members.push(Member {
             user,
+            email: email.clone(),
             session,
             access_token: signed_in
                 .tokens

@@ -13,12 +13,12 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Command;
 
-const WORKS: [&str; 4] = ["W1", "W2", "W4", "W5"];
+const WORKS: [&str; 6] = ["W1", "W2", "W4", "W5", "W9", "W10"];
 
 pub fn run(place: &Place, supervisor: &mut Supervisor, asked: &[String]) -> anyhow::Result<()> {
     let works: Vec<String> = asked.iter().map(|word| word.to_uppercase()).collect();
     if let Some(unknown) = works.iter().find(|work| !WORKS.contains(&work.as_str())) {
-        bail!("there is no work {unknown}: say W1, W2, W4 or W5");
+        bail!("there is no work {unknown}: say one of {}", WORKS.join(", "));
     }
     setup::ensure(place, supervisor, Need::Dev)?;
     say("building for release");

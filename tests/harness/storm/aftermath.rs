@@ -3,10 +3,11 @@
 use super::world::{Owed, World};
 use crate::device::DeviceClient;
 use crate::wait::within;
-use protocol::SessionId;
+use http::{Method, StatusCode};
 use protocol::run::Status;
-use protocol::sync::{Message, Role};
+use protocol::sync::{History, Message, Role};
 use protocol::view::{Connection, Delivery};
+use protocol::{SessionId, limits, routes};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,7 +47,9 @@ async fn unrest_in(world: &World) -> Option<String> {
         }
     }
     for session in &world.sessions {
-        let kept = world.client.history(*session).await.messages;
+        let Some(kept) = kept(world, *session).await else {
+            return Some("the server cannot be asked yet".to_owned());
+        };
         if let Some(hanging) = kept.iter().find(|message| !message.status.is_terminal()) {
             return Some(format!("reply {} is {:?}", hanging.id, hanging.status));
         }
@@ -57,6 +60,17 @@ async fn unrest_in(world: &World) -> Option<String> {
         }
     }
     None
+}
+
+/// The storms are short: all of a session is in its newest page.
+async fn kept(world: &World, session: SessionId) -> Option<Vec<Message>> {
+    let path = format!("{}?limit={}", routes::messages(session), limits::MESSAGE_PAGE);
+    let answer = world
+        .client
+        .try_send(world.client.request(Method::GET, &path))
+        .await
+        .ok()?;
+    (answer.status == StatusCode::OK).then(|| answer.expect::<History>().messages)
 }
 
 type Line = (String, &'static str, Status, String);
@@ -74,7 +88,6 @@ fn lines(messages: &[Message]) -> Vec<Line> {
 }
 
 async fn shown(device: &DeviceClient, session: SessionId) -> Vec<Line> {
-    // the storm is short: all of a session is within the first window
     let messages = device.messages(session).await.unwrap_or_default();
     let line = |message: &protocol::view::MessageView| {
         (
