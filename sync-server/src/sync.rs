@@ -10,6 +10,7 @@ mod messages;
 mod mutations;
 mod positions;
 mod pull;
+mod purge;
 mod push;
 mod runs;
 mod turns;
@@ -99,7 +100,7 @@ impl FromRef<Sync> for Auth {
 }
 
 impl Sync {
-    /// Begins to look, now and then, for hints that were lost.
+    /// Begins to look, now and then, for hints that were lost, and, where this process works, for what is old.
     pub fn start(auth: Auth) -> Self {
         let sync = Self(Arc::new(Parts {
             auth,
@@ -107,6 +108,9 @@ impl Sync {
             turns: turns::Turns::default(),
         }));
         sync.tasks.spawn(positions::watch(sync.clone()));
+        if sync.config.role.works() {
+            sync.tasks.spawn(purge::watch(sync.clone()));
+        }
         sync
     }
 

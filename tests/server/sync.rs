@@ -1,7 +1,7 @@
 //! The change feed: dense, ordered, honest about where a device stands, the same by every way of reading it.
 
 use futures_util::future::join_all;
-use harness::{Client, Person, Socket, Stack, mutation, until};
+use harness::{Client, DeviceClient, Person, Socket, Stack, mutation, until};
 use protocol::frame::ServerFrame;
 use protocol::mutation::{Op, OpResult, RunMode};
 use protocol::sync::{
@@ -642,4 +642,61 @@ async fn writing_and_reading_go_on_while_redis_is_away() {
     assert_eq!(client.history(id).await.messages.len(), 1);
     browser.me().await;
     assert_eq!(browser.sessions().await.len(), 1);
+}
+
+/// What the server keeps for ninety days is looked at when it starts, and every hour.
+#[tokio::test]
+async fn what_is_old_goes_and_a_device_that_was_away_for_longer_begins_afresh() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, client) = Person::join_natively(&stack).await;
+    let kept = client.create_session("Kept").await;
+    let old = client.create_session("Old").await;
+    client.note(old, "Nobody needs this any more").await;
+    let device = DeviceClient::of(&person, &second.url()).await;
+    until("both sessions at the device", async || {
+        (device.list(false).await.ok()?.len() == 2).then_some(())
+    })
+    .await;
+    let before = client.bootstrap().await.as_of;
+    second.gate().shut();
+    device.wait_offline().await;
+
+    let deleted = client.write(Op::SessionDelete { session: old }).await;
+    assert!(matches!(deleted, OpResult::Applied { .. }), "{deleted:?}");
+    let recent = client.create_session("Recent").await;
+    client.write(Op::SessionDelete { session: recent }).await;
+    stack
+        .execute(
+            "update mutations set created_at = now() - interval '91 days'
+             where seq < (select max(seq) from mutations);
+             update agent_sessions set deleted_at = now() - interval '91 days' where id = (
+                 select id from agent_sessions where deleted_at is not null order by seq limit 1)",
+        )
+        .await;
+    stack.server.kill();
+    stack.server.start_again().await;
+    until("what is old to be purged", async || {
+        let tombstones = "select count(*) from agent_sessions where deleted_at is not null";
+        (stack.number(tombstones).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(
+        stack.number("select count(*) from mutations").await,
+        1,
+        "what is not old stays"
+    );
+    let refused = client.pull(before).await.refused(Code::Reset);
+    assert_eq!(refused.reason, Some(ResetReason::Floor));
+
+    second.gate().open();
+    device.wake();
+    until("the device to have begun afresh", async || {
+        let listed = device.list(false).await.ok()?;
+        let ids: Vec<SessionId> = listed.iter().map(|row| row.id).collect();
+        (ids == [kept]).then_some(())
+    })
+    .await;
+    device.wait_online().await;
+    assert_eq!(device.compare().await.expect("comparing"), 0);
 }
