@@ -15,6 +15,7 @@ mod openapi;
 pub mod problem;
 pub mod routes;
 pub mod run;
+pub mod search;
 pub mod session_socket;
 pub mod sync;
 pub mod view;

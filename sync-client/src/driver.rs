@@ -17,20 +17,20 @@ mod writes;
 mod tests;
 
 use crate::credentials::CredentialStore;
-use crate::store::Found;
-use crate::view::{self, Rows, WINDOW};
+use crate::search::{self, Query};
+use crate::view::{self, CONTEXT, Rows, WINDOW};
 use core::Core;
 use protocol::auth::Me;
+use protocol::search::Found;
 use protocol::sync::Cursor;
 use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
-use protocol::{Code, Problem, SessionId};
+use protocol::{Code, MessageId, Problem, SessionId};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use tokio_util::sync::DropGuard;
 use url::Url;
-
-pub use crate::store::Found as SearchHit;
 
 /// What this computer is called at the server.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl Device {
         // The outbox is looked at first: what it lets go of afterwards is in the rows by then.
         let outbox = self.core.outbox();
         let written = outbox.entries().map(|entry| entry.mutation.op.session());
-        let others: std::collections::BTreeSet<SessionId> = written.collect();
+        let others: BTreeSet<SessionId> = written.collect();
         let listed = self
             .core
             .store
@@ -177,10 +177,34 @@ impl Device {
         self.transcript(session).await
     }
 
-    /// Finds messages on this computer that hold all these words.
-    pub async fn search(&self, words: &str) -> Result<Vec<Found>, Problem> {
-        let found = self.core.store.search(words.to_owned(), 50).await;
-        self.core.readable(found).await
+    /// Opens a session with enough earlier messages that this one is among them, if it is here or can be had.
+    pub async fn reach(&self, session: SessionId, message: MessageId) -> Result<Transcript, Problem> {
+        let place = self.core.store.place(session, message).await;
+        if let Some((ord, last)) = self.core.readable(place).await? {
+            let window = usize::try_from(last - ord + 1).unwrap_or(WINDOW) + CONTEXT;
+            {
+                let mut shared = self.core.shared();
+                let shown = shared.windows.entry(session).or_insert(WINDOW);
+                *shown = (*shown).max(window);
+            }
+            self.core.load_down_to(session, last - ord + 1).await;
+        }
+        self.show(session).await
+    }
+
+    /// Finds what is on this computer, and what waits here to be sent, that holds all these words.
+    pub async fn search(&self, typed: &str) -> Result<Found, Problem> {
+        let query = Query::parse(typed);
+        let outbox = self.core.outbox();
+        let written = outbox.entries().map(|entry| entry.mutation.op.session());
+        let others: BTreeSet<SessionId> = written.collect();
+        let asked = query.clone();
+        let candidates = self.core.store.search(asked, others.into_iter().collect()).await;
+        Ok(search::gather(
+            &query,
+            &outbox,
+            self.core.readable(candidates).await?,
+        ))
     }
 
     pub async fn storage(&self) -> Result<StorageNumbers, Problem> {

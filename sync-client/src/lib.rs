@@ -1,6 +1,6 @@
 //! The local half of CompyMac without a window: what a device knows, what it has written, and how both meet the server.
 //!
-//! `engine`, `lanes`, `outbox`, `replica`, `tails`, `view` and `tab` are pure and build for wasm32; [`tab::Tab`] is a
+//! `engine`, `lanes`, `outbox`, `replica`, `search`, `tails`, `view` and `tab` are pure and build for wasm32; [`tab::Tab`] is a
 //! whole device in memory, for a browser's page and for models in tests. With the feature `native`,
 //! `driver::Device` is a whole device on disk, usable without any window.
 //! **Invariant:** the pure modules take time and chance as arguments and know neither store, HTTP nor socket.
@@ -18,6 +18,7 @@ pub mod lanes;
 pub mod outbox;
 pub mod ranges;
 pub mod replica;
+pub mod search;
 #[cfg(feature = "native")]
 mod socket;
 #[cfg(feature = "native")]

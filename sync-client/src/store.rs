@@ -10,6 +10,7 @@ mod files;
 mod letters;
 mod reads;
 mod rows;
+mod search;
 mod worker;
 
 #[cfg(test)]
@@ -17,17 +18,18 @@ mod tests;
 
 pub use fault::StoreFault;
 pub use letters::Kept;
-pub use reads::{Due, Found, Gap, Page, Stretch};
+pub use reads::{Due, Gap, Page, Stretch};
 
 use crate::outbox::{Entry, Plan};
 use crate::replica::{Applied, Verdict};
+use crate::search::{Candidates, Query};
 use crate::tails::Tail;
 use files::Hold;
 use protocol::auth::Me;
 use protocol::sync::{
-    Bootstrap, Cursor, Digest, Epoch, History, Session, SessionsBefore, SessionsPage, SyncPage,
+    Bootstrap, Cursor, Digest, Epoch, History, Ord, Session, SessionsBefore, SessionsPage, SyncPage,
 };
-use protocol::{SessionId, UnixMillis, UserId};
+use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -151,8 +153,15 @@ impl Store {
         self.read(reads::tails).await
     }
 
-    pub async fn search(&self, words: String, limit: usize) -> Result<Vec<Found>> {
-        self.read(move |connection| reads::search(connection, &words, limit))
+    /// What fits, with the rows of the sessions that it is in and of these others.
+    pub async fn search(&self, query: Query, others: Vec<SessionId>) -> Result<Candidates> {
+        self.read(move |connection| search::search(connection, &query, &others))
+            .await
+    }
+
+    /// The ord of a message that is here, and of its session's newest.
+    pub async fn place(&self, session: SessionId, message: MessageId) -> Result<Option<(Ord, Ord)>> {
+        self.read(move |connection| reads::place(connection, session, message))
             .await
     }
 

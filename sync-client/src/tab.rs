@@ -45,13 +45,16 @@ use crate::engine::{Event, Failure, State, Ticket};
 use crate::lanes::Lanes;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
+use crate::search::{self, Candidates, Query, hit_in};
 use crate::tails::Tails;
 use crate::view::WINDOW;
 use protocol::frame::ClientFrame;
 use protocol::mutation::{Batch, BatchAnswer};
+use protocol::search::Found;
 use protocol::sync::{Cursor, History, Ord, SessionsBefore, SessionsPage};
 use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
 use protocol::{SessionId, UnixMillis};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Newest messages of a session that a page loads when it opens it.
@@ -190,6 +193,28 @@ impl Tab {
     /// The list, newest first.
     pub fn list(&self, archived: bool) -> Vec<SessionRow> {
         self.replica.list(&self.outbox, archived)
+    }
+
+    /// Finds what is in memory, the newest first: without an index there is no better order.
+    pub fn search(&self, typed: &str) -> Found {
+        let query = Query::parse(typed);
+        let mut candidates = Candidates::default();
+        for session in self.replica.sessions() {
+            candidates.sessions.insert(session.id, session.clone());
+            if query.whole(&session.title).is_some() {
+                candidates.titled.push(session.id);
+            }
+            let messages = self.replica.messages(session.id);
+            let hits = messages.filter_map(|message| Some((session.id, hit_in(&query, message)?)));
+            candidates.hits.extend(hits);
+        }
+        let newest = |id: &SessionId| {
+            let session = candidates.sessions.get(id);
+            Reverse(session.map(|session| session.last_active))
+        };
+        candidates.titled.sort_by_key(newest);
+        candidates.hits.sort_by_key(|(_, hit)| Reverse(hit.created_at));
+        search::gather(&query, &self.outbox, candidates)
     }
 
     /// The newest messages of a session; `None`: it is not here (deleted, somebody else's, or not loaded yet).

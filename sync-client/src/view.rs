@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages that a transcript begins with, and that "earlier" adds.
 pub const WINDOW: usize = 100;
+/// Messages that are shown before one that was looked for.
+pub const CONTEXT: usize = 20;
 
 /// What the outbox says of one session.
 #[derive(Debug, Default)]

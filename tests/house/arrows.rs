@@ -15,7 +15,7 @@ struct Line {
 }
 
 const PURE: &[&str] = &[
-    "engine", "lanes", "outbox", "ranges", "replica", "tab", "tails", "view",
+    "engine", "lanes", "outbox", "ranges", "replica", "search", "tab", "tails", "view",
 ];
 
 const LINES: &[Line] = &[

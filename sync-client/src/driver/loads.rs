@@ -101,6 +101,29 @@ impl Core {
         });
     }
 
+    /// Loads until the newest `want` messages of a session are here, or no more can be had.
+    pub async fn load_down_to(&self, session: SessionId, want: Ord) {
+        let mut missing = self.missing(session, want).await;
+        if missing.is_none() || !self.is_online() {
+            return;
+        }
+        let _wanted = self.wanted();
+        while let Some(before) = missing {
+            if self.load(session, before).await.is_err() {
+                return;
+            }
+            let next = self.missing(session, want).await;
+            if next == missing {
+                return;
+            }
+            missing = next;
+        }
+    }
+
+    async fn missing(&self, session: SessionId, want: Ord) -> Option<Option<Ord>> {
+        self.store.page(session, 1).await.ok()?.missing(want)
+    }
+
     /// A session that is not here at all: its row and its newest messages.
     pub async fn fetch_session(&self, id: SessionId) -> Result<(), Problem> {
         let _wanted = self.wanted();

@@ -2,7 +2,7 @@
 //!
 //! Migrations are numbered by `user_version`; each runs in a transaction together with its number.
 
-use super::{Result, StoreFault};
+use super::{Result, StoreFault, search};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const CACHE: &[&str] = &[
     include_str!("../../../migrations/sqlite/cache/0001_rows.sql"),
     include_str!("../../../migrations/sqlite/cache/0002_verified.sql"),
+    include_str!("../../../migrations/sqlite/cache/0003_search.sql"),
 ];
 const OUTBOX: &[&str] = &[
     include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql"),
@@ -92,6 +93,7 @@ pub fn open_cache(folder: &Path, hold: Hold) -> Result<Connection> {
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = normal;
          pragma foreign_keys = on; pragma journal_size_limit = 16777216;",
     )?;
+    search::teach(&connection)?;
     migrate(&mut connection, CACHE)?;
     Ok(connection)
 }
@@ -128,6 +130,7 @@ pub fn open_reader(folder: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(cache_file(folder), flags)?;
     connection.execute_batch("pragma busy_timeout = 5000;")?;
+    search::teach(&connection)?;
     Ok(connection)
 }
 

@@ -51,15 +51,6 @@ pub struct Due {
     pub now: UnixMillis,
 }
 
-/// One message that a search found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub session: SessionId,
-    pub message: MessageId,
-    /// Around the first hit, on one line.
-    pub snippet: String,
-}
-
 pub fn cursor(connection: &Connection) -> Result<Option<Cursor>> {
     let read = |row: &Row<'_>| {
         Ok(Cursor {
@@ -258,33 +249,16 @@ pub fn tails(connection: &Connection) -> Result<Vec<Tail>> {
     Ok(tails.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Finds messages that hold every word, the last one as a beginning. Any text is safe: words are quoted, and nothing
-/// of FTS5's query language gets through.
-pub fn search(connection: &Connection, words: &str, limit: usize) -> Result<Vec<Found>> {
-    let quoted: Vec<String> = words
-        .split_whitespace()
-        .take(16)
-        .map(|word| format!("\"{}\"", word.replace('"', "\"\"").replace('\0', "")))
-        .collect();
-    if quoted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let query = format!("{}*", quoted.join(" "));
+/// The ord of a message that is here, and of the session's newest.
+pub fn place(connection: &Connection, session: SessionId, message: MessageId) -> Result<Option<(Ord, Ord)>> {
     let mut statement = connection.prepare_cached(
-        "select m.session_id, m.id, snippet(messages_fts, 0, '', '', '…', 16) as snippet
-           from messages_fts join messages as m on m.rowid = messages_fts.rowid
-          where messages_fts match ?1 order by messages_fts.rank limit ?2",
+        "select m.ord, s.last_ord from messages as m join sessions as s on s.id = m.session_id
+          where m.id = ?1 and s.id = ?2",
     )?;
-    let read = |row: &Row<'_>| {
-        let snippet: String = row.get("snippet")?;
-        Ok(Found {
-            session: rows::parsed(row, "session_id")?,
-            message: rows::parsed(row, "id")?,
-            snippet: snippet.split_whitespace().collect::<Vec<_>>().join(" "),
-        })
-    };
-    let found = statement.query_map(params![query, i64::try_from(limit).unwrap_or(i64::MAX)], read)?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    let place = statement.query_row([message.to_string(), session.to_string()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    Ok(place.optional()?)
 }
 
 /// Sessions and messages.

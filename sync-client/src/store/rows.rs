@@ -55,12 +55,15 @@ pub fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-pub fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+pub fn role(row: &Row<'_>) -> rusqlite::Result<Role> {
     let role: String = row.get("role")?;
-    let role = [Role::User, Role::Assistant, Role::System]
+    [Role::User, Role::Assistant, Role::System]
         .into_iter()
         .find(|known| known.as_str() == role)
-        .ok_or_else(|| wrong("role"))?;
+        .ok_or_else(|| wrong("role"))
+}
+
+pub fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let metadata: String = row.get("metadata")?;
     Ok(Message {
         id: parsed(row, "id")?,
@@ -68,7 +71,7 @@ pub fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         seq: row.get("seq")?,
         ord: row.get("ord")?,
         parent: parsed_if_there(row, "parent_id")?,
-        role,
+        role: role(row)?,
         status: Status::from_number(row.get("status")?).ok_or_else(|| wrong("status"))?,
         run: parsed_if_there(row, "run_id")?,
         content: row.get("content")?,

@@ -1,6 +1,8 @@
 //! The two files in real folders: what survives, what is begun afresh, and that disk and memory agree.
 #![expect(clippy::unnecessary_box_returns, reason = "the store takes it boxed")]
 
+mod search;
+
 use super::*;
 use crate::engine::Failure;
 use crate::outbox::{Outbox, Standing};
@@ -525,55 +527,6 @@ fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
     runtime.block_on(store.drop_stretch(stretch)).unwrap();
     let found: Vec<SessionId> = gaps(None).iter().map(|gap| gap.session).collect();
     assert_eq!(found, [id(2), id(1)]);
-}
-
-#[test]
-fn words_are_found_and_no_query_is_too_strange() {
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
-    let mut text = message(1, 1, 1);
-    text.content = "Der Käse liegt im Kühlschrank".to_owned();
-    let mut growing = message(1, 2, 2);
-    (growing.status, growing.content) = (Status::Streaming, "cheese".to_owned());
-    let history = History {
-        session: id(1),
-        as_of: at(2),
-        lo: 1,
-        hi: 2,
-        messages: vec![text.clone(), growing],
-    };
-    runtime
-        .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 2)], vec![history], 2)))
-        .unwrap();
-    let search = |words: &str| runtime.block_on(store.search(words.to_owned(), 10)).unwrap();
-    assert_eq!(search("kase kuhl")[0].message, text.id);
-    assert!(
-        search("cheese").is_empty(),
-        "a text that still grows is not in it"
-    );
-    for strange in [
-        "\"",
-        "*",
-        "a OR",
-        "NEAR(",
-        "(",
-        "content:",
-        "-",
-        "\0",
-        "",
-        "'; drop table messages",
-        "\"\" \"*",
-    ] {
-        search(strange);
-    }
-    text.seq = 9;
-    text.content = "gone".to_owned();
-    runtime
-        .block_on(store.apply_page(page(2, vec![Change::Message(text)])))
-        .unwrap();
-    assert!(search("kase").is_empty());
-    assert_eq!(search("gon").len(), 1);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{FIRST_LOAD, Tab, Want};
 use crate::engine::Moment;
 use crate::outbox::{Plan, UNDO_MILLIS};
-use crate::view::WINDOW;
+use crate::view::{CONTEXT, WINDOW};
 use protocol::frame::ClientFrame;
 use protocol::mutation::{Op, RunMode};
 use protocol::sync::Ord;
@@ -103,6 +103,20 @@ impl Tab {
         let want = Ord::try_from(*window).unwrap_or(Ord::MAX);
         let mut wants = vec![Want::Push(Push::Transcript { session })];
         self.load_missing(session, want, &mut wants);
+        wants
+    }
+
+    /// The page looks for one message: from there on everything is shown.
+    pub fn reach(&mut self, session: SessionId, message: MessageId) -> Vec<Want> {
+        let mut wants = self.open(session);
+        let found = self.replica.messages(session).find(|kept| kept.id == message);
+        let last = self.replica.session(session).map_or(0, |row| row.last_ord);
+        if let Some(want) = found.map(|kept| last - kept.ord + 1) {
+            let window = usize::try_from(want).unwrap_or(WINDOW) + CONTEXT;
+            let shown = self.windows.entry(session).or_insert(WINDOW);
+            *shown = (*shown).max(window);
+            self.load_missing(session, want, &mut wants);
+        }
         wants
     }
 

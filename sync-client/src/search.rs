@@ -1,0 +1,163 @@
+//! Searching what is on this device: what was typed becomes a [`Query`]; what fits it becomes what the page shows.
+//!
+//! The cache on disk finds candidates by its index, a page in memory by reading everything; [`gather`] makes the same
+//! answer of both, with the outbox laid over it.
+//! **Invariant:** nothing typed is ever a query language, and what is deleted here is never found.
+
+mod query;
+mod snippet;
+mod text;
+
+pub use query::Query;
+pub use snippet::pieces_of;
+pub use text::segmented;
+
+use crate::outbox::Outbox;
+use crate::view;
+use protocol::SessionId;
+use protocol::mutation::Op;
+use protocol::search::{Found, FoundSession, Hit};
+use protocol::sync::{Message, Role, Session};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Messages that one answer tells of.
+pub const HITS: usize = 50;
+/// Sessions that one answer tells of for their titles alone.
+pub const TITLES: usize = 10;
+
+/// What the rows have, before the outbox is laid over them.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    /// The rows of every session named below, and of those that the outbox writes to.
+    pub sessions: BTreeMap<SessionId, Session>,
+    /// Sessions whose kept titles fit, newest first.
+    pub titled: Vec<SessionId>,
+    /// The best first.
+    pub hits: Vec<(SessionId, Hit)>,
+}
+
+/// One message's hit, where it fits by this module's own reading.
+pub fn hit_in(query: &Query, message: &Message) -> Option<Hit> {
+    if message.deleted || !message.status.is_terminal() {
+        return None;
+    }
+    Some(Hit {
+        message: message.id,
+        ord: Some(message.ord),
+        role: message.role,
+        snippet: query.snippet(&message.content)?,
+        created_at: message.created_at,
+    })
+}
+
+/// Groups by session, in the order of the best hit; what waits here is found as well, before all that was sent.
+pub fn gather(query: &Query, outbox: &Outbox, candidates: Candidates) -> Found {
+    let mut hits = waiting(query, outbox, &candidates);
+    hits.extend(candidates.hits);
+    let has_more = hits.len() > HITS || candidates.titled.len() > TITLES;
+    hits.truncate(HITS);
+    let written = outbox.entries().map(|entry| entry.mutation.op.session());
+    let titled = candidates.titled.into_iter().take(TITLES).chain(written);
+    let mut groups = Groups {
+        query,
+        outbox,
+        rows: candidates.sessions,
+        seen: BTreeMap::new(),
+        sessions: Vec::new(),
+    };
+    for id in titled {
+        groups.add_titled(id);
+    }
+    for (id, hit) in hits {
+        groups.add(id, hit);
+    }
+    Found {
+        sessions: groups.sessions,
+        has_more,
+    }
+}
+
+/// Messages written here whose rows are not among the candidates, the newest first.
+fn waiting(query: &Query, outbox: &Outbox, candidates: &Candidates) -> Vec<(SessionId, Hit)> {
+    let here: BTreeSet<_> = candidates.hits.iter().map(|(_, hit)| hit.message).collect();
+    let mut hits: Vec<_> = outbox
+        .entries()
+        .filter_map(|entry| match &entry.mutation.op {
+            Op::MessageCreate {
+                id, session, content, ..
+            } if !here.contains(id) => {
+                let hit = Hit {
+                    message: *id,
+                    ord: None,
+                    role: Role::User,
+                    snippet: query.snippet(content)?,
+                    created_at: entry.created_at,
+                };
+                Some((*session, hit))
+            }
+            Op::MessageCreate { .. }
+            | Op::SessionCreate { .. }
+            | Op::SessionRename { .. }
+            | Op::SessionArchive { .. }
+            | Op::SessionDelete { .. }
+            | Op::MessageAnswer { .. } => None,
+        })
+        .collect();
+    hits.reverse();
+    hits
+}
+
+struct Groups<'a> {
+    query: &'a Query,
+    outbox: &'a Outbox,
+    rows: BTreeMap<SessionId, Session>,
+    /// Where a session stands in `sessions`; `None`: it is being deleted.
+    seen: BTreeMap<SessionId, Option<usize>>,
+    sessions: Vec<FoundSession>,
+}
+
+impl Groups<'_> {
+    fn add(&mut self, id: SessionId, hit: Hit) {
+        let place = match self.seen.get(&id) {
+            Some(place) => *place,
+            None => self.begin(id),
+        };
+        if let Some(group) = place.and_then(|place| self.sessions.get_mut(place)) {
+            group.hits.push(hit);
+        }
+    }
+
+    /// The title may have been changed here since: then it is judged as it is shown.
+    fn add_titled(&mut self, id: SessionId) {
+        if !self.seen.contains_key(&id)
+            && let Some(place) = self.begin(id)
+            && self.sessions.get(place).is_some_and(|group| !group.is_titled_so)
+        {
+            self.sessions.truncate(place);
+            self.seen.remove(&id);
+        }
+    }
+
+    fn begin(&mut self, id: SessionId) -> Option<usize> {
+        let group = self.group(id);
+        let place = group.map(|group| {
+            self.sessions.push(group);
+            self.sessions.len() - 1
+        });
+        self.seen.insert(id, place);
+        place
+    }
+
+    fn group(&self, id: SessionId) -> Option<FoundSession> {
+        let row = view::row(id, self.rows.get(&id), self.outbox)?;
+        let marked = self.query.whole(&row.title);
+        Some(FoundSession {
+            id,
+            is_titled_so: marked.is_some(),
+            title: marked.unwrap_or_else(|| snippet::plain(&row.title)),
+            archived: row.archived,
+            last_active: row.last_active,
+            hits: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! Searching the cache by its indexes. Reads only.
+
+use super::{Result, reads, rows};
+use crate::search::{Candidates, HITS, Query, TITLES, pieces_of, segmented};
+use protocol::SessionId;
+use protocol::search::Hit;
+use protocol::sync::Session;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, Row, params};
+use std::cmp::Reverse;
+
+/// What the schema asks of every connection to the cache.
+pub fn teach(connection: &Connection) -> Result<()> {
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("segmented", 1, flags, |context| {
+        Ok(segmented(context.get_raw(0).as_str()?).into_owned())
+    })?;
+    Ok(())
+}
+
+/// The best messages, the newest of the sessions whose titles fit, and the rows of all these sessions and of `others`.
+pub fn search(connection: &Connection, query: &Query, others: &[SessionId]) -> Result<Candidates> {
+    if query.is_empty() {
+        return Ok(Candidates::default());
+    }
+    let snapshot = connection.unchecked_transaction()?;
+    let asked = query.to_fts5();
+    let hits = hits(&snapshot, &asked)?;
+    let titled = titled(&snapshot, &asked)?;
+    let mut candidates = Candidates {
+        titled: titled.iter().map(|session| session.id).collect(),
+        sessions: titled.into_iter().map(|session| (session.id, session)).collect(),
+        hits,
+    };
+    let ids = candidates.hits.iter().map(|(id, _)| id).chain(others);
+    for id in ids {
+        if !candidates.sessions.contains_key(id)
+            && let Some(session) = reads::session(&snapshot, *id)?
+        {
+            candidates.sessions.insert(*id, session);
+        }
+    }
+    Ok(candidates)
+}
+
+/// Of messages that fit as well, the newest first. One more than is shown tells that there are more.
+fn hits(connection: &Connection, asked: &str) -> Result<Vec<(SessionId, Hit)>> {
+    let mut statement = connection.prepare_cached(
+        "select m.session_id, m.id, m.ord, m.role, m.created_at, messages_fts.rank as rank,
+                snippet(messages_fts, 0, char(2), char(3), '…', 32) as snippet
+           from messages_fts join messages as m on m.rowid = messages_fts.rowid
+          where messages_fts match ?1 order by messages_fts.rank limit ?2",
+    )?;
+    let mut hits: Vec<(f64, SessionId, Hit)> = statement
+        .query_map(params![asked, as_limit(HITS + 1)], |row| {
+            Ok((row.get("rank")?, rows::parsed(row, "session_id")?, hit(row)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    hits.sort_by(|(rank, _, hit), (other_rank, _, other)| {
+        let newest_first = Reverse(hit.created_at).cmp(&Reverse(other.created_at));
+        rank.total_cmp(other_rank).then(newest_first)
+    });
+    Ok(hits.into_iter().map(|(_, session, hit)| (session, hit)).collect())
+}
+
+fn hit(row: &Row<'_>) -> rusqlite::Result<Hit> {
+    let snippet: String = row.get("snippet")?;
+    Ok(Hit {
+        message: rows::parsed(row, "id")?,
+        ord: Some(row.get("ord")?),
+        role: rows::role(row)?,
+        snippet: pieces_of(&snippet),
+        created_at: row.get("created_at")?,
+    })
+}
+
+fn titled(connection: &Connection, asked: &str) -> Result<Vec<Session>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "select {} from sessions where rowid in (select rowid from sessions_fts where sessions_fts match ?1)
+          order by last_active desc, id desc limit ?2",
+        rows::SESSION
+    ))?;
+    let sessions = statement.query_map(params![asked, as_limit(TITLES + 1)], rows::session)?;
+    Ok(sessions.collect::<rusqlite::Result<_>>()?)
+}
+
+fn as_limit(many: usize) -> i64 {
+    i64::try_from(many).unwrap_or(i64::MAX)
+}
