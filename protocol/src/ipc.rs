@@ -3,6 +3,7 @@
 //! **Invariant:** no token, verifier or key is in any type here.
 
 use crate::auth::{Device, Email, Password};
+use crate::search::Found;
 use crate::view::{Boot, SessionRow, Transcript};
 use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
 use serde::de::DeserializeOwned;
@@ -33,6 +34,10 @@ commands! {
     "open" Open { session: SessionId } -> Transcript;
     /// Loads the page before what is loaded, then answers the whole.
     "earlier" Earlier { session: SessionId } -> Transcript;
+    /// Opens a session with enough earlier messages that this one is among them, if it can be had.
+    "reach" Reach { session: SessionId, message: MessageId } -> Transcript;
+    /// Looks through everything that is here; any text will do.
+    "search" Search { typed: String } -> Found;
     "create" Create { } -> SessionId;
     "send" Send { session: SessionId, text: String } -> MessageId;
     /// Asks for the answer to a message that was stored without one.

@@ -59,6 +59,8 @@ commands! {
     reading::list,
     reading::open,
     reading::earlier,
+    reading::reach,
+    reading::search,
     writing::create,
     writing::send,
     writing::answer,

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::PathBuf;
 use ui::page::{Shell, render, render_notice, shell};
 
-const STYLES: [&str; 8] = [
-    "tokens", "base", "controls", "frame", "gate", "markdown", "session", "settings",
+const STYLES: [&str; 9] = [
+    "tokens", "base", "controls", "frame", "gate", "markdown", "search", "session", "settings",
 ];
 
 #[tokio::main(flavor = "current_thread")]

@@ -9,11 +9,11 @@ use crate::sessions::conversation::Conversation;
 use crate::sessions::frame::Frame;
 use crate::sessions::header::start_renaming;
 use crate::sessions::home::{archive, home, nowhere};
-use crate::sessions::list::focus_filter;
 use crate::sessions::row::title_of;
+use crate::sessions::search;
 use crate::settings::Settings;
 use crate::state::follow::use_follow;
-use crate::state::keep::{open_side, toggle_side};
+use crate::state::keep::toggle_side;
 use crate::state::listen::on_window;
 use crate::state::{Place, Scene, Stage};
 use protocol::view::{Boot, Connection};
@@ -91,6 +91,7 @@ fn room(scene: Rc<Scene>, stage: Stage) -> Html {
                 open={scene.open.clone()}
                 {problem}
                 typed={AttrValue::from(scene.typed.text.clone())}
+                sought={scene.sought}
                 now={scene.now}
             />
         },
@@ -134,10 +135,8 @@ fn strike(event: KeyboardEvent) {
     let has_modifier = event.ctrl_key() || event.meta_key();
     match key_of(&event).as_deref() {
         Some("F2") => start_renaming(),
-        Some("k") if has_modifier => {
-            open_side();
-            focus_filter();
-        }
+        Some("k") if has_modifier => search::open(),
+        Some("F") if has_modifier && event.shift_key() => search::open(),
         Some("b") if has_modifier => toggle_side(),
         _ => return,
     }

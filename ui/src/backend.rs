@@ -12,6 +12,7 @@ pub mod web;
 
 use protocol::auth::{Device, Email, Password};
 use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
+use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
 use std::fmt;
@@ -34,6 +35,9 @@ pub trait Backend {
     fn list(&self, archived: bool) -> Answer<Vec<SessionRow>>;
     fn open(&self, session: SessionId) -> Answer<Transcript>;
     fn earlier(&self, session: SessionId) -> Answer<Transcript>;
+    fn reach(&self, session: SessionId, message: MessageId) -> Answer<Transcript>;
+    /// In a browser: through what this page has loaded.
+    fn search(&self, typed: String) -> Answer<Found>;
     fn create(&self) -> Answer<SessionId>;
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId>;
     fn answer(&self, session: SessionId, message: MessageId) -> Answer<()>;

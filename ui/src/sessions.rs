@@ -12,3 +12,4 @@ pub mod markdown;
 pub mod message;
 pub mod row;
 pub mod scroll;
+pub mod search;

@@ -9,5 +9,5 @@ pub mod stage;
 pub mod transcript;
 
 pub use place::Place;
-pub use scene::{Action, Scene};
+pub use scene::{Action, Scene, Sought};
 pub use stage::Stage;

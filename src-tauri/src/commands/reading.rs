@@ -3,6 +3,7 @@
 use super::{Answer, Shell, now};
 use protocol::auth::Provider;
 use protocol::ipc;
+use protocol::search::Found;
 use protocol::view::{Body, Boot, SessionRow, Transcript, Typed};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -75,4 +76,15 @@ pub async fn open(ask: ipc::Open, shell: State<'_, Shell>) -> Answer<Transcript>
 #[tauri::command]
 pub async fn earlier(ask: ipc::Earlier, shell: State<'_, Shell>) -> Answer<Transcript> {
     shell.device().await?.earlier(ask.session).await
+}
+
+#[tauri::command]
+pub async fn reach(ask: ipc::Reach, shell: State<'_, Shell>) -> Answer<Transcript> {
+    shell.sync.shows(ask.session);
+    shell.device().await?.reach(ask.session, ask.message).await
+}
+
+#[tauri::command]
+pub async fn search(ask: ipc::Search, shell: State<'_, Shell>) -> Answer<Found> {
+    shell.device().await?.search(&ask.typed).await
 }

@@ -5,6 +5,7 @@
 use super::{Answer, Backend, Handle, Watcher};
 use protocol::auth::{Device, Email, Password};
 use protocol::ipc::{self, BrowserSignInStarted, Command, SecretStore, Storage};
+use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
 use serde::Serialize;
@@ -135,6 +136,12 @@ impl Backend for Core {
     }
     fn earlier(&self, session: SessionId) -> Answer<Transcript> {
         call(ipc::Earlier { session })
+    }
+    fn reach(&self, session: SessionId, message: MessageId) -> Answer<Transcript> {
+        call(ipc::Reach { session, message })
+    }
+    fn search(&self, typed: String) -> Answer<Found> {
+        call(ipc::Search { typed })
     }
     fn create(&self) -> Answer<SessionId> {
         call(ipc::Create {})

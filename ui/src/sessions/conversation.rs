@@ -3,11 +3,11 @@
 use super::composer::Composer;
 use super::header::Header;
 use super::message::Message;
-use super::scroll::{self, use_reading};
+use super::scroll::{self, use_reading, use_sought};
 use crate::controls::keys::key_of;
 use crate::controls::{Link, PostForm, Sign, icon, problem_line};
 use crate::state::transcript::Opened;
-use crate::state::{Action, Place, Stage};
+use crate::state::{Action, Place, Sought, Stage};
 use protocol::routes::page;
 use protocol::view::TranscriptState;
 use protocol::{MessageId, MutationId, Problem, SessionId, UnixMillis};
@@ -23,6 +23,8 @@ pub struct ConversationProps {
     pub open: Option<Rc<Opened>>,
     pub problem: Option<Problem>,
     pub typed: AttrValue,
+    /// The message to be gone to.
+    pub sought: Option<Sought>,
     pub now: UnixMillis,
 }
 
@@ -45,7 +47,7 @@ pub fn Conversation(props: &ConversationProps) -> Html {
     html! {
         <div class="session" tabindex="-1" {onkeydown}>
             <Header stage={props.stage.clone()} session={open.session.clone()} run={open.run()} now={props.now} />
-            <Pane stage={props.stage.clone()} open={open.clone()} now={props.now} />
+            <Pane stage={props.stage.clone()} open={open.clone()} sought={props.sought} now={props.now} />
             <div class="session-foot">
                 { problem_line(props.problem.as_ref()) }
                 <Composer
@@ -79,6 +81,7 @@ fn unknown(problem: Option<&Problem>) -> Html {
 struct PaneProps {
     stage: Stage,
     open: Rc<Opened>,
+    sought: Option<Sought>,
     now: UnixMillis,
 }
 
@@ -86,6 +89,7 @@ struct PaneProps {
 fn Pane(props: &PaneProps) -> Html {
     let open = &props.open;
     let reading = use_reading(&open.messages);
+    let lit = use_sought(&props.stage, props.sought, &open.messages, &reading);
     let has_nothing = open.messages.is_empty();
     html! {
         <div class="pane-frame">
@@ -114,6 +118,7 @@ fn Pane(props: &PaneProps) -> Html {
                             stage={props.stage.clone()}
                             message={message.clone()}
                             now={props.now}
+                            is_sought={lit == Some(message.id)}
                         />
                     }
                     if let Some(message) = open.unanswered {

@@ -2,6 +2,7 @@
 
 use super::connection::{Reconnecting, connection_line};
 use super::list::List;
+use super::search::{Search, search_button};
 use crate::controls::icon::mark;
 use crate::controls::{Link, PostForm, Sign, Splitter, icon};
 use crate::state::{Action, Place, Scene, Stage};
@@ -28,6 +29,9 @@ pub fn Frame(props: &FrameProps) -> Html {
                     <Link to={Place::Home} class="brand" testid="home-link" is_current={scene.place == Place::Home}>
                         { mark() }<span>{ "CompyMac" }</span>
                     </Link>
+                    if scene.is_awake {
+                        { search_button() }
+                    }
                     <NewSession stage={props.stage.clone()} is_blank={is_blank(scene)} />
                 </div>
                 if scene.place == Place::Archived {
@@ -71,6 +75,9 @@ pub fn Frame(props: &FrameProps) -> Html {
                 <Reconnecting body={props.stage.body} connection={scene.connection} />
                 { props.children.clone() }
             </main>
+            if scene.is_awake {
+                <Search stage={props.stage.clone()} now={scene.now} />
+            }
         </>
     }
 }

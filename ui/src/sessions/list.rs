@@ -14,8 +14,6 @@ use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement, HtmlInputElement};
 use yew::prelude::*;
 
-const FILTER: &str = "filter";
-
 /// So many rows are drawn at first, and again whenever the end of them comes near: somebody with ten thousand sessions
 /// looks at twenty.
 const ROWS_AT_ONCE: usize = 100;
@@ -62,12 +60,10 @@ pub fn List(props: &ListProps) -> Html {
         <>
             <div class="filter needs-script">
                 <input
-                    id={FILTER}
                     class="field"
                     type="search"
                     placeholder="Filter"
                     aria-label="Filter sessions"
-                    title="Filter (Ctrl+K)"
                     autocomplete="off"
                     data-testid="filter"
                     {oninput}
@@ -86,16 +82,6 @@ fn is_wanted(row: &SessionRow, wanted: &str) -> bool {
     wanted.is_empty()
         || title_of(row).to_lowercase().contains(wanted)
         || row.preview.to_lowercase().contains(wanted)
-}
-
-/// Puts the caret into the filter.
-pub fn focus_filter() {
-    let document = web_sys::window().and_then(|window| window.document());
-    if let Some(field) = document.and_then(|document| document.get_element_by_id(FILTER)) {
-        let field = field.unchecked_into::<HtmlInputElement>();
-        let _ = field.focus();
-        field.select();
-    }
 }
 
 /// "Nothing here" is said only when it is known.

@@ -1,6 +1,7 @@
 //! One message: who says it, what it says, and how it stands with it.
 
 use super::markdown::markdown;
+use super::scroll;
 use crate::controls::copy::CopyButton;
 use crate::controls::{Sign, icon, when};
 use crate::state::Stage;
@@ -16,6 +17,9 @@ pub struct MessageProps {
     pub stage: Stage,
     pub message: Rc<MessageView>,
     pub now: UnixMillis,
+    /// Somebody looked for it and has just come to it.
+    #[prop_or_default]
+    pub is_sought: bool,
 }
 
 #[component]
@@ -29,7 +33,9 @@ pub fn Message(props: &MessageProps) -> Html {
     let heading = format!("who-{}", message.id);
     html! {
         <article
-            class={classes!("message", message.role.as_str())}
+            class={classes!("message", message.role.as_str(), props.is_sought.then_some("is-sought"))}
+            id={scroll::message_id(message.id)}
+            tabindex="-1"
             aria-labelledby={heading.clone()}
             data-testid="message"
             data-role={message.role.as_str()}

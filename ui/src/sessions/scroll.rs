@@ -5,15 +5,21 @@
 //! **Invariant:** whoever reads further up is never moved: what grows below is taken out of the place by this file,
 //! since WebKit anchors nothing by itself.
 
+use crate::state::{Action, Sought, Stage};
+use gloo_timers::callback::Timeout;
 use protocol::MessageId;
 use protocol::view::MessageView;
 use std::cell::Cell;
+use std::fmt;
 use std::rc::Rc;
+use wasm_bindgen::JsCast as _;
 use web_sys::HtmlElement;
 use yew::prelude::*;
 
 /// Nearer to the foot than this, one follows what comes.
 const FOLLOW_PX: i32 = 100;
+/// How long a message that was gone to stands out.
+const LIT_MILLIS: u32 = 2_500;
 const PANE: &str = "conversation";
 
 /// Goes to the foot of the open conversation.
@@ -29,13 +35,21 @@ pub const fn pane_id() -> &'static str {
     PANE
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reading {
     pub pane: NodeRef,
     /// One has gone up: new lines do not take one along.
     pub is_detached: bool,
     pub onscroll: Callback<Event>,
     pub onwheel: Callback<WheelEvent>,
+    /// Says whether one has gone up.
+    detach: Rc<dyn Fn(bool)>,
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reading({})", self.is_detached)
+    }
 }
 
 /// The newest message and how long it is.
@@ -82,7 +96,7 @@ pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
         })
     };
     let onwheel = {
-        let pane = pane.clone();
+        let (pane, detach) = (pane.clone(), detach.clone());
         Callback::from(move |event: WheelEvent| {
             let can_go_up = pane
                 .cast::<HtmlElement>()
@@ -97,7 +111,53 @@ pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
         is_detached: *is_detached,
         onscroll,
         onwheel,
+        detach,
     }
+}
+
+/// Goes to the message that is looked for once it is drawn; gives the one that is to be lit for a while.
+#[hook]
+pub fn use_sought(
+    stage: &Stage,
+    sought: Option<Sought>,
+    messages: &[Rc<MessageView>],
+    reading: &Reading,
+) -> Option<MessageId> {
+    let lit = use_state(|| None);
+    let light = use_mut_ref(|| None::<Timeout>);
+    let here = sought.filter(|sought| messages.iter().any(|message| message.id == sought.message));
+    {
+        let (stage, lit, reading) = (stage.clone(), lit.clone(), reading.clone());
+        use_effect_with(here, move |here| {
+            let Some(Sought { message, .. }) = *here else {
+                return;
+            };
+            stage.tell(Action::Reached);
+            go_to(message, &reading);
+            lit.set(Some(message));
+            light.replace(Some(Timeout::new(LIT_MILLIS, move || lit.set(None))));
+        });
+    }
+    *lit
+}
+
+/// Its first line to the top of the pane, and the focus with it.
+fn go_to(message: MessageId, reading: &Reading) {
+    let document = web_sys::window().and_then(|window| window.document());
+    let article = document.and_then(|document| document.get_element_by_id(&message_id(message)));
+    let Some(article) = article.and_then(|article| article.dyn_into::<HtmlElement>().ok()) else {
+        return;
+    };
+    let _ = article.focus();
+    article.scroll_into_view();
+    if let Some(pane) = reading.pane.cast::<HtmlElement>() {
+        (reading.detach)(-pane.scroll_top() > FOLLOW_PX);
+    }
+}
+
+/// Id of a message's article.
+pub fn message_id(message: MessageId) -> String {
+    format!("message-{message}")
 }
 
 /// After the pane was drawn: one who follows is at the foot, one who reads above stays on their line. Where the newest

@@ -1,10 +1,10 @@
 //! Keeps the scene in step with the body: asks at the right moments, hears pushes, follows the address bar and the clock.
 
 use super::listen::on_window;
-use super::{Action, Place, Scene, Stage, keep};
+use super::{Action, Place, Scene, Sought, Stage, keep};
 use gloo_timers::callback::Interval;
-use protocol::UnixMillis;
-use protocol::view::{Body, Connection, Push};
+use protocol::view::{Body, Connection, Push, Transcript};
+use protocol::{MessageId, Problem, UnixMillis};
 use std::cell::Cell;
 use std::rc::Rc;
 use web_sys::Event;
@@ -40,6 +40,7 @@ impl Lane {
 struct Asker {
     stage: Stage,
     place: Cell<Place>,
+    sought: Cell<Option<Sought>>,
     /// As heard last.
     connection: Cell<Option<Connection>>,
     list: Lane,
@@ -75,13 +76,22 @@ impl Asker {
             return;
         }
         let asker = self.clone();
+        let sought = self.sought.get().filter(|sought| sought.session == session);
         self.stage.ask(
-            |body| body.open(session),
+            |body| match sought {
+                Some(sought) => body.reach(session, sought.message),
+                None => body.open(session),
+            },
             move |stage, answer| {
+                let is_missed = sought.is_some_and(|sought| !has(&answer, sought.message));
                 stage.tell(match answer {
                     Ok(transcript) => Action::Opened(Box::new(transcript)),
                     Err(problem) => Action::Shut { session, problem },
                 });
+                if is_missed {
+                    stage.tell(Action::Reached);
+                    stage.tell(Action::Note("That message cannot be shown now.".to_owned()));
+                }
                 if asker.open.answered() {
                     asker.ask_open();
                 }
@@ -181,6 +191,11 @@ impl Asker {
     }
 }
 
+fn has(answer: &Result<Transcript, Problem>, id: MessageId) -> bool {
+    let messages = answer.iter().flat_map(|transcript| &transcript.messages);
+    messages.map(|message| message.id).any(|here| here == id)
+}
+
 /// Now, by this computer's clock; only for showing.
 #[expect(
     clippy::cast_possible_truncation,
@@ -218,12 +233,14 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
         Rc::new(Asker {
             stage,
             place: Cell::new(place),
+            sought: Cell::new(None),
             connection: Cell::new(None),
             list: Lane::default(),
             open: Lane::default(),
         })
     });
     asker.place.set(place);
+    asker.sought.set(scene.sought);
 
     let waking = asker.clone();
     use_effect_with((), move |()| wake(&waking));

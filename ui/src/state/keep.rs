@@ -142,12 +142,6 @@ pub fn toggle_side() {
     });
 }
 
-pub fn open_side() {
-    if side().is_shut {
-        toggle_side();
-    }
-}
-
 /// By the style object: the policy forbids style attributes, and allows this.
 pub fn lay_out(side: Side) {
     let root = web_sys::window().and_then(|window| window.document()?.document_element());

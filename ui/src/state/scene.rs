@@ -25,6 +25,8 @@ pub struct Scene {
     pub active: Option<Rows>,
     pub archived: Option<Rows>,
     pub open: Option<Rc<Opened>>,
+    /// The message to be gone to, until the page is there.
+    pub sought: Option<Sought>,
     pub devices: Option<Rc<Vec<Device>>>,
     /// What the last form or request on this page came to.
     pub problem: Option<Problem>,
@@ -38,6 +40,13 @@ pub struct Scene {
     /// Grows when the open transcript has to be asked for again.
     pub stale: u32,
     next_flash: u32,
+}
+
+/// A message of a session that somebody looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sought {
+    pub session: SessionId,
+    pub message: MessageId,
 }
 
 /// A short note at the edge of the window.
@@ -68,6 +77,10 @@ pub enum Action {
         session: SessionId,
         problem: Problem,
     },
+    /// Goes to a message, which may be further up than what is loaded.
+    Seek(Sought),
+    /// It is in sight, or cannot be.
+    Reached,
     Tail {
         session: SessionId,
         message: MessageId,
@@ -101,6 +114,7 @@ impl Scene {
             active: None,
             archived: None,
             open: None,
+            sought: None,
             devices: None,
             problem: boot.problem.clone(),
             typed: boot.typed.clone(),
@@ -164,6 +178,7 @@ impl Scene {
             return;
         }
         self.problem = None;
+        self.sought = None;
         let wanted = place.session();
         if self.open.as_ref().map(|open| open.session.id) != wanted {
             let row = wanted.and_then(|id| self.row(id));
@@ -269,6 +284,12 @@ impl Reducible for Scene {
                 new.problem = Some(problem);
             }
             Action::Shut { .. } => {}
+            Action::Seek(sought) => {
+                new.go(Place::Session(sought.session));
+                new.sought = Some(sought);
+                new.stale += 1;
+            }
+            Action::Reached => new.sought = None,
             Action::Tail {
                 session,
                 message,

@@ -2,6 +2,7 @@
 
 mod contrast;
 mod fixture;
+mod found;
 mod notices;
 
 use fixture::{REPLY, Screen, boot, message, opened, row, screens, session, signed_in};
@@ -40,6 +41,13 @@ async fn no_page_has_an_inline_style_or_script() {
         ] {
             assert!(!page.contains(forbidden), "{name} has {forbidden}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_only_script_can_look_for_is_not_offered_without_it() {
+    for (name, page) in drawn().await {
+        assert!(!page.contains("data-testid=\"search"), "{name}");
     }
 }
 

@@ -5,10 +5,12 @@ use super::{Page, senses};
 use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
 use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
+use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript, Typed};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, routes};
 use std::future::{Future, ready};
 use std::rc::Rc;
+use sync_client::tab::Want;
 
 pub struct Web(pub Rc<Page>);
 
@@ -62,8 +64,8 @@ async fn transcript(page: Rc<Page>, session: SessionId) -> Result<Transcript, Pr
     .await
 }
 
-async fn earlier(page: Rc<Page>, session: SessionId) -> Result<Transcript, Problem> {
-    let wants = page.tab.borrow_mut().earlier(session);
+/// The session's messages, once what was wanted of it has come or failed.
+async fn loaded(page: Rc<Page>, session: SessionId, wants: Vec<Want>) -> Result<Transcript, Problem> {
     page.carry_out(wants);
     let waiting = page.clone();
     waiting
@@ -140,7 +142,21 @@ impl Backend for Web {
     }
 
     fn earlier(&self, session: SessionId) -> Answer<Transcript> {
-        self.with(|page| earlier(page, session))
+        self.with(|page| {
+            let wants = page.tab.borrow_mut().earlier(session);
+            loaded(page, session, wants)
+        })
+    }
+
+    fn reach(&self, session: SessionId, message: MessageId) -> Answer<Transcript> {
+        self.with(|page| {
+            let wants = page.tab.borrow_mut().reach(session, message);
+            loaded(page, session, wants)
+        })
+    }
+
+    fn search(&self, typed: String) -> Answer<Found> {
+        at_once(Ok(self.0.tab.borrow().search(&typed)))
     }
 
     fn create(&self) -> Answer<SessionId> {
