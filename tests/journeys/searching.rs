@@ -27,9 +27,9 @@ async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
         scene.elsewhere.note(log, &page).await;
     }
     screen.wait_text("session-list", "Log book").await;
-    for session in [trip, log] {
+    for (session, said) in [(trip, "東京"), (log, "Day 12")] {
         screen.click_on(&format!("[data-session=\"{session}\"] a")).await;
-        screen.wait_for(MINE).await;
+        screen.wait_text_in(MINE, said).await;
     }
 
     screen.click("search").await;
@@ -64,9 +64,13 @@ async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
         (chosen.await.as_deref() == Some("found-1")).then_some(())
     })
     .await;
-    screen
-        .picture(&format!("search-many-{body:?}").to_lowercase())
-        .await;
+    for theme in ["light", "dark"] {
+        screen
+            .evaluate(&format!("document.documentElement.dataset.theme = '{theme}'"))
+            .await;
+        let name = format!("search-many-{theme}-{body:?}");
+        screen.picture(&name.to_lowercase()).await;
+    }
     screen.fill("search-input", "unheard of").await;
     screen.wait_text("search-status", "Nothing found").await;
     screen.keys(ESCAPE).await;

@@ -18,6 +18,8 @@ use yew::prelude::*;
 
 /// Nearer to the foot than this, one follows what comes.
 const FOLLOW_PX: i32 = 100;
+/// Of the pane, above a message that was gone to.
+const ABOVE_PX: i32 = 24;
 /// How long a message that was gone to stands out.
 const LIT_MILLIS: u32 = 2_500;
 const PANE: &str = "conversation";
@@ -141,7 +143,7 @@ pub fn use_sought(
     *lit
 }
 
-/// Its first line to the top of the pane, and the focus with it.
+/// Its first line near the top of the pane, and the focus with it.
 fn go_to(message: MessageId, reading: &Reading) {
     let document = web_sys::window().and_then(|window| window.document());
     let article = document.and_then(|document| document.get_element_by_id(&message_id(message)));
@@ -151,6 +153,7 @@ fn go_to(message: MessageId, reading: &Reading) {
     let _ = article.focus();
     article.scroll_into_view();
     if let Some(pane) = reading.pane.cast::<HtmlElement>() {
+        pane.set_scroll_top(pane.scroll_top() - ABOVE_PX);
         (reading.detach)(-pane.scroll_top() > FOLLOW_PX);
     }
 }
