@@ -9,7 +9,6 @@ mod snippet;
 mod text;
 
 pub use query::Query;
-pub use snippet::pieces_of;
 pub use text::segmented;
 
 use crate::outbox::Outbox;
@@ -159,5 +158,80 @@ impl Groups<'_> {
             last_active: row.last_active,
             hits: Vec::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Moment;
+    use crate::tab::Tab;
+
+    fn at(at: i64) -> Moment {
+        Moment { at, chance: 0.5 }
+    }
+
+    fn titles(found: &Found) -> Vec<String> {
+        let text = |session: &FoundSession| session.title.iter().map(|piece| piece.text.as_str()).collect();
+        found.sessions.iter().map(text).collect()
+    }
+
+    #[test]
+    fn what_waits_here_is_found_as_it_is_shown_here() {
+        let mut tab = Tab::new();
+        let (session, _) = tab.create(at(1)).unwrap();
+        let (message, _) = tab.send(session, "Storm over 京都 tonight", at(2)).unwrap();
+        tab.rename(session, "Weather", at(3)).unwrap();
+        let found = tab.search("京都");
+        let hit = found.sessions.first().unwrap().hits.first().unwrap();
+        assert_eq!((hit.message, hit.ord), (message, None));
+        assert_eq!(titles(&tab.search("weath")), ["Weather"]);
+        assert!(tab.search("weath").sessions.first().unwrap().is_titled_so);
+        let archived = tab.archive(session, true, at(4));
+        assert!(archived.is_ok() && tab.search("storm").sessions.first().unwrap().archived);
+        assert_eq!(tab.search("").count() + tab.search("calm").count(), 0);
+        let (deletion, _) = tab.delete(session, at(5)).unwrap();
+        assert_eq!(tab.search("storm").count() + tab.search("weath").count(), 0);
+        tab.undo(deletion, at(6)).unwrap();
+        assert_eq!(tab.search("storm").count(), 1);
+    }
+
+    #[test]
+    fn a_title_that_was_changed_here_is_found_by_its_new_words_only() {
+        let (one, other) = (SessionId::fresh(), SessionId::fresh());
+        let row = |id, title: &str| Session {
+            id,
+            seq: 1,
+            title: title.to_owned(),
+            title_seq: 1,
+            archived: false,
+            last_ord: 0,
+            preview: String::new(),
+            running: false,
+            last_active: 0,
+            created_at: 0,
+        };
+        let candidates = |titled| Candidates {
+            sessions: [
+                (one, row(one, "old words")),
+                (other, row(other, "more old words")),
+            ]
+            .into(),
+            titled,
+            hits: Vec::new(),
+        };
+        let mut outbox = Outbox::default();
+        let rename = Op::SessionRename {
+            session: one,
+            title: "new words".to_owned(),
+            base: 1,
+        };
+        let plan = outbox
+            .enqueue(protocol::MutationId::fresh(), rename, 0, 5)
+            .unwrap();
+        outbox.apply(&plan);
+        let look = |typed, titled| titles(&gather(&Query::parse(typed), &outbox, candidates(titled)));
+        assert_eq!(look("old words", vec![one, other]), ["more old words"]);
+        assert_eq!(look("new", vec![]), ["new words"]);
     }
 }

@@ -33,6 +33,7 @@ async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
     }
 
     screen.click("search").await;
+    screen.wait_for("dialog[open]").await;
     screen.wait_text("search-status", "Type a word").await;
     screen.fill("search-input", "lightho").await;
     screen.wait_text("search-status", "1 result").await;
@@ -71,11 +72,20 @@ async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
         let name = format!("search-many-{theme}-{body:?}");
         screen.picture(&name.to_lowercase()).await;
     }
+    screen.resize(375, 812).await;
+    screen
+        .picture(&format!("search-narrow-{body:?}").to_lowercase())
+        .await;
     screen.fill("search-input", "unheard of").await;
     screen.wait_text("search-status", "Nothing found").await;
     screen.keys(ESCAPE).await;
     screen.wait_gone("dialog[open]").await;
     screen.wait_text("session-title", "Trip to Japan").await;
+    screen.click_on("a[href=\"/\"]").await;
+    screen.wait("new-session").await;
+    screen
+        .picture(&format!("search-button-narrow-{body:?}").to_lowercase())
+        .await;
 }
 
 /// Waits until a message that says so has the focus and lies inside the pane.

@@ -12,6 +12,8 @@ use std::ops::Range;
 const CHARACTERS: usize = 256;
 /// Words and phrases that are looked for.
 const TERMS: usize = 16;
+/// Letters of a beginning: what two begin is so much that gathering it takes 0.6 s in 200,000 messages.
+const BEGINNING: usize = 3;
 /// Hits that are marked in one text.
 const MARKS: usize = 64;
 
@@ -75,6 +77,11 @@ impl Query {
         Some(snippet::around(text, &words, &hits))
     }
 
+    /// As [`Query::snippet`], for a text that fits by another's reading: where this one sees no hit, its beginning.
+    pub fn snippet_of_found(&self, text: &str) -> Vec<Piece> {
+        self.snippet(text).unwrap_or_else(|| snippet::plain(text))
+    }
+
     /// A short text whole, with its hits; `None` where it does not fit.
     pub fn whole(&self, text: &str) -> Option<Vec<Piece>> {
         let hits = self.hits(text, &words(text))?;
@@ -120,12 +127,10 @@ impl Term {
         (!term.words.is_empty()).then_some(term)
     }
 
-    /// One letter begins half of all words, and a character that stands alone is a word already.
+    /// A character that stands alone is a word already.
     fn may_go_on(&self) -> bool {
         let last = self.words.last().map(String::as_str).unwrap_or_default();
-        let mut letters = last.chars();
-        let first = letters.next();
-        letters.next().is_some() && !first.is_some_and(stands_alone)
+        last.chars().count() >= BEGINNING && !last.chars().any(stands_alone)
     }
 
     fn hits<'a>(
@@ -171,8 +176,8 @@ mod tests {
     fn what_is_typed_becomes_words_and_phrases_and_nothing_else() {
         assert_eq!(asked("calm sea"), r#""calm" "sea"*"#);
         assert_eq!(asked(r#""calm sea" wind "#), r#""calm sea" "wind"*"#);
-        assert_eq!(asked(r#"wind "calm se"#), r#""wind" "calm se"*"#);
-        assert_eq!(asked("x"), r#""x""#);
+        assert_eq!(asked(r#"wind "calm sea"#), r#""wind" "calm sea"*"#);
+        assert_eq!(asked("se"), r#""se""#);
         assert_eq!(asked("a-b:c* OR NOT NEAR(d)"), r#""a b c" "OR" "NOT" "NEAR d""#);
         assert_eq!(asked("東京タワー"), r#""東 京 タ ワ ー""#);
         for nothing in ["", "   ", "\"", "\"\"", "*", "- ()", "\0", "。、"] {

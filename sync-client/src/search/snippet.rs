@@ -4,10 +4,6 @@ use super::text::APART;
 use protocol::search::Piece;
 use std::ops::Range;
 
-/// How the cache's index marks a hit in a snippet (`store/search.rs`): characters that no one writes.
-const HIT_BEGINS: char = '\u{2}';
-const HIT_ENDS: char = '\u{3}';
-
 /// Words before the first hit, and words in all.
 const BEFORE: usize = 8;
 const WORDS: usize = 32;
@@ -25,7 +21,7 @@ impl Line {
     /// White space of any kind and length becomes one space; what is invisible goes.
     fn push(&mut self, text: &str, is_hit: bool) {
         for c in text.chars() {
-            if matches!(c, APART | HIT_BEGINS | HIT_ENDS) {
+            if c == APART {
                 continue;
             }
             if c.is_whitespace() && (self.ends_in_space || self.pieces.is_empty()) {
@@ -50,21 +46,6 @@ impl Line {
             }
         }
     }
-}
-
-/// What the index made: hits stand between [`HIT_BEGINS`] and [`HIT_ENDS`].
-pub fn pieces_of(marked: &str) -> Vec<Piece> {
-    let mut line = Line::default();
-    let mut is_hit = false;
-    for part in marked.split_inclusive([HIT_BEGINS, HIT_ENDS]) {
-        line.push(part, is_hit);
-        is_hit = match part.chars().next_back() {
-            Some(HIT_BEGINS) => true,
-            Some(HIT_ENDS) => false,
-            Some(_) | None => is_hit,
-        };
-    }
-    line.pieces
 }
 
 /// A text in which nothing is marked.
@@ -126,10 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn the_marks_of_the_index_become_pieces_without_invisible_spaces() {
-        let marked = "…to\n\n \u{2}東\u{200b}京\u{3}\u{200b}へ  and\t\u{2}back\u{3}";
-        assert_eq!(shown(&pieces_of(marked)), "…to [東京]へ and [back]");
-        assert_eq!(shown(&pieces_of("\u{3}a\u{2}b")), "a[b]");
+    fn a_snippet_is_one_line_without_invisible_spaces() {
+        let text = "to\n\n 東\u{200b}京 and\t back ";
+        let place = text.find('東').unwrap();
+        assert_eq!(
+            shown(&marked(text, 0..text.len(), &[place..place + 9])),
+            "to [東京] and back "
+        );
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn folded(word: &str) -> impl Iterator<Item = char> {
     letters.filter(|c| !is_mark(*c))
 }
 
-/// The letter under an accent, for the scripts of Europe and of Vietnam; the database knows some more.
+/// The letter under an accent, for the scripts of Europe and of Vietnam; FTS5 knows some more.
 const fn unmarked(c: char) -> char {
     match c {
         'À'..='Å' | 'à'..='å' | 'Ā'..='ą' | 'Ạ'..='ặ' => 'a',
@@ -94,6 +94,13 @@ const fn unmarked(c: char) -> char {
         'Ŵ' | 'ŵ' => 'w',
         'Ý' | 'ý' | 'ÿ' | 'Ŷ'..='Ÿ' | 'Ỳ'..='ỹ' => 'y',
         'Ź'..='ž' => 'z',
+        'Ά' | 'ά' => 'α',
+        'Έ' | 'έ' => 'ε',
+        'Ή' | 'ή' => 'η',
+        'Ί' | 'ί' | 'Ϊ' | 'ϊ' | 'ΐ' => 'ι',
+        'Ό' | 'ό' => 'ο',
+        'Ύ' | 'ύ' | 'Ϋ' | 'ϋ' | 'ΰ' => 'υ',
+        'Ώ' | 'ώ' => 'ω',
         'Ё' | 'ё' => 'е',
         'Й' | 'й' => 'и',
         other => other,
