@@ -8,21 +8,6 @@ const CONTROL: &str = "\u{E009}";
 /// More than a conversation shows when it is opened.
 const LATER: usize = 130;
 
-/// Waits until a message that says so has the focus and lies inside the pane.
-async fn in_sight(scene: &Scene, text: &str) {
-    let script = "const it = document.activeElement, pane = document.getElementById('conversation'); \
-        if (document.querySelector('dialog[open]') || !it.matches('article')) return ''; \
-        const [at, view] = [it.getBoundingClientRect(), pane.getBoundingClientRect()]; \
-        return at.top >= view.top && at.top < view.bottom ? it.innerText : '';";
-    until(&format!("{text:?} in sight"), async || {
-        let seen = scene.screen.evaluate(script).await;
-        seen.as_str()
-            .is_some_and(|seen| seen.contains(text))
-            .then_some(())
-    })
-    .await;
-}
-
 async fn look_for(scene: &Scene, typed: &str) {
     scene.screen.keys(&format!("{CONTROL}k")).await;
     scene.screen.fill("search-input", typed).await;
@@ -63,9 +48,9 @@ async fn an_old_message_is_found_and_gone_to_without_the_server() {
     scene.stack.server.gate().shut();
     scene.screen.wait_connection("offline").await;
     look_for(&scene, "whitb").await;
-    in_sight(&scene, "Set sail from Whitby").await;
+    scene.screen.wait_at_message("Set sail from Whitby").await;
     scene.screen.click("home-link").await;
     look_for(&scene, "京タワ").await;
-    in_sight(&scene, "東京タワー").await;
+    scene.screen.wait_at_message("東京タワー").await;
     scene.screen.picture("search-offline").await;
 }

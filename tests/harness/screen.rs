@@ -262,6 +262,20 @@ impl Screen {
         .await
     }
 
+    /// Waits until a message that says so has the focus and begins inside its pane.
+    pub async fn wait_at_message(&self, text: &str) {
+        let script = "const it = document.activeElement, pane = document.getElementById('conversation'); \
+                      if (document.querySelector('dialog[open]') || !it.matches('article')) return ''; \
+                      const [at, view] = [it.getBoundingClientRect(), pane.getBoundingClientRect()]; \
+                      return at.top >= view.top && at.top < view.bottom ? it.innerText : '';";
+        until(&format!("the message {text:?} in sight"), async || {
+            let seen = self.evaluate(script).await;
+            let is_it = seen.as_str().is_some_and(|seen| seen.contains(text));
+            is_it.then_some(())
+        })
+        .await;
+    }
+
     pub async fn wait_gone(&self, selector: &str) {
         until(&format!("{selector} to be gone"), async || {
             (self.count(selector).await == 0).then_some(())

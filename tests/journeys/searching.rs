@@ -2,19 +2,22 @@
 
 use crate::{MINE, Scene};
 use harness::{Body, until};
+use protocol::SessionId;
+use protocol::mutation::Op;
 
 in_both_bodies! {
-    what_was_said_is_found_by_a_word_and_gone_to,
+    what_was_said_is_found_and_gone_to,
+    the_results_are_walked_through_and_left_by_the_keyboard,
 }
 
-const ESCAPE: &str = "\u{E00C}";
 const ENTER: &str = "\u{E007}";
+const ESCAPE: &str = "\u{E00C}";
 const DOWN: &str = "\u{E015}";
 const CONTROL: &str = "\u{E009}";
 
-async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
+/// A long session and a short one, both read on this screen.
+async fn with_two_sessions(body: Body) -> (Scene, SessionId) {
     let scene = Scene::signed_in(body).await;
-    let screen = &scene.screen;
     let trip = scene.elsewhere.create_session("Trip to Japan").await;
     scene.elsewhere.note(trip, "来週、東京タワーへ行きます。").await;
     let log = scene.elsewhere.create_session("Log book").await;
@@ -26,12 +29,21 @@ async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
         let page = format!("Day {day} at sea. {}", "Nothing to write home about. ".repeat(12));
         scene.elsewhere.note(log, &page).await;
     }
-    screen.wait_text("session-list", "Log book").await;
+    scene.screen.wait_text("session-list", "Log book").await;
     for (session, said) in [(trip, "東京"), (log, "Day 12")] {
-        screen.click_on(&format!("[data-session=\"{session}\"] a")).await;
-        screen.wait_text_in(MINE, said).await;
+        scene
+            .screen
+            .click_on(&format!("[data-session=\"{session}\"] a"))
+            .await;
+        scene.screen.wait_text_in(MINE, said).await;
     }
+    (scene, trip)
+}
 
+async fn what_was_said_is_found_and_gone_to(body: Body) {
+    let (scene, _) = with_two_sessions(body).await;
+    let screen = &scene.screen;
+    let picture = async |name: &str| screen.picture(&format!("{name}-{body:?}").to_lowercase()).await;
     screen.click("search").await;
     screen.wait_for("dialog[open]").await;
     screen.wait_text("search-status", "Type a word").await;
@@ -40,65 +52,65 @@ async fn what_was_said_is_found_by_a_word_and_gone_to(body: Body) {
     screen
         .wait_text_in("[data-testid=\"found\"] mark", "lighthouse")
         .await;
-    screen.picture(&format!("search-{body:?}").to_lowercase()).await;
+    picture("search").await;
     screen.keys(ENTER).await;
-    in_sight(&scene, "lighthouse").await;
-    screen
-        .picture(&format!("search-gone-to-{body:?}").to_lowercase())
-        .await;
+    screen.wait_at_message("lighthouse").await;
+    picture("search-gone-to").await;
 
     screen.keys(&format!("{CONTROL}k")).await;
     screen.fill("search-input", "東京").await;
     screen.wait_text_in("[data-testid=\"found\"] mark", "東京").await;
     screen.keys(ENTER).await;
-    in_sight(&scene, "東京タワー").await;
+    screen.wait_at_message("東京タワー").await;
+}
 
-    // by the arrows through titles and messages, and away again without going anywhere
-    screen.keys(&format!("{CONTROL}k")).await;
-    screen.fill("search-input", "log").await;
-    screen.wait_text("search-status", "1 result").await;
+async fn the_results_are_walked_through_and_left_by_the_keyboard(body: Body) {
+    let (scene, trip) = with_two_sessions(body).await;
+    let screen = &scene.screen;
+    let picture = async |name: &str| screen.picture(&format!("{name}-{body:?}").to_lowercase()).await;
+    let chosen = async |wanted: &str| {
+        until("the choice to move", async || {
+            let field = "[data-testid=\"search-input\"]";
+            let chosen = screen.attribute(field, "aria-activedescendant").await;
+            (chosen.as_deref() == Some(wanted)).then_some(())
+        })
+        .await;
+    };
+    let archive = Op::SessionArchive {
+        session: trip,
+        archived: true,
+    };
+    scene.elsewhere.write(archive).await;
+    screen.tab_to("search").await;
+    screen.keys(ENTER).await;
+    screen.fill("search-input", "trip").await;
+    screen
+        .wait_text_in("[data-testid=\"found\"] .chip", "Archived")
+        .await;
     screen.fill("search-input", "sea").await;
     screen.wait_text("search-status", "13 results").await;
     screen.keys(DOWN).await;
-    until("the second result to be the choice", async || {
-        let chosen = screen.attribute("[data-testid=\"search-input\"]", "aria-activedescendant");
-        (chosen.await.as_deref() == Some("found-1")).then_some(())
-    })
-    .await;
+    chosen("found-1").await;
     for theme in ["light", "dark"] {
-        screen
-            .evaluate(&format!("document.documentElement.dataset.theme = '{theme}'"))
-            .await;
-        let name = format!("search-many-{theme}-{body:?}");
-        screen.picture(&name.to_lowercase()).await;
+        let wear = format!("document.documentElement.dataset.theme = '{theme}'");
+        screen.evaluate(&wear).await;
+        picture(&format!("search-many-{theme}")).await;
     }
     screen.resize(375, 812).await;
-    screen
-        .picture(&format!("search-narrow-{body:?}").to_lowercase())
-        .await;
+    picture("search-narrow").await;
     screen.fill("search-input", "unheard of").await;
     screen.wait_text("search-status", "Nothing found").await;
+    screen.resize(1280, 800).await;
     screen.keys(ESCAPE).await;
     screen.wait_gone("dialog[open]").await;
-    screen.wait_text("session-title", "Trip to Japan").await;
-    screen.click_on("a[href=\"/\"]").await;
-    screen.wait("new-session").await;
-    screen
-        .picture(&format!("search-button-narrow-{body:?}").to_lowercase())
-        .await;
-}
-
-/// Waits until a message that says so has the focus and lies inside the pane.
-async fn in_sight(scene: &Scene, text: &str) {
-    let script = "const it = document.activeElement, pane = document.getElementById('conversation'); \
-        if (document.querySelector('dialog[open]') || !it.matches('article')) return ''; \
-        const [at, view] = [it.getBoundingClientRect(), pane.getBoundingClientRect()]; \
-        return at.top >= view.top && at.top < view.bottom ? it.innerText : '';";
-    until(&format!("{text:?} in sight"), async || {
-        let seen = scene.screen.evaluate(script).await;
-        seen.as_str()
-            .is_some_and(|seen| seen.contains(text))
-            .then_some(())
-    })
-    .await;
+    assert_eq!(
+        screen.focus().await.as_deref(),
+        Some("search"),
+        "back where it was"
+    );
+    screen.wait_text("session-title", "Log book").await;
+    screen.resize(375, 812).await;
+    screen.click_on(".head-back").await;
+    screen.wait("search").await;
+    picture("search-button-narrow").await;
 }

@@ -111,7 +111,11 @@ mod tests {
         let text = "to\n\n 東\u{200b}京 and\t back ";
         let place = text.find('東').unwrap();
         assert_eq!(
-            shown(&marked(text, 0..text.len(), &[place..place + 9])),
+            shown(&marked(
+                text,
+                0..text.len(),
+                std::slice::from_ref(&(place..place + 9))
+            )),
             "to [東京] and back "
         );
     }
