@@ -262,12 +262,12 @@ impl Screen {
         .await
     }
 
-    /// Waits until a message that says so has the focus and begins inside its pane.
+    /// Waits until a message that says so has the focus and begins inside its pane, with a little room above.
     pub async fn wait_at_message(&self, text: &str) {
         let script = "const it = document.activeElement, pane = document.getElementById('conversation'); \
                       if (document.querySelector('dialog[open]') || !it.matches('article')) return ''; \
                       const [at, view] = [it.getBoundingClientRect(), pane.getBoundingClientRect()]; \
-                      return at.top >= view.top && at.top < view.bottom ? it.innerText : '';";
+                      return at.top >= view.top + 8 && at.top < view.bottom ? it.innerText : '';";
         until(&format!("the message {text:?} in sight"), async || {
             let seen = self.evaluate(script).await;
             let is_it = seen.as_str().is_some_and(|seen| seen.contains(text));

@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use wasm_bindgen::JsCast as _;
-use web_sys::HtmlElement;
+use web_sys::{FocusOptions, HtmlElement};
 use yew::prelude::*;
 
 /// Nearer to the foot than this, one follows what comes.
@@ -150,7 +150,10 @@ fn go_to(message: MessageId, reading: &Reading) {
     let Some(article) = article.and_then(|article| article.dyn_into::<HtmlElement>().ok()) else {
         return;
     };
-    let _ = article.focus();
+    // Where it is to stand is said below.
+    let still = FocusOptions::new();
+    still.set_prevent_scroll(true);
+    let _ = article.focus_with_options(&still);
     article.scroll_into_view();
     if let Some(pane) = reading.pane.cast::<HtmlElement>() {
         pane.set_scroll_top(pane.scroll_top() - ABOVE_PX);
