@@ -19,7 +19,7 @@ const FIRST_VISITORS: usize = 100;
 /// Sockets being opened at once.
 const OPENING: usize = 32;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub async fn run(stage: &Stage, count: usize) -> anyhow::Result<Row> {
     let server = stage.fresh_server().await?;
@@ -62,7 +62,7 @@ async fn weigh<F: Future<Output = anyhow::Result<Socket>>>(
     Ok((after.saturating_sub(before) as f64 / count as f64, after))
 }
 
-async fn all<F: Future<Output = anyhow::Result<Socket>>>(
+pub async fn all<F: Future<Output = anyhow::Result<Socket>>>(
     count: usize,
     open: impl Fn(usize) -> F,
 ) -> anyhow::Result<Vec<Socket>> {
@@ -73,7 +73,7 @@ async fn all<F: Future<Output = anyhow::Result<Socket>>>(
 }
 
 /// Opens a socket as a native client does, and waits to be welcomed.
-async fn signed_in(address: &str, token: Option<&&str>) -> anyhow::Result<Socket> {
+pub async fn signed_in(address: &str, token: Option<&&str>) -> anyhow::Result<Socket> {
     let mut request = format!("ws://{address}{}", routes::SOCKET).into_client_request()?;
     let token = token.context("nobody is signed in")?;
     request

@@ -9,10 +9,12 @@ mod device;
 mod echo;
 mod idle;
 mod load;
+mod near;
 mod pgbench;
 mod process;
 mod reads;
 mod stage;
+mod storm;
 mod table;
 mod turns;
 
@@ -55,6 +57,12 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
                 table::draw(&[idle::run(&stage, count).await.context("W5")?])
             );
         }
+    }
+    if is_wanted("W6") {
+        print!("{}", table::draw(&[near::run(&stage).await.context("W6")?]));
+    }
+    if is_wanted("W11") {
+        print!("{}", table::draw(&[storm::run(&stage).await.context("W11")?]));
     }
     if is_wanted("W9") {
         print!(
