@@ -271,3 +271,33 @@ pub async fn gone(
     .await?;
     Ok(gone.into_iter().map(SessionId).collect())
 }
+
+/// People with tombstones that are older than so many days, at most `limit` of them.
+pub async fn with_tombstones(pool: &Pool, days: i32, limit: i64) -> Result<Vec<UserId>, sqlx::Error> {
+    let people: Vec<Uuid> = sqlx::query_scalar!(
+        "select distinct user_id from agent_sessions
+         where deleted_at < now() - make_interval(days => $1) limit $2",
+        days,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(people.into_iter().map(UserId).collect())
+}
+
+/// Drops one person's tombstones that are older than so many days. Their numbers.
+pub async fn drop_tombstones(
+    connection: &mut Transaction,
+    user: UserId,
+    days: i32,
+) -> Result<Vec<Seq>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "delete from agent_sessions
+         where user_id = $1 and deleted_at < now() - make_interval(days => $2)
+         returning seq",
+        user.0,
+        days,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -49,6 +49,18 @@ impl Lock {
         &mut self.transaction
     }
 
+    /// Whoever stands below begins afresh from now on.
+    pub async fn raise_floor(&mut self, user: UserId, floor: Seq) -> Result<()> {
+        sqlx::query!(
+            "update sync_heads set floor_seq = greatest(floor_seq, $2) where user_id = $1",
+            user.0,
+            floor,
+        )
+        .execute(&mut self.transaction)
+        .await?;
+        Ok(())
+    }
+
     /// Gives out `count` numbers; `head` is the last of them.
     pub async fn alloc(&mut self, user: UserId, count: i64) -> Result<Seq> {
         let first = sqlx::query_scalar!("select sync_alloc($1, $2)", user.0, count)

@@ -1,7 +1,7 @@
 //! The ledger: what became of each mutation, so that a repeat gets the answer of the first time.
 
 use super::push::Stamp;
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use protocol::mutation::OpResult;
 use protocol::sync::Seq;
 
@@ -43,4 +43,20 @@ pub async fn remember(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Forgets outcomes that are older than so many days, at most `rows` of them. How many it were.
+pub async fn forget(pool: &Pool, days: i32, rows: i64) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from mutations where (user_id, mutation_id) in (
+             select user_id, mutation_id from mutations
+             where created_at < now() - make_interval(days => $1)
+             order by created_at limit $2 for update skip locked
+         )",
+        days,
+        rows,
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
 }

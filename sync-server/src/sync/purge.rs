@@ -4,13 +4,11 @@
 //!
 //! Devices repeat writes for 14 days at most (docs/protocol.md, "RestoreHeals"), so both are kept far longer.
 
-use super::{Sync, heads};
+use super::{Sync, agent_sessions, heads, mutations};
 use crate::database::Pool;
 use crate::error::Result;
 use protocol::UserId;
-use protocol::sync::Seq;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How long an outcome and a tombstone are kept.
 const KEPT_DAYS: i32 = 90;
@@ -39,7 +37,7 @@ pub async fn watch(sync: Sync) {
 async fn purge(pool: &Pool) -> Result<()> {
     let mut outcomes = 0;
     loop {
-        let gone = forget_outcomes(pool).await?;
+        let gone = mutations::forget(pool, KEPT_DAYS, ROWS).await?;
         outcomes += gone;
         if gone < ROWS.unsigned_abs() {
             break;
@@ -47,7 +45,7 @@ async fn purge(pool: &Pool) -> Result<()> {
     }
     let mut sessions = 0;
     loop {
-        let people = with_tombstones(pool).await?;
+        let people = agent_sessions::with_tombstones(pool, KEPT_DAYS, PEOPLE).await?;
         for user in &people {
             sessions += drop_tombstones(pool, *user).await?;
         }
@@ -61,57 +59,16 @@ async fn purge(pool: &Pool) -> Result<()> {
     Ok(())
 }
 
-async fn forget_outcomes(pool: &Pool) -> Result<u64> {
-    let done = sqlx::query!(
-        "delete from mutations where (user_id, mutation_id) in (
-             select user_id, mutation_id from mutations
-             where created_at < now() - make_interval(days => $1)
-             order by created_at limit $2 for update skip locked
-         )",
-        KEPT_DAYS,
-        ROWS,
-    )
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-async fn with_tombstones(pool: &Pool) -> Result<Vec<UserId>> {
-    let people: Vec<Uuid> = sqlx::query_scalar!(
-        "select distinct user_id from agent_sessions
-         where deleted_at < now() - make_interval(days => $1) limit $2",
-        KEPT_DAYS,
-        PEOPLE,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(people.into_iter().map(UserId).collect())
-}
-
 /// Under the person's head, as every write: whoever reads sees the tombstones, or the floor above them.
 async fn drop_tombstones(pool: &Pool, user: UserId) -> Result<u64> {
     let Some(mut lock) = heads::lock(pool, user).await? else {
         return Ok(0);
     };
-    let gone: Vec<Seq> = sqlx::query_scalar!(
-        "delete from agent_sessions
-         where user_id = $1 and deleted_at < now() - make_interval(days => $2)
-         returning seq",
-        user.0,
-        KEPT_DAYS,
-    )
-    .fetch_all(lock.connection())
-    .await?;
+    let gone = agent_sessions::drop_tombstones(lock.connection(), user, KEPT_DAYS).await?;
     let Some(floor) = gone.iter().max() else {
         return Ok(0);
     };
-    sqlx::query!(
-        "update sync_heads set floor_seq = greatest(floor_seq, $2) where user_id = $1",
-        user.0,
-        floor,
-    )
-    .execute(lock.connection())
-    .await?;
+    lock.raise_floor(user, *floor).await?;
     lock.transaction.commit().await?;
     Ok(gone.len() as u64)
 }
