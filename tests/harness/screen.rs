@@ -168,14 +168,14 @@ impl Screen {
         .await;
     }
 
-    /// Types keys wherever the focus is.
+    /// Types keys wherever the focus is. What had it may be drawn anew between the look and the keys; then it is looked at
+    /// again, and nothing was typed.
     pub async fn keys(&self, keys: &str) {
-        let focused = self.driver.active_element().await;
-        let typed = match focused {
-            Ok(focused) => focused.send_keys(keys).await,
-            Err(error) => Err(error),
-        };
-        typed.unwrap_or_else(|error| panic!("typing {keys:?}: {error}"));
+        until(&format!("typing {keys:?}"), async || {
+            let focused = self.driver.active_element().await.ok()?;
+            focused.send_keys(keys).await.ok()
+        })
+        .await;
     }
 
     /// What has the focus, by its test id.

@@ -30,21 +30,24 @@ pub struct ComposerProps {
 }
 
 thread_local! {
-    /// The caret belongs into the composer, which is not drawn yet.
-    static IS_AWAITED: Cell<bool> = const { Cell::new(false) };
+    /// The session whose composer the caret belongs into, until it is drawn.
+    static AWAITED: Cell<Option<SessionId>> = const { Cell::new(None) };
 }
 
-/// Puts the caret into the composer, after the page has settled; where its session is still on its way, as soon as it is
-/// drawn.
-pub fn focus() {
-    IS_AWAITED.set(true);
+/// Puts the caret into this session's composer: now, or as soon as it is drawn. Another's may stand there until then, and
+/// goes with the caret in it.
+pub fn focus(session: SessionId) {
+    AWAITED.set(Some(session));
     Timeout::new(0, settle).forget();
 }
 
 fn settle() {
     let document = web_sys::window().and_then(|window| window.document());
     let field = document.and_then(|document| document.get_element_by_id(FIELD));
-    if let Some(field) = field.filter(|_| IS_AWAITED.replace(false)) {
+    let Some(field) = field else { return };
+    let of = field.get_attribute("data-of").and_then(|of| of.parse().ok());
+    if of.is_some() && AWAITED.get() == of {
+        AWAITED.set(None);
         let _ = wasm_bindgen::JsCast::unchecked_ref::<HtmlElement>(&field).focus();
     }
 }
@@ -97,6 +100,7 @@ pub fn Composer(props: &ComposerProps) -> Html {
                     placeholder="Message…"
                     aria-label="Message"
                     data-testid={FIELD}
+                    data-of={props.session.map(|session| session.to_string())}
                     dir="auto"
                     defaultvalue={props.typed.clone()}
                     {oninput}
@@ -236,7 +240,7 @@ fn send(stage: &Stage, session: SessionId, text: String, field: Option<NodeRef>)
         move |stage, answer| match answer {
             Ok(_) => {
                 super::scroll::to_latest();
-                focus();
+                focus(session);
             }
             Err(problem) => {
                 keep::keep_draft(Some(session), &kept);

@@ -32,7 +32,7 @@ pub fn Frame(props: &FrameProps) -> Html {
                     if scene.is_awake {
                         { search_button() }
                     }
-                    <NewSession stage={props.stage.clone()} is_blank={is_blank(scene)} />
+                    <NewSession stage={props.stage.clone()} blank={blank(scene)} />
                 </div>
                 if scene.place == Place::Archived {
                     <div class="side-head">
@@ -91,25 +91,26 @@ fn who(scene: &Scene) -> String {
 }
 
 /// The session that is open has nothing in it yet: a new one would be the same again.
-fn is_blank(scene: &Scene) -> bool {
-    scene.open.as_ref().is_some_and(|open| {
-        open.messages.is_empty() && open.session.title.is_empty() && open.session.preview.is_empty()
-    })
+fn blank(scene: &Scene) -> Option<SessionId> {
+    let open = scene.open.as_ref()?;
+    let has_nothing =
+        open.messages.is_empty() && open.session.title.is_empty() && open.session.preview.is_empty();
+    has_nothing.then_some(open.session.id)
 }
 
 #[derive(Clone, Debug, PartialEq, Properties)]
 struct NewSessionProps {
     stage: Stage,
-    is_blank: bool,
+    blank: Option<SessionId>,
 }
 
 #[component]
 fn NewSession(props: &NewSessionProps) -> Html {
     let (session, mutation) = (use_state(SessionId::fresh), use_state(MutationId::fresh));
-    let (stage, is_blank) = (props.stage.clone(), props.is_blank);
+    let (stage, blank) = (props.stage.clone(), props.blank);
     let onpost = Callback::from(move |()| {
-        if is_blank {
-            super::composer::focus();
+        if let Some(session) = blank {
+            super::composer::focus(session);
             return;
         }
         stage.ask(
@@ -117,7 +118,7 @@ fn NewSession(props: &NewSessionProps) -> Html {
             |stage, answer| match answer {
                 Ok(session) => {
                     stage.go(Place::Session(session));
-                    super::composer::focus();
+                    super::composer::focus(session);
                 }
                 Err(problem) => stage.tell(Action::Trouble(problem)),
             },
