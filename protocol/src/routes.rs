@@ -69,6 +69,10 @@ pub mod page {
     pub const CHECK_MAIL: &str = "/check-mail";
     /// The link in the confirmation letter. The page is never cached and sends no referrer; only its button acts.
     pub const VERIFY: &str = "/auth/verify";
+    /// Asking for a letter to choose a new password by. Drawn by the server alone.
+    pub const FORGOT: &str = "/auth/forgot";
+    /// The link in that letter; as with [`VERIFY`], only its button acts.
+    pub const RESET: &str = "/auth/reset";
 
     /// Form posts: each answers 303 to a page, or the page again with the problem.
     pub const FORM_SIGN_IN: &str = "/auth/sign-in";

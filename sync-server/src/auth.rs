@@ -23,6 +23,7 @@ use cookies::{FLOW, SESSION};
 pub use finish::Entry;
 pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
 pub use next::safe_next;
+pub use password::reset::{forgot, reset, reset_look};
 pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
 pub use password::verify::{verify, verify_link, verify_link_look};

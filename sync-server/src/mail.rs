@@ -38,6 +38,10 @@ pub enum Letter {
     DeviceSignedOut { device: String, link: String },
     /// A provider now opens this account too.
     ProviderLinked { provider: String, link: String },
+    /// Choose a new password.
+    Reset { link: String },
+    /// A new password was chosen.
+    PasswordChanged { when: String, link: String },
 }
 
 /// A letter may hold a one-time link, so its content is in no log.
@@ -49,6 +53,8 @@ impl std::fmt::Debug for Letter {
             Self::NewDevice { .. } => "Letter::NewDevice(…)",
             Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
             Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
+            Self::Reset { .. } => "Letter::Reset(…)",
+            Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",
         })
     }
 }

@@ -5,6 +5,7 @@
 pub mod assets;
 pub mod docs;
 pub mod door;
+pub mod forgotten;
 pub mod forms;
 pub mod headers;
 pub mod leaving;

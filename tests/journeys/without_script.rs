@@ -76,3 +76,25 @@ async fn somebody_renames_archives_and_signs_out() {
     screen.click("sign-out").await;
     screen.wait("sign-in-form").await;
 }
+
+#[tokio::test]
+async fn somebody_who_forgot_their_password_chooses_a_new_one() {
+    let stack = Stack::start().await;
+    let (person, _elsewhere) = Person::join_natively(&stack).await;
+    let screen = Screen::browser_without_script(&stack).await;
+    screen.click("to-forgot").await;
+    screen.fill("email", person.email.as_str()).await;
+    screen.click("send-letter").await;
+    screen.wait("forgot-sent").await;
+    let letter = stack.letter_to(person.email.as_str(), 2).await;
+    screen.open(&letter.link.expect("a link")).await;
+    screen.fill("password", "walnut-ferry-copper-drizzle").await;
+    screen.picture("new-password").await;
+    screen.click("change-password").await;
+    screen.click("to-sign-in").await;
+    let changed = Person {
+        password: "walnut-ferry-copper-drizzle".to_owned(),
+        ..person
+    };
+    sign_in(&screen, &changed).await;
+}

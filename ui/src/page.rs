@@ -3,7 +3,7 @@
 mod notice;
 mod shell;
 
-pub use notice::{Authorize, Authorized, Failed, Notice, VerifyLink};
+pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
 pub use shell::{Shell, shell};
 
 use crate::app::{App, AppProps, title};

@@ -205,7 +205,7 @@ pub(super) fn named(text: &str, otherwise: &str, chars: usize) -> String {
     }
 }
 
-fn in_words(at: OffsetDateTime) -> Result<String> {
+pub(super) fn in_words(at: OffsetDateTime) -> Result<String> {
     let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
     Ok(at.format(format).context("writing a time")?)
 }

@@ -6,4 +6,4 @@ pub(super) mod grants;
 mod oauth_codes;
 pub(super) mod refresh;
 
-pub use oauth_codes::purge as purge_codes;
+pub use oauth_codes::{purge as purge_codes, void_all as void_codes};

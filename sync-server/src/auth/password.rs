@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** an unknown address costs the same work as a wrong password.
 
+pub(super) mod reset;
 pub(super) mod sign_in;
 pub(super) mod sign_up;
 mod verification_tokens;

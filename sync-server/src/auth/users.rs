@@ -114,6 +114,20 @@ pub async fn verify(
     Ok(outcome.rows_affected() > 0)
 }
 
+/// By the link of a letter, which proves the mailbox too. False: the user may not sign in.
+pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update users
+            set password_hash = $2, email_verified = coalesce(email_verified, now()), updated_at = now()
+          where id = $1 and disabled_at is null",
+        user.0,
+        hash
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
 /// Keeps a hash made with today's parameters, if the password is still the one it was made from.
 pub async fn rehash(pool: &Pool, user: UserId, old: &str, new: &str) -> sqlx::Result<()> {
     sqlx::query!(

@@ -34,7 +34,9 @@ letters!(
     "already_have_account",
     "new_device",
     "device_signed_out",
-    "provider_linked"
+    "provider_linked",
+    "reset",
+    "password_changed"
 );
 
 impl Templates {
@@ -76,6 +78,12 @@ impl Templates {
                 "provider_linked",
                 "Another way to sign in to your account",
                 context! { provider, link },
+            ),
+            Letter::Reset { link } => ("reset", "Choose a new password", context! { link }),
+            Letter::PasswordChanged { when, link } => (
+                "password_changed",
+                "Your password was changed",
+                context! { when, link },
             ),
         };
         Ok(Page {
@@ -125,6 +133,11 @@ mod tests {
             },
             Letter::ProviderLinked {
                 provider: "GitHub".to_owned(),
+                link: link.clone(),
+            },
+            Letter::Reset { link: link.clone() },
+            Letter::PasswordChanged {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
                 link,
             },
         ]

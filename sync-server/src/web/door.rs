@@ -227,13 +227,13 @@ async fn sign_out(
     }
 }
 
-/// The letter's link.
+/// A letter's link.
 #[derive(Deserialize)]
-struct Link {
+pub struct Link {
     #[serde(default)]
-    id: String,
+    pub id: String,
     #[serde(default)]
-    t: String,
+    pub t: String,
 }
 
 #[derive(Deserialize)]
@@ -269,7 +269,7 @@ async fn look_at_link(
         .await)
 }
 
-async fn dead_link(pages: &Pages, headers: &HeaderMap) -> Response {
+pub async fn dead_link(pages: &Pages, headers: &HeaderMap) -> Response {
     let problem = Problem::new(Code::InvalidOrExpiredLink);
     let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
     let notice = |_csrf| Notice::Failed(Failed { problem, way_on });

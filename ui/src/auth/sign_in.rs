@@ -153,10 +153,26 @@ fn PasswordForm(props: &OutsideProps) -> Html {
             <input type="hidden" name="next" value={scene.typed.next.clone()} />
             { email_field(email, &scene.typed.email) }
             <PasswordField field={password} />
+            { forgotten(scene, stage) }
             <button class="button button-main button-wide" data-testid="sign-in" disabled={*is_busy}>
                 { if *is_busy { "Signing in…" } else { "Sign in" } }
             </button>
         </PostForm>
+    }
+}
+
+/// A page of the server's own: the desktop opens it in the system's browser, where its letter's link leads too.
+fn forgotten(scene: &Scene, stage: &Stage) -> Html {
+    let onclick = (stage.body == Body::Desktop).then(|| {
+        let (stage, server) = (stage.clone(), scene.server.clone());
+        Callback::from(move |event: MouseEvent| {
+            event.prevent_default();
+            let url = format!("{server}{}", page::FORGOT);
+            stage.attempt(|body| body.open_link(url));
+        })
+    });
+    html! {
+        <a class="gate-aside" href={page::FORGOT} data-testid="to-forgot" {onclick}>{ "Forgot your password?" }</a>
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pages that are no part of the app: they ask or tell one thing, and run no script.
 
-use crate::auth::gate::Gate;
+use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
 use protocol::routes::page;
@@ -11,6 +11,9 @@ use yew::prelude::*;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     VerifyLink(VerifyLink),
+    Forgot(Forgot),
+    NewPassword(NewPassword),
+    PasswordChanged,
     Authorize(Authorize),
     Authorized(Authorized),
     Failed(Failed),
@@ -26,6 +29,30 @@ pub struct VerifyLink {
     pub email: Option<String>,
     /// This window did not sign up: the password proves who confirms. Posted as `password`.
     pub wants_password: bool,
+    pub problem: Option<Problem>,
+}
+
+/// Where a letter for a forgotten password is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forgot {
+    /// Posts to [`page::FORGOT`].
+    pub csrf: String,
+    /// As it was typed.
+    pub email: String,
+    /// It was asked for; whether a letter goes out is not told.
+    pub is_sent: bool,
+    pub problem: Option<Problem>,
+}
+
+/// That letter's link was followed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPassword {
+    /// Posts to [`page::RESET`].
+    pub csrf: String,
+    /// The link's own token, posted back as `token`.
+    pub token: String,
+    /// Its local part hidden.
+    pub email: String,
     pub problem: Option<Problem>,
 }
 
@@ -74,6 +101,9 @@ pub fn Page(props: &PageProps) -> Html {
             {
                 match &*props.notice {
                     Notice::VerifyLink(verify) => verify_link(verify),
+                    Notice::Forgot(forgot) => forgotten(forgot),
+                    Notice::NewPassword(new) => new_password(new),
+                    Notice::PasswordChanged => password_changed(),
                     Notice::Authorize(authorize) => ask(authorize),
                     Notice::Authorized(authorized) => done(authorized),
                     Notice::Failed(failed) => fail(failed),
@@ -113,6 +143,55 @@ fn verify_link(verify: &VerifyLink) -> Html {
                 }
                 <button class="button button-main button-wide" data-testid="confirm">{ "Confirm" }</button>
             </PostForm>
+        </Gate>
+    }
+}
+
+fn forgotten(forgot: &Forgot) -> Html {
+    if forgot.is_sent {
+        return html! {
+            <Gate heading="Check your mail">
+                <p class="gate-text" data-testid="forgot-sent">
+                    { "If there is an account for " }<bdi><strong>{ &forgot.email }</strong></bdi>
+                    { ", a letter is on its way to it. Its link works for 30 minutes." }
+                </p>
+                <p class="gate-foot"><a href={page::SIGN_IN}>{ "Back to sign in" }</a></p>
+            </Gate>
+        };
+    }
+    html! {
+        <Gate heading="Forgotten password" problem={forgot.problem.clone()}>
+            <p class="gate-text">{ "We send you a letter. Its link lets you choose a new password." }</p>
+            <PostForm action={page::FORGOT} csrf={forgot.csrf.clone()} class="fields" testid="forgot-form">
+                { email_field(NodeRef::default(), &forgot.email) }
+                <button class="button button-main button-wide" data-testid="send-letter">{ "Send the letter" }</button>
+            </PostForm>
+            <p class="gate-foot"><a href={page::SIGN_IN}>{ "Back to sign in" }</a></p>
+        </Gate>
+    }
+}
+
+fn new_password(new: &NewPassword) -> Html {
+    html! {
+        <Gate heading="Choose a new password" problem={new.problem.clone()}>
+            <p class="gate-text">
+                { "For " }<bdi><strong>{ &new.email }</strong></bdi>
+                { ". Every device is signed out, and signs in with the new one." }
+            </p>
+            <PostForm action={page::RESET} csrf={new.csrf.clone()} class="fields" testid="reset-form">
+                <input type="hidden" name="token" value={new.token.clone()} />
+                <PasswordField field={NodeRef::default()} is_new=true />
+                <button class="button button-main button-wide" data-testid="change-password">{ "Change the password" }</button>
+            </PostForm>
+        </Gate>
+    }
+}
+
+fn password_changed() -> Html {
+    html! {
+        <Gate heading="Your password is changed">
+            <p class="gate-text">{ "Every device was signed out. Please sign in with the new password." }</p>
+            <a class="button button-main button-wide" href={page::SIGN_IN} data-testid="to-sign-in">{ "Sign in" }</a>
         </Gate>
     }
 }

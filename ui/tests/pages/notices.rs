@@ -2,7 +2,7 @@
 
 use super::fixture::email;
 use protocol::{Code, Problem};
-use ui::page::{Authorize, Authorized, Failed, Notice, VerifyLink};
+use ui::page::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
     let verify = VerifyLink {
@@ -26,7 +26,23 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         link: "compymac://auth/callback?code=1&state=2".to_owned(),
         code: "1.2".to_owned(),
     };
+    let forgot = |is_sent| Forgot {
+        csrf: "form-token".to_owned(),
+        email: email().to_string(),
+        is_sent,
+        problem: None,
+    };
+    let new_password = NewPassword {
+        csrf: "form-token".to_owned(),
+        token: "link-token".to_owned(),
+        email: "a•••@example.org".to_owned(),
+        problem: Some(Problem::new(Code::WeakPassword)),
+    };
     vec![
+        ("forgot", Notice::Forgot(forgot(false))),
+        ("forgot-sent", Notice::Forgot(forgot(true))),
+        ("new-password", Notice::NewPassword(new_password)),
+        ("password-changed", Notice::PasswordChanged),
         ("verify-link", Notice::VerifyLink(verify)),
         ("authorize", Notice::Authorize(authorize)),
         ("authorized", Notice::Authorized(authorized)),

@@ -78,6 +78,17 @@ pub async fn redeemed_for(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Opt
     Ok(row.map(|row| (UserId(row.user_id), DeviceId(row.device_id))))
 }
 
+/// What this user's browsers have handed out and no app has taken up is worthless from now on.
+pub async fn void_all(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from oauth_codes where user_id = $1 and consumed_at is null",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Forgets codes of the day before yesterday; until then a replay is recognised.
 pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!("delete from oauth_codes where expires < now() - interval '2 days'")

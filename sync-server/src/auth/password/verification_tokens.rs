@@ -1,4 +1,5 @@
-//! Stored: `verification_tokens`, what a confirmation letter's link and code are checked against.
+//! Stored: `verification_tokens`, what a letter's link and code are checked against: to confirm an address, or to choose a
+//! new password.
 //!
 //! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
 
@@ -102,7 +103,7 @@ pub async fn by_link(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Op
         Linked,
         "select t.user_id, u.email, t.binding_hash, t.candidate_hash
            from verification_tokens t join users u on u.id = t.user_id
-          where t.id = $1 and t.token = $2
+          where t.id = $1 and t.token = $2 and t.purpose = 'verify'
             and t.consumed_at is null and t.attempts < $3 and t.expires > now()",
         id,
         link_hash,
@@ -134,7 +135,7 @@ pub async fn consume_link(
     sqlx::query_as!(
         Candidate,
         "update verification_tokens set consumed_at = now()
-          where id = $1 and token = $2 and consumed_at is null and expires > now()
+          where id = $1 and token = $2 and purpose = 'verify' and consumed_at is null and expires > now()
         returning user_id, identifier, candidate_hash as password_hash, candidate_name as name",
         id,
         link_hash
@@ -194,6 +195,67 @@ pub async fn refresh(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// A letter for a forgotten password. It has no code and belongs to no window.
+#[derive(Debug)]
+pub struct NewReset<'a> {
+    pub id: Uuid,
+    pub identifier: &'a str,
+    pub user: UserId,
+    pub link_hash: [u8; 32],
+    pub expires: OffsetDateTime,
+}
+
+/// The letters of this kind that went before are worthless.
+pub async fn insert_reset(db: &mut Transaction, new: &NewReset<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update verification_tokens set consumed_at = now()
+          where identifier = $1 and purpose = 'reset' and consumed_at is null",
+        new.identifier
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "insert into verification_tokens (id, purpose, identifier, user_id, token, code_hash, binding_hash, expires)
+         values ($1, 'reset', $2, $3, $4, '', '', $5)",
+        new.id,
+        new.identifier,
+        new.user.0,
+        &new.link_hash,
+        new.expires
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn reset_by_link(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Linked>> {
+    sqlx::query_as!(
+        Linked,
+        "select t.user_id, u.email, t.binding_hash, t.candidate_hash
+           from verification_tokens t join users u on u.id = t.user_id
+          where t.id = $1 and t.token = $2 and t.purpose = 'reset'
+            and t.consumed_at is null and t.expires > now()",
+        id,
+        link_hash
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Uses the row up. Whose password may be set.
+pub async fn consume_reset(db: &mut Transaction, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Uuid>> {
+    let user = sqlx::query_scalar!(
+        "update verification_tokens set consumed_at = now()
+          where id = $1 and token = $2 and purpose = 'reset' and consumed_at is null and expires > now()
+        returning user_id",
+        id,
+        link_hash
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(user.flatten())
 }
 
 /// Forgets what ended a week ago.

@@ -252,7 +252,7 @@ fn normal_code(typed: &str) -> Option<String> {
 }
 
 /// `a•••@example.org`.
-fn masked(email: &str) -> String {
+pub(super) fn masked(email: &str) -> String {
     match email.rsplit_once('@') {
         Some((local, domain)) => {
             let first: String = local.chars().take(1).collect();

@@ -1,0 +1,144 @@
+//! The pages of a forgotten password: asking for the letter, and choosing a new one by its link.
+
+use crate::asked::Asked;
+use crate::auth::{self, Visit};
+use crate::body::Form;
+use crate::error::{Error, Result};
+use crate::web::door::{Link, dead_link};
+use crate::web::pages::Pages;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use http::{HeaderMap, StatusCode};
+use protocol::auth::{Email, Password};
+use protocol::routes::page;
+use protocol::{Code, Problem};
+use serde::Deserialize;
+use ui::page::{Forgot, NewPassword, Notice};
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::FORGOT, get(ask).post(send))
+        .route(page::RESET, get(look).post(choose))
+        .with_state(pages)
+}
+
+async fn ask(State(pages): State<Pages>, headers: HeaderMap) -> Response {
+    draw_forgot(&pages, &headers, String::new(), false, None).await
+}
+
+#[derive(Deserialize)]
+struct Who {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    email: String,
+}
+
+/// Says the same for every address.
+async fn send(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(who): Form<Who>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &who.csrf)?;
+    let asked = async { auth::forgot(auth, Email::parse(&who.email)?, &visit).await };
+    match asked.await {
+        Ok(()) => Ok(draw_forgot(&pages, &headers, who.email, true, None).await),
+        Err(Error::Told(problem)) => {
+            Ok(draw_forgot(&pages, &headers, who.email, false, Some(*problem)).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn draw_forgot(
+    pages: &Pages,
+    headers: &HeaderMap,
+    email: String,
+    is_sent: bool,
+    problem: Option<Problem>,
+) -> Response {
+    let status = status_of(problem.as_ref());
+    let notice = |csrf| {
+        Notice::Forgot(Forgot {
+            csrf,
+            email,
+            is_sent,
+            problem,
+        })
+    };
+    pages
+        .draw_notice(headers, status, "Forgotten password", notice)
+        .await
+}
+
+fn status_of(problem: Option<&Problem>) -> StatusCode {
+    problem.map_or(StatusCode::OK, |problem| {
+        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
+    })
+}
+
+/// Reads only, as every link of a letter.
+async fn look(State(pages): State<Pages>, headers: HeaderMap, Asked(link): Asked<Link>) -> Result<Response> {
+    draw_new_password(&pages, &headers, (&link.id, &link.t), None).await
+}
+
+#[derive(Deserialize)]
+struct Chosen {
+    #[serde(default)]
+    csrf: String,
+    token: String,
+    #[serde(default)]
+    password: String,
+}
+
+async fn choose(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &chosen.csrf)?;
+    let link = chosen.token.split_once('~').unwrap_or_default();
+    match auth::reset(auth, link, Password::typed(chosen.password), &visit).await {
+        Ok(()) => {
+            let notice = |_csrf| Notice::PasswordChanged;
+            Ok(pages
+                .draw_notice(&headers, StatusCode::OK, "Password changed", notice)
+                .await)
+        }
+        Err(Error::Told(problem)) if problem.code != Code::InvalidOrExpiredLink => {
+            draw_new_password(&pages, &headers, link, Some(*problem)).await
+        }
+        Err(Error::Told(_)) => Ok(dead_link(&pages, &headers).await),
+        Err(error) => Err(error),
+    }
+}
+
+async fn draw_new_password(
+    pages: &Pages,
+    headers: &HeaderMap,
+    (id, secret): (&str, &str),
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let Some(email) = auth::reset_look(pages.auth(), id, secret).await? else {
+        return Ok(dead_link(pages, headers).await);
+    };
+    let status = status_of(problem.as_ref());
+    let notice = |csrf| {
+        Notice::NewPassword(NewPassword {
+            csrf,
+            token: format!("{id}~{secret}"),
+            email,
+            problem,
+        })
+    };
+    Ok(pages
+        .draw_notice(headers, status, "Choose a new password", notice)
+        .await)
+}

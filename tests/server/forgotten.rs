@@ -1,0 +1,227 @@
+//! A forgotten password: the letter's link lets its reader choose a new one, once, and everybody else is out.
+
+use futures_util::future::join_all;
+use harness::{Answer, Client, Person, SESSION_COOKIE, Stack, native};
+use http::{Method, StatusCode};
+use protocol::Code;
+use protocol::auth::Client as Kind;
+use protocol::routes::{self, page};
+
+const NEW: &str = "walnut-ferry-copper-drizzle";
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+async fn forget(client: &Client, email: &str) -> Answer {
+    let form = client.get(page::FORGOT).await;
+    client.submit(&form, page::FORGOT, &[("email", email)]).await
+}
+
+/// Asks for the letter and gives the path of its link.
+async fn letter_of(stack: &Stack, person: &Person, count: usize) -> String {
+    forget(&browser(stack), person.email.as_str()).await.succeeds();
+    let letter = stack.letter_to(person.email.as_str(), count).await;
+    let link = letter.link.expect("a link");
+    let link = url::Url::parse(&link).expect("a link is a URL");
+    format!("{}?{}", link.path(), link.query().unwrap_or_default())
+}
+
+async fn choose(client: &Client, link: &str, password: &str) -> Answer {
+    let form = client.get(link).await;
+    client.submit(&form, page::RESET, &[("password", password)]).await
+}
+
+fn with_password(person: &Person, password: &str) -> Person {
+    Person {
+        password: password.to_owned(),
+        ..person.clone()
+    }
+}
+
+#[tokio::test]
+async fn the_link_changes_the_password_and_signs_everybody_out() {
+    let stack = Stack::start().await;
+    let (person, before) = Person::join(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await;
+    let link = letter_of(&stack, &person, 3).await;
+    let client = browser(&stack);
+    let done = choose(&client, &link, NEW).await;
+    assert!(done.text().contains("Your password is changed"), "{done:?}");
+    assert!(
+        client.cookie(SESSION_COOKIE).is_none(),
+        "nobody is signed in by a link alone"
+    );
+
+    before.get(routes::ME).await.refused(Code::SessionRevoked);
+    laptop.get(routes::ME).await.refused(Code::SessionRevoked);
+    person
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::InvalidCredentials);
+    with_password(&person, NEW)
+        .try_sign_in(&browser(&stack), native("Laptop"))
+        .await
+        .succeeds();
+    let notice = stack.letter_to(person.email.as_str(), 4).await;
+    assert!(notice.text.contains("was changed"), "{}", notice.text);
+}
+
+#[tokio::test]
+async fn a_link_works_once_even_when_many_press_at_once() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let link = letter_of(&stack, &person, 2).await;
+    let clients: Vec<Client> = (0..8).map(|_| browser(&stack)).collect();
+    let forms = join_all(clients.iter().map(|client| client.get(&link))).await;
+    let pressing = clients.iter().zip(&forms).map(async |(client, form)| {
+        let fields = [("password", NEW)];
+        client.submit(form, page::RESET, &fields).await
+    });
+    let pressed = join_all(pressing).await;
+    let done = pressed.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(done, 1, "{pressed:?}");
+    assert_eq!(browser(&stack).get(&link).await.status, 410);
+}
+
+#[tokio::test]
+async fn looking_at_the_link_changes_nothing_and_a_weak_password_leaves_it() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let link = letter_of(&stack, &person, 2).await;
+    let scanner = browser(&stack);
+    for _ in 0..10 {
+        let looked = scanner.get(&link).await;
+        assert_eq!(
+            (looked.status, looked.header("cache-control")),
+            (200, Some("no-store"))
+        );
+        assert!(
+            !looked.text().contains(person.email.as_str()),
+            "a stranger may look"
+        );
+        scanner
+            .send(scanner.request(Method::HEAD, &link))
+            .await
+            .succeeds();
+    }
+    let client = browser(&stack);
+    for weak in ["short", "password1234", &"x".repeat(1024 * 1024)] {
+        let refused = choose(&client, &link, weak).await;
+        assert!(matches!(refused.status, 413 | 422), "{}", refused.status);
+    }
+    person.browser(&stack).await;
+    assert!(choose(&client, &link, NEW).await.text().contains("is changed"));
+}
+
+#[tokio::test]
+async fn a_stranger_learns_nothing_and_causes_no_letter() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let known = forget(&browser(&stack), person.email.as_str()).await;
+    let stranger = Person::fresh();
+    let unknown = forget(&browser(&stack), stranger.email.as_str()).await;
+    assert_eq!(known.status, unknown.status);
+    let shape = |answer: &Answer, person: &Person| answer.text().replace(person.email.as_str(), "…").len();
+    assert_eq!(shape(&known, &person), shape(&unknown, &stranger));
+    stack.letter_to(person.email.as_str(), 2).await;
+    let letters = "select count(*) from email_outbox";
+    let sent = stack.number(letters).await;
+    forget(&browser(&stack), stranger.email.as_str()).await.succeeds();
+    forget(&browser(&stack), "no address")
+        .await
+        .has_status(StatusCode::UNPROCESSABLE_ENTITY);
+    let noted = "select count(*) from verification_tokens where purpose = 'reset'";
+    assert_eq!(stack.number(noted).await, 1);
+    assert_eq!(stack.number(letters).await, sent);
+}
+
+#[tokio::test]
+async fn a_newer_letter_and_the_time_make_a_link_worthless() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let first = letter_of(&stack, &person, 2).await;
+    let second = letter_of(&stack, &person, 3).await;
+    assert_eq!(browser(&stack).get(&first).await.status, 410);
+    assert_eq!(browser(&stack).get(&second).await.status, 200);
+    stack
+        .execute("update verification_tokens set expires = now() - interval '1 second'")
+        .await;
+    assert_eq!(browser(&stack).get(&second).await.status, 410);
+    person.browser(&stack).await;
+}
+
+#[tokio::test]
+async fn a_link_of_one_letter_is_none_of_the_others() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let reset = letter_of(&stack, &person, 2).await;
+    let as_confirmation = reset.replace(page::RESET, page::VERIFY);
+    assert_eq!(browser(&stack).get(&as_confirmation).await.status, 410);
+
+    let newcomer = Person::fresh();
+    newcomer.sign_up(&browser(&stack)).await.succeeds();
+    let letter = stack.letter_to(newcomer.email.as_str(), 1).await;
+    let link = url::Url::parse(&letter.link.expect("a link")).expect("a URL");
+    let as_reset = format!("{}?{}", page::RESET, link.query().unwrap_or_default());
+    assert_eq!(browser(&stack).get(&as_reset).await.status, 410);
+}
+
+/// Somebody signed up with another's address and waits: who reads the mailbox is in, and they are not.
+#[tokio::test]
+async fn the_reader_of_the_mailbox_takes_an_unconfirmed_address() {
+    let stack = Stack::start().await;
+    let squatter = Person::fresh();
+    squatter.sign_up(&browser(&stack)).await.succeeds();
+    let link = letter_of(&stack, &squatter, 2).await;
+    assert!(
+        choose(&browser(&stack), &link, NEW)
+            .await
+            .text()
+            .contains("is changed")
+    );
+    squatter
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::InvalidCredentials);
+    with_password(&squatter, NEW)
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .succeeds();
+    let confirmation = stack.letter_to(squatter.email.as_str(), 1).await;
+    let old = url::Url::parse(&confirmation.link.expect("a link")).expect("a URL");
+    let old = format!("{}?{}", old.path(), old.query().unwrap_or_default());
+    assert_eq!(
+        browser(&stack).get(&old).await.status,
+        410,
+        "the squatter's letter is void"
+    );
+}
+
+#[tokio::test]
+async fn letters_for_one_address_are_bounded_without_a_word() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let person = Person::fresh();
+    stack
+        .execute(&format!(
+            "insert into users (id, email, email_key, email_verified) values
+                 (gen_random_uuid(), '{0}', '{0}', now())",
+            person.email.as_str()
+        ))
+        .await;
+    for _ in 0..4 {
+        forget(&browser(&stack), person.email.as_str()).await.succeeds();
+    }
+    stack.letter_to(person.email.as_str(), 1).await;
+    // asked for last, so by then the others would be on their way
+    let (other, _) = Person::join(&stack).await;
+    forget(&browser(&stack), other.email.as_str()).await.succeeds();
+    stack.letter_to(other.email.as_str(), 2).await;
+    assert_eq!(
+        stack
+            .number("select count(*) from verification_tokens where purpose = 'reset'")
+            .await,
+        2,
+        "one a minute for each"
+    );
+}
