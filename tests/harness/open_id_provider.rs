@@ -38,6 +38,8 @@ pub enum Fault {
     UnknownKey,
     BrokenSignature,
     Expired,
+    /// Issued in an hour from now.
+    FromTheFuture,
     /// Sends the person back with `error` and no code.
     Cancelled,
     /// Names another issuer in the answer (RFC 9207).

@@ -171,6 +171,7 @@ async fn every_lie_of_a_provider_is_refused() {
         Fault::UnknownKey,
         Fault::BrokenSignature,
         Fault::Expired,
+        Fault::FromTheFuture,
         Fault::Cancelled,
         Fault::OtherIssInAnswer,
         Fault::NoIssInAnswer,
@@ -256,6 +257,23 @@ async fn an_answer_counts_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_refused_has_used_up_its_way_out() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+    let client = browser(&stack);
+    let back = at_the_provider(&stack, &begin(&client, "google").await).await;
+    // the provider never sees a code of this one, so it cannot be the one who refuses the next
+    let refused = client
+        .get(&back.replace("code=", "error=access_denied&was="))
+        .await;
+    assert!(refused.location().contains("provider_cancelled"), "{refused:?}");
+    let answer = client.get(&back).await;
+    assert!(answer.location().contains("state_mismatch"), "{answer:?}");
+    assert!(client.cookie(SESSION_COOKIE).is_none());
+}
+
+#[tokio::test]
 async fn an_answer_of_one_provider_is_nothing_at_another() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
@@ -321,19 +339,41 @@ async fn an_account_with_that_address_is_linked_only_by_its_owner() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_owner_is_not_linked_to_whoever_signs_in_there_next() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (owner, _) = Person::join(&stack).await;
+    let (guest, _) = Person::join(&stack).await;
+    provider.seat(&Visitor::with_address(owner.email.as_str()));
+    let client = browser(&stack);
+    sign_in(&stack, &client, "google").await;
+    guest
+        .try_sign_in(&client, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    assert_eq!(stack.number("select count(*) from accounts").await, 0);
+}
+
+#[tokio::test]
 async fn an_address_that_the_provider_did_not_confirm_gives_no_one_in() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     let (victim, _) = Person::join(&stack).await;
-    for is_verified in [Some(false), None] {
-        for name in ["google", "github"] {
-            provider.seat(&Visitor {
-                is_verified,
-                ..Visitor::with_address(victim.email.as_str())
-            });
-            let client = browser(&stack);
-            sign_in(&stack, &client, name).await;
-            assert!(client.cookie(SESSION_COOKIE).is_none(), "{name} {is_verified:?}");
+    // neither to somebody who is here, nor as the first to come with an address that may be anybody's
+    for email in [victim.email, Person::fresh().email] {
+        for is_verified in [Some(false), None] {
+            for name in ["google", "github"] {
+                provider.seat(&Visitor {
+                    is_verified,
+                    ..Visitor::with_address(email.as_str())
+                });
+                let client = browser(&stack);
+                sign_in(&stack, &client, name).await;
+                assert!(
+                    client.cookie(SESSION_COOKIE).is_none(),
+                    "{email} {name} {is_verified:?}"
+                );
+            }
         }
     }
 }

@@ -81,6 +81,10 @@ fn spoil(claims: &mut Value, fault: Fault) {
             put(claims, "iat", Some((now() - 7200).into()));
             put(claims, "exp", Some((now() - 3600).into()));
         }
+        Fault::FromTheFuture => {
+            put(claims, "iat", Some((now() + 3600).into()));
+            put(claims, "exp", Some((now() + 7200).into()));
+        }
         _ => {}
     }
 }
