@@ -359,6 +359,61 @@ async fn a_code_lives_for_a_minute() {
 }
 
 #[tokio::test]
+async fn a_pushed_request_is_answered_once() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    for answer in ["yes", "no"] {
+        let app = App::new(&stack);
+        let path = app.push().await;
+        let question = browser.visit(&path).await;
+        let first = browser
+            .submit(&question, routes::AUTHORIZE, &[("answer", answer)])
+            .await;
+        home_link(&browser.follow(first).await);
+        // the question is still open in another tab
+        for again in [
+            browser
+                .submit(&question, routes::AUTHORIZE, &[("answer", "yes")])
+                .await,
+            browser.get(&path).await,
+        ] {
+            assert!((400..500).contains(&again.status), "{answer}: {again:?}");
+            let leads_home = again
+                .links()
+                .iter()
+                .any(|link| link.starts_with(REDIRECT_DEEP_LINK));
+            assert!(!leads_home, "{answer}: {again:?}");
+        }
+    }
+    let codes = stack.number("select count(*) from oauth_codes").await;
+    assert_eq!(codes, 1, "one consent, one code");
+}
+
+#[tokio::test]
+async fn an_apps_own_token_cannot_say_yes_to_another_app() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let path = App::new(&stack).push().await;
+    let question = client.get(&path).await;
+    let cookies: Vec<String> = question
+        .set_cookies()
+        .iter()
+        .filter_map(|line| line.split(';').next().map(str::to_owned))
+        .collect();
+    let form = question.form(routes::AUTHORIZE);
+    // everything that a browser would send, and the token in place of its session
+    let pressed = client
+        .bare(http::Method::POST, &form.action)
+        .header("Cookie", cookies.join("; "))
+        .header("Origin", stack.url())
+        .header("Sec-Fetch-Site", "same-origin")
+        .form(&form.hidden);
+    let answer = client.send(pressed).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(stack.number("select count(*) from oauth_codes").await, 0);
+}
+
+#[tokio::test]
 async fn an_unknown_request_gets_a_page_in_words() {
     let stack = Stack::start().await;
     let (_, browser) = Person::join(&stack).await;

@@ -8,6 +8,7 @@ use protocol::auth::SignedIn;
 use protocol::oauth::{Grant, TokenError};
 use protocol::{Code, routes};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
 fn part(value: &Value) -> String {
@@ -279,6 +280,35 @@ async fn the_previous_token_dies_a_minute_after_its_successor_was_used() {
     assert_eq!(client.get(routes::ME).await.status, 401);
 }
 
+/// A token with another proof and a checksum to match: all that anybody can make who lacks the key.
+fn forged(token: &str) -> String {
+    let encoded = token.strip_prefix("cmr_").expect("our prefix");
+    let mut bytes = URL_SAFE_NO_PAD.decode(encoded).expect("base64url");
+    bytes.truncate(bytes.len() - 4);
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    let sum = Sha256::digest(&bytes);
+    bytes.extend(sum.iter().take(4));
+    format!("cmr_{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[tokio::test]
+async fn a_token_from_after_a_restored_backup_is_refused_and_accuses_nobody() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let before = client.tokens().refresh_token;
+    let after = client.refresh().await.refresh_token;
+    stack
+        .execute("update sessions set gen = gen - 1, gen_seen_at = null")
+        .await;
+    client.get(routes::ME).await.refused(Code::SignInRequired);
+    assert_eq!(client.refresh_with(&after).await.status, 400);
+    let signed_out = "select count(*) from sessions where revoked_at is not null";
+    assert_eq!(stack.number(signed_out).await, 0);
+    client.refresh_with(&before).await.succeeds();
+}
+
 #[tokio::test]
 async fn a_made_up_refresh_token_is_an_invalid_grant_and_signs_nobody_out() {
     let stack = Stack::start().await;
@@ -288,12 +318,14 @@ async fn a_made_up_refresh_token_is_an_invalid_grant_and_signs_nobody_out() {
     let middle = flipped.len() / 2;
     flipped[middle] = if flipped[middle] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).expect("text");
+    let forged = forged(&real);
     for token in [
         "",
         "cmr_",
         "cmr_AAAA",
         "x",
         &flipped,
+        &forged,
         &real[..real.len() - 4],
         &client.tokens().access_token,
     ] {
