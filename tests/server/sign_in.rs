@@ -220,3 +220,22 @@ async fn a_person_can_be_in_on_several_devices_at_once() {
         .await
         .expect::<SignedIn>();
 }
+
+#[tokio::test]
+async fn somebody_who_is_disabled_gets_in_nowhere() {
+    let stack = Stack::start().await;
+    let (person, device) = Person::join_natively(&stack).await;
+    let browser = person.browser(&stack).await;
+    stack.execute("update users set disabled_at = now()").await;
+    let again = Client::browser(&stack.url(), &stack.url());
+    let answer = person.try_sign_in(&again, Kind::Browser).await;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    let renewed = device.refresh_with(&device.tokens().refresh_token).await;
+    assert_eq!(renewed.status, 400, "{renewed:?}");
+    // a node that has heard nothing of these devices yet believes nothing of them
+    let second = stack.second_server().await;
+    for client in [&device, &browser] {
+        let answer = client.at(&second.url()).get(routes::ME).await;
+        answer.refused(Code::SessionRevoked);
+    }
+}

@@ -88,6 +88,52 @@ async fn five_wrong_codes_burn_the_letter() {
 }
 
 #[tokio::test]
+async fn a_letter_is_worth_nothing_after_its_day() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    let letter = stack.letter_to(person.email.as_str(), 1).await;
+    let (code, link) = (letter.code.expect("a code"), letter.link.expect("a link"));
+    let page = client.get(&path_of(&link)).await;
+    stack
+        .execute("update verification_tokens set expires = expires - interval '24 hours'")
+        .await;
+    let typed = person.confirm(&client, &code, None, Kind::Browser).await;
+    typed.refused(Code::InvalidOrExpiredLink);
+    // the page of the link was opened in time, its button pressed too late
+    client.submit(&page, routes::page::VERIFY, &[]).await;
+    client.get(routes::ME).await.refused(Code::SignInRequired);
+    let late = client.get(&path_of(&link)).await;
+    assert!(
+        !late.text().contains("name=\"t\""),
+        "no button is offered: {late:?}"
+    );
+}
+
+#[tokio::test]
+async fn five_wrong_passwords_burn_the_link_of_another_browser() {
+    let stack = Stack::start().await;
+    let (person, waiting) = (Person::fresh(), browser(&stack));
+    person.sign_up(&waiting).await.succeeds();
+    let letter = stack.letter_to(person.email.as_str(), 1).await;
+    let (code, link) = (letter.code.expect("a code"), letter.link.expect("a link"));
+    let other = browser(&stack);
+    let page = other.get(&path_of(&link)).await;
+    let press = async |password: &str| {
+        let fields = [("password", password)];
+        other.submit(&page, routes::page::VERIFY, &fields).await
+    };
+    for guess in 0..5 {
+        press(&format!("a guess of number {guess}")).await;
+    }
+    press(&person.password).await;
+    other.get(routes::ME).await.refused(Code::SignInRequired);
+    // tries at the link and at the code are tries at one letter
+    let typed = person.confirm(&waiting, &code, None, Kind::Browser).await;
+    typed.refused(Code::InvalidOrExpiredLink);
+}
+
+#[tokio::test]
 async fn twenty_at_once_with_one_code_sign_in_once() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
@@ -176,6 +222,29 @@ async fn the_link_signs_in_only_the_browser_that_signed_up() {
     let fields = [("password", person.password.as_str())];
     other.submit(&page, routes::page::VERIFY, &fields).await;
     assert_eq!(other.me().await.email, person.email);
+}
+
+#[tokio::test]
+async fn a_link_confirms_once_even_for_who_knows_the_password() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    let link = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .link
+        .expect("a link");
+    let other = browser(&stack);
+    let (here, there) = (
+        client.get(&path_of(&link)).await,
+        other.get(&path_of(&link)).await,
+    );
+    client.submit(&here, routes::page::VERIFY, &[]).await;
+    client.me().await;
+    let fields = [("password", person.password.as_str())];
+    other.submit(&there, routes::page::VERIFY, &fields).await;
+    other.get(routes::ME).await.refused(Code::SignInRequired);
+    client.me().await;
 }
 
 #[tokio::test]
