@@ -86,6 +86,44 @@ async fn a_foreign_page_cannot_sign_a_browser_in() {
 }
 
 #[tokio::test]
+async fn a_foreign_page_can_neither_sign_anybody_up_nor_cause_a_letter() {
+    let stack = Stack::start().await;
+    let person = Person::fresh();
+    let client = Client::browser(&stack.url(), &stack.url());
+    person.sign_up(&client).await.succeeds();
+    stack.letter_to(person.email.as_str(), 1).await;
+    let device = harness::native("Laptop");
+    let bodies = [
+        (
+            routes::SIGN_UP,
+            json!({"email": Person::fresh().email, "password": person.password}),
+        ),
+        (routes::RESEND, json!({"email": person.email})),
+        (
+            routes::PAR,
+            json!({"client_id": protocol::oauth::CLIENT_ID, "code_challenge": "c".repeat(43),
+                   "code_challenge_method": "S256", "state": "s".repeat(43), "device": device,
+                   "redirect_uri": protocol::oauth::REDIRECT_DEEP_LINK}),
+        ),
+    ];
+    for headers in FOREIGN.iter().filter(|headers| !headers.is_empty()) {
+        for (path, body) in &bodies {
+            // of a browser that was never here, so that no cookie gives it away
+            let stranger = Client::native(&stack.url());
+            let request = with(stranger.bare(Method::POST, path), headers).json(body);
+            let answer = stranger.send(request).await;
+            assert_eq!(answer.status, 403, "{path} {headers:?}: {answer:?}");
+        }
+    }
+    let letters = stack.number("select count(*) from email_outbox").await;
+    assert_eq!(letters, 1, "the first alone");
+    // and asked from nowhere in particular, as programs ask, each is a sound request
+    for (path, body) in &bodies {
+        Client::native(&stack.url()).post(path, body).await.succeeds();
+    }
+}
+
+#[tokio::test]
 async fn a_form_without_the_pages_token_is_refused() {
     let stack = Stack::start().await;
     let (_, client) = Person::join(&stack).await;
