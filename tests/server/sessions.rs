@@ -158,6 +158,12 @@ async fn nobody_reaches_somebody_elses_session_by_its_id() {
             title: "Mine".to_owned(),
             base: 0,
         },
+        // as if the newest title had been seen: nothing but its owner stands in the way
+        Op::SessionRename {
+            session: id,
+            title: "Mine".to_owned(),
+            base: i64::MAX,
+        },
         Op::SessionArchive {
             session: id,
             archived: true,

@@ -368,9 +368,33 @@ async fn nobody_watches_somebody_elses_reply() {
             .await;
         assert_eq!(code, Code::NotFound, "no word on whether it exists");
     }
+    let late = Socket::open(&stranger).await;
+    assert!(
+        late.welcome.is_some_and(|welcome| welcome.live.is_empty()),
+        "a welcome names only one's own"
+    );
     eyes.send(&ClientFrame::Cancel { run: sent.run() }).await;
     assert_eq!(
         owner.committed(session, sent.reply()).await.status,
         Status::Complete
+    );
+    // a reply that is over is read from the database, where it is no more the stranger's
+    let mut eyes = Socket::open(&stranger).await;
+    eyes.send(&ClientFrame::Attach {
+        run: sent.run(),
+        at: None,
+        bytes: 0,
+    })
+    .await;
+    let answer = eyes.next().await;
+    assert!(
+        matches!(
+            answer,
+            Ok(ServerFrame::Refused {
+                code: Code::NotFound,
+                ..
+            })
+        ),
+        "{answer:?}"
     );
 }

@@ -493,6 +493,43 @@ async fn a_device_can_have_its_cache_checked() {
     assert_eq!(answer.differ, [broken]);
 }
 
+#[tokio::test]
+async fn nobody_checks_a_cache_against_somebody_elses_rows() {
+    let stack = Stack::start().await;
+    let (_, owner) = Person::join_natively(&stack).await;
+    let (_, stranger) = Person::join_natively(&stack).await;
+    let (kept, deleted) = (
+        owner.create_session("Kept").await,
+        owner.create_session("Deleted").await,
+    );
+    owner.note(kept, "A guess of this would be confirmed").await;
+    let guess = digest(kept, &owner.history(kept).await.messages);
+    owner.write(Op::SessionDelete { session: deleted }).await;
+    // a head of the stranger's own that is no lower than the guessed rows
+    for _ in 0..8 {
+        stranger.create_session("Padding").await;
+    }
+    let ask = VerifyAsk {
+        cursor: stranger.bootstrap().await.as_of,
+        sessions: vec![
+            guess,
+            Digest {
+                id: deleted,
+                ..digest(deleted, &[])
+            },
+        ],
+    };
+    let answer: VerifyAnswer = stranger.post(routes::VERIFY_CACHE, &ask).await.expect();
+    assert!(
+        answer.differ.contains(&kept),
+        "a right guess is told from no wrong one: {answer:?}"
+    );
+    assert!(
+        answer.gone.is_empty(),
+        "nor that there was such a session: {answer:?}"
+    );
+}
+
 /// What a device with these rows says of them.
 pub fn digest(id: SessionId, messages: &[Message]) -> Digest {
     let xor = messages
