@@ -141,6 +141,7 @@ async fn every_page_carries_a_strict_policy() {
             "{path}: {policy}"
         );
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(page.header("x-frame-options"), Some("DENY"), "{path}");
         assert!(page.header("referrer-policy").is_some(), "{path}");
         assert!(page.header("cross-origin-opener-policy").is_some(), "{path}");
         assert!(page.header("permissions-policy").is_some(), "{path}");

@@ -149,9 +149,10 @@ async fn a_bad_frame_is_answered_in_words() {
     // the socket is still good
     socket.send(&message("short again")).await;
     reply(&mut socket).await;
-    // a frame that no message could need closes it
+    // a frame that no message could need closes it, well written as it is
+    let huge = message(&"x".repeat(limits::SESSION_FRAME_BYTES));
     let _ = socket
-        .send_text(&"x".repeat(limits::SESSION_FRAME_BYTES + 1))
+        .send_text(&serde_json::to_string(&huge).expect("JSON"))
         .await;
     let code = socket.closed().await;
     assert!([protocol::frame::close::PROTOCOL, 1006].contains(&code), "{code}");

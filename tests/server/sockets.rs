@@ -111,6 +111,21 @@ async fn a_ticket_opens_one_socket() {
 }
 
 #[tokio::test]
+async fn a_ticket_opens_no_socket_of_another_device() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let other = person.browser(&stack).await;
+    let mut socket = Socket::connect(&other).await.expect("a socket");
+    socket
+        .send(&ClientFrame::Hello {
+            ticket: Some(client.ticket().await),
+            cursor: None,
+        })
+        .await;
+    assert_eq!(socket.closed().await, close::TOKEN_EXPIRED);
+}
+
+#[tokio::test]
 async fn a_socket_without_hello_is_closed_after_five_seconds() {
     let stack = Stack::start().await;
     let (_, client) = Person::join(&stack).await;
@@ -209,7 +224,11 @@ async fn one_frame_over_the_limit_closes_the_socket() {
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;
     let mut socket = Socket::open(&client).await;
-    let _ = socket.send_text(&"x".repeat(limits::FRAME_BYTES + 1)).await;
+    // well written and of an unknown kind: nothing but its length is wrong with it
+    let fill = "x".repeat(limits::FRAME_BYTES);
+    let _ = socket
+        .send_text(&format!("{{\"t\":\"from.the.future\",\"fill\":\"{fill}\"}}"))
+        .await;
     let code = socket.closed().await;
     assert!([1009, close::PROTOCOL, 1006].contains(&code), "{code}");
 }
