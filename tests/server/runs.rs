@@ -89,6 +89,8 @@ async fn lost_runs_are_ended_and_leases_renewed_while_redis_gives_no_answer() {
     let survivor = client.at(&second.url());
     let own = survivor.create_session("Own").await;
     let own = survivor.say(own, ENDLESS).await.run();
+    let lease = format!("select extract(epoch from lease_until)::bigint from runs where run_id = '{own}'");
+    let begun = stack.number(&lease).await;
     stack.redis_gate().slow(Duration::from_mins(10));
     stack
         .execute(&format!(
@@ -106,10 +108,10 @@ async fn lost_runs_are_ended_and_leases_renewed_while_redis_gives_no_answer() {
         },
     )
     .await;
-    let lease =
-        format!("select extract(epoch from lease_until - now())::bigint from runs where run_id = '{own}'");
-    let lease = stack.number(&lease).await;
-    assert!(lease >= 5, "the run that is alive keeps its lease: {lease} s");
+    until("the lease of the run that is alive to be renewed", async || {
+        (stack.number(&lease).await > begun).then_some(())
+    })
+    .await;
     stack.redis_gate().open();
     for (session, reply) in lost {
         assert_eq!(
@@ -124,8 +126,9 @@ async fn a_reply_that_was_stopped_ends_as_stopped_although_its_worker_never_hear
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;
     for text in [
-        "/slow 40ms one two three four five six",
-        "/slow 40ms /fail one two three",
+        // shorter than a lease is renewed, and long enough for what happens below on a busy machine
+        "/slow 300ms one two three four five six",
+        "/slow 500ms /fail one two three",
     ] {
         let session = client.create_session("Stop").await;
         let mut socket = Socket::open(&client).await;
@@ -157,6 +160,61 @@ async fn a_reply_that_was_stopped_ends_as_stopped_although_its_worker_never_hear
         );
         assert!(kept.metadata["error"].is_null(), "{:?}", kept.metadata);
     }
+}
+
+#[tokio::test]
+async fn a_worker_whose_run_is_over_or_another_attempts_keeps_and_finishes_nothing() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (ended, short, long) = (
+        client.create_session("Ended").await,
+        client.create_session("Short").await,
+        client.create_session("Long").await,
+    );
+    // of the one so much is said that it is kept again and again: 96 bytes at a time
+    let much = "𝄞".repeat(40_000);
+    client.say(long, &format!("/slow 10ms {much}")).await;
+    let kept =
+        "select coalesce(sum(octet_length(ck_text)), 0)::bigint from runs where octet_length(ck_text) > 8000";
+    until("the long one to be kept once", async || {
+        (stack.number(kept).await > 0).then_some(())
+    })
+    .await;
+    // the others are over before anything of them is kept, and only finished
+    let ended = client.say(ended, "/slow 1s one two three").await.run();
+    client.say(short, "/slow 1s one two three").await;
+    // somebody else has ended the one and has the others now, and their workers have not heard of it
+    let interrupted = Status::Interrupted.number();
+    let taken = format!("update runs set status = {interrupted} where run_id = '{ended}' and status = 1");
+    assert_eq!(stack.execute(&taken).await, 1, "it was being made");
+    let taken = "update runs set attempt = attempt + 1 where status = 1";
+    assert_eq!(stack.execute(taken).await, 2, "both were being made");
+    let before = stack.number(kept).await;
+    // ends every worker: those who are at it still finish, or keep what they have as interrupted
+    assert_eq!(stack.server.stop().await, Some(0));
+    assert_eq!(stack.number(kept).await, before, "nothing more was kept");
+    let left =
+        "select count(*) from runs r join conversations m on m.user_id = r.user_id and m.id = r.message_id
+                where r.attempt + r.status > 2 and m.status = 1 and m.content = ''";
+    assert_eq!(stack.number(left).await, 3, "none was finished");
+}
+
+#[tokio::test]
+async fn a_worker_stops_once_a_renewal_says_that_its_run_is_somebody_elses() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Elsewhere").await;
+    client.say(session, ENDLESS).await;
+    let taken = "update runs set owner_node = 'another' where status = 1";
+    assert_eq!(stack.execute(taken).await, 1, "it was being made");
+    // two looks, five seconds apart
+    within(Duration::from_secs(15), "its worker to stop", async || {
+        let metrics = client.get(routes::METRICS).await.text();
+        metrics.contains("runs_total{status=\"lost\"} 1").then_some(())
+    })
+    .await;
+    let left = "select count(*) from runs where status = 1 and owner_node = 'another'";
+    assert_eq!(stack.number(left).await, 1, "and leaves it as it is");
 }
 
 #[tokio::test]

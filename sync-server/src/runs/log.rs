@@ -224,6 +224,22 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_named_by_its_attempt_and_place_so_that_redis_refuses_an_older_one() {
+        let entry = line().entry;
+        let mut pipeline = redis::pipe();
+        add(&mut pipeline, "log", &entry);
+        let words: Vec<Vec<u8>> = pipeline
+            .cmd_iter()
+            .flat_map(redis::Cmd::args_iter)
+            .filter_map(|arg| match arg {
+                redis::Arg::Simple(bytes) => Some(bytes.to_vec()),
+                redis::Arg::Cursor | _ => None,
+            })
+            .collect();
+        assert!(words.contains(&b"1-1".to_vec()), "{words:?}");
+    }
+
+    #[test]
     fn a_worker_whose_run_somebody_else_has_is_stopped_while_its_agent_talks() {
         let fenced = line();
         note(
