@@ -143,7 +143,7 @@ pub async fn cancel_waiting(runs: &Runs, user: UserId, run: RunId) -> Result<()>
         runs.cancel_here(run);
         runs.hints()
             .wire()
-            .publish(runs.key("work"), format!("c{run}").as_bytes());
+            .publish(runs.work(), format!("c{run}").as_bytes());
     }
     Ok(())
 }
