@@ -179,3 +179,24 @@ async fn a_page_cannot_be_broken_by_what_people_write() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_page_comes_in_the_look_that_was_chosen() {
+    let stack = Stack::start().await;
+    let client = browser(&stack);
+    for (chosen, said) in [
+        ("dark", " data-theme=\"dark\""),
+        ("system", ""),
+        ("\"><script>", ""),
+        ("", ""),
+    ] {
+        client.put_cookie("theme", chosen);
+        for path in [page::SIGN_IN, page::FORGOT] {
+            let drawn = client.visit(path).await.text();
+            assert!(
+                drawn.contains(&format!("<html lang=\"en\"{said}>")),
+                "{chosen}: {path}"
+            );
+        }
+    }
+}

@@ -8,7 +8,7 @@ mod notices;
 
 use std::fs;
 use std::path::PathBuf;
-use ui::page::{Shell, render, render_notice, shell};
+use ui::page::{Shell, Theme, render, render_notice, shell};
 
 const STYLES: [&str; 9] = [
     "tokens", "base", "controls", "frame", "gate", "markdown", "search", "session", "settings",
@@ -32,19 +32,19 @@ async fn main() -> std::io::Result<()> {
         pages.push((name, render_notice(notice).await));
     }
     for (name, body) in pages {
-        for theme in ["light", "dark", "high-contrast"] {
+        for theme in [Theme::Light, Theme::Dark, Theme::HighContrast] {
             let document = Shell {
                 title: name,
+                theme,
                 body: &body,
                 boot: None,
                 style: "style.css",
                 script: None,
                 preload: None,
             };
-            let page = shell(&document).replace("<html ", &format!("<html data-theme=\"{theme}\" "));
             // As it looks once the app runs.
-            let page = page.replacen("class=\"app\"", "class=\"app is-awake\"", 1);
-            fs::write(folder.join(format!("{name}-{theme}.html")), page)?;
+            let page = shell(&document).replacen("class=\"app\"", "class=\"app is-awake\"", 1);
+            fs::write(folder.join(format!("{name}-{}.html", theme.word())), page)?;
         }
         println!("{name}");
     }

@@ -3,6 +3,7 @@
 mod notice;
 mod shell;
 
+pub use crate::state::keep::{THEME, Theme};
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
 pub use shell::{Shell, shell};
 

@@ -17,7 +17,7 @@ use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptS
 use protocol::{Code, Problem, SessionId, limits};
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
-use ui::page::{Failed, Notice, Shell};
+use ui::page::{Failed, Notice, Shell, THEME, Theme};
 
 /// What every page is made with. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +60,14 @@ pub fn router(pages: Pages) -> Router {
         .with_state(pages)
 }
 
+/// The look that this browser's person chose; anything else the computer decides.
+fn worn(headers: &HeaderMap) -> Theme {
+    CookieJar::from_headers(headers)
+        .get(THEME)
+        .and_then(|cookie| Theme::named(cookie.value()))
+        .unwrap_or_default()
+}
+
 impl FromRef<Pages> for Auth {
     fn from_ref(pages: &Pages) -> Self {
         pages.auth().clone()
@@ -93,6 +101,7 @@ impl Pages {
         let body = ui::page::render(boot.clone(), path).await;
         let html = ui::page::shell(&Shell {
             title: &ui::page::title_of(&boot, path),
+            theme: worn(headers),
             body: &body,
             boot: Some((&boot, path)),
             style: &self.assets.style,
@@ -116,6 +125,7 @@ impl Pages {
         let style = &self.assets.style;
         let html = ui::page::shell(&Shell {
             title,
+            theme: worn(headers),
             body: &body,
             boot: None,
             style,

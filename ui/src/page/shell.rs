@@ -2,11 +2,14 @@
 //!
 //! **Invariant:** no inline script or style; what is embedded is data, and cannot end its own element.
 
+use crate::state::keep::Theme;
 use protocol::view::Boot;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Shell<'a> {
     pub title: &'a str,
+    /// As this browser's person chose it.
+    pub theme: Theme,
     /// The inside of `<div id="app">`, as `render` or `render_notice` made it.
     pub body: &'a str,
     /// What the app begins with, and the path that it was drawn for, which a form's answer does not stand at; `None` for
@@ -23,8 +26,12 @@ pub struct Shell<'a> {
 pub fn shell(shell: &Shell<'_>) -> String {
     let title = escape(shell.title);
     let style = escape(shell.style);
+    let theme = shell
+        .theme
+        .attribute()
+        .map_or_else(String::new, |word| format!(" data-theme=\"{word}\""));
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"en\"{theme}>\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1, interactive-widget=resizes-content\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
          <link rel=\"stylesheet\" href=\"{style}\">\n"

@@ -7,7 +7,8 @@ use std::cell::Cell;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, Storage};
 
-const THEME: &str = "theme";
+/// Where the look is kept: in the storage, and as a cookie for the server.
+pub const THEME: &str = "theme";
 const SIDE: &str = "side";
 
 /// How the page looks.
@@ -23,6 +24,18 @@ pub enum Theme {
 
 impl Theme {
     pub const ALL: [Self; 4] = [Self::System, Self::Light, Self::Dark, Self::HighContrast];
+
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|theme| theme.word() == word)
+    }
+
+    /// What the root of a page in this look says; nothing where the computer decides.
+    pub const fn attribute(self) -> Option<&'static str> {
+        match self {
+            Self::System => None,
+            Self::Light | Self::Dark | Self::HighContrast => Some(self.word()),
+        }
+    }
 
     pub const fn word(self) -> &'static str {
         match self {
@@ -49,10 +62,7 @@ fn storage() -> Option<Storage> {
 
 pub fn theme() -> Theme {
     let word = storage().and_then(|storage| storage.get_item(THEME).ok()?);
-    Theme::ALL
-        .into_iter()
-        .find(|theme| Some(theme.word()) == word.as_deref())
-        .unwrap_or_default()
+    word.and_then(|word| Theme::named(&word)).unwrap_or_default()
 }
 
 /// Remembers the look and puts it on.
@@ -63,14 +73,20 @@ pub fn choose_theme(theme: Theme) {
     wear(theme);
 }
 
-/// The style sheet reads the attribute; without it the computer's setting decides.
+/// The style sheet reads the attribute; without it the computer's setting decides. The cookie tells the server, so that
+/// the next page comes in that look and does not change under the eyes.
 pub fn wear(theme: Theme) {
-    let Some(root) = web_sys::window().and_then(|window| window.document()?.document_element()) else {
+    let Some(document) = web_sys::window().and_then(|window| window.document()) else {
         return;
     };
-    let _ = match theme {
-        Theme::System => root.remove_attribute("data-theme"),
-        Theme::Light | Theme::Dark | Theme::HighContrast => root.set_attribute("data-theme", theme.word()),
+    let cookie = format!("{THEME}={}; path=/; max-age=31536000; samesite=lax", theme.word());
+    let _ = js_sys::Reflect::set(&document, &"cookie".into(), &cookie.into());
+    let Some(root) = document.document_element() else {
+        return;
+    };
+    let _ = match theme.attribute() {
+        None => root.remove_attribute("data-theme"),
+        Some(word) => root.set_attribute("data-theme", word),
     };
 }
 

@@ -10,7 +10,7 @@ use notices::notices;
 use protocol::sync::Role;
 use protocol::view::{Body, Boot};
 use protocol::{Code, Problem};
-use ui::page::{Shell, render, render_notice, shell};
+use ui::page::{Shell, Theme, render, render_notice, shell};
 
 async fn drawn() -> Vec<(&'static str, String)> {
     let mut pages = Vec::new();
@@ -209,6 +209,7 @@ fn the_document_embeds_data_that_cannot_end_its_element() {
     };
     let page = shell(&Shell {
         title: "A <title>",
+        theme: Theme::Dark,
         body: "<main></main>",
         boot: Some((&boot, "/s/\"><b")),
         style: "/app/style.css",
@@ -216,6 +217,7 @@ fn the_document_embeds_data_that_cannot_end_its_element() {
         preload: None,
     });
     assert!(page.contains("A &lt;title&gt;"));
+    assert!(page.contains("<html lang=\"en\" data-theme=\"dark\">"));
     assert_eq!(page.matches("</script>").count(), 2);
     let json = page
         .split("data-path=\"/s/&quot;&gt;&lt;b\">")
