@@ -1,3 +1,9 @@
 //! Where the letters of a test arrive: a real SMTP listener in the test's own process.
 
 pub use ::mailbox::{Letter, Mailbox};
+
+/// Path and query of a link in a letter.
+pub fn path_of(link: &str) -> String {
+    let link = url::Url::parse(link).unwrap_or_else(|error| panic!("{link} is no URL: {error}"));
+    format!("{}?{}", link.path(), link.query().unwrap_or_default())
+}

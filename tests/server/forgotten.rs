@@ -1,6 +1,7 @@
 //! A forgotten password: the letter's link lets its reader choose a new one, once, and everybody else is out.
 
 use futures_util::future::join_all;
+use harness::mailbox::path_of;
 use harness::{Answer, Client, Person, SESSION_COOKIE, Stack, native};
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -21,10 +22,12 @@ async fn forget(client: &Client, email: &str) -> Answer {
 /// Asks for the letter and gives the path of its link.
 async fn letter_of(stack: &Stack, person: &Person, count: usize) -> String {
     forget(&browser(stack), person.email.as_str()).await.succeeds();
+    link_in(stack, person, count).await
+}
+
+async fn link_in(stack: &Stack, person: &Person, count: usize) -> String {
     let letter = stack.letter_to(person.email.as_str(), count).await;
-    let link = letter.link.expect("a link");
-    let link = url::Url::parse(&link).expect("a link is a URL");
-    format!("{}?{}", link.path(), link.query().unwrap_or_default())
+    path_of(&letter.link.expect("a link"))
 }
 
 async fn choose(client: &Client, link: &str, password: &str) -> Answer {
@@ -161,9 +164,8 @@ async fn a_link_of_one_letter_is_none_of_the_others() {
 
     let newcomer = Person::fresh();
     newcomer.sign_up(&browser(&stack)).await.succeeds();
-    let letter = stack.letter_to(newcomer.email.as_str(), 1).await;
-    let link = url::Url::parse(&letter.link.expect("a link")).expect("a URL");
-    let as_reset = format!("{}?{}", page::RESET, link.query().unwrap_or_default());
+    let confirmation = link_in(&stack, &newcomer, 1).await;
+    let as_reset = confirmation.replace(page::VERIFY, page::RESET);
     assert_eq!(browser(&stack).get(&as_reset).await.status, 410);
 }
 
@@ -188,9 +190,7 @@ async fn the_reader_of_the_mailbox_takes_an_unconfirmed_address() {
         .try_sign_in(&browser(&stack), Kind::Browser)
         .await
         .succeeds();
-    let confirmation = stack.letter_to(squatter.email.as_str(), 1).await;
-    let old = url::Url::parse(&confirmation.link.expect("a link")).expect("a URL");
-    let old = format!("{}?{}", old.path(), old.query().unwrap_or_default());
+    let old = link_in(&stack, &squatter, 1).await;
     assert_eq!(
         browser(&stack).get(&old).await.status,
         410,
@@ -224,4 +224,21 @@ async fn letters_for_one_address_are_bounded_without_a_word() {
         2,
         "one a minute for each"
     );
+}
+
+#[tokio::test]
+async fn somebody_who_is_disabled_gets_no_letter_and_no_password() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let link = letter_of(&stack, &person, 2).await;
+    stack.execute("update users set disabled_at = now()").await;
+    let refused = choose(&browser(&stack), &link, NEW).await;
+    assert_eq!(refused.status, 410, "{refused:?}");
+    forget(&browser(&stack), person.email.as_str()).await.succeeds();
+    // asked for last, so by then the other would be on its way
+    let (other, _) = Person::join(&stack).await;
+    forget(&browser(&stack), other.email.as_str()).await.succeeds();
+    stack.letter_to(other.email.as_str(), 2).await;
+    let sent = "select count(*) from verification_tokens where purpose = 'reset'";
+    assert_eq!(stack.number(sent).await, 2, "the first letter's and the other's");
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use harness::mailbox::path_of;
 use harness::{Answer, Client, Person, Stack, native, within};
 use protocol::auth::SignedIn;
 use protocol::oauth::{CLIENT_ID, Grant, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK, TokenError};
@@ -484,4 +485,24 @@ async fn after_signing_in_one_is_sent_only_to_pages_of_this_site() {
     ];
     let answer = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
     assert!(answer.location().ends_with(routes::page::SETTINGS), "{answer:?}");
+}
+
+/// What a browser handed out before the password was changed opens nothing afterwards.
+#[tokio::test]
+async fn a_code_from_before_a_new_password_is_worth_nothing() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let link = consent(&browser, &app.push().await).await;
+    let anybody = Client::browser(&stack.url(), &stack.url());
+    let form = anybody.get(routes::page::FORGOT).await;
+    let fields = [("email", person.email.as_str())];
+    anybody.submit(&form, routes::page::FORGOT, &fields).await;
+    let letter = stack.letter_to(person.email.as_str(), 2).await;
+    let form = anybody.get(&path_of(&letter.link.expect("a link"))).await;
+    let fields = [("password", "walnut-ferry-copper-drizzle")];
+    let changed = anybody.submit(&form, routes::page::RESET, &fields).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let refused = app.redeem(&param(&link, "code"), &app.verifier).await;
+    assert_eq!(oauth_error(&refused), "invalid_grant");
 }

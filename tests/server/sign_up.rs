@@ -1,5 +1,6 @@
 //! Signing up and confirming the address: the letter, the link, the code.
 
+use harness::mailbox::path_of;
 use harness::{Client, Person, SESSION_COOKIE, Stack, native, until};
 use http::Method;
 use protocol::auth::{Client as Kind, Me, SignUpStarted, SignedIn};
@@ -8,12 +9,6 @@ use serde_json::json;
 
 fn browser(stack: &Stack) -> Client {
     Client::browser(&stack.url(), &stack.url())
-}
-
-/// Path and query of a link in a letter.
-fn path_of(link: &str) -> String {
-    let link = url::Url::parse(link).expect("a link is a URL");
-    format!("{}?{}", link.path(), link.query().unwrap_or_default())
 }
 
 #[tokio::test]
