@@ -177,6 +177,25 @@ pub enum OpResult {
     Skipped,
 }
 
+impl OpResult {
+    /// Nothing to say but where it stands.
+    pub const fn applied(seq: Seq) -> Self {
+        Self::Applied {
+            seq,
+            ord: None,
+            run: None,
+            reply: None,
+        }
+    }
+
+    pub fn refused(code: Code) -> Self {
+        Self::Refused {
+            problem: Problem::new(code),
+            current: None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CurrentTitle {

@@ -5,7 +5,7 @@
 //! **Invariant:** nothing typed is ever a query language, and what is deleted here is never found.
 
 mod query;
-mod snippet;
+pub(crate) mod snippet;
 mod text;
 
 pub use query::Query;

@@ -19,13 +19,14 @@ const WORDS: &str =
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A computer that has just signed in.
-struct Laptop {
-    device: Device,
+pub struct Laptop {
+    pub device: Device,
     folder: tempfile::TempDir,
 }
 
 impl Laptop {
-    async fn new(stage: &Stage, member: &Member) -> anyhow::Result<Self> {
+    /// `address`: the node's, as [`Process`](crate::process::Process) has it.
+    pub async fn new(address: &str, member: &Member) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("compymac-bench-")
             .tempdir_in("/var/tmp")?;
@@ -34,7 +35,7 @@ impl Laptop {
             os: "linux".to_owned(),
             version: "0.1.0".to_owned(),
         };
-        let server = format!("http://{}", stage.server.address).parse()?;
+        let server = format!("http://{address}").parse()?;
         let credentials = Arc::new(InMemory::default());
         let device = Device::open(folder.path(), server, computer, credentials).await?;
         let email = Email::parse(&member.email)?;
@@ -120,7 +121,7 @@ pub async fn first_sync(stage: &Stage) -> anyhow::Result<Row> {
     let member = stage.members.last().context("a person")?;
     fill(stage, member, SESSIONS.into(), MESSAGES.into()).await?;
     let all = SESSIONS * MESSAGES;
-    let laptop = Laptop::new(stage, member).await?;
+    let laptop = Laptop::new(&stage.server.address, member).await?;
     let begun = Instant::now();
     while laptop.device.list(false).await?.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -216,7 +217,7 @@ pub async fn local(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let member = stage.members.last().context("a person")?;
     fill(stage, member, 10_000, 20).await?;
     lengthen(stage, member).await?;
-    let laptop = Laptop::new(stage, member).await?;
+    let laptop = Laptop::new(&stage.server.address, member).await?;
     laptop.until_it_has(200_000 + 4_980).await?;
     let raw = Connection::open_with_flags(laptop.cache()?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let sessions = laptop.device.list(false).await?;

@@ -1,17 +1,13 @@
 //! W6: from a commit at one node until another device's cache has it, through the other node.
 
-use crate::process::Process;
-use crate::stage::{Member, PASSWORD, Stage};
+use crate::device::Laptop;
+use crate::stage::{Member, Stage};
 use crate::table::{Row, Tally};
 use anyhow::{Context as _, bail};
-use protocol::auth::{Email, Password};
 use protocol::mutation::{Batch, BatchAnswer, Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::{MessageId, MutationId, SessionId, routes};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use sync_client::Device;
-use sync_client::credentials::InMemory;
-use sync_client::driver::Computer;
 use tokio::task::JoinSet;
 
 /// People who write at the same time, each with a device at the other node.
@@ -25,12 +21,14 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Row> {
     let limit = publish_and_hear().await?;
     let mut writing = JoinSet::new();
     for member in stage.members.iter().skip(1).take(PEOPLE) {
-        let (device, folder) = device_of(member, &other).await?;
+        let laptop = Laptop::new(&other.address, member).await?;
+        while laptop.device.cursor().await?.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let (address, member) = (stage.server.address.clone(), member.clone());
         writing.spawn(async move {
-            let took = write(&address, &member, &device).await;
-            device.close().await;
-            drop(folder);
+            let took = write(&address, &member, &laptop.device).await;
+            laptop.device.close().await;
             took
         });
     }
@@ -49,26 +47,6 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Row> {
         p99: own.percentile(0.99),
         memory: other.memory()?,
     })
-}
-
-async fn device_of(member: &Member, server: &Process) -> anyhow::Result<(Device, tempfile::TempDir)> {
-    let folder = tempfile::Builder::new()
-        .prefix("compymac-bench-")
-        .tempdir_in("/var/tmp")?;
-    let computer = Computer {
-        name: "Bench".to_owned(),
-        os: "linux".to_owned(),
-        version: "0.1.0".to_owned(),
-    };
-    let url = format!("http://{}", server.address).parse()?;
-    let device = Device::open(folder.path(), url, computer, Arc::new(InMemory::default())).await?;
-    device
-        .sign_in(Email::parse(&member.email)?, Password::typed(PASSWORD))
-        .await?;
-    while device.cursor().await?.is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok((device, folder))
 }
 
 /// Writes at one node and waits for the device at the other, again and again; from the answer to the write on.

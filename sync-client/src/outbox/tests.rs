@@ -60,22 +60,6 @@ fn answer(outbox: &mut Outbox, batch: &Batch, results: Vec<OpResult>) -> Plan {
     plan
 }
 
-fn applied(seq: i64) -> OpResult {
-    OpResult::Applied {
-        seq,
-        ord: None,
-        run: None,
-        reply: None,
-    }
-}
-
-fn refused(code: Code) -> OpResult {
-    OpResult::Refused {
-        problem: Problem::new(code),
-        current: None,
-    }
-}
-
 fn is_dead(outbox: &Outbox, id: MutationId) -> bool {
     matches!(outbox.entry(id).unwrap().standing, Standing::Dead { .. })
 }
@@ -93,7 +77,7 @@ fn two_renames_become_one_unless_the_first_may_have_been_sent() {
     assert_eq!(outbox.entries().count(), 2, "the first may be there already");
     let batch = dispatch(&mut outbox, session, 0);
     assert_eq!(batch.ops.len(), 1, "the second waits to know its base");
-    answer(&mut outbox, &batch, vec![applied(40)]);
+    answer(&mut outbox, &batch, vec![OpResult::applied(40)]);
     let batch = dispatch(&mut outbox, session, 0);
     assert!(matches!(&batch.ops[0].op, Op::SessionRename { title, base: 40, .. } if title == "three"));
 }
@@ -174,7 +158,7 @@ fn a_refused_message_is_kept_and_the_lane_goes_on() {
     answer(
         &mut outbox,
         &batch,
-        vec![refused(Code::Invalid), OpResult::Skipped],
+        vec![OpResult::refused(Code::Invalid), OpResult::Skipped],
     );
     assert!(is_dead(&outbox, first));
     assert_eq!(outbox.entry(second).unwrap().standing, Standing::Queued);
@@ -195,7 +179,7 @@ fn what_a_deleted_session_refused_can_become_a_new_session() {
     let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
     let id = write(&mut outbox, message(session, "worth keeping"), 0);
     let batch = dispatch(&mut outbox, session, 0);
-    answer(&mut outbox, &batch, vec![refused(Code::SessionDeleted)]);
+    answer(&mut outbox, &batch, vec![OpResult::refused(Code::SessionDeleted)]);
     let elsewhere = SessionId::fresh();
     let plan = outbox.retry(id, elsewhere, MessageId::fresh(), 0).unwrap();
     outbox.apply(&plan);
@@ -211,7 +195,11 @@ fn without_its_session_nothing_in_the_lane_is_tried() {
     let text = write(&mut outbox, message(session, "one"), 0);
     write(&mut outbox, rename(session, "title", 0), 0);
     let batch = dispatch(&mut outbox, session, 0);
-    let results = vec![refused(Code::Invalid), OpResult::Skipped, OpResult::Skipped];
+    let results = vec![
+        OpResult::refused(Code::Invalid),
+        OpResult::Skipped,
+        OpResult::Skipped,
+    ];
     let plan = answer(&mut outbox, &batch, results);
     assert!(is_dead(&outbox, text));
     assert_eq!(plan.reports.len(), 1, "the rename is told and dropped");
@@ -239,7 +227,7 @@ fn the_servers_trouble_kills_nothing() {
         Code::TokenExpired,
     ] {
         let batch = dispatch(&mut outbox, session, 0);
-        let plan = answer(&mut outbox, &batch, vec![refused(code)]);
+        let plan = answer(&mut outbox, &batch, vec![OpResult::refused(code)]);
         assert!(plan.again, "{code}");
         assert_eq!(outbox.entry(id).unwrap().standing, Standing::Queued, "{code}");
     }
@@ -250,7 +238,7 @@ fn after_a_restore_of_the_server_what_it_accepted_is_sent_again_under_the_same_i
     let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
     let id = write(&mut outbox, message(session, "one"), 0);
     let batch = dispatch(&mut outbox, session, 0);
-    answer(&mut outbox, &batch, vec![applied(5)]);
+    answer(&mut outbox, &batch, vec![OpResult::applied(5)]);
     let journal: Vec<Entry> = outbox.entries().cloned().collect();
     outbox.settle(Cursor {
         epoch: protocol::sync::Epoch::nil(),
@@ -272,7 +260,7 @@ fn a_message_into_a_session_that_another_device_has_yet_to_bring_back_waits_for_
         let plan = answer(
             &mut outbox,
             &batch,
-            vec![refused(Code::NotFound), OpResult::Skipped],
+            vec![OpResult::refused(Code::NotFound), OpResult::Skipped],
         );
         assert!(plan.again, "the lane backs off");
         assert!(plan.reports.is_empty());
@@ -280,13 +268,17 @@ fn a_message_into_a_session_that_another_device_has_yet_to_bring_back_waits_for_
     let mut patient = outbox.clone();
     let batch = dispatch(&mut patient, session, 0);
     assert_eq!(batch.ops[0].id, id);
-    answer(&mut patient, &batch, vec![applied(5), applied(6)]);
+    answer(
+        &mut patient,
+        &batch,
+        vec![OpResult::applied(5), OpResult::applied(6)],
+    );
     assert_eq!(patient.waiting(), 0);
     let batch = dispatch(&mut outbox, session, 0);
     answer(
         &mut outbox,
         &batch,
-        vec![refused(Code::NotFound), OpResult::Skipped],
+        vec![OpResult::refused(Code::NotFound), OpResult::Skipped],
     );
     assert!(is_dead(&outbox, id), "not for ever; the text is kept");
 }
@@ -298,7 +290,7 @@ fn a_message_into_a_session_known_to_be_gone_waits_for_nobody() {
     let batch = dispatch(&mut outbox, session, 0);
     let results = vec![Outcome {
         id,
-        result: refused(Code::NotFound),
+        result: OpResult::refused(Code::NotFound),
     }];
     let plan = outbox.answered(&batch, &BatchAnswer { results, head: 9 }, true);
     outbox.apply(&plan);
@@ -327,7 +319,7 @@ fn one_lane_that_fails_delays_no_other() {
                 outbox.apply(&plan);
                 lanes.failed(lane, &Failure::Cut, now);
             } else {
-                answer(&mut outbox, &batch, vec![applied(round)]);
+                answer(&mut outbox, &batch, vec![OpResult::applied(round)]);
                 lanes.answered(lane, false, now);
             }
         }

@@ -91,27 +91,29 @@ pub fn around(text: &str, words: &[Range<usize>], hits: &[Range<usize>]) -> Vec<
     marked(text, start..end, hits)
 }
 
+/// The text with its hits in brackets, for claims about it.
+#[cfg(test)]
+pub(crate) fn bracketed(pieces: &[Piece]) -> String {
+    let part = |piece: &Piece| {
+        if piece.is_hit {
+            format!("[{}]", piece.text)
+        } else {
+            piece.text.clone()
+        }
+    };
+    pieces.iter().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn shown(pieces: &[Piece]) -> String {
-        let part = |piece: &Piece| {
-            if piece.is_hit {
-                format!("[{}]", piece.text)
-            } else {
-                piece.text.clone()
-            }
-        };
-        pieces.iter().map(part).collect()
-    }
 
     #[test]
     fn a_snippet_is_one_line_without_invisible_spaces() {
         let text = "to\n\n 東\u{200b}京 and\t back ";
         let place = text.find('東').unwrap();
         assert_eq!(
-            shown(&marked(
+            bracketed(&marked(
                 text,
                 0..text.len(),
                 std::slice::from_ref(&(place..place + 9))
@@ -125,12 +127,15 @@ mod tests {
         let text = format!("{}needle {}", "hay ".repeat(100), "straw ".repeat(100));
         let place = text.find("needle").unwrap();
         let words = super::super::text::words(&text);
-        let line = shown(&around(&text, &words, std::slice::from_ref(&(place..place + 6))));
+        let line = bracketed(&around(&text, &words, std::slice::from_ref(&(place..place + 6))));
         assert!(
             line.starts_with("…hay hay") && line.contains("[needle] straw"),
             "{line}"
         );
         assert!(line.chars().count() <= CHARACTERS + 3, "{line}");
-        assert_eq!(shown(&plain(&"x".repeat(10_000))).chars().count(), CHARACTERS + 1);
+        assert_eq!(
+            bracketed(&plain(&"x".repeat(10_000))).chars().count(),
+            CHARACTERS + 1
+        );
     }
 }

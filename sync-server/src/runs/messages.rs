@@ -1,7 +1,6 @@
 //! The reply's message: it begins to stream, and it is finished once, by whoever holds its run.
 
-use crate::database::Pool;
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use crate::sessions::{MessageRow, SessionRow};
 use protocol::mutation::preview_of;
 use protocol::run::Status;

@@ -3,8 +3,7 @@
 
 use super::heads;
 use super::push::{Applied, Stamp};
-use crate::database::Pool;
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use crate::error::Result;
 use crate::sessions::SessionRow;
 use protocol::mutation::CurrentTitle;

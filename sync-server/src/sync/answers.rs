@@ -1,7 +1,7 @@
 //! Asking for the answer to a message that was stored without one: the place of the answer and the run that fills it,
 //! under the head lock, once for each message.
 
-use super::push::{Applied, Stamp, refused, repeated};
+use super::push::{Applied, Stamp, repeated};
 use super::runs::Prompt;
 use super::{Sync, Work, heads, mutations, runs};
 use crate::error::Result;
@@ -19,7 +19,7 @@ pub async fn ask(sync: &Sync, stamp: &Stamp, session: SessionId, message: Messag
     }
     let Some(prompt) = runs::find(lock.connection(), stamp, session, message).await? else {
         // it may come with a later batch: not remembered
-        return Ok(refused(Code::NotFound));
+        return Ok(OpResult::refused(Code::NotFound));
     };
     if prompt.run.is_some() || prompt.session_is_deleted || prompt.is_deleted || prompt.role != "user" {
         let result = settled(&prompt);
@@ -34,15 +34,15 @@ pub async fn ask(sync: &Sync, stamp: &Stamp, session: SessionId, message: Messag
 /// There is nothing to begin.
 fn settled(prompt: &Prompt) -> OpResult {
     match prompt.reply_seq {
-        _ if prompt.session_is_deleted => refused(Code::SessionDeleted),
+        _ if prompt.session_is_deleted => OpResult::refused(Code::SessionDeleted),
         Some(seq) => OpResult::Applied {
             seq,
             ord: None,
             run: prompt.run,
             reply: prompt.reply,
         },
-        None if prompt.is_deleted => refused(Code::Gone),
-        None => refused(Code::Invalid),
+        None if prompt.is_deleted => OpResult::refused(Code::Gone),
+        None => OpResult::refused(Code::Invalid),
     }
 }
 

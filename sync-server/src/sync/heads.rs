@@ -1,7 +1,6 @@
 //! The heads: where each user's changes stand, the lock that orders them, and the rows that changed since.
 
-use crate::database::Pool;
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use crate::error::Result;
 use crate::sessions::{MessageRow, SessionRow};
 use protocol::run::Status;

@@ -1,8 +1,7 @@
 //! Writing messages: a person's text and, with it, the place of its answer and the run that fills it, in one statement.
 
 use super::push::{Applied, Stamp};
-use crate::database::Pool;
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use crate::sessions::SessionRow;
 use protocol::mutation::{OpResult, preview_of, title_from};
 use protocol::run::Status;

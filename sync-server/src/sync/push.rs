@@ -336,17 +336,10 @@ pub(super) async fn repeated(lock: &mut heads::Lock, stamp: &Stamp) -> Result<Op
         return Ok(None);
     };
     if remembered.request != stamp.request {
-        return Ok(Some(refused(Code::MutationReuse)));
+        return Ok(Some(OpResult::refused(Code::MutationReuse)));
     }
     let outcome = serde_json::from_value(remembered.outcome);
     Ok(Some(outcome.map_err(anyhow::Error::new)?))
-}
-
-pub(super) fn refused(code: Code) -> OpResult {
-    OpResult::Refused {
-        problem: Problem::new(code),
-        current: None,
-    }
 }
 
 /// What is not there yet may come with a later batch; everything else stays as it is.
@@ -363,9 +356,9 @@ async fn existing(lock: &mut heads::Lock, stamp: &Stamp, id: SessionId) -> Resul
     let found = agent_sessions::find(lock.connection(), stamp.user, id).await?;
     Ok(found.map(|found| {
         if found.is_deleted {
-            refused(Code::Gone)
+            OpResult::refused(Code::Gone)
         } else {
-            applied(found.seq)
+            OpResult::applied(found.seq)
         }
     }))
 }
@@ -374,18 +367,9 @@ async fn existing(lock: &mut heads::Lock, stamp: &Stamp, id: SessionId) -> Resul
 async fn deleted(lock: &mut heads::Lock, stamp: &Stamp, id: SessionId) -> Result<Option<OpResult>> {
     let found = agent_sessions::find(lock.connection(), stamp.user, id).await?;
     Ok(match found {
-        None => Some(refused(Code::NotFound)),
-        Some(found) => found.is_deleted.then(|| applied(found.seq)),
+        None => Some(OpResult::refused(Code::NotFound)),
+        Some(found) => found.is_deleted.then(|| OpResult::applied(found.seq)),
     })
-}
-
-const fn applied(seq: Seq) -> OpResult {
-    OpResult::Applied {
-        seq,
-        ord: None,
-        run: None,
-        reply: None,
-    }
 }
 
 /// Why a session was not changed; `base` of a rename.
@@ -396,10 +380,10 @@ async fn standing(
     base: Option<Seq>,
 ) -> Result<Option<OpResult>> {
     let Some(found) = agent_sessions::find(lock.connection(), stamp.user, id).await? else {
-        return Ok(Some(refused(Code::NotFound)));
+        return Ok(Some(OpResult::refused(Code::NotFound)));
     };
     if found.is_deleted {
-        return Ok(Some(refused(Code::Gone)));
+        return Ok(Some(OpResult::refused(Code::Gone)));
     }
     let newer = |title: &CurrentTitle| base.is_some_and(|base| title.title_seq > base);
     Ok(found.by_user.filter(newer).map(|current| OpResult::Refused {
@@ -414,12 +398,12 @@ async fn said(lock: &mut heads::Lock, stamp: &Stamp, written: &Written<'_>) -> R
         return Ok(Some(result));
     }
     if messages::is_there(lock.connection(), stamp.user, written.id).await? {
-        return Ok(Some(refused(Code::MutationReuse)));
+        return Ok(Some(OpResult::refused(Code::MutationReuse)));
     }
     let session = agent_sessions::find(lock.connection(), stamp.user, written.session).await?;
     Ok(match session {
-        None => Some(refused(Code::NotFound)),
-        Some(found) => found.is_deleted.then(|| refused(Code::SessionDeleted)),
+        None => Some(OpResult::refused(Code::NotFound)),
+        Some(found) => found.is_deleted.then(|| OpResult::refused(Code::SessionDeleted)),
     })
 }
 
@@ -455,7 +439,7 @@ mod tests {
 
     #[test]
     fn only_what_may_still_change_is_not_remembered() {
-        assert!(is_final(&refused(Code::SessionDeleted)) && is_final(&applied(3)));
-        assert!(!is_final(&refused(Code::NotFound)) && !is_final(&OpResult::Skipped));
+        assert!(is_final(&OpResult::refused(Code::SessionDeleted)) && is_final(&OpResult::applied(3)));
+        assert!(!is_final(&OpResult::refused(Code::NotFound)) && !is_final(&OpResult::Skipped));
     }
 }

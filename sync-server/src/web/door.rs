@@ -269,6 +269,11 @@ async fn look_at_link(
         .await)
 }
 
+/// Of a page that is shown again with a problem.
+pub fn status_of(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
+}
+
 pub async fn dead_link(pages: &Pages, headers: &HeaderMap) -> Response {
     let problem = Problem::new(Code::InvalidOrExpiredLink);
     let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
@@ -300,7 +305,7 @@ async fn confirm_link(
     let Some(look) = look else {
         return Ok(dead_link(&pages, &headers).await);
     };
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+    let status = status_of(&problem);
     let notice = |csrf| {
         Notice::VerifyLink(VerifyLink {
             csrf,

@@ -4,7 +4,7 @@ use crate::asked::Asked;
 use crate::auth::{self, Visit};
 use crate::body::Form;
 use crate::error::{Error, Result};
-use crate::web::door::{Link, dead_link};
+use crate::web::door::{Link, dead_link, status_of};
 use crate::web::pages::Pages;
 use axum::Router;
 use axum::extract::State;
@@ -62,7 +62,7 @@ async fn draw_forgot(
     is_sent: bool,
     problem: Option<Problem>,
 ) -> Response {
-    let status = status_of(problem.as_ref());
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
     let notice = |csrf| {
         Notice::Forgot(Forgot {
             csrf,
@@ -74,12 +74,6 @@ async fn draw_forgot(
     pages
         .draw_notice(headers, status, "Forgotten password", notice)
         .await
-}
-
-fn status_of(problem: Option<&Problem>) -> StatusCode {
-    problem.map_or(StatusCode::OK, |problem| {
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
-    })
 }
 
 /// Reads only, as every link of a letter.
@@ -129,7 +123,7 @@ async fn draw_new_password(
     let Some(email) = auth::reset_look(pages.auth(), id, secret).await? else {
         return Ok(dead_link(pages, headers).await);
     };
-    let status = status_of(problem.as_ref());
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
     let notice = |csrf| {
         Notice::NewPassword(NewPassword {
             csrf,

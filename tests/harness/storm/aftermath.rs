@@ -6,7 +6,7 @@ use crate::wait::within;
 use http::{Method, StatusCode};
 use protocol::run::Status;
 use protocol::sync::{History, Message, Role};
-use protocol::view::{Connection, Delivery};
+use protocol::view::{Connection, Delivery, MessageView};
 use protocol::{SessionId, limits, routes};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,29 +75,19 @@ async fn kept(world: &World, session: SessionId) -> Option<Vec<Message>> {
 
 type Line = (String, &'static str, Status, String);
 
+fn line(message: MessageView) -> Line {
+    let id = message.id.to_string();
+    (id, message.role.as_str(), message.status, message.content)
+}
+
 fn lines(messages: &[Message]) -> Vec<Line> {
-    let line = |message: &Message| {
-        (
-            message.id.to_string(),
-            message.role.as_str(),
-            message.status,
-            message.content.clone(),
-        )
-    };
-    messages.iter().map(line).collect()
+    let views = messages.iter().cloned().map(MessageView::from);
+    views.map(line).collect()
 }
 
 async fn shown(device: &DeviceClient, session: SessionId) -> Vec<Line> {
     let messages = device.messages(session).await.unwrap_or_default();
-    let line = |message: &protocol::view::MessageView| {
-        (
-            message.id.to_string(),
-            message.role.as_str(),
-            message.status,
-            message.content.clone(),
-        )
-    };
-    messages.iter().map(line).collect()
+    messages.into_iter().map(line).collect()
 }
 
 /// Says how many replies there are. Ends the test with everything that does not hold.

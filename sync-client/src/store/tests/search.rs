@@ -1,8 +1,9 @@
 //! The indexes agree with the rows whatever was written, and any text may be looked for.
 
 use super::*;
+use crate::search::snippet::bracketed;
 use crate::search::{Query, gather};
-use protocol::search::{Found, Piece};
+use protocol::search::Found;
 use rusqlite::Connection;
 
 /// A store on disk, and a way to look for something in it.
@@ -88,17 +89,6 @@ fn titled(title: &str) -> Session {
     }
 }
 
-fn marked(pieces: &[Piece]) -> String {
-    let part = |piece: &Piece| {
-        if piece.is_hit {
-            format!("[{}]", piece.text)
-        } else {
-            piece.text.clone()
-        }
-    };
-    pieces.iter().map(part).collect()
-}
-
 #[test]
 fn words_are_found_and_marked_in_titles_and_messages() {
     let searched = Searched::with(
@@ -109,12 +99,15 @@ fn words_are_found_and_marked_in_titles_and_messages() {
     let session = found.sessions.first().unwrap();
     assert!(!session.is_titled_so, "not every word is in the title");
     assert_eq!(
-        marked(&session.hits.first().unwrap().snippet),
+        bracketed(&session.hits.first().unwrap().snippet),
         "Der [Käse] liegt im [Kühlschrank]"
     );
     let found = searched.found("käse");
     assert_eq!(found.count(), 2);
-    assert_eq!(marked(&found.sessions.first().unwrap().title), "Küche und [Käse]");
+    assert_eq!(
+        bracketed(&found.sessions.first().unwrap().title),
+        "Küche und [Käse]"
+    );
     assert!(!found.has_more);
     searched.assert_sound();
 }
@@ -139,9 +132,9 @@ fn scripts_without_spaces_are_found_in_the_middle_of_a_run() {
     assert_eq!(searched.ords("用Rust写"), [5]);
     let found = searched.found("東京");
     let hit = found.sessions.first().unwrap().hits.first().unwrap();
-    assert_eq!(marked(&hit.snippet), "来週、[東京]タワーへ行きます。");
+    assert_eq!(bracketed(&hit.snippet), "来週、[東京]タワーへ行きます。");
     let titles = searched.found("計画");
-    assert_eq!(marked(&titles.sessions.first().unwrap().title), "旅行の[計画]");
+    assert_eq!(bracketed(&titles.sessions.first().unwrap().title), "旅行の[計画]");
     searched.assert_sound();
 }
 

@@ -8,7 +8,7 @@ use protocol::sync::{
     Bootstrap, Change, Cursor, Epoch, History, Message, ResetReason, Role, Seq, Session, SessionsBefore,
     SyncPage,
 };
-use protocol::{Code, MessageId, MutationId, Problem, SessionId};
+use protocol::{Code, MessageId, MutationId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -132,9 +132,9 @@ impl Server {
         }
         let outcome = match self.apply(&mutation.op) {
             // What is not there may yet come: that outcome is nobody's last word.
-            Err(Code::NotFound) => return refused(Code::NotFound),
-            Err(code) => refused(code),
-            Ok(seq) => applied(seq),
+            Err(Code::NotFound) => return OpResult::refused(Code::NotFound),
+            Err(code) => OpResult::refused(code),
+            Ok(seq) => OpResult::applied(seq),
         };
         self.ledger.insert(mutation.id, outcome.clone());
         outcome
@@ -361,21 +361,5 @@ impl Server {
             let _ = write!(told, "\n{seq} {title} {archived} {said:?}");
         }
         told
-    }
-}
-
-const fn applied(seq: Seq) -> OpResult {
-    OpResult::Applied {
-        seq,
-        ord: None,
-        run: None,
-        reply: None,
-    }
-}
-
-fn refused(code: Code) -> OpResult {
-    OpResult::Refused {
-        problem: Problem::new(code),
-        current: None,
     }
 }
