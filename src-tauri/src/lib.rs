@@ -82,7 +82,11 @@ fn start(app: &mut App, config: Config) -> error::Result<()> {
         Shell::new(config, &home, &service)
     };
     app.manage(shell);
-    window::open(app.handle(), &home)?;
+    let handle = app.handle().clone();
+    window::open(app.handle(), &home, move || {
+        handle.state::<Shell>().is_drawn.store(false, Ordering::Relaxed);
+        watch_over_the_page(handle.clone());
+    })?;
     listen_for_links(app.handle());
     watch_over_the_page(app.handle().clone());
     Ok(())

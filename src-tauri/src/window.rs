@@ -1,19 +1,23 @@
 //! The one window: where it may go, where it comes back, and how it comes to the front.
 
+#[cfg(target_os = "linux")]
+mod page_process;
 mod place;
 
 use crate::error::Result;
 use place::Keeper;
 use std::path::Path;
 use tauri::webview::NewWindowResponse;
-use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindowBuilder, WindowEvent};
+use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use url::Url;
 
 /// The label that the capability file grants its commands to.
 pub const MAIN: &str = "main";
 
 /// Opens the window where it was last, or in the middle where that place is no more.
-pub fn open(app: &AppHandle, folder: &Path) -> Result<()> {
+///
+/// `before_anew` is called each time before the page is loaded again because the process that drew it was lost.
+pub fn open(app: &AppHandle, folder: &Path, before_anew: impl Fn() + Clone + Send + 'static) -> Result<()> {
     let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("CompyMac")
         .inner_size(1280.0, 800.0)
@@ -29,6 +33,7 @@ pub fn open(app: &AppHandle, folder: &Path) -> Result<()> {
     let window = window.visible(false).build()?;
     let keeper = Keeper::new(folder);
     keeper.put_back(&window)?;
+    watch_the_page_process(&window, before_anew)?;
     window.show()?;
     let moved = window.clone();
     window.on_window_event(move |event| {
@@ -50,6 +55,23 @@ pub fn focus(app: &AppHandle) {
             tracing::warn!(%error, "the window could not be brought to the front");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn watch_the_page_process(
+    window: &WebviewWindow,
+    before_anew: impl Fn() + Clone + Send + 'static,
+) -> Result<()> {
+    page_process::watch(window, before_anew)
+}
+
+/// Elsewhere the web view is left to itself.
+#[cfg(not(target_os = "linux"))]
+fn watch_the_page_process(
+    _window: &WebviewWindow,
+    _before_anew: impl Fn() + Clone + Send + 'static,
+) -> Result<()> {
+    Ok(())
 }
 
 /// The page that this program carries, as each system addresses it.

@@ -1,4 +1,4 @@
-//! The window comes back where it was, if that place is still there.
+//! The window comes back where it was, if that place is still there; and its page comes back when it was lost.
 
 use harness::{Screen, Seat, Stack, until};
 use serde_json::json;
@@ -67,4 +67,28 @@ async fn a_place_that_cannot_be_read_is_forgotten() {
     screen.wait("sign-in-form").await;
     let [_, _, width, height] = screen.window_place().await;
     assert_eq!([width, height], [1280, 800]);
+}
+
+/// How often the page was drawn, by the app's log.
+fn times_drawn(seat: &Seat) -> usize {
+    seat.log().matches("the page is drawn").count()
+}
+
+#[tokio::test]
+async fn a_page_whose_process_was_lost_is_drawn_again() {
+    let stack = Stack::start().await;
+    let seat = Seat::fresh(&stack).await;
+    // without a driver, which takes the process for its own
+    seat.start_with("compymac://");
+    until("the page to be drawn", async || {
+        (times_drawn(&seat) == 1).then_some(())
+    })
+    .await;
+    for times in 2..=3 {
+        seat.end_page_process();
+        until("the page to be drawn again", async || {
+            (times_drawn(&seat) == times).then_some(())
+        })
+        .await;
+    }
 }

@@ -102,10 +102,12 @@ impl Offspring {
             })
     }
 
-    /// Ends this program of the family, however it was started, and nothing else.
+    /// Ends what the family runs of this program, however it was started, and nothing else; a name stands for a program
+    /// anywhere.
     pub fn end_program(&self, program: &Path) {
         end_marked(|mark, process| {
-            mark == self.mark && std::fs::read_link(process.join("exe")).is_ok_and(|runs| runs == program)
+            mark == self.mark
+                && std::fs::read_link(process.join("exe")).is_ok_and(|runs| runs.ends_with(program))
         });
     }
 

@@ -88,6 +88,11 @@ impl Seat {
         self.programs.end_program(&binary("desktop"));
     }
 
+    /// Ends the process that draws the app's page, as a fault of its own does.
+    pub fn end_page_process(&self) {
+        self.programs.end_program(Path::new("WebKitWebProcess"));
+    }
+
     /// The addresses that the app wanted opened in the person's browser, oldest first.
     pub fn opened(&self) -> Vec<String> {
         let kept = std::fs::read_to_string(self.folder.path().join("opened")).unwrap_or_default();
