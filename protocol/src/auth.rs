@@ -188,6 +188,22 @@ pub struct SignIn {
     pub client: Client,
 }
 
+/// The second step of a sign-in whose first was proven.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SecondStep {
+    /// As the problem `second_step_required` gave it: five tries, ten minutes.
+    pub challenge: String,
+    /// Six digits from the authenticator app, or a recovery code; spaces, dashes and case are ignored.
+    pub code: String,
+}
+
+impl fmt::Debug for SecondStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecondStep(…)")
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignedIn {

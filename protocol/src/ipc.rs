@@ -54,6 +54,8 @@ commands! {
     "verify" Verify { email: Email, code: String } -> ();
     "resend" Resend { email: Email } -> ();
     "sign_in" SignIn { email: Email, password: Password } -> ();
+    /// The code that `sign_in` asked for by `second_step_required`; the core keeps what it belongs to.
+    "second_step" SecondStep { code: String } -> ();
     /// Opens the system browser; the app goes on when the link comes home.
     "browser_sign_in" BrowserSignIn { provider: Option<String> } -> BrowserSignInStarted;
     "cancel_sign_in" CancelSignIn { } -> ();

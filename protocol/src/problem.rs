@@ -36,6 +36,10 @@ codes! {
     EmailUnverified = 403, "Please confirm your e-mail address first. We sent you a letter with a link and a code.";
     /// Right password, but an operator closed the account.
     AccountDisabled = 403, "This account is closed. Please write to whoever runs this server.";
+    /// The first step was proven, and this account wants a second; `challenge` goes back with the code.
+    SecondStepRequired = 401, "One more step: please give the code from your authenticator app, or a recovery code.";
+    /// What is asked for needs a proof of who asks that is no older than ten minutes.
+    ProofRequired = 403, "Please show that it is you first.";
     InvalidOrExpiredLink = 410, "This link or code is no longer valid. Please ask for a new one.";
     /// No credential came with the request.
     SignInRequired = 401, "Please sign in to go on.";
@@ -110,6 +114,9 @@ pub struct Problem {
     /// With [`Code::Reset`]: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<crate::sync::ResetReason>,
+    /// With [`Code::SecondStepRequired`]: what the second step is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
@@ -126,6 +133,7 @@ impl Problem {
             retry_after: None,
             limit: None,
             reason: None,
+            challenge: None,
             request_id: None,
         }
     }
@@ -151,6 +159,12 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    #[must_use]
+    pub fn challenge(mut self, secret: String) -> Self {
+        self.challenge = Some(secret);
         self
     }
 

@@ -13,6 +13,7 @@ pub const SIGN_UP: &str = "/api/v1/auth/sign-up";
 pub const VERIFY: &str = "/api/v1/auth/verify";
 pub const RESEND: &str = "/api/v1/auth/resend";
 pub const SIGN_IN: &str = "/api/v1/auth/sign-in";
+pub const SECOND_STEP: &str = "/api/v1/auth/second-step";
 pub const SIGN_OUT: &str = "/api/v1/auth/sign-out";
 pub const PROVIDERS: &str = "/api/v1/auth/providers";
 pub const ME: &str = "/api/v1/me";
@@ -73,6 +74,19 @@ pub mod page {
     pub const FORGOT: &str = "/auth/forgot";
     /// The link in that letter; as with [`VERIFY`], only its button acts.
     pub const RESET: &str = "/auth/reset";
+
+    /// The second step of a sign-in. Drawn by the server alone, as all that keeps an account safe.
+    pub const SECOND_STEP: &str = "/auth/second-step";
+    /// Password, second step, recent events. The desktop opens it in the system's browser.
+    pub const SECURITY: &str = "/settings/security";
+    /// Shows that it is still the same person.
+    pub const PROVE: &str = "/settings/security/prove";
+    pub const FORM_PASSWORD: &str = "/settings/security/password";
+    /// Begins a second step: the page shows what the authenticator app wants to know.
+    pub const SECOND_STEP_BEGIN: &str = "/settings/security/second-step";
+    pub const FORM_SECOND_STEP_ON: &str = "/settings/security/second-step/on";
+    pub const FORM_SECOND_STEP_OFF: &str = "/settings/security/second-step/off";
+    pub const FORM_RECOVERY_CODES: &str = "/settings/security/recovery-codes";
 
     /// Form posts: each answers 303 to a page, or the page again with the problem.
     pub const FORM_SIGN_IN: &str = "/auth/sign-in";

@@ -74,6 +74,7 @@ commands! {
     signing::verify,
     signing::resend,
     signing::sign_in,
+    signing::second_step,
     signing::browser_sign_in,
     signing::cancel_sign_in,
     signing::finish_sign_in,

@@ -112,7 +112,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn from_master(master: Vec<u8>) -> Self {
+    pub fn from_master(master: Vec<u8>) -> Self {
         Self { master }
     }
 

@@ -4,6 +4,7 @@
 
 mod audit_events;
 mod caller;
+mod codes;
 mod cookies;
 mod devices;
 mod finish;
@@ -12,7 +13,9 @@ mod next;
 mod origin;
 mod password;
 mod providers;
+mod safety;
 mod seal;
+mod second_step;
 mod seen;
 mod signed_in;
 mod users;
@@ -20,7 +23,7 @@ mod visit;
 
 pub use caller::{Caller, Kind};
 use cookies::{FLOW, SESSION};
-pub use finish::Entry;
+pub use finish::{Entry, in_words};
 pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
 pub use next::safe_next;
 pub use password::reset::{forgot, reset, reset_look};
@@ -28,6 +31,14 @@ pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
 pub use password::verify::{verify, verify_link, verify_link_look};
 pub use providers::flow::{back_to_sign_in, provider_start};
+pub use safety::{change_password, look as safety_of, prove};
+pub use second_step::turning::{
+    ToTell, begin as begin_second_step, begun as begun_second_step, fresh_codes,
+    turn_off as turn_second_step_off, turn_on as turn_second_step_on,
+};
+pub use second_step::{
+    awaited_step, is_second_step_open, on_to_second_step, second_step, too_late as second_step_is_over,
+};
 pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
 
@@ -127,6 +138,7 @@ async fn sweep(auth: Auth) {
             devices::purge(&auth.pool).await,
             password::purge_letters(&auth.pool).await,
             native::purge_codes(&auth.pool).await,
+            second_step::purge_challenges(&auth.pool).await,
             mail::purge(&auth.pool).await,
         ] {
             if let Err(error) = outcome {
@@ -161,6 +173,7 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::RESEND, post(signing_up::post_resend))
         .route(routes::VERIFY, post(verifying::post_verify))
         .route(routes::SIGN_IN, post(by_password::post_sign_in))
+        .route(routes::SECOND_STEP, post(second_step::post_second_step))
         .route(routes::SIGN_OUT, post(signed_in::post_sign_out))
         .route(routes::PROVIDERS, get(flow::list_providers))
         .route(routes::ME, get(signed_in::read_me))
@@ -180,6 +193,7 @@ pub fn router(auth: Auth) -> Router {
     signing_up::post_resend,
     verifying::post_verify,
     by_password::post_sign_in,
+    second_step::post_second_step,
     signed_in::post_sign_out,
     flow::list_providers,
     signed_in::read_me,

@@ -42,6 +42,12 @@ pub enum Letter {
     Reset { link: String },
     /// A new password was chosen.
     PasswordChanged { when: String, link: String },
+    /// Signing in asks for a code of an authenticator app from now on.
+    SecondStepOn { when: String, link: String },
+    /// It does so no more.
+    SecondStepOff { when: String, link: String },
+    /// Somebody signed in by a code that was written down.
+    RecoveryCodeUsed { left: i64, when: String, link: String },
 }
 
 /// A letter may hold a one-time link, so its content is in no log.
@@ -55,6 +61,9 @@ impl std::fmt::Debug for Letter {
             Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
             Self::Reset { .. } => "Letter::Reset(…)",
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",
+            Self::SecondStepOn { .. } => "Letter::SecondStepOn(…)",
+            Self::SecondStepOff { .. } => "Letter::SecondStepOff(…)",
+            Self::RecoveryCodeUsed { .. } => "Letter::RecoveryCodeUsed(…)",
         })
     }
 }

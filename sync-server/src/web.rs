@@ -11,3 +11,5 @@ pub mod headers;
 pub mod leaving;
 pub mod operations;
 pub mod pages;
+pub mod second_step;
+pub mod security;

@@ -525,6 +525,17 @@ impl Answer {
             .collect()
     }
 
+    /// What stands directly in the first element that carries this `data-testid`.
+    pub fn text_of(&self, test_id: &str) -> String {
+        let page = self.text();
+        page.split(&format!("data-testid=\"{test_id}\""))
+            .nth(1)
+            .and_then(|rest| rest.split('>').nth(1))
+            .and_then(|rest| rest.split('<').next())
+            .unwrap_or_else(|| panic!("no {test_id} on the page: {self:?}"))
+            .to_owned()
+    }
+
     /// The attribute of the first element that carries this `data-testid`.
     pub fn attribute_of(&self, test_id: &str, name: &str) -> Option<String> {
         let page = self.text();

@@ -12,6 +12,7 @@
     reason = "a test looks for one kind and passes over all others"
 )]
 
+mod authenticator;
 mod client;
 mod database;
 mod device;
@@ -31,6 +32,7 @@ mod stack;
 mod storm;
 mod wait;
 
+pub use authenticator::Authenticator;
 pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
 pub use device::DeviceClient;
 pub use gate::Gate;

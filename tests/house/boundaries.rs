@@ -8,6 +8,7 @@ const STORED: &[&str] = &[
     "accounts",
     "agent_sessions",
     "audit_events",
+    "challenges",
     "devices",
     "heads",
     "leases",
@@ -15,7 +16,9 @@ const STORED: &[&str] = &[
     "mutations",
     "oauth_codes",
     "outbox",
+    "recovery_codes",
     "runs",
+    "second_factors",
     "users",
     "verification_tokens",
 ];

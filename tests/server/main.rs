@@ -23,6 +23,7 @@ mod operations;
 mod pages;
 mod providers;
 mod runs;
+mod second_step;
 mod session_socket;
 mod sessions;
 mod settings;

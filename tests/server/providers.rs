@@ -46,7 +46,7 @@ async fn at_the_provider(stack: &Stack, address: &str) -> String {
 }
 
 /// The whole way through a provider.
-async fn sign_in(stack: &Stack, client: &Client, provider: &str) -> Answer {
+pub async fn sign_in(stack: &Stack, client: &Client, provider: &str) -> Answer {
     let address = begin(client, provider).await;
     let back = at_the_provider(stack, &address).await;
     let answer = client.get(&back).await;

@@ -53,6 +53,8 @@ pub trait Backend {
     fn resend(&self, email: Email) -> Answer<()>;
     fn sign_in(&self, email: Email, password: Password) -> Answer<()>;
     /// The desktop only.
+    fn second_step(&self, code: String) -> Answer<()>;
+    /// The desktop only.
     fn browser_sign_in(&self, provider: Option<String>) -> Answer<BrowserSignInStarted>;
     /// The desktop only.
     fn cancel_sign_in(&self) -> Answer<()>;

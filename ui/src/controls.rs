@@ -16,7 +16,7 @@ pub mod time;
 pub use consent::Consent;
 pub use form::PostForm;
 pub use icon::{Sign, icon};
-pub use link::Link;
+pub use link::{Link, outward};
 pub use problem::problem_line;
 pub use splitter::Splitter;
 pub use time::when;

@@ -27,7 +27,7 @@ pub fn Settings(props: &SettingsProps) -> Html {
                 <h1>{ "Settings" }</h1>
             </header>
             { problem_line(scene.problem.as_ref()) }
-            <account::Account stage={stage.clone()} me={scene.me.clone()} />
+            <account::Account stage={stage.clone()} me={scene.me.clone()} server={scene.server.clone()} />
             <devices::Devices stage={stage.clone()} devices={scene.devices.clone()} now={scene.now} />
             if stage.body == Body::Desktop {
                 <storage::Storage stage={stage.clone()} />

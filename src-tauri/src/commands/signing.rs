@@ -116,6 +116,12 @@ pub async fn sign_in(ask: ipc::SignIn, shell: State<'_, Shell>) -> Answer<()> {
 }
 
 #[tauri::command]
+pub async fn second_step(ask: ipc::SecondStep, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device().await?.second_step(ask.code).await?;
+    Ok(())
+}
+
+#[tauri::command]
 pub async fn browser_sign_in(
     ask: ipc::BrowserSignIn,
     app: AppHandle,

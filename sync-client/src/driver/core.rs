@@ -50,6 +50,8 @@ pub struct Shared {
     pub loading: BTreeSet<SessionId>,
     pub connection: Connection,
     pub socket: Option<Socket>,
+    /// What the second step of a sign-in is for, between the two.
+    pub challenge: Option<String>,
 }
 
 #[derive(Debug)]
@@ -110,6 +112,7 @@ impl Core {
                 loading: BTreeSet::new(),
                 connection: Connection::SignedOut,
                 socket: None,
+                challenge: None,
             }),
             writing: tokio::sync::Mutex::new(()),
             upload: Notify::new(),

@@ -5,8 +5,8 @@ use crate::engine::Event;
 use crate::http::Call;
 use crate::store::StoreFault;
 use protocol::auth::{
-    Client, Device as SignedInDevice, Email, Me, Password, Provider, Resend, SignIn, SignUp, SignUpStarted,
-    SignedIn, Verify,
+    Client, Device as SignedInDevice, Email, Me, Password, Provider, Resend, SecondStep, SignIn, SignUp,
+    SignUpStarted, SignedIn, Verify,
 };
 use protocol::oauth::{CLIENT_ID, Grant, PushedAnswer, PushedRequest};
 use protocol::view::{Connection, Push};
@@ -58,8 +58,31 @@ impl Device {
             password,
             client: self.client(),
         };
-        let signed_in = self.core.http.ask(Call::post(routes::SIGN_IN).json(&ask)).await?;
+        let asked = self.core.http.ask(Call::post(routes::SIGN_IN).json(&ask)).await;
+        let signed_in = asked.map_err(|trouble| self.keep_challenge(trouble.into()))?;
         self.adopt(signed_in).await
+    }
+
+    /// The code that [`Device::sign_in`] asked for with `second_step_required`.
+    pub async fn second_step(&self, code: String) -> Result<Me, Problem> {
+        let challenge = self.core.shared().challenge.clone();
+        let challenge = challenge.ok_or_else(|| Problem::new(Code::InvalidOrExpiredLink))?;
+        let call = Call::post(routes::SECOND_STEP);
+        let signed_in = self
+            .core
+            .http
+            .ask(call.json(&SecondStep { challenge, code }))
+            .await?;
+        self.core.shared().challenge = None;
+        self.adopt(signed_in).await
+    }
+
+    /// It is of no use to whoever is told of the problem.
+    fn keep_challenge(&self, mut problem: Problem) -> Problem {
+        if let Some(challenge) = problem.challenge.take() {
+            self.core.shared().challenge = Some(challenge);
+        }
+        problem
     }
 
     /// `POST /oauth/par`: begins a sign-in in the system browser.

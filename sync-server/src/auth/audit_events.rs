@@ -5,6 +5,7 @@ use crate::database::Pool;
 use crate::limits::address;
 use protocol::{DeviceId, UserId};
 use sqlx::PgExecutor;
+use time::OffsetDateTime;
 
 /// What happened, for the people who look after this server.
 #[derive(Clone, Copy, Debug)]
@@ -58,4 +59,31 @@ pub async fn note_refusal(pool: &Pool, event: Event<'_>, visit: &Visit) {
     if let Err(error) = note(pool, event, visit).await {
         tracing::warn!(error = %error, "a refusal was not noted");
     }
+}
+
+/// What a user is shown of what happened at their door.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    pub at: OffsetDateTime,
+    pub name: String,
+    pub is_done: bool,
+    /// How, and where it was refused, why.
+    pub reason: Option<String>,
+    /// Of the network, not of the computer.
+    pub prefix: Option<String>,
+}
+
+/// Of the last 90 days, the newest first, a page of them.
+pub async fn of_user(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Noted>> {
+    sqlx::query_as!(
+        Noted,
+        r#"select at, event as name, outcome = 'done' as "is_done!", reason, ip_prefix as prefix
+             from audit_events
+            where user_id = $1 and at > now() - interval '90 days'
+            order by at desc
+            limit 50"#,
+        user.0
+    )
+    .fetch_all(pool)
+    .await
 }

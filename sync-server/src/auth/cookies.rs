@@ -13,6 +13,8 @@ pub const FLOW: &str = "__Host-compymac_flow";
 /// Binds a provider's answer to the browser that left for it. Not the sign-up's cookie: trying a provider out must not undo
 /// a sign-up.
 pub const PROVIDER: &str = "__Host-compymac_provider";
+/// Between the two steps of a sign-in: what the second is for.
+pub const STEP: &str = "__Host-compymac_step";
 /// Gives forms a token before anybody is signed in.
 pub const PRE_SESSION: &str = "__Host-compymac_pre";
 

@@ -183,6 +183,44 @@ pub async fn revoke_all(db: &mut Transaction, user: UserId, reason: &str) -> sql
     Ok(ids.into_iter().map(DeviceId).collect())
 }
 
+/// Signs every device of a user but this one out and names them.
+pub async fn revoke_others(
+    db: &mut Transaction,
+    user: UserId,
+    this: DeviceId,
+    reason: &str,
+) -> sqlx::Result<Vec<DeviceId>> {
+    let ids = sqlx::query_scalar!(
+        "update sessions set revoked_at = now(), revoke_reason = $3
+          where user_id = $1 and id <> $2 and revoked_at is null
+        returning id",
+        user.0,
+        this.0,
+        reason
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(DeviceId).collect())
+}
+
+/// Whether the person at this device has shown who they are since then, by signing in or again.
+pub async fn is_proven_since(pool: &Pool, device: DeviceId, since: OffsetDateTime) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from sessions where id = $1 and proven_at > $2) as "is_proven!""#,
+        device.0,
+        since
+    )
+    .fetch_one(pool)
+    .await
+}
+
+pub async fn note_proof(db: &mut Transaction, device: DeviceId) -> sqlx::Result<()> {
+    sqlx::query!("update sessions set proven_at = now() where id = $1", device.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// A device about to be signed in.
 #[derive(Debug)]
 pub struct NewDevice {
@@ -201,8 +239,9 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
     let now = OffsetDateTime::now_utc();
     sqlx::query!(
         "insert into sessions
-            (id, user_id, kind, session_token, name, os, version, refresh_salt, gen, expires, absolute_expires)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            (id, user_id, kind, session_token, name, os, version, refresh_salt, gen, expires, absolute_expires,
+             proven_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end)",
         new.id.0,
         user.0,
         i16::from(new.refresh_salt.is_some()),

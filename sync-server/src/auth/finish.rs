@@ -1,10 +1,12 @@
-//! The one door: whatever the way in, here a device is made, noted and told about.
+//! The one door: whatever the way in, here a second step is asked for, and a device made, noted and told about.
 //!
 //! **Invariant:** nothing else inserts into `sessions`.
 
 use super::audit_events::{self, Event};
 use super::devices::{self, NewDevice};
 use super::native::refresh;
+use super::providers::PendingLink;
+use super::second_step;
 use super::{Auth, SESSION, Visit, cookies, users};
 use crate::database::Transaction;
 use crate::error::Result;
@@ -33,6 +35,18 @@ pub struct Entrance {
     /// How they proved themselves, for the audit.
     pub method: String,
     pub client: Client,
+    /// An identity at a provider that this very sign-in proves to be the user's.
+    pub link: Option<PendingLink>,
+    pub step: Step,
+}
+
+/// How far the proof goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A password, a letter, a provider: who has a second step is asked for it.
+    First,
+    /// Both are proven, here or by the browser that let an app in.
+    Second,
 }
 
 /// What the client gets: the answer and, for a browser, its cookies.
@@ -49,24 +63,44 @@ impl IntoResponse for Entry {
     }
 }
 
-/// A device made in a transaction that is not saved yet.
+/// What became of a sign-in, in a transaction that is not saved yet. That is committed either way: the first step may have
+/// used something up.
 #[derive(Debug)]
 #[must_use = "the other nodes are told by `announce`, after the commit"]
-pub struct Admission {
-    pub device: DeviceId,
+pub enum Admission {
+    In(Box<Admitted>),
+    /// A second step is asked for, and this is what the client holds for it.
+    Asked(String),
+}
+
+#[derive(Debug)]
+pub struct Admitted {
+    device: DeviceId,
     entry: Entry,
     user: UserId,
     replaced: Option<DeviceId>,
 }
 
 impl Admission {
-    /// Call after the commit.
-    pub fn announce(self, auth: &Auth) -> Entry {
-        if let Some(replaced) = self.replaced {
-            auth.announce_signed_out(self.user, &[replaced]);
+    pub fn device(&self) -> Option<DeviceId> {
+        match self {
+            Self::In(admitted) => Some(admitted.device),
+            Self::Asked(_) => None,
         }
+    }
+
+    /// Call after the commit.
+    pub fn announce(self, auth: &Auth) -> Result<Entry> {
         auth.letters_wait();
-        self.entry
+        match self {
+            Self::In(admitted) => {
+                if let Some(replaced) = admitted.replaced {
+                    auth.announce_signed_out(admitted.user, &[replaced]);
+                }
+                Ok(admitted.entry)
+            }
+            Self::Asked(secret) => Err(Problem::new(Code::SecondStepRequired).challenge(secret).into()),
+        }
     }
 }
 
@@ -84,6 +118,12 @@ pub async fn finish_sign_in(
     }
     if !user.is_verified {
         return Err(Code::EmailUnverified.into());
+    }
+    if entrance.step == Step::First && second_step::is_on(&mut *db, user.id).await? {
+        return Ok(Admission::Asked(second_step::begin(db, &entrance).await?));
+    }
+    if let Some(link) = &entrance.link {
+        link.link(auth, &mut *db, user.id).await?;
     }
     let replaced = devices::revoke_by_cookie(&mut *db, visit.session_cookie.as_deref()).await?;
     let is_first = !devices::has_any(&mut *db, user.id).await?;
@@ -115,12 +155,12 @@ pub async fn finish_sign_in(
         };
         mail::put(&mut *db, Some(user.id), &user.email, &letter).await?;
     }
-    Ok(Admission {
+    Ok(Admission::In(Box::new(Admitted {
         device,
         entry,
         user: replaced.map_or(user.id, |(owner, _)| owner),
         replaced: replaced.map(|(_, device)| device),
-    })
+    })))
 }
 
 fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
@@ -141,6 +181,7 @@ fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
         cookies: vec![
             cookies::set(SESSION, secret, Some(BROWSER_SECONDS)),
             cookies::clear(cookies::FLOW),
+            cookies::clear(cookies::STEP),
         ],
     };
     (new, entry)
@@ -205,7 +246,7 @@ pub(super) fn named(text: &str, otherwise: &str, chars: usize) -> String {
     }
 }
 
-pub(super) fn in_words(at: OffsetDateTime) -> Result<String> {
+pub fn in_words(at: OffsetDateTime) -> Result<String> {
     let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
     Ok(at.format(format).context("writing a time")?)
 }

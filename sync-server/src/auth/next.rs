@@ -29,7 +29,13 @@ pub fn safe_next(text: &str) -> String {
 }
 
 fn is_page(path: &str) -> bool {
-    let pages = [page::HOME, page::ARCHIVED, page::SETTINGS, routes::AUTHORIZE];
+    let pages = [
+        page::HOME,
+        page::ARCHIVED,
+        page::SETTINGS,
+        page::SECURITY,
+        routes::AUTHORIZE,
+    ];
     pages.contains(&path)
         || page::SESSION
             .strip_suffix("{id}")

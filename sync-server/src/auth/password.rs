@@ -44,6 +44,15 @@ pub enum Match {
     YesRehashed(String),
 }
 
+impl Match {
+    pub const fn is_match(&self) -> bool {
+        match self {
+            Self::Yes | Self::YesRehashed(_) => true,
+            Self::No => false,
+        }
+    }
+}
+
 impl Hasher {
     pub fn new(app: &App) -> anyhow::Result<Self> {
         let params = Params::new(app.config.argon2_memory_kib, app.config.argon2_passes, 1, None)
@@ -70,6 +79,12 @@ impl Hasher {
             Ok(hash(&params, &password)?)
         })
         .await
+    }
+
+    /// The hash of a secret that was drawn by chance.
+    pub async fn hash(&self, secret: Password) -> Result<String> {
+        let params = self.params.clone();
+        self.on_a_thread(move || Ok(hash(&params, &secret)?)).await
     }
 
     /// Compares with a stored hash, or with nobody's at the same cost.
@@ -219,7 +234,7 @@ fn suggestion(suggestion: Suggestion) -> &'static str {
 }
 
 /// What of an address and a name a guesser would try: the whole and its parts.
-pub(super) fn about(email: &protocol::auth::Email, name: Option<&str>) -> Vec<String> {
+pub fn about(email: &protocol::auth::Email, name: Option<&str>) -> Vec<String> {
     let texts = [Some(email.as_str()), name];
     let mut parts = Vec::new();
     for text in texts.into_iter().flatten() {

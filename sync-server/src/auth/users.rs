@@ -38,6 +38,14 @@ pub async fn known(pool: &Pool, email: &Email) -> sqlx::Result<Option<Known>> {
     }))
 }
 
+/// The hash of a user's password; `None`: they have none.
+pub async fn password_of(pool: &Pool, user: UserId) -> sqlx::Result<Option<String>> {
+    let hash = sqlx::query_scalar!("select password_hash from users where id = $1", user.0)
+        .fetch_optional(pool)
+        .await?;
+    Ok(hash.flatten())
+}
+
 /// A user as signing in finds them.
 #[derive(Debug)]
 pub struct User {
@@ -114,7 +122,7 @@ pub async fn verify(
     Ok(outcome.rows_affected() > 0)
 }
 
-/// By the link of a letter, which proves the mailbox too. False: the user may not sign in.
+/// By the link of a letter, which proves the mailbox too, or by the user who is in. False: the user may not sign in.
 pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
     let outcome = sqlx::query!(
         "update users

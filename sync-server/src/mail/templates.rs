@@ -36,7 +36,10 @@ letters!(
     "device_signed_out",
     "provider_linked",
     "reset",
-    "password_changed"
+    "password_changed",
+    "second_step_on",
+    "second_step_off",
+    "recovery_code_used"
 );
 
 impl Templates {
@@ -84,6 +87,21 @@ impl Templates {
                 "password_changed",
                 "Your password was changed",
                 context! { when, link },
+            ),
+            Letter::SecondStepOn { when, link } => (
+                "second_step_on",
+                "A second step now protects your account",
+                context! { when, link },
+            ),
+            Letter::SecondStepOff { when, link } => (
+                "second_step_off",
+                "The second step of your account was turned off",
+                context! { when, link },
+            ),
+            Letter::RecoveryCodeUsed { left, when, link } => (
+                "recovery_code_used",
+                "A recovery code of your account was used",
+                context! { left, when, link },
             ),
         };
         Ok(Page {
@@ -137,6 +155,19 @@ mod tests {
             },
             Letter::Reset { link: link.clone() },
             Letter::PasswordChanged {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
+                link: link.clone(),
+            },
+            Letter::SecondStepOn {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
+                link: link.clone(),
+            },
+            Letter::SecondStepOff {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
+                link: link.clone(),
+            },
+            Letter::RecoveryCodeUsed {
+                left: 9,
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link,
             },

@@ -77,7 +77,7 @@ async fn refused(
 }
 
 /// In, and on to where the person was going.
-fn let_in(entry: Entry, next: &str) -> Response {
+pub fn let_in(entry: Entry, next: &str) -> Response {
     let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
     (jar, Redirect::to(&auth::safe_next(next))).into_response()
 }
@@ -106,6 +106,9 @@ async fn sign_in(
     };
     match entered.await {
         Ok(entry) => Ok(let_in(entry, &fields.next)),
+        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
+            Ok(auth::on_to_second_step(&problem, &fields.next))
+        }
         // the letter is on its way, and its code is typed there
         Err(Error::Told(problem)) if problem.code == Code::EmailUnverified => {
             refused(

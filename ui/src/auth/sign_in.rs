@@ -3,7 +3,7 @@
 use super::gate::{Gate, PasswordField, email_field};
 use super::waiting::Waiting;
 use crate::controls::form::value_of;
-use crate::controls::{Link, PostForm, Sign, icon};
+use crate::controls::{Link, PostForm, Sign, icon, outward};
 use crate::state::{Action, Place, Scene, Stage};
 use protocol::auth::{Email, Password, Provider};
 use protocol::routes::page;
@@ -23,11 +23,18 @@ pub fn SignIn(props: &OutsideProps) -> Html {
     let (scene, stage) = (&props.scene, &props.stage);
     // The link that the browser was sent to, while it is there.
     let waiting = use_state(|| None::<AttrValue>);
+    // The password was right, and the account wants a code too.
+    let wants_code = use_state(|| false);
     {
-        let waiting = waiting.clone();
+        let (waiting, wants_code) = (waiting.clone(), wants_code.clone());
         use_effect_with(scene.problem.clone(), move |problem| {
-            if problem.is_some() {
+            if let Some(problem) = problem {
                 waiting.set(None);
+                if problem.code == Code::SecondStepRequired {
+                    wants_code.set(true);
+                } else if problem.code == Code::InvalidOrExpiredLink {
+                    wants_code.set(false);
+                }
             }
         });
     }
@@ -37,6 +44,10 @@ pub fn SignIn(props: &OutsideProps) -> Html {
     };
     if let Some(link) = &*waiting {
         return html! { <Waiting stage={stage.clone()} link={link.clone()} {onleave} /> };
+    }
+    if *wants_code {
+        let onleave = Callback::from(move |_: MouseEvent| wants_code.set(false));
+        return html! { <CodeForm scene={scene.clone()} stage={stage.clone()} {onleave} /> };
     }
     let onbrowser = through_browser(stage, &waiting);
     html! {
@@ -153,7 +164,9 @@ fn PasswordForm(props: &OutsideProps) -> Html {
             <input type="hidden" name="next" value={scene.typed.next.clone()} />
             { email_field(email, &scene.typed.email) }
             <PasswordField field={password} />
-            { forgotten(scene, stage) }
+            <p class="gate-aside">
+                { outward(stage, &scene.server, page::FORGOT, "to-forgot", "Forgot your password?") }
+            </p>
             <button class="button button-main button-wide" data-testid="sign-in" disabled={*is_busy}>
                 { if *is_busy { "Signing in…" } else { "Sign in" } }
             </button>
@@ -161,18 +174,39 @@ fn PasswordForm(props: &OutsideProps) -> Html {
     }
 }
 
-/// A page of the server's own: the desktop opens it in the system's browser, where its letter's link leads too.
-fn forgotten(scene: &Scene, stage: &Stage) -> Html {
-    let onclick = (stage.body == Body::Desktop).then(|| {
-        let (stage, server) = (stage.clone(), scene.server.clone());
-        Callback::from(move |event: MouseEvent| {
-            event.prevent_default();
-            let url = format!("{server}{}", page::FORGOT);
-            stage.attempt(|body| body.open_link(url));
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct CodeFormProps {
+    scene: Rc<Scene>,
+    stage: Stage,
+    onleave: Callback<MouseEvent>,
+}
+
+/// Where the desktop asks for the second step; a browser has a page of the server's for it.
+#[component]
+fn CodeForm(props: &CodeFormProps) -> Html {
+    let code = use_node_ref();
+    let onpost = {
+        let (stage, code) = (props.stage.clone(), code.clone());
+        Callback::from(move |()| {
+            let typed = value_of(&code);
+            stage.ask(
+                |body| body.second_step(typed),
+                |stage, answer| stage.tell(Action::Problem(answer.err())),
+            );
         })
-    });
+    };
     html! {
-        <a class="gate-aside" href={page::FORGOT} data-testid="to-forgot" {onclick}>{ "Forgot your password?" }</a>
+        <Gate
+            heading="One more step"
+            lede="Please give the code from your authenticator app, or a recovery code."
+            problem={props.scene.problem.clone().filter(|problem| problem.code != Code::SecondStepRequired)}
+        >
+            <PostForm action="" csrf="" class="fields" {onpost}>
+                <input ref={code} class="field mono" aria-label="Code" autocomplete="one-time-code" required=true data-testid="code" />
+                <button class="button button-main button-wide" data-testid="second-step">{ "Sign in" }</button>
+                <button type="button" class="button button-quiet" onclick={props.onleave.clone()}>{ "Start again" }</button>
+            </PostForm>
+        </Gate>
     }
 }
 

@@ -188,6 +188,9 @@ impl Backend for Core {
     fn cancel_sign_in(&self) -> Answer<()> {
         call(ipc::CancelSignIn {})
     }
+    fn second_step(&self, code: String) -> Answer<()> {
+        call(ipc::SecondStep { code })
+    }
     fn finish_sign_in(&self, code: String) -> Answer<()> {
         call(ipc::FinishSignIn { code })
     }

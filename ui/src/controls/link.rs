@@ -1,6 +1,7 @@
 //! A link to a place of the app: a real address that the app follows itself once it runs.
 
 use crate::state::{Place, Stage};
+use protocol::view::Body;
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -43,4 +44,17 @@ pub fn Link(props: &LinkProps) -> Html {
             { props.children.clone() }
         </a>
     }
+}
+
+/// A link to a page that the server draws alone: the desktop opens it in the system's browser.
+pub fn outward(stage: &Stage, server: &str, path: &'static str, testid: &'static str, words: &str) -> Html {
+    let onclick = (stage.body == Body::Desktop).then(|| {
+        let (stage, url) = (stage.clone(), format!("{server}{path}"));
+        Callback::from(move |event: MouseEvent| {
+            event.prevent_default();
+            let url = url.clone();
+            stage.attempt(|body| body.open_link(url));
+        })
+    });
+    html! { <a href={path} data-testid={testid} {onclick}>{ words }</a> }
 }

@@ -1,5 +1,6 @@
 //! Pages that are no part of the app: they ask or tell one thing, and run no script.
 
+use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
@@ -14,6 +15,12 @@ pub enum Notice {
     Forgot(Forgot),
     NewPassword(NewPassword),
     PasswordChanged,
+    SecondStep(SecondStep),
+    Security(Box<Security>),
+    SetUp(SetUp),
+    /// Ten codes, shown this once.
+    RecoveryCodes(Vec<String>),
+    Prove(Prove),
     Authorize(Authorize),
     Authorized(Authorized),
     Failed(Failed),
@@ -104,6 +111,11 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::Forgot(forgot) => forgotten(forgot),
                     Notice::NewPassword(new) => new_password(new),
                     Notice::PasswordChanged => password_changed(),
+                    Notice::SecondStep(step) => safety::second_step(step),
+                    Notice::Security(security) => safety::security(security),
+                    Notice::SetUp(set_up) => safety::set_up(set_up),
+                    Notice::RecoveryCodes(codes) => safety::recovery_codes(codes),
+                    Notice::Prove(prove) => safety::prove(prove),
                     Notice::Authorize(authorize) => ask(authorize),
                     Notice::Authorized(authorized) => done(authorized),
                     Notice::Failed(failed) => fail(failed),

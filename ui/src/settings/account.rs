@@ -1,6 +1,6 @@
 //! Who is signed in, and signing out.
 
-use crate::controls::{PostForm, problem_line};
+use crate::controls::{PostForm, outward, problem_line};
 use crate::state::{Action, Place, Stage, keep};
 use protocol::auth::Me;
 use protocol::routes::page;
@@ -12,6 +12,7 @@ use yew::prelude::*;
 pub struct AccountProps {
     pub stage: Stage,
     pub me: Option<Me>,
+    pub server: AttrValue,
 }
 
 #[component]
@@ -34,6 +35,7 @@ pub fn Account(props: &AccountProps) -> Html {
                 }
                 <dt>{ "E-mail" }</dt><dd><bdi>{ me.email.to_string() }</bdi></dd>
             </dl>
+            { outward(&props.stage, &props.server, page::SECURITY, "to-security", "Password, second step and recent events") }
             { problem_line(warning.as_ref()) }
             if warning.as_ref().is_some_and(|problem| problem.code == Code::OutboxNotEmpty) {
                 <button

@@ -2,7 +2,10 @@
 
 use super::fixture::email;
 use protocol::{Code, Problem};
-use ui::page::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
+use ui::page::{
+    Authorize, Authorized, Event, Failed, Forgot, NewPassword, Notice, Picture, Prove, SecondStep, Security,
+    SetUp, VerifyLink,
+};
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
     let verify = VerifyLink {
@@ -46,6 +49,15 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         ("verify-link", Notice::VerifyLink(verify)),
         ("authorize", Notice::Authorize(authorize)),
         ("authorized", Notice::Authorized(authorized)),
+        ("second-step", Notice::SecondStep(second_step())),
+        ("security", Notice::Security(Box::new(security(None, false)))),
+        (
+            "security-fresh",
+            Notice::Security(Box::new(security(Some(9), true))),
+        ),
+        ("set-up", Notice::SetUp(set_up())),
+        ("recovery-codes", Notice::RecoveryCodes(codes())),
+        ("prove", Notice::Prove(prove())),
         (
             "failed",
             Notice::Failed(Failed {
@@ -54,4 +66,63 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
             }),
         ),
     ]
+}
+
+fn second_step() -> SecondStep {
+    SecondStep {
+        csrf: "form-token".to_owned(),
+        next: "/".to_owned(),
+        problem: Some(Problem::new(Code::InvalidCredentials).detail("That code is not right.")),
+    }
+}
+
+fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
+    let event = |name: &str, is_done, reason: &str| Event {
+        name: name.to_owned(),
+        is_done,
+        reason: reason.to_owned(),
+        when: "3 May 2026, 12:00 UTC".to_owned(),
+        prefix: "203.0.113.0/24".to_owned(),
+    };
+    Security {
+        csrf: "form-token".to_owned(),
+        email: email().to_string(),
+        has_password: true,
+        codes_left,
+        is_fresh,
+        events: vec![
+            event("sign_in", true, "password"),
+            event("sign_in", false, "password: invalid_credentials"),
+            event("second_step_on", true, "itself"),
+        ],
+        problem: None,
+        done: is_fresh.then(|| "The second step is on.".to_owned()),
+    }
+}
+
+/// Three corners, as such a picture has.
+fn set_up() -> SetUp {
+    let corner = |x: usize, y: usize| format!("M{x} {y}h7v7h-7zM{} {}h5v5h-5z", x + 1, y + 1);
+    SetUp {
+        csrf: "form-token".to_owned(),
+        picture: Picture {
+            side: 41,
+            path: [corner(0, 0), corner(34, 0), corner(0, 34)].concat(),
+        },
+        secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned(),
+        problem: None,
+    }
+}
+
+fn codes() -> Vec<String> {
+    (0..10).map(|number| format!("{number}K3M-7QX9T-2BCDF")).collect()
+}
+
+fn prove() -> Prove {
+    Prove {
+        csrf: "form-token".to_owned(),
+        has_password: true,
+        has_second_step: true,
+        problem: None,
+    }
 }

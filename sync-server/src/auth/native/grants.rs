@@ -2,7 +2,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::devices::{self, Renewing};
-use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, finish_sign_in};
+use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, Step, finish_sign_in};
 use super::super::{Auth, Visit, cookies};
 use super::oauth_codes;
 use super::refresh::{self, Generation, Presented, Verdict};
@@ -156,6 +156,9 @@ async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Gra
         user,
         method: "native".to_owned(),
         client: consumed.client.0,
+        link: None,
+        // by the browser that let this app in
+        step: Step::Second,
     };
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
         Ok(admission) => admission,
@@ -164,9 +167,11 @@ async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Gra
         }
         Err(error) => return Err(error.into()),
     };
-    oauth_codes::redeemed(&mut tx, &hash, admission.device).await?;
+    if let Some(device) = admission.device() {
+        oauth_codes::redeemed(&mut tx, &hash, device).await?;
+    }
     tx.commit().await?;
-    Ok(admission.announce(auth).signed_in)
+    Ok(admission.announce(auth)?.signed_in)
 }
 
 /// A code that comes twice was seen by two: what it was redeemed for is signed out (RFC 6749 §4.1.2).

@@ -5,7 +5,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
-use super::super::{Auth, Visit, cookies, devices, native, users};
+use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
 use super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::verify::masked;
 use crate::error::Result;
@@ -114,6 +114,7 @@ pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, 
     // whatever somebody else may have begun or be in with
     tokens::void_all(&mut tx, &email.key()).await?;
     native::void_codes(&mut tx, user).await?;
+    second_step::void_challenges(&mut tx, user).await?;
     let signed_out = devices::revoke_all(&mut tx, user, "password reset").await?;
     let letter = Letter::PasswordChanged {
         when: in_words(OffsetDateTime::now_utc())?,

@@ -1,8 +1,7 @@
 //! Signing in with a password: one refusal for every wrong pair, at the cost of one comparison.
 
 use super::super::audit_events::{self, Event};
-use super::super::finish::{Entrance, Entry, finish_sign_in};
-use super::super::providers::PendingLink;
+use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::{Auth, Visit, users};
 use super::Match;
 use crate::body::Json;
@@ -10,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
 use axum::extract::State;
 use http::HeaderMap;
-use protocol::auth::{Client, SignIn, SignedIn};
+use protocol::auth::{SignIn, SignedIn};
 use protocol::{Code, Problem, UserId, routes};
 
 /// Signs in. A browser gets a cookie, a native client tokens.
@@ -51,32 +50,20 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
     if let (Match::YesRehashed(new), Some(old)) = (&outcome, &stored) {
         users::rehash(&auth.pool, user, old, new).await?;
     }
-    let pending = auth.pending_link(&ask.email, visit).await;
-    enter(auth, user, (ask.client, pending), visit).await
-}
-
-/// With the client may come an identity at a provider that this very sign-in proves to be the user's.
-async fn enter(
-    auth: &Auth,
-    user: UserId,
-    (client, pending): (Client, Option<PendingLink>),
-    visit: &Visit,
-) -> Result<Entry> {
-    let mut tx = auth.pool.begin().await?;
     let entrance = Entrance {
         user,
         method: "password".to_owned(),
-        client,
+        client: ask.client,
+        link: auth.pending_link(&ask.email, visit).await,
+        step: Step::First,
     };
+    let mut tx = auth.pool.begin().await?;
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
         Err(Error::Told(problem)) => return Err(refuse(auth, Some(user), problem.code, visit).await.into()),
         other => other?,
     };
-    if let Some(pending) = pending {
-        pending.link(auth, &mut tx, user).await?;
-    }
     tx.commit().await?;
-    Ok(admission.announce(auth))
+    admission.announce(auth)
 }
 
 async fn refuse(auth: &Auth, user: Option<UserId>, code: Code, visit: &Visit) -> Problem {

@@ -3,7 +3,7 @@
 //! **Invariant:** a password chosen here is nobody's until the mailbox is proven by the letter of this very sign-up.
 
 use super::super::audit_events::{self, Event};
-use super::super::{Auth, FLOW, Visit, cookies, users};
+use super::super::{Auth, FLOW, Visit, codes, cookies, users};
 use super::verification_tokens::{self as tokens, NewToken};
 use crate::body::Json;
 use crate::database::Transaction;
@@ -24,7 +24,6 @@ use uuid::Uuid;
 const LETTER: Duration = Duration::hours(24);
 /// Typed characters of a code: 40 bits, which five tries do not find. Crockford's alphabet has no look-alikes.
 pub(super) const CODE_CHARS: usize = 8;
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// A sign-up begun: the answer, and the cookie that binds the letter to this browser.
 #[derive(Clone, Debug)]
@@ -163,7 +162,7 @@ struct Fresh {
 
 impl Fresh {
     fn new(auth: &Auth, id: Uuid) -> Self {
-        let code = code_from(rand::random());
+        let code = codes::fresh(CODE_CHARS);
         Self {
             secret: cookies::fresh_secret(),
             code_hash: auth.code_hash(id, &code),
@@ -178,13 +177,6 @@ impl Fresh {
             code: self.code,
         }
     }
-}
-
-fn code_from(bits: u64) -> String {
-    (0..CODE_CHARS)
-        .filter_map(|place| ALPHABET.get((bits >> (5 * place) & 31) as usize))
-        .map(|byte| char::from(*byte))
-        .collect()
 }
 
 /// Asks for the letter again. Always 202; at most one a minute and three an hour for an address.
@@ -234,17 +226,4 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     tx.commit().await?;
     auth.letters_wait();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_code_has_eight_characters_without_look_alikes() {
-        assert_eq!(code_from(0), "00000000");
-        assert_eq!(code_from(u64::MAX), "ZZZZZZZZ");
-        assert_eq!(code_from(1 << 5), "01000000");
-        assert!(ALPHABET.iter().all(|byte| !b"ILOU".contains(byte)));
-    }
 }

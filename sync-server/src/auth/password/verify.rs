@@ -4,8 +4,8 @@
 //! confirmed by a mailbox alone: the window's binding or that sign-up's password is needed too.
 
 use super::super::audit_events::{self, Event};
-use super::super::finish::{Entrance, Entry, finish_sign_in};
-use super::super::{Auth, FLOW, Visit, cookies, devices, seal, users};
+use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
+use super::super::{Auth, FLOW, Visit, codes, cookies, devices, seal, users};
 use super::Match;
 use super::sign_up::CODE_CHARS;
 use super::verification_tokens::{self as tokens, Candidate, Linked};
@@ -45,7 +45,7 @@ pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit
         .or_else(|| cookies::read(headers, FLOW))
         .unwrap_or_default();
     let (Some(code), Some(id)) = (
-        normal_code(&ask.code),
+        codes::normal(&ask.code, CODE_CHARS),
         tokens::of_window(&auth.pool, &ask.email.key(), &cookies::digest(binding)).await?,
     ) else {
         return Err(refuse_code(auth, None, visit).await);
@@ -104,11 +104,13 @@ async fn confirm(
         user,
         method: method.to_owned(),
         client,
+        link: None,
+        step: Step::First,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
     auth.announce_signed_out(user, &signed_out);
-    Ok(admission.announce(auth))
+    admission.announce(auth)
 }
 
 /// What the page of a letter's link shows.
@@ -232,25 +234,6 @@ impl Auth {
     }
 }
 
-/// A code as typed: spaces, dashes and case are nothing, and look-alikes mean what they look like (Crockford).
-/// `None`: it cannot be a code.
-fn normal_code(typed: &str) -> Option<String> {
-    if typed.len() > 64 {
-        return None;
-    }
-    let code: Option<String> = typed
-        .chars()
-        .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '‐' | '‑' | '–' | '—'))
-        .map(|c| match c.to_ascii_uppercase() {
-            'O' => Some('0'),
-            'I' | 'L' => Some('1'),
-            'U' => None,
-            c => c.is_ascii_alphanumeric().then_some(c),
-        })
-        .collect();
-    code.filter(|code| code.len() == CODE_CHARS)
-}
-
 /// `a•••@example.org`.
 pub(super) fn masked(email: &str) -> String {
     match email.rsplit_once('@') {
@@ -265,37 +248,9 @@ pub(super) fn masked(email: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_code_is_read_as_people_type_it() {
-        for typed in [
-            "7KM2QX9T",
-            "7km2-qx9t",
-            " 7KM2 QX9T ",
-            "7KM2–QX9T",
-            "7-k-m-2-q-x-9-t",
-        ] {
-            assert_eq!(normal_code(typed).as_deref(), Some("7KM2QX9T"), "{typed}");
-        }
-        assert_eq!(normal_code("OIL0-1234").as_deref(), Some("01101234"));
-        for typed in ["", "7KM2QX9", "7KM2QX9TT", "UUUUUUUU", "7KM2QX9é", "7KM2_QX9"] {
-            assert_eq!(normal_code(typed), None, "{typed}");
-        }
-    }
 
     #[test]
     fn an_address_is_masked() {
         assert_eq!(masked("ana@example.org"), "a•••@example.org");
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_a_code_of_eight_or_none(typed in "\\PC{0,80}") {
-            if let Some(code) = normal_code(&typed) {
-                prop_assert_eq!(code.len(), CODE_CHARS);
-                prop_assert_eq!(normal_code(&code), Some(code.clone()));
-            }
-        }
     }
 }

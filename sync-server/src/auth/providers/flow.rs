@@ -2,9 +2,9 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::cookies::{self, PROVIDER};
-use super::super::finish::{Entrance, Entry, finish_sign_in};
+use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::next::safe_next;
-use super::super::{Auth, Visit};
+use super::super::{Auth, Visit, second_step};
 use super::{Answer, WAITS, Way, linking};
 use crate::asked::{Asked, Id};
 use crate::error::{Error, Result};
@@ -112,6 +112,9 @@ pub async fn provider_callback(
             let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
             (jar, Redirect::to(&next)).into_response()
         }
+        Err((Error::Told(problem), next)) if problem.code == Code::SecondStepRequired => {
+            second_step::on_to_second_step(&problem, &next)
+        }
         Err((error, next)) => back_to_sign_in(error, &next),
     }
 }
@@ -158,6 +161,10 @@ async fn come_back(
     };
     match entered.await {
         Ok(entry) => Ok((entry, flow.next)),
+        // no refusal: it goes on
+        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
+            Err((Error::Told(problem), flow.next))
+        }
         Err(error) => Err((note(auth, provider, error, visit).await, flow.next)),
     }
 }
@@ -181,11 +188,13 @@ async fn enter(auth: &Auth, provider: &str, answer: Answer, visit: &Visit) -> Re
         user: linked.user,
         method: provider.to_owned(),
         client: Client::Browser,
+        link: None,
+        step: Step::First,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
     auth.announce_signed_out(linked.user, &linked.signed_out);
-    Ok(admission.announce(auth))
+    admission.announce(auth)
 }
 
 /// The log hears why; the person hears that the provider did not confirm them.

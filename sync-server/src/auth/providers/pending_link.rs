@@ -15,7 +15,7 @@ use protocol::auth::Email;
 use protocol::routes::page;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingLink {
     provider: String,
     subject: String,

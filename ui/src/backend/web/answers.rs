@@ -258,6 +258,10 @@ impl Backend for Web {
         desktop_only()
     }
 
+    fn second_step(&self, _code: String) -> Answer<()> {
+        desktop_only()
+    }
+
     fn finish_sign_in(&self, _code: String) -> Answer<()> {
         desktop_only()
     }

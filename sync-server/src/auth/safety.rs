@@ -1,0 +1,148 @@
+//! What keeps an account safe, for its owner: how things stand, showing that it is still them, a new password.
+//!
+//! **Invariant:** nothing here is changed by a browser whose person has not shown who they are within ten minutes.
+
+use super::audit_events::{self, Event};
+use super::finish::in_words;
+use super::second_step::{self, Proven};
+use super::{Auth, Caller, Visit, devices, native, password, users};
+use crate::error::Result;
+use crate::limits::{Class, Who};
+use crate::mail::{self, Letter};
+use protocol::auth::Password;
+use protocol::routes::page;
+use protocol::{Code, Problem};
+use time::{Duration, OffsetDateTime};
+
+/// How long a proof of who somebody is holds.
+const FRESH: Duration = Duration::minutes(10);
+
+/// How an account stands.
+#[derive(Clone, Debug)]
+pub struct Safety {
+    pub has_password: bool,
+    /// Recovery codes that are left; `None`: there is no second step.
+    pub codes_left: Option<i64>,
+    pub is_fresh: bool,
+    /// The newest first.
+    pub events: Vec<audit_events::Noted>,
+}
+
+pub async fn look(auth: &Auth, caller: &Caller) -> Result<Safety> {
+    let (has_password, codes_left, is_fresh, events) = tokio::try_join!(
+        async { Result::Ok(users::password_of(&auth.pool, caller.user).await?.is_some()) },
+        second_step::codes_left(auth, caller),
+        is_fresh(auth, caller),
+        async { Ok(audit_events::of_user(&auth.pool, caller.user).await?) },
+    )?;
+    Ok(Safety {
+        has_password,
+        codes_left,
+        is_fresh,
+        events,
+    })
+}
+
+async fn is_fresh(auth: &Auth, caller: &Caller) -> Result<bool> {
+    let since = OffsetDateTime::now_utc() - FRESH;
+    Ok(devices::is_proven_since(&auth.pool, caller.device, since).await?)
+}
+
+pub async fn must_be_fresh(auth: &Auth, caller: &Caller) -> Result<()> {
+    if is_fresh(auth, caller).await? {
+        Ok(())
+    } else {
+        Err(Code::ProofRequired.into())
+    }
+}
+
+/// Everything that the account has is asked for: the password where there is one, a code where there is a second step.
+pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit: &Visit) -> Result<()> {
+    let prefix = visit.prefix();
+    let account = auth.account_key(&caller.email);
+    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    auth.0.limits.take(Class::Password, &whos).await?;
+    let stored = users::password_of(&auth.pool, caller.user).await?;
+    let has_second_step = second_step::codes_left(auth, caller).await?.is_some();
+    if stored.is_none() && !has_second_step {
+        return Err(Problem::new(Code::ProofRequired)
+            .detail("Your account has no password. Please sign out and in again, and come back within ten minutes.")
+            .into());
+    }
+    if stored.is_some() && !auth.0.hasher.compare(typed.0, stored).await?.is_match() {
+        let problem = Problem::new(Code::InvalidCredentials).field("password");
+        return Err(refused(
+            auth,
+            caller,
+            visit,
+            problem.detail("That is not your password. Please try again."),
+        )
+        .await);
+    }
+    let mut tx = auth.pool.begin().await?;
+    if has_second_step {
+        let is_right = match auth.prove(caller.user, &caller.email, typed.1).await? {
+            Some(proven) => Proven::use_up(&proven, auth, &mut tx, &caller.email).await?,
+            None => false,
+        };
+        if !is_right {
+            drop(tx);
+            return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
+        }
+    }
+    devices::note_proof(&mut tx, caller.device).await?;
+    tx.commit().await?;
+    auth.letters_wait();
+    auth.0.limits.give_back(Class::Password, &whos).await;
+    if has_second_step {
+        auth.0
+            .limits
+            .give_back(Class::CodeTry, &[Who::Account(&account)])
+            .await;
+    }
+    Ok(())
+}
+
+async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) -> crate::error::Error {
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "prove",
+        refusal: Some("did not match"),
+        method: "itself",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    problem.into()
+}
+
+/// Sets the password and signs every other device out.
+pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit: &Visit) -> Result<()> {
+    must_be_fresh(auth, caller).await?;
+    let about = password::about(&caller.email, caller.name.as_deref());
+    let hash = auth.0.hasher.choose(new, about).await?;
+    let mut tx = auth.pool.begin().await?;
+    if !users::set_password(&mut tx, caller.user, &hash).await? {
+        return Err(Code::AccountDisabled.into());
+    }
+    password::void_letters(&mut tx, &caller.email.key()).await?;
+    native::void_codes(&mut tx, caller.user).await?;
+    second_step::void_challenges(&mut tx, caller.user).await?;
+    let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "password changed").await?;
+    let letter = Letter::PasswordChanged {
+        when: in_words(OffsetDateTime::now_utc())?,
+        link: auth.config.link(page::FORGOT),
+    };
+    mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "password",
+        refusal: None,
+        method: "itself",
+    };
+    audit_events::note(&mut tx, event, visit).await?;
+    tx.commit().await?;
+    auth.announce_signed_out(caller.user, &signed_out);
+    auth.letters_wait();
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! The second step of a sign-in: whoever has one is asked for it, whatever the first step was.
+//!
+//! **Invariant:** between the two steps there is no device. What the client holds then is good for five tries at one code.
+
+mod app_code;
+mod challenges;
+mod recovery_codes;
+mod second_factors;
+pub(super) mod turning;
+
+pub use challenges::{purge as purge_challenges, void_all as void_challenges};
+pub use second_factors::is_on;
+
+use super::audit_events::{self, Event};
+use super::cookies::STEP;
+use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
+use super::next::safe_next;
+use super::{Auth, Caller, Visit, codes, cookies, seal};
+use crate::body::Json;
+use crate::database::Transaction;
+use crate::error::Result;
+use crate::limits::{Class, Who};
+use crate::mail::{self, Letter};
+use anyhow::Context as _;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use challenges::{Challenge, NewChallenge};
+use http::HeaderMap;
+use protocol::auth::{Email, Password, SecondStep, SignedIn};
+use protocol::routes::page;
+use protocol::{Code, Problem, UserId, routes};
+use second_factors::Factor;
+use time::{Duration, OffsetDateTime};
+
+/// How long the second step may take.
+const WAITS: Duration = Duration::minutes(10);
+/// Characters of a recovery code: four to find it by, ten (50 bits) that are hashed as a password is.
+const RECOVERY_CHARS: usize = 14;
+const SELECTOR_CHARS: usize = 4;
+/// Where the shared secret is sealed for.
+const PLACE: &str = "second_factors.secret";
+
+/// Proves the second step of a sign-in, which is then done.
+#[utoipa::path(post, path = routes::SECOND_STEP, tag = "Signing in", request_body = SecondStep,
+    responses((status = 200, body = SignedIn), (status = 401, body = Problem), (status = 410, body = Problem),
+              (status = 429, body = Problem), (status = 503, body = Problem)))]
+pub async fn post_second_step(
+    State(auth): State<Auth>,
+    headers: HeaderMap,
+    visit: Visit,
+    Json(ask): Json<SecondStep>,
+) -> Result<Entry> {
+    second_step(&auth, &ask, &headers, &visit).await
+}
+
+pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
+    let prefix = visit.prefix();
+    auth.0
+        .limits
+        .take(Class::CodeTry, &[Who::Address(&prefix)])
+        .await?;
+    let secret_hash = cookies::digest(&ask.challenge);
+    let challenge = challenges::take_try(&auth.pool, &secret_hash).await?;
+    let challenge = challenge.ok_or_else(too_late)?;
+    auth.must_come_from_its_client(headers, &challenge.client)?;
+    let proven = auth.prove(challenge.user, &challenge.email, &ask.code).await?;
+    let Some(proven) = proven else {
+        return Err(refuse(auth, &challenge, visit).await.into());
+    };
+    let mut tx = auth.pool.begin().await?;
+    if !proven.use_up(auth, &mut tx, &challenge.email).await? {
+        drop(tx);
+        return Err(refuse(auth, &challenge, visit).await.into());
+    }
+    if !challenges::consume(&mut tx, &secret_hash).await? {
+        return Err(too_late().into());
+    }
+    let link = challenge.link.map(serde_json::from_value).transpose();
+    let entrance = Entrance {
+        user: challenge.user,
+        method: format!("{}, {}", challenge.method, proven.name()),
+        client: challenge.client,
+        link: link.context("reading what was to be linked")?,
+        step: Step::Second,
+    };
+    let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
+    tx.commit().await?;
+    let account = auth.account_key(&challenge.email);
+    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    admission.announce(auth)
+}
+
+/// What this browser holds between the two steps.
+pub fn awaited_step(headers: &HeaderMap) -> Option<&str> {
+    cookies::read(headers, STEP)
+}
+
+/// The browser that proved the first step goes on to the page of the second.
+pub fn on_to_second_step(problem: &Problem, next: &str) -> Response {
+    let challenge = problem.challenge.clone().unwrap_or_default();
+    let cookie = cookies::set(STEP, challenge, Some(WAITS.whole_seconds()));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", &safe_next(next))
+        .finish();
+    let target = format!("{}?{query}", page::SECOND_STEP);
+    (CookieJar::new().add(cookie), Redirect::to(&target)).into_response()
+}
+
+/// Recovery codes that are left; `None`: there is no second step.
+pub async fn codes_left(auth: &Auth, caller: &Caller) -> Result<Option<i64>> {
+    let factor = second_factors::read(&auth.pool, caller.user).await?;
+    if !factor.is_some_and(|factor| factor.is_on) {
+        return Ok(None);
+    }
+    Ok(Some(recovery_codes::left(&auth.pool, caller.user).await?))
+}
+
+/// Whether the page has anything to ask for.
+pub async fn is_second_step_open(auth: &Auth, challenge: &str) -> Result<bool> {
+    Ok(challenges::is_open(&auth.pool, &cookies::digest(challenge)).await?)
+}
+
+pub fn too_late() -> Problem {
+    Problem::new(Code::InvalidOrExpiredLink)
+        .detail("This sign-in took too long, or too many codes were tried. Please start again.")
+}
+
+async fn refuse(auth: &Auth, challenge: &Challenge, visit: &Visit) -> Problem {
+    let event = Event {
+        user: Some(challenge.user),
+        device: None,
+        name: "sign_in",
+        refusal: Some("wrong code"),
+        method: "second step",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    wrong_code()
+}
+
+pub fn wrong_code() -> Problem {
+    Problem::new(Code::InvalidCredentials).field("code").detail(
+        "That code is not right, or was used already. Please wait for the next one in your app and try again.",
+    )
+}
+
+/// Begins the second step of a sign-in; gives what the client has to hold.
+pub async fn begin(db: &mut Transaction, entrance: &Entrance) -> Result<String> {
+    let secret = cookies::fresh_secret();
+    let link = entrance.link.as_ref().map(serde_json::to_value).transpose();
+    let new = NewChallenge {
+        secret_hash: cookies::digest(&secret),
+        user: entrance.user,
+        method: &entrance.method,
+        client: &entrance.client,
+        link: link.context("keeping what is to be linked")?,
+        expires: OffsetDateTime::now_utc() + WAITS,
+    };
+    challenges::insert(db, &new).await?;
+    Ok(secret)
+}
+
+/// A code that is right; it is used up in the transaction of what it is for.
+pub enum Proven {
+    App { user: UserId, step: i64 },
+    Recovery { user: UserId, selector: String },
+}
+
+impl Proven {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::App { .. } => "authenticator app",
+            Self::Recovery { .. } => "recovery code",
+        }
+    }
+
+    /// False: it was used already.
+    pub async fn use_up(&self, auth: &Auth, db: &mut Transaction, email: &Email) -> Result<bool> {
+        match self {
+            Self::App { user, step } => Ok(second_factors::use_step(db, *user, *step).await?),
+            Self::Recovery { user, selector } => {
+                let Some(left) = recovery_codes::use_up(&mut *db, *user, selector).await? else {
+                    return Ok(false);
+                };
+                let letter = Letter::RecoveryCodeUsed {
+                    left,
+                    when: in_words(OffsetDateTime::now_utc())?,
+                    link: auth.config.link(page::SECURITY),
+                };
+                mail::put(db, Some(*user), email, &letter).await?;
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl Auth {
+    /// Compares a typed code with all that would be right. Counted for the account, whichever door it came by; whoever
+    /// succeeds gives the try back.
+    pub(super) async fn prove(&self, user: UserId, email: &Email, typed: &str) -> Result<Option<Proven>> {
+        let account = self.account_key(email);
+        self.0
+            .limits
+            .take(Class::CodeTry, &[Who::Account(&account)])
+            .await?;
+        let factor = second_factors::read(&self.pool, user).await?;
+        let Some(Factor { sealed, is_on: true }) = factor else {
+            return Ok(None);
+        };
+        if let Some(digits) = app_code::digits(typed) {
+            let secret = self.opened(user, &sealed)?;
+            let step = app_code::step_of(&secret, &digits, OffsetDateTime::now_utc())?;
+            return Ok(step.map(|step| Proven::App { user, step }));
+        }
+        let Some(code) = codes::normal(typed, RECOVERY_CHARS) else {
+            return Ok(None);
+        };
+        let (selector, rest) = code.split_at(SELECTOR_CHARS);
+        let stored = recovery_codes::hash_of(&self.pool, user, selector).await?;
+        let outcome = self.0.hasher.compare(Password::typed(rest), stored).await?;
+        Ok(outcome.is_match().then(|| Proven::Recovery {
+            user,
+            selector: selector.to_owned(),
+        }))
+    }
+
+    fn opened(&self, user: UserId, sealed: &[u8]) -> Result<Vec<u8>> {
+        let secret = seal::open(&self.keys, PLACE, user.0.as_bytes(), sealed);
+        Ok(secret.context("a second step's secret was sealed with another key")?)
+    }
+}

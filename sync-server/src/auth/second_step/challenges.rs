@@ -1,0 +1,114 @@
+//! Stored: `challenges`, sign-ins whose first step was proven and whose second is awaited.
+//!
+//! **Invariant:** a try is counted by the statement that reads the row, before anybody looks at the code.
+
+use super::super::devices::stored_email;
+use crate::database::{Pool, Transaction};
+use protocol::UserId;
+use protocol::auth::{Client, Email};
+use sqlx::types::Json;
+use time::OffsetDateTime;
+
+/// Codes that one challenge lets somebody try.
+const TRIES: i16 = 5;
+
+#[derive(Debug)]
+pub struct NewChallenge<'a> {
+    pub secret_hash: [u8; 32],
+    pub user: UserId,
+    pub method: &'a str,
+    pub client: &'a Client,
+    /// What is linked once the second step is proven too.
+    pub link: Option<serde_json::Value>,
+    pub expires: OffsetDateTime,
+}
+
+pub async fn insert(db: &mut Transaction, new: &NewChallenge<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into challenges (secret_hash, user_id, method, client, link, expires)
+         values ($1, $2, $3, $4, $5, $6)",
+        &new.secret_hash,
+        new.user.0,
+        new.method,
+        Json(new.client) as _,
+        new.link,
+        new.expires
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+#[derive(Debug)]
+pub struct Challenge {
+    pub user: UserId,
+    pub email: Email,
+    pub method: String,
+    pub client: Client,
+    pub link: Option<serde_json::Value>,
+}
+
+/// Counts a try. `None`: there are none left, it is used, too old, or made up.
+pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Challenge>> {
+    let row = sqlx::query!(
+        r#"update challenges c set attempts = attempts + 1
+             from users u
+            where c.secret_hash = $1 and c.consumed_at is null and c.attempts < $2 and c.expires > now()
+              and u.id = c.user_id
+        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link"#,
+        secret_hash,
+        TRIES
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Challenge {
+        user: UserId(row.user_id),
+        email: stored_email(&row.email)?,
+        method: row.method,
+        client: row.client.0,
+        link: row.link,
+    }))
+}
+
+/// Whether a code may still be tried; for the page that asks for it.
+pub async fn is_open(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+             select from challenges
+              where secret_hash = $1 and consumed_at is null and attempts < $2 and expires > now()) as "is_open!""#,
+        secret_hash,
+        TRIES
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Uses it up. False: somebody was quicker.
+pub async fn consume(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update challenges set consumed_at = now() where secret_hash = $1 and consumed_at is null",
+        secret_hash
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// What was begun with a first step that no longer holds ends.
+pub async fn void_all(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update challenges set consumed_at = now() where user_id = $1 and consumed_at is null",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
+    sqlx::query!("delete from challenges where expires < now() - interval '1 day'")
+        .execute(pool)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Stored: `second_factors`, the secret that a user shares with their authenticator app.
+
+use crate::database::{Pool, Transaction};
+use protocol::UserId;
+
+/// Whether signing in asks this user for a second step.
+pub async fn is_on(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+             select from second_factors where user_id = $1 and confirmed_at is not null) as "is_on!""#,
+        user.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Keeps a fresh secret that asks nothing of anybody yet. False: there is a second step already.
+pub async fn begin(pool: &Pool, user: UserId, sealed: &[u8]) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "insert into second_factors (user_id, secret) values ($1, $2)
+         on conflict (user_id) do update set secret = $2, last_step = 0, created_at = now()
+          where second_factors.confirmed_at is null",
+        user.0,
+        sealed
+    )
+    .execute(pool)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+#[derive(Debug)]
+pub struct Factor {
+    pub sealed: Vec<u8>,
+    pub is_on: bool,
+}
+
+pub async fn read(pool: &Pool, user: UserId) -> sqlx::Result<Option<Factor>> {
+    let row = sqlx::query!(
+        r#"select secret, confirmed_at is not null as "is_on!" from second_factors where user_id = $1"#,
+        user.0
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Factor {
+        sealed: row.secret,
+        is_on: row.is_on,
+    }))
+}
+
+/// A time step is used up. False: it was, or a newer one.
+pub async fn use_step(db: &mut Transaction, user: UserId, step: i64) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update second_factors set last_step = $2 where user_id = $1 and last_step < $2",
+        user.0,
+        step
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// From now on it is asked for. False: it was already, or its secret is another by now.
+pub async fn turn_on(db: &mut Transaction, user: UserId, sealed: &[u8], step: i64) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update second_factors set confirmed_at = now(), last_step = $3
+          where user_id = $1 and confirmed_at is null and secret = $2",
+        user.0,
+        sealed,
+        step
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// False: there was none.
+pub async fn turn_off(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!("delete from second_factors where user_id = $1", user.0)
+        .execute(db)
+        .await?;
+    Ok(outcome.rows_affected() > 0)
+}

@@ -1,0 +1,297 @@
+//! The page on which people protect their account, and the forms on it.
+
+use crate::auth::{self, Caller, Visit};
+use crate::body::Form;
+use crate::error::{Error, Result};
+use crate::web::door::status_of;
+use crate::web::pages::{Pages, signed_in};
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, StatusCode};
+use protocol::auth::Password;
+use protocol::routes::page;
+use protocol::{Code, Problem};
+use qrcode::{Color, QrCode};
+use serde::Deserialize;
+use std::fmt::Write as _;
+use ui::page::{Event, Notice, Picture, Prove, Security, SetUp};
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::SECURITY, get(look))
+        .route(page::PROVE, get(ask_for_proof).post(prove))
+        .route(page::FORM_PASSWORD, post(change_password))
+        .route(page::SECOND_STEP_BEGIN, post(begin))
+        .route(page::FORM_SECOND_STEP_ON, post(turn_on))
+        .route(page::FORM_SECOND_STEP_OFF, post(turn_off))
+        .route(page::FORM_RECOVERY_CODES, post(fresh_codes))
+        .with_state(pages)
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// A form of somebody who is signed in; others are sent to the door.
+async fn sent(
+    pages: &Pages,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<std::result::Result<Caller, Response>> {
+    pages.auth().check_csrf(headers, &fields.csrf)?;
+    signed_in(pages, headers, page::SECURITY).await
+}
+
+async fn look(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+    match signed_in(&pages, &headers, page::SECURITY).await? {
+        Ok(caller) => draw(&pages, &headers, &caller, None, None).await,
+        Err(door) => Ok(door),
+    }
+}
+
+async fn draw(
+    pages: &Pages,
+    headers: &HeaderMap,
+    caller: &Caller,
+    problem: Option<Problem>,
+    done: Option<&str>,
+) -> Result<Response> {
+    let safety = auth::safety_of(pages.auth(), caller).await?;
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let events = safety.events.into_iter().map(|noted| {
+        Ok(Event {
+            when: auth::in_words(noted.at)?,
+            name: noted.name,
+            is_done: noted.is_done,
+            reason: noted.reason.unwrap_or_default(),
+            prefix: noted.prefix.unwrap_or_default(),
+        })
+    });
+    let security = Security {
+        csrf: String::new(),
+        email: caller.email.to_string(),
+        has_password: safety.has_password,
+        codes_left: safety.codes_left,
+        is_fresh: safety.is_fresh,
+        events: events.collect::<Result<_>>()?,
+        problem,
+        done: done.map(str::to_owned),
+    };
+    let notice = |csrf| Notice::Security(Box::new(Security { csrf, ..security }));
+    Ok(pages.draw_notice(headers, status, "Security", notice).await)
+}
+
+/// What was refused is told where it was asked for; who has to show first who they are is led there.
+async fn refused(pages: &Pages, headers: &HeaderMap, caller: &Caller, error: Error) -> Result<Response> {
+    match error {
+        Error::Told(problem) if problem.code == Code::ProofRequired => {
+            Ok(Redirect::to(page::PROVE).into_response())
+        }
+        Error::Told(problem) => draw(pages, headers, caller, Some(*problem), None).await,
+        error @ Error::Kept(_) => Err(error),
+    }
+}
+
+async fn ask_for_proof(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+    match signed_in(&pages, &headers, page::SECURITY).await? {
+        Ok(caller) => draw_proof(&pages, &headers, &caller, None).await,
+        Err(door) => Ok(door),
+    }
+}
+
+async fn draw_proof(
+    pages: &Pages,
+    headers: &HeaderMap,
+    caller: &Caller,
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let safety = auth::safety_of(pages.auth(), caller).await?;
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::Prove(Prove {
+            csrf,
+            has_password: safety.has_password,
+            has_second_step: safety.codes_left.is_some(),
+            problem,
+        })
+    };
+    Ok(pages.draw_notice(headers, status, "Is it you?", notice).await)
+}
+
+async fn prove(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let typed = (Password::typed(fields.password), fields.code.as_str());
+    match auth::prove(pages.auth(), &caller, typed, &visit).await {
+        Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
+        Err(Error::Told(problem)) => draw_proof(&pages, &headers, &caller, Some(*problem)).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn change_password(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::change_password(pages.auth(), &caller, Password::typed(fields.password), &visit).await {
+        Ok(()) => {
+            let done = "Your password is changed. Every other device was signed out.";
+            draw(&pages, &headers, &caller, None, Some(done)).await
+        }
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn begin(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::begin_second_step(pages.auth(), &caller).await {
+        Ok(to_tell) => draw_set_up(&pages, &headers, to_tell, None).await,
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn draw_set_up(
+    pages: &Pages,
+    headers: &HeaderMap,
+    to_tell: auth::ToTell,
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let picture = picture(&to_tell.link)?;
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::SetUp(SetUp {
+            csrf,
+            picture,
+            secret: to_tell.secret,
+            problem,
+        })
+    };
+    Ok(pages
+        .draw_notice(headers, status, "Set up the second step", notice)
+        .await)
+}
+
+/// A QR code as one path of squares.
+fn picture(link: &str) -> anyhow::Result<Picture> {
+    let code = QrCode::new(link)?;
+    let side = code.width();
+    let mut path = String::new();
+    for (row, colors) in code.to_colors().chunks(side).enumerate() {
+        for (column, color) in colors.iter().enumerate() {
+            if *color == Color::Dark {
+                write!(path, "M{column} {row}h1v1h-1z")?;
+            }
+        }
+    }
+    Ok(Picture { side, path })
+}
+
+async fn turn_on(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let auth = pages.auth();
+    match auth::turn_second_step_on(auth, &caller, &fields.code, &visit).await {
+        Ok(codes) => Ok(draw_codes(&pages, &headers, codes).await),
+        Err(Error::Told(problem)) if problem.code == Code::InvalidCredentials => {
+            match auth::begun_second_step(auth, &caller).await? {
+                Some(to_tell) => draw_set_up(&pages, &headers, to_tell, Some(*problem)).await,
+                None => draw(&pages, &headers, &caller, Some(*problem), None).await,
+            }
+        }
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn draw_codes(pages: &Pages, headers: &HeaderMap, codes: Vec<String>) -> Response {
+    let notice = |_csrf| Notice::RecoveryCodes(codes);
+    pages
+        .draw_notice(headers, StatusCode::OK, "Your recovery codes", notice)
+        .await
+}
+
+async fn fresh_codes(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::fresh_codes(pages.auth(), &caller, &visit).await {
+        Ok(codes) => Ok(draw_codes(&pages, &headers, codes).await),
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn turn_off(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::turn_second_step_off(pages.auth(), &caller, &visit).await {
+        Ok(()) => {
+            let done = "The second step is off.";
+            draw(&pages, &headers, &caller, None, Some(done)).await
+        }
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_the_three_corners_of_its_kind() {
+        let picture = picture("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ").unwrap();
+        let last = picture.side - 7;
+        for (column, row) in [(0, 0), (last, 0), (0, last)] {
+            assert!(
+                picture.path.contains(&format!("M{column} {row}h1v1h-1z")),
+                "{column} {row}"
+            );
+        }
+    }
+}

@@ -1,0 +1,560 @@
+//! The second step of a sign-in: asked for whatever the first was, proven once, and nothing without it.
+
+use futures_util::future::join_all;
+use harness::mailbox::path_of;
+use harness::{
+    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native,
+};
+use http::{Method, StatusCode};
+use protocol::Code;
+use protocol::auth::{Client as Kind, SecondStep, SignedIn};
+use protocol::routes::{self, page};
+
+const STEP_COOKIE: &str = "__Host-compymac_step";
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+/// Somebody with a second step: their browser, their phone, and the codes they wrote down.
+struct Careful {
+    person: Person,
+    browser: Client,
+    phone: Authenticator,
+    codes: Vec<String>,
+}
+
+impl Careful {
+    async fn join(stack: &Stack) -> Self {
+        let (person, browser) = Person::join(stack).await;
+        let phone = told(&browser).await;
+        let codes = turn_on(&browser, &phone.code()).await;
+        let codes = codes_in(&codes);
+        forget_used(stack).await;
+        Self {
+            person,
+            browser,
+            phone,
+            codes,
+        }
+    }
+
+    /// The challenge of a sign-in whose first step was proven.
+    async fn challenge(&self, client: &Client, kind: Kind) -> String {
+        let refusal = self
+            .person
+            .try_sign_in(client, kind)
+            .await
+            .refused(Code::SecondStepRequired);
+        refusal.challenge.expect("a challenge")
+    }
+}
+
+/// A code works once; this lets a test use the same half minute again.
+async fn forget_used(stack: &Stack) {
+    stack.execute("update second_factors set last_step = 0").await;
+}
+
+/// Begins at the page, and tells a phone.
+async fn told(client: &Client) -> Authenticator {
+    let page = client.get(page::SECURITY).await;
+    let set_up = client.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
+    assert!(
+        set_up.succeeds().text().contains("class=\"qr\""),
+        "one to photograph"
+    );
+    Authenticator::told(&set_up.text_of("secret"))
+}
+
+async fn turn_on(client: &Client, code: &str) -> Answer {
+    // the form stands on the page that told the phone; a reload of the security page has the same token
+    let page = client.get(page::SECURITY).await;
+    let csrf = page.form(page::SECOND_STEP_BEGIN);
+    let fields = [("csrf", csrf.field("csrf").expect("a token")), ("code", code)];
+    client
+        .send(
+            client
+                .request(Method::POST, page::FORM_SECOND_STEP_ON)
+                .form(&fields),
+        )
+        .await
+}
+
+fn codes_in(answer: &Answer) -> Vec<String> {
+    let text = answer.text();
+    let list = text
+        .split("data-testid=\"recovery-codes\"")
+        .nth(1)
+        .and_then(|rest| rest.split("</ul>").next())
+        .unwrap_or_else(|| panic!("no codes: {answer:?}"));
+    list.split("<code>")
+        .skip(1)
+        .filter_map(|rest| rest.split('<').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn prove(client: &Client, challenge: &str, code: &str) -> Answer {
+    let ask = SecondStep {
+        challenge: challenge.to_owned(),
+        code: code.to_owned(),
+    };
+    client.post(routes::SECOND_STEP, &ask).await
+}
+
+async fn sign_in_by_form(client: &Client, person: &Person, next: &str) -> Answer {
+    let door = client.get(page::SIGN_IN).await;
+    let fields = [
+        ("email", person.email.as_str()),
+        ("password", &person.password),
+        ("next", next),
+    ];
+    let answer = client.submit(&door, page::FORM_SIGN_IN, &fields).await;
+    client.follow(answer).await
+}
+
+#[tokio::test]
+async fn a_browser_is_asked_for_the_second_step_and_goes_on_to_where_it_was_going() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let client = browser(&stack);
+    let step = sign_in_by_form(&client, &careful.person, page::ARCHIVED).await;
+    assert!(step.text().contains("One more step"), "{step:?}");
+    assert!(client.cookie(SESSION_COOKIE).is_none(), "nobody is in yet");
+    client.get(routes::ME).await.refused(Code::SignInRequired);
+
+    let wrong = client
+        .submit(&step, page::SECOND_STEP, &[("code", &careful.phone.wrong_code())])
+        .await;
+    assert_eq!(wrong.status, 401);
+    assert!(wrong.text().contains("That code is not right"), "{wrong:?}");
+    let entered = client
+        .submit(&wrong, page::SECOND_STEP, &[("code", &careful.phone.code())])
+        .await;
+    assert_eq!(entered.location(), page::ARCHIVED);
+    assert_eq!(client.me().await.email, careful.person.email);
+    assert!(client.cookie(STEP_COOKIE).is_none_or(|value| value.is_empty()));
+}
+
+#[tokio::test]
+async fn a_native_client_gets_its_tokens_after_the_second_step() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native("Laptop")).await;
+    let code = careful.phone.code();
+    let spaced = format!("{} {}", &code[..3], &code[3..]);
+    let signed_in: SignedIn = prove(&laptop, &challenge, &spaced).await.expect();
+    laptop.hold(signed_in.tokens.expect("tokens"));
+    assert_eq!(laptop.me().await.email, careful.person.email);
+    assert!(
+        laptop
+            .devices()
+            .await
+            .iter()
+            .any(|device| device.name == "Laptop")
+    );
+    forget_used(&stack).await;
+    prove(&laptop, &challenge, &careful.phone.code())
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+}
+
+#[tokio::test]
+async fn a_code_works_once_even_when_many_use_it_at_once() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let clients: Vec<Client> = (0..10).map(|_| Client::native(&stack.url())).collect();
+    let challenges = join_all(
+        clients
+            .iter()
+            .map(|client| careful.challenge(client, native("Laptop"))),
+    )
+    .await;
+    let code = careful.phone.code();
+    let answers = join_all(
+        clients
+            .iter()
+            .zip(&challenges)
+            .map(|(client, challenge)| prove(client, challenge, &code)),
+    )
+    .await;
+    let entered = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(entered, 1, "{answers:?}");
+    let late = careful.challenge(&clients[0], native("Laptop")).await;
+    prove(&clients[0], &late, &code)
+        .await
+        .refused(Code::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn five_wrong_codes_end_a_sign_in_even_when_they_come_at_once() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native("Laptop")).await;
+    let wrong = careful.phone.wrong_code();
+    let answers = join_all((0..20).map(|_| prove(&laptop, &challenge, &wrong))).await;
+    let tried = answers.iter().filter(|answer| answer.status == 401).count();
+    assert_eq!(tried, 5, "{answers:?}");
+    prove(&laptop, &challenge, &careful.phone.code())
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+}
+
+#[tokio::test]
+async fn wrong_codes_are_counted_for_the_account_whichever_door_they_come_by() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let careful = Careful::join(&stack).await;
+    let wrong = careful.phone.wrong_code();
+    let mut refused = 0;
+    for _ in 0..3 {
+        let laptop = Client::native(&stack.url());
+        let challenge = careful.challenge(&laptop, native("Laptop")).await;
+        for _ in 0..4 {
+            refused += usize::from(prove(&laptop, &challenge, &wrong).await.status == 401);
+        }
+    }
+    assert!((9..=10).contains(&refused), "ten tries in all: {refused}");
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native("Laptop")).await;
+    prove(&laptop, &challenge, &careful.phone.code())
+        .await
+        .refused(Code::RateLimited);
+    // the same count, at the page that proves it is still them
+    let page = careful.browser.get(page::PROVE).await;
+    let fields = [
+        ("password", careful.person.password.as_str()),
+        ("code", &careful.phone.code()),
+    ];
+    let answer = careful.browser.submit(&page, page::PROVE, &fields).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn a_recovery_code_works_once_and_its_owner_is_told() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    assert_eq!(careful.codes.len(), 10);
+    let code = careful.codes[3].to_lowercase().replace('-', " ");
+    let clients: Vec<Client> = (0..5).map(|_| Client::native(&stack.url())).collect();
+    let challenges = join_all(
+        clients
+            .iter()
+            .map(|client| careful.challenge(client, native("Laptop"))),
+    )
+    .await;
+    let answers = join_all(
+        clients
+            .iter()
+            .zip(&challenges)
+            .map(|(client, challenge)| prove(client, challenge, &code)),
+    )
+    .await;
+    let entered = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(entered, 1, "{answers:?}");
+    let letters = join_all((2..=4).map(|count| stack.letter_to(careful.person.email.as_str(), count))).await;
+    assert!(
+        letters
+            .iter()
+            .any(|letter| letter.text.contains("9 of them are left")),
+        "{letters:?}"
+    );
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native("Laptop")).await;
+    for other in ["", "0000-00000-00000", "no code at all"] {
+        prove(&laptop, &challenge, other)
+            .await
+            .refused(Code::InvalidCredentials);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_is_a_first_step_only() {
+    let provider = OpenIdProvider::start().await;
+    let stack = Stack::builder()
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let person = Person::fresh();
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let client = browser(&stack);
+    let signed_in = crate::providers::sign_in(&stack, &client, "google").await;
+    assert_eq!(signed_in.status, 200);
+    let phone = told(&client).await;
+    codes_in(&turn_on(&client, &phone.code()).await);
+    forget_used(&stack).await;
+
+    let again = browser(&stack);
+    let step = crate::providers::sign_in(&stack, &again, "google").await;
+    assert!(step.text().contains("One more step"), "{step:?}");
+    again.get(routes::ME).await.refused(Code::SignInRequired);
+    again
+        .submit(&step, page::SECOND_STEP, &[("code", &phone.code())])
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert_eq!(again.me().await.email, person.email);
+}
+
+#[tokio::test]
+async fn an_identity_is_linked_only_once_both_steps_are_proven() {
+    let provider = OpenIdProvider::start().await;
+    let stack = Stack::builder()
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let careful = Careful::join(&stack).await;
+    provider.seat(&Visitor::with_address(careful.person.email.as_str()));
+    let client = browser(&stack);
+    let door = crate::providers::sign_in(&stack, &client, "google").await;
+    assert!(door.text().contains("already an account"), "{door:?}");
+    let step = sign_in_by_form(&client, &careful.person, "/").await;
+    assert_eq!(stack.number("select count(*) from accounts").await, 0);
+    client
+        .submit(&step, page::SECOND_STEP, &[("code", &careful.phone.code())])
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert_eq!(stack.number("select count(*) from accounts").await, 1);
+}
+
+#[tokio::test]
+async fn a_new_password_by_letter_does_not_skip_it_and_ends_what_was_begun() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let laptop = Client::native(&stack.url());
+    let begun = careful.challenge(&laptop, native("Laptop")).await;
+    let client = browser(&stack);
+    let form = client.get(page::FORGOT).await;
+    client
+        .submit(&form, page::FORGOT, &[("email", careful.person.email.as_str())])
+        .await
+        .succeeds();
+    let letter = stack.letter_to(careful.person.email.as_str(), 3).await;
+    let form = client.get(&path_of(&letter.link.expect("a link"))).await;
+    let person = Person {
+        password: "walnut-ferry-copper-drizzle".to_owned(),
+        ..careful.person.clone()
+    };
+    client
+        .submit(&form, page::RESET, &[("password", &person.password)])
+        .await
+        .succeeds();
+    prove(&laptop, &begun, &careful.phone.code())
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+    person
+        .try_sign_in(&laptop, native("Laptop"))
+        .await
+        .refused(Code::SecondStepRequired);
+}
+
+#[tokio::test]
+async fn between_the_steps_nothing_answers() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let client = browser(&stack);
+    sign_in_by_form(&client, &careful.person, "/").await;
+    let challenge = client.cookie(STEP_COOKIE).expect("what the second step is for");
+    let disguised = browser(&stack);
+    disguised.put_cookie(SESSION_COOKIE, &challenge);
+    for path in [
+        routes::ME,
+        routes::DEVICES,
+        routes::SESSIONS,
+        routes::BOOTSTRAP,
+        routes::SYNC,
+    ] {
+        assert_eq!(client.get(path).await.status, 401, "{path}");
+        assert_eq!(disguised.get(path).await.status, 401, "{path}");
+        let bearer = client.bare(Method::GET, path).bearer_auth(&challenge);
+        assert_eq!(client.send(bearer).await.status, 401, "{path}");
+    }
+    for path in [page::HOME, page::SETTINGS, page::SECURITY, page::PROVE] {
+        let answer = client.get(path).await;
+        assert!(answer.location().starts_with(page::SIGN_IN), "{path}: {answer:?}");
+    }
+    let made_up = SecondStep {
+        challenge: "x".repeat(43),
+        code: careful.phone.code(),
+    };
+    client
+        .post(routes::SECOND_STEP, &made_up)
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+    let page = browser(&stack).get(page::SECOND_STEP).await;
+    assert_eq!(page.status, StatusCode::GONE);
+    assert!(page.text().contains("start again"), "{page:?}");
+}
+
+#[tokio::test]
+async fn it_is_asked_for_only_after_a_code_was_right() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let phone = told(&client).await;
+    let wrong = turn_on(&client, &phone.wrong_code()).await;
+    assert_eq!(wrong.status, 401);
+    assert!(
+        wrong.text().contains("class=\"qr\""),
+        "the picture stays: {wrong:?}"
+    );
+    person.browser(&stack).await;
+    assert_eq!(codes_in(&turn_on(&client, &phone.code()).await).len(), 10);
+    person
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::SecondStepRequired);
+    let letter = stack.letter_to(person.email.as_str(), 3).await;
+    assert!(letter.text.contains("now asks for a code"), "{}", letter.text);
+}
+
+#[tokio::test]
+async fn nothing_is_changed_without_a_fresh_proof() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let client = &careful.browser;
+    let fresh = client.get(page::SECURITY).await;
+    stack
+        .execute("update sessions set proven_at = now() - interval '11 minutes'")
+        .await;
+    let forms: [(&str, &[(&str, &str)]); 3] = [
+        (page::FORM_SECOND_STEP_OFF, &[]),
+        (page::FORM_RECOVERY_CODES, &[]),
+        (
+            page::FORM_PASSWORD,
+            &[("password", "walnut-ferry-copper-drizzle")],
+        ),
+    ];
+    for (form, fields) in forms {
+        let answer = client.submit(&fresh, form, fields).await;
+        assert_eq!(answer.location(), page::PROVE, "{form}: {answer:?}");
+    }
+    let stale = client.get(page::SECURITY).await;
+    assert!(!stale.text().contains("<form"), "{stale:?}");
+
+    let ask = client.get(page::PROVE).await;
+    let password = careful.person.password.as_str();
+    for (password, code) in [
+        ("not-the-password-at-all", careful.phone.code()),
+        (password, careful.phone.wrong_code()),
+        (password, String::new()),
+    ] {
+        let answer = client
+            .submit(&ask, page::PROVE, &[("password", password), ("code", &code)])
+            .await;
+        assert_eq!(answer.status, 401, "{answer:?}");
+        let still = client.submit(&fresh, page::FORM_SECOND_STEP_OFF, &[]).await;
+        assert_eq!(still.location(), page::PROVE);
+    }
+    let fields = [("password", password), ("code", &careful.phone.code())];
+    let proven = client.submit(&ask, page::PROVE, &fields).await;
+    assert_eq!(proven.location(), page::SECURITY);
+    let codes = codes_in(&client.submit(&fresh, page::FORM_RECOVERY_CODES, &[]).await);
+    assert!(codes.iter().all(|code| !careful.codes.contains(code)));
+
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native("Laptop")).await;
+    prove(&laptop, &challenge, &careful.codes[0])
+        .await
+        .refused(Code::InvalidCredentials);
+    prove(&laptop, &challenge, &codes[0]).await.succeeds();
+}
+
+#[tokio::test]
+async fn turned_off_it_is_asked_for_no_more() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let page = careful.browser.get(page::SECURITY).await;
+    let off = careful
+        .browser
+        .submit(&page, page::FORM_SECOND_STEP_OFF, &[])
+        .await;
+    assert!(off.text().contains("The second step is off"), "{off:?}");
+    careful.person.browser(&stack).await;
+    assert_eq!(stack.number("select count(*) from recovery_codes").await, 0);
+    let letter = stack.letter_to(careful.person.email.as_str(), 3).await;
+    assert!(letter.text.contains("no longer asks"), "{}", letter.text);
+}
+
+#[tokio::test]
+async fn a_new_password_signs_out_every_other_device() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await;
+    let page = client.get(page::SECURITY).await;
+    let weak = client
+        .submit(&page, page::FORM_PASSWORD, &[("password", "password1234")])
+        .await;
+    assert_eq!(weak.status, 422);
+    let new = Person {
+        password: "walnut-ferry-copper-drizzle".to_owned(),
+        ..person.clone()
+    };
+    let done = client
+        .submit(&page, page::FORM_PASSWORD, &[("password", &new.password)])
+        .await;
+    assert!(done.text().contains("Your password is changed"), "{done:?}");
+    assert_eq!(client.me().await.email, person.email, "this one stays");
+    laptop.get(routes::ME).await.refused(Code::SessionRevoked);
+    person
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::InvalidCredentials);
+    new.browser(&stack).await;
+}
+
+#[tokio::test]
+async fn the_secret_and_the_codes_are_not_kept_in_the_clear() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let page = client.get(page::SECURITY).await;
+    let set_up = client.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
+    let secret = set_up.text_of("secret");
+    let phone = Authenticator::told(&secret);
+    let codes = codes_in(&turn_on(&client, &phone.code()).await);
+    let bytes = phone.secret_in_hex();
+    let found = |needle: &str| {
+        format!("select count(*) from second_factors where encode(secret, 'hex') like '%{needle}%'")
+    };
+    assert_eq!(stack.number(&found("")).await, 1, "it is kept");
+    assert_eq!(stack.number(&found(&bytes)).await, 0, "and sealed");
+    let (_, rest) = codes[0].split_once('-').expect("a code of three parts");
+    let rest = rest.replace('-', "");
+    assert_eq!(
+        stack
+            .number(&format!(
+                "select count(*) from recovery_codes where hash like '%{rest}%'"
+            ))
+            .await,
+        0
+    );
+    assert_eq!(
+        stack
+            .number("select count(*) from recovery_codes where hash like '$argon2id$%'")
+            .await,
+        10
+    );
+    assert!(!stack.logs().contains(&secret) && !stack.logs().contains(&codes[0]));
+}
+
+#[tokio::test]
+async fn people_see_what_happened_at_their_door() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let (_, other) = Person::join(&stack).await;
+    let stranger = browser(&stack);
+    let thief = Person {
+        password: "not-the-password-at-all".to_owned(),
+        ..person.clone()
+    };
+    thief
+        .try_sign_in(&stranger, Kind::Browser)
+        .await
+        .refused(Code::InvalidCredentials);
+    let page = client.get(page::SECURITY).await.text();
+    assert!(
+        page.contains("Refused: signing in (password: invalid credentials)"),
+        "{page}"
+    );
+    let others = other.get(page::SECURITY).await.text();
+    assert!(!others.contains("Refused"), "{others}");
+}

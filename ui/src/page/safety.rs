@@ -1,0 +1,314 @@
+//! The pages that keep an account safe: the second step, and how the account stands. They run no script, and the desktop
+//! opens them in the system's browser: what changes how one signs in has one implementation.
+
+use crate::auth::gate::{Gate, PasswordField};
+use crate::controls::PostForm;
+use protocol::routes::page;
+use protocol::{Problem, limits};
+use yew::prelude::*;
+
+/// A sign-in whose first step was proven.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SecondStep {
+    /// Posts `code` and `next` to [`page::SECOND_STEP`].
+    pub csrf: String,
+    pub next: String,
+    pub problem: Option<Problem>,
+}
+
+/// How an account stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Security {
+    pub csrf: String,
+    pub email: String,
+    pub has_password: bool,
+    /// Recovery codes that are left; `None`: there is no second step.
+    pub codes_left: Option<i64>,
+    /// Without a fresh proof nothing can be changed.
+    pub is_fresh: bool,
+    pub events: Vec<Event>,
+    pub problem: Option<Problem>,
+    /// What was just done, in words.
+    pub done: Option<String>,
+}
+
+/// Something that happened at the account's door.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// As the audit names it.
+    pub name: String,
+    pub is_done: bool,
+    /// How, and where it was refused, why.
+    pub reason: String,
+    pub when: String,
+    /// The network that it came from.
+    pub prefix: String,
+}
+
+/// What an authenticator app has to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetUp {
+    pub csrf: String,
+    pub picture: Picture,
+    /// For typing, where the picture cannot be taken.
+    pub secret: String,
+    pub problem: Option<Problem>,
+}
+
+/// A QR code: dark squares of length one in a square of this side, four of it margin all around.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    pub side: usize,
+    /// As SVG's `d`.
+    pub path: String,
+}
+
+/// Shows that it is still the same person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prove {
+    pub csrf: String,
+    pub has_password: bool,
+    pub has_second_step: bool,
+    pub problem: Option<Problem>,
+}
+
+/// Where the code of an app is typed, or a recovery code where one may be.
+fn code_field(is_app_only: bool) -> Html {
+    html! {
+        <label class="labelled">
+            <span>{ "Code" }</span>
+            <input
+                class="field"
+                name="code"
+                autocomplete="one-time-code"
+                inputmode={is_app_only.then_some("numeric")}
+                autocapitalize="characters"
+                spellcheck="false"
+                dir="ltr"
+                maxlength="32"
+                required=true
+                data-testid="code"
+            />
+        </label>
+    }
+}
+
+pub fn second_step(step: &SecondStep) -> Html {
+    html! {
+        <Gate heading="One more step" problem={step.problem.clone()}>
+            <p class="gate-text">
+                { "Please give the six digits that your authenticator app shows. Without your phone, use one of your recovery codes." }
+            </p>
+            <PostForm action={page::SECOND_STEP} csrf={step.csrf.clone()} class="fields" testid="second-step-form">
+                <input type="hidden" name="next" value={step.next.clone()} />
+                { code_field(false) }
+                <button class="button button-main button-wide" data-testid="second-step">{ "Sign in" }</button>
+            </PostForm>
+            <p class="gate-foot"><a href={page::SIGN_IN}>{ "Start again" }</a></p>
+        </Gate>
+    }
+}
+
+pub fn security(security: &Security) -> Html {
+    html! {
+        <Gate heading="Security" lede={security.email.clone()} problem={security.problem.clone()}>
+            if let Some(done) = &security.done {
+                <p class="gate-text" role="status" data-testid="done">{ done }</p>
+            }
+            if !security.is_fresh {
+                <p class="gate-text">{ "To change anything here, please show first that it is you." }</p>
+                <a class="button button-main button-wide" href={page::PROVE} data-testid="prove">{ "Show that it is me" }</a>
+            }
+            { second_step_section(security) }
+            { password_section(security) }
+            { events(&security.events) }
+            <p class="gate-foot"><a href={page::SETTINGS}>{ "Back to settings" }</a></p>
+        </Gate>
+    }
+}
+
+fn second_step_section(security: &Security) -> Html {
+    let csrf = &security.csrf;
+    html! {
+        <section class="fields" aria-labelledby="second-step" data-testid="second-step-section">
+            <h2 id="second-step">{ "Second step" }</h2>
+            {
+                match security.codes_left {
+                    None => html! {
+                        <>
+                            <p>{ "Off. With it on, signing in asks for a code from an app on your phone too, so that a stolen password alone is worth nothing." }</p>
+                            if security.is_fresh {
+                                <PostForm action={page::SECOND_STEP_BEGIN} csrf={csrf.clone()}>
+                                    <button class="button button-wide" data-testid="second-step-begin">{ "Set it up" }</button>
+                                </PostForm>
+                            }
+                        </>
+                    },
+                    Some(left) => html! {
+                        <>
+                            <p data-testid="codes-left">{ format!("On. Recovery codes left: {left}.") }</p>
+                            if security.is_fresh {
+                                <PostForm action={page::FORM_RECOVERY_CODES} csrf={csrf.clone()}>
+                                    <button class="button button-wide" data-testid="fresh-codes">{ "Make ten new recovery codes" }</button>
+                                </PostForm>
+                                <PostForm action={page::FORM_SECOND_STEP_OFF} csrf={csrf.clone()}>
+                                    <button class="button button-danger button-wide" data-testid="second-step-off">{ "Turn it off" }</button>
+                                </PostForm>
+                            }
+                        </>
+                    },
+                }
+            }
+        </section>
+    }
+}
+
+fn password_section(security: &Security) -> Html {
+    let words = if security.has_password {
+        "A new password signs out every other device."
+    } else {
+        "You have none: you sign in another way. You can choose one as well."
+    };
+    html! {
+        <section class="fields" aria-labelledby="own-password">
+            <h2 id="own-password">{ "Password" }</h2>
+            <p>{ words }</p>
+            if security.is_fresh {
+                <PostForm action={page::FORM_PASSWORD} csrf={security.csrf.clone()} class="fields" testid="password-form">
+                    <PasswordField field={NodeRef::default()} is_new=true />
+                    <button class="button button-wide" data-testid="change-password">{ "Change the password" }</button>
+                </PostForm>
+            }
+        </section>
+    }
+}
+
+fn events(events: &[Event]) -> Html {
+    html! {
+        <section class="fields" aria-labelledby="events" data-testid="events">
+            <h2 id="events">{ "The last 90 days" }</h2>
+            if events.is_empty() {
+                <p>{ "Nothing has happened." }</p>
+            }
+            <ul class="events">
+                for event in events {
+                    <li data-done={event.is_done.to_string()}>
+                        <span>{ in_words(event) }</span>
+                        <small>
+                            { &event.when }
+                            if !event.prefix.is_empty() {
+                                { " · " }<bdi dir="ltr">{ &event.prefix }</bdi>
+                            }
+                        </small>
+                    </li>
+                }
+            </ul>
+        </section>
+    }
+}
+
+fn in_words(event: &Event) -> String {
+    let what = match event.name.as_str() {
+        "sign_in" => "Signing in",
+        "sign_up" => "Signing up",
+        "sign_out" => "Signing out",
+        "verify" => "Confirming the address",
+        "refresh" => "Staying signed in",
+        "forgot" => "Asking for a new password",
+        "reset" => "Choosing a new password by letter",
+        "password" => "Changing the password",
+        "prove" => "Showing that it is you",
+        "second_step_on" => "Turning the second step on",
+        "second_step_off" => "Turning the second step off",
+        "recovery_codes" => "Making new recovery codes",
+        other => other,
+    };
+    let how = match event.reason.as_str() {
+        "" | "itself" => String::new(),
+        reason => format!(" ({})", reason.replace('_', " ")),
+    };
+    if event.is_done {
+        format!("{what}{how}")
+    } else {
+        format!("Refused: {}{how}", what.to_lowercase())
+    }
+}
+
+pub fn set_up(set_up: &SetUp) -> Html {
+    let Picture { side, path } = &set_up.picture;
+    let frame = format!("-4 -4 {0} {0}", side + 8);
+    html! {
+        <Gate heading="Set up the second step" problem={set_up.problem.clone()}>
+            <p class="gate-text">{ "Take this picture with an authenticator app on your phone." }</p>
+            <svg class="qr" viewBox={frame} role="img" aria-label="QR code for your authenticator app" shape-rendering="crispEdges">
+                <path class="qr-paper" d={format!("M-4-4h{0}v{0}h-{0}z", side + 8)} />
+                <path class="qr-ink" d={path.clone()} />
+            </svg>
+            <div class="labelled">
+                <p>{ "No camera? Type this into the app:" }</p>
+                <code class="code-copy" dir="ltr" data-testid="secret">{ &set_up.secret }</code>
+            </div>
+            <PostForm action={page::FORM_SECOND_STEP_ON} csrf={set_up.csrf.clone()} class="fields" testid="second-step-on-form">
+                { code_field(true) }
+                <p class="hint">{ "The six digits that the app shows now." }</p>
+                <button class="button button-main button-wide" data-testid="second-step-on">{ "Turn it on" }</button>
+            </PostForm>
+            <p class="gate-foot"><a href={page::SECURITY}>{ "Not now" }</a></p>
+        </Gate>
+    }
+}
+
+pub fn recovery_codes(codes: &[String]) -> Html {
+    html! {
+        <Gate heading="Your recovery codes">
+            <p class="gate-text">
+                { "Each of these signs you in once when your phone is not there. Print them or write them down: they are not shown again." }
+            </p>
+            <ul class="codes" dir="ltr" data-testid="recovery-codes">
+                for code in codes {
+                    <li><code>{ code }</code></li>
+                }
+            </ul>
+            <a class="button button-main button-wide" href={page::SECURITY} data-testid="codes-kept">{ "I have kept them" }</a>
+        </Gate>
+    }
+}
+
+pub fn prove(prove: &Prove) -> Html {
+    let can_prove = prove.has_password || prove.has_second_step;
+    html! {
+        <Gate heading="Is it you?" problem={prove.problem.clone()}>
+            if can_prove {
+                <p class="gate-text">{ "For the next ten minutes you can change how your account is protected." }</p>
+                <PostForm action={page::PROVE} csrf={prove.csrf.clone()} class="fields" testid="prove-form">
+                    if prove.has_password {
+                        <label class="labelled">
+                            <span>{ "Password" }</span>
+                            <input
+                                class="field"
+                                type="password"
+                                name="password"
+                                autocomplete="current-password"
+                                maxlength={limits::PASSWORD_CHARS.end().to_string()}
+                                required=true
+                                data-testid="password"
+                            />
+                        </label>
+                    }
+                    if prove.has_second_step {
+                        { code_field(false) }
+                    }
+                    <button class="button button-main button-wide" data-testid="prove">{ "Go on" }</button>
+                </PostForm>
+            } else {
+                <p class="gate-text">
+                    { "Your account has no password. Please sign out and in again, and come back here within ten minutes." }
+                </p>
+                <PostForm action={page::FORM_SIGN_OUT} csrf={prove.csrf.clone()}>
+                    <button class="button button-wide" data-testid="sign-out">{ "Sign out" }</button>
+                </PostForm>
+            }
+            <p class="gate-foot"><a href={page::SECURITY}>{ "Back" }</a></p>
+        </Gate>
+    }
+}
