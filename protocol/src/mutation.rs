@@ -1,6 +1,6 @@
 //! Writes: each idempotent by a client-made id, each with one outcome, however often it is sent.
 
-use crate::sync::{Ord, Seq};
+use crate::sync::{Epoch, Ord, Seq};
 use crate::{Code, MessageId, MutationId, Problem, RunId, SessionId, limits};
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,9 @@ pub struct BatchAnswer {
     /// One for each op, in order. After a failure the later ops of the same session are `skipped`.
     pub results: Vec<Outcome>,
     pub head: Seq,
+    /// The history that all this is said of. A device that stands in another believes none of it, and sends it again.
+    #[cfg_attr(feature = "openapi", schema(value_type = uuid::Uuid))]
+    pub epoch: Epoch,
 }
 
 /// What became of a mutation. Stored, so that a replay gets the same answer.

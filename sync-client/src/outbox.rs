@@ -14,7 +14,7 @@ mod tests;
 
 pub use entry::{Entry, Plan, Report, Standing};
 
-use protocol::sync::Cursor;
+use protocol::sync::{Cursor, Epoch};
 use protocol::{MutationId, SessionId, UnixMillis, limits};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +35,8 @@ const BATCH_TEXT: usize = 256 * 1024;
 pub struct Outbox {
     entries: BTreeMap<i64, Entry>,
     last: i64,
+    /// The history of the server that the device stands in; `None` before the first page.
+    epoch: Option<Epoch>,
 }
 
 impl Outbox {
@@ -57,6 +59,12 @@ impl Outbox {
             outbox.entries.insert(entry.n, entry);
         }
         outbox
+    }
+
+    /// The device stands in this history now; what is said of another is not believed. True: it stood elsewhere, so that
+    /// all that was accepted is to be sent again.
+    pub fn enter(&mut self, epoch: Epoch) -> bool {
+        self.epoch.replace(epoch) != Some(epoch)
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {

@@ -281,6 +281,76 @@ async fn a_cursor_of_another_epoch_is_reset() {
 }
 
 #[tokio::test]
+async fn an_answer_to_writes_names_the_history_that_they_are_in() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = SessionId::fresh();
+    let create = mutation(Op::SessionCreate {
+        id,
+        title: "Before the restore".to_owned(),
+    });
+    let unread = mutation(Op::SessionRename {
+        session: id,
+        title: String::new(),
+        base: 0,
+    });
+    // applied, answered from the ledger, refused by a second look, refused unasked, and nothing at all
+    let missing = mutation(Op::SessionDelete {
+        session: SessionId::fresh(),
+    });
+    let batches = [&[create.clone()][..], &[create], &[missing], &[unread], &[]];
+    let before = client.bootstrap().await.as_of.epoch;
+    for batch in batches {
+        assert_eq!(client.push(batch).await.epoch, before, "{batch:?}");
+    }
+    stack
+        .execute("update sync_heads set epoch = gen_random_uuid()")
+        .await;
+    let after = client.bootstrap().await.as_of.epoch;
+    assert_ne!(after, before);
+    for batch in batches {
+        assert_eq!(client.push(batch).await.epoch, after, "{batch:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mutation_id_of_somebody_elses_is_ones_own() {
+    let stack = Stack::start().await;
+    let (_, owner) = Person::join_natively(&stack).await;
+    let (_, stranger) = Person::join_natively(&stack).await;
+    let theirs = owner.create_session("Private").await;
+    let write = |session| {
+        let mut write = mutation(Op::MessageCreate {
+            id: MessageId::fresh(),
+            session,
+            parent: None,
+            content: "Not yours".to_owned(),
+            run: RunMode::Manual,
+        });
+        write.id = protocol::MutationId(theirs.0);
+        write
+    };
+    let first = write(theirs);
+    let accepted = owner.push(std::slice::from_ref(&first)).await.results;
+    // the same again by another is about a session that is not there, and tells no outcome of the owner's
+    let answer = stranger.push(std::slice::from_ref(&first)).await;
+    assert!(
+        matches!(&answer.results[0].result, OpResult::Refused { problem, .. } if problem.code == Code::NotFound),
+        "{answer:?}"
+    );
+    // and under the same id they write of their own
+    let own = stranger.create_session("Mine").await;
+    let answer = stranger.push(&[write(own)]).await;
+    assert!(
+        matches!(&answer.results[0].result, OpResult::Applied { .. }),
+        "{answer:?}"
+    );
+    assert_eq!(owner.push(&[first]).await.results, accepted);
+    assert_eq!(owner.history(theirs).await.messages.len(), 1);
+    assert_eq!(stranger.history(own).await.messages.len(), 1);
+}
+
+#[tokio::test]
 async fn a_cursor_ahead_below_the_floor_or_too_far_behind_is_reset() {
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;

@@ -14,7 +14,7 @@ use crate::tails::Tails;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::Me;
 use protocol::frame::ClientFrame;
-use protocol::sync::{Cursor, Message};
+use protocol::sync::{Cursor, Epoch, Message};
 use protocol::view::{Connection, Push};
 use protocol::{Code, Problem, SessionId, UserId};
 use serde::de::DeserializeOwned;
@@ -178,13 +178,17 @@ impl Core {
         let cursor = self.store.cursor().await?;
         let kept = self.store.load_outbox(me.user, cursor).await?;
         self.note_epoch(me.user, cursor).await;
+        let mut outbox = Outbox::load_after(kept.entries, kept.last);
+        if let Some(epoch) = self.store.epoch(me.user).await? {
+            outbox.enter(epoch);
+        }
         let mut tails = Tails::default();
         for tail in self.store.tails().await? {
             tails.restore(tail);
         }
         let mut shared = self.shared();
         shared.me = Some(me);
-        shared.outbox = Arc::new(Outbox::load_after(kept.entries, kept.last));
+        shared.outbox = Arc::new(outbox);
         shared.tails = tails;
         shared.connection = Connection::Connecting;
         Ok(())
@@ -256,6 +260,12 @@ impl Core {
             Ok((value, plan))
         });
         task.await.map_err(|_ended| Problem::new(Code::Internal))?
+    }
+
+    /// From here on only what is said of this history is believed; what was believed before is written down by now.
+    pub async fn enter(&self, epoch: Epoch) {
+        let _one = self.writing.lock().await;
+        Arc::make_mut(&mut self.shared().outbox).enter(epoch);
     }
 
     /// Lets go of accepted rows that the cursor has passed.

@@ -347,6 +347,7 @@ impl Work {
         if noted == Some(epoch) {
             return Ok(());
         }
+        self.core.enter(epoch).await;
         // Also where none was noted: what was accepted before the first page came may be of another history.
         self.requeue().await?;
         Ok(self.core.store.remember_epoch(user, epoch).await?)

@@ -71,16 +71,19 @@ impl Outbox {
         (!ops.is_empty()).then_some((Batch { ops }, plan))
     }
 
-    /// The batch was answered: each op by its own outcome. Ops without one are queued again. `is_gone`: the session is
+    /// The batch was answered: each op by its own outcome. Ops without one are queued again, and so are all where the
+    /// answer is of another history: the server may have lost since what it accepted then. `is_gone`: the session is
     /// known here to be deleted, so that nobody brings it back.
     pub fn answered(&self, batch: &Batch, answer: &BatchAnswer, is_gone: bool) -> Plan {
         let mut plan = Plan::default();
         let mut refused_creation = None;
+        let is_believed = self.epoch.is_none_or(|epoch| epoch == answer.epoch);
+        let results: &[_] = if is_believed { &answer.results } else { &[] };
         for mutation in &batch.ops {
             let Some(entry) = self.entry(mutation.id) else {
                 continue;
             };
-            let result = answer.results.iter().find(|outcome| outcome.id == mutation.id);
+            let result = results.iter().find(|outcome| outcome.id == mutation.id);
             match result.map(|outcome| &outcome.result) {
                 Some(OpResult::Applied { seq, .. }) => self.accept(entry, *seq, &mut plan),
                 Some(OpResult::Refused { problem, .. }) if is_for_later(problem) => {

@@ -7,6 +7,8 @@ use crate::lanes::{Lane, Lanes};
 use protocol::mutation::{Batch, BatchAnswer, Op, OpResult, Outcome, RunMode};
 use protocol::{Code, MessageId, Problem};
 
+const EPOCH: Epoch = Epoch::from_u128(7);
+
 fn fresh() -> MutationId {
     MutationId::fresh()
 }
@@ -49,13 +51,21 @@ fn dispatch(outbox: &mut Outbox, session: SessionId, now: i64) -> Batch {
     batch
 }
 
+const fn said(results: Vec<Outcome>) -> BatchAnswer {
+    BatchAnswer {
+        results,
+        head: 99,
+        epoch: EPOCH,
+    }
+}
+
 fn answer(outbox: &mut Outbox, batch: &Batch, results: Vec<OpResult>) -> Plan {
     let ids = batch.ops.iter().map(|mutation| mutation.id);
     let results = ids
         .zip(results)
         .map(|(id, result)| Outcome { id, result })
         .collect();
-    let plan = outbox.answered(batch, &BatchAnswer { results, head: 99 }, false);
+    let plan = outbox.answered(batch, &said(results), false);
     outbox.apply(&plan);
     plan
 }
@@ -241,7 +251,7 @@ fn after_a_restore_of_the_server_what_it_accepted_is_sent_again_under_the_same_i
     answer(&mut outbox, &batch, vec![OpResult::applied(5)]);
     let journal: Vec<Entry> = outbox.entries().cloned().collect();
     outbox.settle(Cursor {
-        epoch: protocol::sync::Epoch::nil(),
+        epoch: Epoch::nil(),
         seq: 5,
     });
     assert_eq!(outbox.entries().count(), 0);
@@ -292,9 +302,36 @@ fn a_message_into_a_session_known_to_be_gone_waits_for_nobody() {
         id,
         result: OpResult::refused(Code::NotFound),
     }];
-    let plan = outbox.answered(&batch, &BatchAnswer { results, head: 9 }, true);
+    let plan = outbox.answered(&batch, &said(results), true);
     outbox.apply(&plan);
     assert!(is_dead(&outbox, id));
+}
+
+/// RestoreHeals: what was accepted before a restore of the server, and is heard of only after it.
+#[test]
+fn an_answer_of_another_history_settles_nothing_and_the_same_is_sent_again() {
+    for result in [
+        OpResult::applied(4),
+        OpResult::refused(Code::SessionDeleted),
+        OpResult::Skipped,
+    ] {
+        let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+        let id = write(&mut outbox, message(session, "one"), 0);
+        let batch = dispatch(&mut outbox, session, 0);
+        assert!(outbox.enter(Epoch::from_u128(8)));
+        let plan = answer(&mut outbox, &batch, vec![result.clone()]);
+        assert!(plan.again, "{result:?}");
+        assert_eq!(
+            outbox.entry(id).map(|entry| &entry.standing),
+            Some(&Standing::Queued)
+        );
+        assert!(outbox.enter(EPOCH), "and believed by who stands in it");
+        let batch = dispatch(&mut outbox, session, 0);
+        answer(&mut outbox, &batch, vec![OpResult::applied(4)]);
+        let entry = outbox.entry(id).map(|entry| &entry.standing);
+        assert_eq!(entry, Some(&Standing::Acked { seq: 4 }));
+        assert!(!outbox.enter(EPOCH));
+    }
 }
 
 /// LaneIsolation: a lane that always fails delays only itself.

@@ -93,6 +93,10 @@ impl Tab {
     }
 
     fn take_bootstrap(&mut self, bootstrap: &Bootstrap, wants: &mut Vec<Want>) {
+        if self.outbox.enter(bootstrap.as_of.epoch) {
+            let plan = self.outbox.requeue([]);
+            self.outbox.apply(&plan);
+        }
         let applied = self.replica.apply_bootstrap(bootstrap);
         self.tails.clear();
         let lists = bootstrap
@@ -140,9 +144,7 @@ impl Tab {
     }
 
     fn tell(&mut self, applied: &Applied, wants: &mut Vec<Want>) {
-        if let Some(cursor) = self.replica.cursor() {
-            self.outbox.settle(cursor);
-        }
+        self.settle();
         if applied.list {
             wants.push(Want::Push(Push::List));
         }
@@ -257,9 +259,7 @@ impl Tab {
             Ok(_) => self.lanes.answered(lane, plan.again, now),
             Err(failure) => self.lanes.failed(lane, failure, now),
         }
-        if let Some(cursor) = self.replica.cursor() {
-            self.outbox.settle(cursor);
-        }
+        self.settle();
         wants.push(Want::Push(Push::List));
         wants.push(Want::Push(Push::Transcript { session: lane }));
         for Report { op, problem, .. } in plan.reports {
@@ -268,6 +268,13 @@ impl Tab {
         }
         if result == Err(Failure::Unauthorized) {
             wants.push(Want::Renew);
+        }
+    }
+
+    /// Without a cursor a fresh start is on its way, and may begin another history: what was accepted is kept till then.
+    fn settle(&mut self) {
+        if let Some(cursor) = self.state.cursor() {
+            self.outbox.settle(cursor);
         }
     }
 

@@ -13,7 +13,7 @@ use axum::extract::State;
 use protocol::mutation::{
     Batch, BatchAnswer, CurrentTitle, Mutation, OP_VERSION, Op, OpResult, Outcome, RunMode,
 };
-use protocol::sync::{Change, Cursor, Ord, Seq};
+use protocol::sync::{Change, Cursor, Epoch, Ord, Seq};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, UserId, limits};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
@@ -29,6 +29,9 @@ pub struct Stamp {
     /// SHA-256 of the op: the same id with other content is another request.
     pub request: [u8; 32],
 }
+
+/// A result, and the history that it was reached in.
+pub type Judged = (OpResult, Epoch);
 
 /// What a statement changed.
 pub struct Applied {
@@ -66,6 +69,10 @@ impl Applied {
             reply: self.run.map(|(_, reply)| reply),
         }
     }
+
+    fn judged(&self) -> Judged {
+        (self.result(), self.head.epoch)
+    }
 }
 
 /// At most 50 writes, in order. Each succeeds or fails alone; after a failure the later ones of the same session are `skipped`.
@@ -88,6 +95,7 @@ pub async fn write(
     let mut failed: HashSet<SessionId> = HashSet::new();
     let mut results = Vec::with_capacity(batch.ops.len());
     let mut head: Option<Seq> = None;
+    let mut epoch: Option<Epoch> = None;
     for mutation in batch.ops {
         let (id, session) = (mutation.id, mutation.op.session());
         let outcome = if failed.contains(&session) {
@@ -96,7 +104,10 @@ pub async fn write(
                 result: OpResult::Skipped,
             }
         } else {
-            push(&sync, caller.user, Some(caller.device), mutation).await?
+            let (outcome, reached_in) = weigh(&sync, caller.user, Some(caller.device), mutation).await?;
+            // restored in between: what came later is said of the earlier history, and so believed by nobody of the later
+            epoch = epoch.or(reached_in);
+            outcome
         };
         match &outcome.result {
             OpResult::Applied { seq, .. } => head = head.max(Some(*seq)),
@@ -106,13 +117,15 @@ pub async fn write(
         }
         results.push(outcome);
     }
-    let head = match head {
-        Some(head) => head,
-        None => heads::standing(&sync.pool, caller.user)
-            .await?
-            .map_or(0, |standing| standing.head.seq),
+    let (head, epoch) = match (head, epoch) {
+        (Some(head), Some(epoch)) => (head, epoch),
+        _nothing_applied => {
+            let standing = heads::standing(&sync.pool, caller.user).await?;
+            let at = standing.ok_or(Code::NotFound)?.head;
+            (at.seq, epoch.unwrap_or(at.epoch))
+        }
     };
-    Ok(Json(BatchAnswer { results, head }))
+    Ok(Json(BatchAnswer { results, head, epoch }))
 }
 
 /// One write, whoever asks: its outcome now, or the one it had the first time.
@@ -122,12 +135,22 @@ pub async fn push(
     device: Option<DeviceId>,
     mutation: Mutation,
 ) -> Result<Outcome> {
+    Ok(weigh(sync, user, device, mutation).await?.0)
+}
+
+/// The outcome, and the history that it was reached in; none where it was refused unasked.
+async fn weigh(
+    sync: &Sync,
+    user: UserId,
+    device: Option<DeviceId>,
+    mutation: Mutation,
+) -> Result<(Outcome, Option<Epoch>)> {
     let id = mutation.id;
-    let result = match check(&mutation) {
-        Err(problem) => OpResult::Refused {
-            problem,
-            current: None,
-        },
+    let (result, epoch) = match check(&mutation) {
+        Err(problem) => {
+            let current = None;
+            (OpResult::Refused { problem, current }, None)
+        }
         Ok(request) => {
             let stamp = Stamp {
                 user,
@@ -135,12 +158,13 @@ pub async fn push(
                 mutation: id,
                 request,
             };
-            settle(sync, &stamp, &mutation.op).await?
+            let (result, epoch) = settle(sync, &stamp, &mutation.op).await?;
+            (result, Some(epoch))
         }
     };
     metrics::counter!("mutations_total", "op" => op_name(&mutation.op), "result" => result_name(&result))
         .increment(1);
-    Ok(Outcome { id, result })
+    Ok((Outcome { id, result }, epoch))
 }
 
 /// The bounds that both ends keep, and the hash that tells requests apart.
@@ -174,7 +198,7 @@ const fn result_name(result: &OpResult) -> &'static str {
     }
 }
 
-async fn settle(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
+async fn settle(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Judged> {
     let _turn = sync.0.turns.take(stamp.user).await?;
     for _ in 0..TRIES {
         match apply(sync, stamp, op).await {
@@ -213,7 +237,7 @@ fn is_judged(error: &anyhow::Error) -> bool {
 }
 
 /// The write itself; then its news, and the work it asks for. Nothing after the commit is waited for.
-async fn apply(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
+async fn apply(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Judged> {
     let applied = match op {
         Op::SessionCreate { id, title } => {
             let path = workspace::path(&sync.config.workspaces, stamp.user, *id);
@@ -245,7 +269,7 @@ async fn apply(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
         }
         Op::MessageAnswer { session, message } => return answers::ask(sync, stamp, *session, *message).await,
     };
-    let result = applied.result();
+    let judged = applied.judged();
     if let Op::SessionDelete { session } = op {
         let path = workspace::path(&sync.config.workspaces, stamp.user, *session);
         sync.tasks.spawn(workspace::remove(path));
@@ -254,15 +278,15 @@ async fn apply(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<OpResult> {
         }
     }
     sync.announce(stamp.user, applied.head, applied.count, applied.changes);
-    Ok(result)
+    Ok(judged)
 }
 
-async fn say(sync: &Sync, stamp: &Stamp, written: &Written<'_>, mode: RunMode) -> Result<OpResult> {
+async fn say(sync: &Sync, stamp: &Stamp, written: &Written<'_>, mode: RunMode) -> Result<Judged> {
     if mode == RunMode::Manual {
         let applied = messages::create(&sync.pool, stamp, written).await?;
-        let result = applied.result();
+        let judged = applied.judged();
         sync.announce(stamp.user, applied.head, applied.count, applied.changes);
-        return Ok(result);
+        return Ok(judged);
     }
     let slot = sync.slot();
     let reply = Reply {
@@ -271,7 +295,7 @@ async fn say(sync: &Sync, stamp: &Stamp, written: &Written<'_>, mode: RunMode) -
         node: slot.as_ref().map(|_| sync.node),
     };
     let applied = messages::create_with_reply(&sync.pool, stamp, written, &reply).await?;
-    let result = applied.result();
+    let judged = applied.judged();
     match slot {
         Some(slot) if applied.is_begun => sync.tell(Work::Begin(Claimed {
             user: stamp.user,
@@ -286,16 +310,17 @@ async fn say(sync: &Sync, stamp: &Stamp, written: &Written<'_>, mode: RunMode) -
         _ => sync.tell(Work::Waiting),
     }
     sync.announce(stamp.user, applied.head, applied.count, applied.changes);
-    Ok(result)
+    Ok(judged)
 }
 
 /// Why a write did not go through, under the head lock. `None`: no reason any more, try again.
-async fn look(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Option<OpResult>> {
+async fn look(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Option<Judged>> {
     let Some(mut lock) = heads::lock(&sync.pool, stamp.user).await? else {
         return Err(Code::NotFound.into());
     };
+    let epoch = lock.head.epoch;
     if let Some(result) = repeated(&mut lock, stamp).await? {
-        return Ok(Some(result));
+        return Ok(Some((result, epoch)));
     }
     let result = match op {
         Op::SessionCreate { id, .. } => existing(&mut lock, stamp, *id).await?,
@@ -327,7 +352,7 @@ async fn look(sync: &Sync, stamp: &Stamp, op: &Op) -> Result<Option<OpResult>> {
         mutations::remember(lock.connection(), stamp, result, head).await?;
         lock.transaction.commit().await?;
     }
-    Ok(result)
+    Ok(result.map(|result| (result, epoch)))
 }
 
 /// What became of this mutation the first time, if it was sent before.

@@ -66,6 +66,12 @@ fn with_the_cursor_committed_before_its_rows_a_crash_loses_them() {
 }
 
 #[test]
+fn with_an_answer_of_an_earlier_history_believed_what_the_restore_lost_vanishes() {
+    let laws = broken_without(Rule::Answer);
+    assert!(laws.contains_key("OverlayMonotone"), "{laws:?}");
+}
+
+#[test]
 fn without_the_check_of_how_old_a_read_is_the_past_comes_back() {
     assert!(!broken_without(Rule::AsOf).is_empty());
 }

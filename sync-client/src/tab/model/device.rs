@@ -6,7 +6,7 @@
 use super::super::{Input, Tab, Want};
 use super::rules::{Rule, Rules};
 use crate::engine::{self, Effect, Event, Ticket};
-use crate::outbox::{Entry, Outbox, Standing};
+use crate::outbox::{Entry, Outbox, Plan, Standing};
 use crate::replica::Replica;
 use protocol::frame::ServerFrame;
 use protocol::mutation::OpResult;
@@ -153,6 +153,11 @@ impl Phone {
         self.tab.body.kept.is_some()
     }
 
+    /// Whether the device stands in this history, as far as it knows.
+    pub fn stands_in(&self, epoch: Epoch) -> bool {
+        self.tab.body.epoch.is_none_or(|stands_in| stands_in == epoch)
+    }
+
     /// Accepted writes are journalled as soon as the answer is taken.
     pub fn write_down(&mut self, input: &Input) {
         let Input::Uploaded {
@@ -162,25 +167,29 @@ impl Phone {
         else {
             return;
         };
-        if !self.tab.sent.contains_key(lane) {
+        let Some(batch) = self.tab.sent.get(lane) else {
             return;
-        }
+        };
+        let is_gone = self.tab.replica.is_gone(*lane);
+        let Plan { put, .. } = self.tab.outbox.answered(batch, answer, is_gone);
+        let accepted = put
+            .into_iter()
+            .filter(|entry| matches!(entry.standing, Standing::Acked { .. }));
+        self.tab
+            .body
+            .journal
+            .extend(accepted.map(|entry| (entry.n, entry)));
+        let is_told = self.stands_in(answer.epoch);
         for outcome in &answer.results {
-            let Some(entry) = self.tab.outbox.entry(outcome.id) else {
+            if self.tab.outbox.entry(outcome.id).is_none() {
                 continue;
-            };
+            }
             match &outcome.result {
-                OpResult::Applied { seq, .. } => {
-                    let standing = Standing::Acked { seq: *seq };
-                    let entry = Entry {
-                        standing,
-                        ..entry.clone()
-                    };
-                    self.tab.body.journal.insert(entry.n, entry);
+                OpResult::Applied { .. } => {
                     self.accepted.insert(outcome.id, *lane);
                 }
                 // In a later history it may be refused after all; then that is what the person was told.
-                OpResult::Refused { problem, .. } if problem.code != Code::NotFound => {
+                OpResult::Refused { problem, .. } if is_told && problem.code != Code::NotFound => {
                     self.accepted.remove(&outcome.id);
                 }
                 OpResult::Refused { .. } | OpResult::Skipped => {}
@@ -208,6 +217,10 @@ impl Phone {
         entries.extend(kept.outbox.into_iter().map(|entry| (entry.n, entry)));
         let numbers = entries.keys().chain(body.journal.keys());
         let last = numbers.copied().max().unwrap_or(0);
+        let mut outbox = Outbox::load_after(entries.into_values(), last);
+        if let Some(epoch) = body.epoch {
+            outbox.enter(epoch);
+        }
         self.tab = Tab {
             replica,
             lists,
@@ -216,7 +229,7 @@ impl Phone {
                 fuse: None,
                 ..body
             },
-            ..Tab::with_outbox(Outbox::load_after(entries.into_values(), last))
+            ..Tab::with_outbox(outbox)
         };
         self.asked.clear();
         self.late.clear();
@@ -227,9 +240,17 @@ impl Phone {
         Input::Engine(Event::SignedIn { cursor })
     }
 
-    /// What a device without a check takes for what came: to it every page begins where it stands, and every read is
-    /// fresh. It passes the check as if there were none.
+    /// What a device without a check takes for what came: to it every page begins where it stands, every read is fresh,
+    /// and every answer is of its own history. It passes the check as if there were none.
     pub fn taken_for(&self, mut input: Input, rules: Rules) -> Input {
+        if !rules.keep(Rule::Answer)
+            && let Input::Uploaded {
+                result: Ok(answer), ..
+            } = &mut input
+            && let Some(epoch) = self.tab.body.epoch
+        {
+            answer.epoch = epoch;
+        }
         let (Some(here), Some(rows)) = (self.tab.state.cursor(), self.tab.replica.cursor()) else {
             return input;
         };

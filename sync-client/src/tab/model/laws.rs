@@ -304,7 +304,7 @@ pub fn superseded(phone: &Phone, input: &Input) -> usize {
     else {
         return 0;
     };
-    let is_asked = phone.tab.sent.contains_key(lane);
+    let is_asked = phone.tab.sent.contains_key(lane) && phone.stands_in(answer.epoch);
     let results = answer.results.iter().filter(|outcome| {
         let is_kept = phone.tab.outbox().entry(outcome.id).is_some();
         is_kept && matches!(&outcome.result, OpResult::Refused { problem, .. } if problem.code == Code::Superseded)

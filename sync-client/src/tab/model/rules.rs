@@ -13,6 +13,8 @@ pub enum Rule {
     OneCommit,
     /// A read is applied only if it is no older than the cursor.
     AsOf,
+    /// The outcome of a write is believed only in the history that it was reached in.
+    Answer,
 }
 
 /// All of them, or all but one.

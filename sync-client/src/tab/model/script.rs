@@ -109,7 +109,8 @@ fn misfortune() -> impl Strategy<Value = Vec<Deed>> {
     let which = 0_usize..8;
     prop_oneof![
         3 => which.clone().prop_map(outrun),
-        2 => (which, 1_usize..3).prop_map(|(which, after)| crash_while_applying(which, after)),
+        2 => (which.clone(), 1_usize..3).prop_map(|(which, after)| crash_while_applying(which, after)),
+        1 => which.prop_map(outlive),
     ]
 }
 
@@ -121,6 +122,16 @@ fn outrun(which: usize) -> Vec<Deed> {
     deeds.extend([Deed::Compact, Deed::Hint, Deed::Frame]);
     deeds.extend(vec![Deed::Serve; 3]);
     deeds.extend([Deed::Arrive, Deed::Arrive]);
+    deeds
+}
+
+/// A write is accepted, and its answer is so long on its way that the server is restored meanwhile, and the device has
+/// begun anew in the other history.
+fn outlive(which: usize) -> Vec<Deed> {
+    let mut deeds = vec![Deed::Serve; 5];
+    deeds.extend([Deed::Send(which), Deed::Delay, Deed::Restore]);
+    deeds.extend(vec![Deed::Serve; 5]);
+    deeds.push(Deed::Arrive);
     deeds
 }
 

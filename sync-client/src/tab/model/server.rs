@@ -121,6 +121,7 @@ impl Server {
         BatchAnswer {
             results,
             head: self.head,
+            epoch: self.epoch,
         }
     }
 

@@ -11,7 +11,6 @@ use crate::engine::{Event, Failure, Fault, Moment, Phase, RESETS};
 use crate::outbox::Entry;
 use crate::tab::{Input, Want};
 use protocol::SessionId;
-use std::collections::VecDeque;
 
 /// Pages that are kept to be applied once more.
 const OLD_PAGES: usize = 4;
@@ -97,9 +96,9 @@ impl World {
         let now = self.moment(index);
         let phone = &mut self.phones[index];
         let before = phone.tab.replica().clone();
-        let superseded = laws::superseded(phone, &input);
-        phone.write_down(&input);
         let mut taken = phone.taken_for(input, self.rules);
+        let superseded = laws::superseded(phone, &taken);
+        phone.write_down(&taken);
         let wants = phone.tab.turn(taken.clone(), now);
         if let Some(page) = page_in(&mut taken) {
             phone.pages.push_back(page.clone());
@@ -209,14 +208,19 @@ impl World {
         }
     }
 
-    /// A server that is restored has been down: nothing that it said before is still on its way.
+    /// A server that is restored has been down: no socket outlives that. An answer may, in a device that is slow to take
+    /// it.
     fn restore(&mut self) {
         self.server.restore(&self.backup);
         for index in 0..self.phones.len() {
             self.phones[index].line.clear();
-            let late: VecDeque<_> = std::mem::take(&mut self.phones[index].late);
-            for (want, _) in late {
-                self.fail(index, &want, Failure::Cut);
+            let late = std::mem::take(&mut self.phones[index].late);
+            for (want, input) in late {
+                if matches!(want, Want::OpenSocket { .. }) {
+                    self.fail(index, &want, Failure::Cut);
+                } else {
+                    self.phones[index].late.push_back((want, input));
+                }
             }
             self.cut_socket(index);
         }
