@@ -41,5 +41,7 @@ pub const PUSH_BYTES: usize = 16 * 1024;
 pub const FRAMES_PER_SECOND: u32 = 50;
 /// Runs one socket may watch.
 pub const ATTACHED_RUNS: usize = 64;
+/// Runs that one device may watch by server-sent events: browsers hold six connections to a host, and some must be left.
+pub const STREAMED_RUNS: usize = 4;
 /// A link handed to the desktop app, in bytes.
 pub const DEEP_LINK_BYTES: usize = 2 * 1024;

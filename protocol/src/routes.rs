@@ -33,6 +33,8 @@ pub const VERIFY_CACHE: &str = "/api/v1/verify";
 pub const SESSIONS: &str = "/api/v1/sessions";
 pub const SESSION: &str = "/api/v1/sessions/{id}";
 pub const MESSAGES: &str = "/api/v1/sessions/{id}/messages";
+/// The text of a reply as server-sent events, for whoever gets no socket.
+pub const RUN: &str = "/api/v1/runs/{id}";
 pub const RUN_CANCEL: &str = "/api/v1/runs/{id}/cancel";
 
 pub const SOCKET: &str = "/ws";
@@ -45,6 +47,10 @@ pub fn session(id: SessionId) -> String {
 
 pub fn messages(id: SessionId) -> String {
     MESSAGES.replace("{id}", &id.to_string())
+}
+
+pub fn run(id: RunId) -> String {
+    RUN.replace("{id}", &id.to_string())
 }
 
 pub fn run_cancel(id: RunId) -> String {

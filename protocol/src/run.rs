@@ -51,6 +51,48 @@ impl TryFrom<String> for At {
     }
 }
 
+/// Where a viewer of a run stands: the place, and the bytes of text that the viewer has there. `1-118:5120`; without the
+/// bytes (`1-118`) the text is wanted from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Stand {
+    pub at: At,
+    pub bytes: u64,
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.at, self.bytes)
+    }
+}
+
+impl From<Stand> for String {
+    fn from(stand: Stand) -> Self {
+        stand.to_string()
+    }
+}
+
+impl FromStr for Stand {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (at, bytes) = text.split_once(':').unwrap_or((text, "0"));
+        let bytes = bytes
+            .parse()
+            .map_err(|_no_number| "the bytes after a place are a number, like 1-118:5120")?;
+        Ok(Self {
+            at: at.parse()?,
+            bytes,
+        })
+    }
+}
+
+impl TryFrom<String> for Stand {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// How far a message is. `queued` and `streaming` are the two that will still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -116,6 +158,16 @@ mod tests {
     fn a_place_reads_back_as_written() {
         assert_eq!("1-118".parse::<At>().unwrap().to_string(), "1-118");
         assert!("1".parse::<At>().is_err() && "a-b".parse::<At>().is_err() && "-1-1".parse::<At>().is_err());
+    }
+
+    #[test]
+    fn where_a_viewer_stands_reads_back_as_written() {
+        let stand: Stand = "1-118:5120".parse().unwrap();
+        assert_eq!((stand.bytes, stand.to_string().as_str()), (5120, "1-118:5120"));
+        assert_eq!("1-118".parse::<Stand>().unwrap().bytes, 0);
+        for wrong in ["", ":", "1-118:", "1-118:x", "1-118:-1", "5120", "1:1-118"] {
+            assert!(wrong.parse::<Stand>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sockets: hints, changes small enough to push, and the text of replies as they are made. One task for each socket,
+//! Sockets, and streams for who gets none: hints, changes small enough to push, and the text of replies as they are made. One task for each socket,
 //! and nothing queued for it: changes are shared between a user's sockets, text is read from where the run keeps it.
 //!
 //! **Invariant:** nothing that must not be lost travels only here. A credential never stands in an address.
@@ -6,6 +6,7 @@
 mod device_socket;
 mod due;
 mod line;
+mod run_stream;
 mod session_socket;
 mod tickets;
 mod viewing;
@@ -47,6 +48,7 @@ pub struct Gateway(Arc<Parts>);
 struct Parts {
     runs: Runs,
     sockets: TaskTracker,
+    streams: run_stream::Streams,
     /// Cancelled when sockets are to leave this node.
     leaving: CancellationToken,
 }
@@ -75,6 +77,7 @@ impl Gateway {
         Self(Arc::new(Parts {
             runs,
             sockets: TaskTracker::new(),
+            streams: run_stream::Streams::default(),
             leaving: CancellationToken::new(),
         }))
     }
@@ -106,6 +109,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route(routes::SOCKET, get(device_socket::open))
         .route(routes::SESSION_SOCKET, get(session_socket::open))
         .route(routes::SOCKET_TICKET, post(tickets::issue))
+        .route(routes::RUN, get(run_stream::read))
         .with_state(gateway)
 }
 
@@ -114,7 +118,7 @@ pub fn docs() -> utoipa::openapi::OpenApi {
 }
 
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(device_socket::open, session_socket::open, tickets::issue))]
+#[openapi(paths(device_socket::open, session_socket::open, tickets::issue, run_stream::read))]
 struct Docs;
 
 /// For a socket that is open: a device signed out meanwhile ends it. A database that is away ends nothing.

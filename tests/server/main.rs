@@ -14,6 +14,7 @@ mod csrf;
 mod dev;
 mod device;
 mod devices;
+mod event_streams;
 mod forgotten;
 mod limits;
 mod many_nodes;

@@ -2,12 +2,12 @@
 
 use super::due::{Deed, Due, PING};
 use super::line::{Ended, Line};
-use super::viewing::{Attempt, Shown, Viewing};
+use super::viewing::{Attempt, Viewing, ended};
 use super::{Gateway, Opening, PER_USER, still_signed_in, tickets};
 use crate::auth::{Caller, Kind};
 use crate::error::{Error, Result};
 use crate::hints::{Hint, Subscription};
-use crate::runs::{self, End, Piece, Place};
+use crate::runs::{self, Place};
 use axum::extract::State;
 use axum::extract::ws::{Utf8Bytes, WebSocket};
 use axum::response::Response;
@@ -209,7 +209,7 @@ impl Device {
         match self.viewing.attach(self.gateway.runs(), run, place).await {
             // what is there comes with the wake-up that attaching makes
             Ok(Attempt::Watching) => Ok(()),
-            Ok(Attempt::Over(end)) => line.feed(&end_frame(run, end)).await,
+            Ok(Attempt::Over(end)) => line.feed(&ended(run, end)).await,
             Ok(Attempt::NotThere) => refuse(line, &Problem::new(Code::NotFound)).await,
             Err(error) => refuse(line, &error.into_problem()).await,
         }
@@ -265,11 +265,7 @@ impl Device {
 
     async fn show(&mut self, line: &mut Line) -> Result<(), Ended> {
         for shown in self.viewing.news(&self.gateway.0.runs).await {
-            let frame = match shown {
-                Shown::Piece(run, _, piece) => piece_frame(run, piece),
-                Shown::End(run, _, end, _) => end_frame(run, end),
-            };
-            line.feed(&frame).await?;
+            line.feed(&shown.frame()).await?;
         }
         Ok(())
     }
@@ -296,31 +292,6 @@ impl Device {
             }
         }
         Ok(())
-    }
-}
-
-fn piece_frame(run: RunId, piece: Piece) -> ServerFrame {
-    match piece {
-        Piece::Whole { at, text, rewind } => ServerFrame::Snap {
-            run,
-            at,
-            text,
-            rewind,
-        },
-        Piece::More { at, offset, text } => ServerFrame::Delta {
-            run,
-            at,
-            offset: offset as u64,
-            text,
-        },
-    }
-}
-
-const fn end_frame(run: RunId, end: End) -> ServerFrame {
-    ServerFrame::End {
-        run,
-        status: end.status,
-        seq: end.seq,
     }
 }
 

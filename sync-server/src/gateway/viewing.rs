@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::runs::{Attached, End, Live, Piece, Place, Runs};
+use protocol::frame::ServerFrame;
 use protocol::{MessageId, RunId, UserId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,35 @@ pub enum Shown {
     End(RunId, MessageId, End, String),
 }
 
+impl Shown {
+    /// As the protocol says it.
+    pub fn frame(self) -> ServerFrame {
+        match self {
+            Self::Piece(run, _, Piece::Whole { at, text, rewind }) => ServerFrame::Snap {
+                run,
+                at,
+                text,
+                rewind,
+            },
+            Self::Piece(run, _, Piece::More { at, offset, text }) => ServerFrame::Delta {
+                run,
+                at,
+                offset: offset as u64,
+                text,
+            },
+            Self::End(run, _, end, _) => ended(run, end),
+        }
+    }
+}
+
+pub const fn ended(run: RunId, end: End) -> ServerFrame {
+    ServerFrame::End {
+        run,
+        status: end.status,
+        seq: end.seq,
+    }
+}
+
 /// How an attempt to watch turned out.
 pub enum Attempt {
     Watching,
@@ -56,6 +86,11 @@ impl Viewing {
 
     pub fn len(&self) -> usize {
         self.watched.len()
+    }
+
+    /// Nothing is watched any more, nor looked for.
+    pub const fn is_over(&self) -> bool {
+        self.watched.is_empty() && self.missed.is_empty()
     }
 
     pub fn watches(&self, run: RunId) -> bool {
