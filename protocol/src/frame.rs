@@ -21,6 +21,9 @@ pub enum ClientFrame {
         /// device compares with its own cursor: equal, there is nothing to pull; older, it pulls at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<Cursor>,
+        /// How frames may be packed for this client. Only the server sends packed ones.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        enc: Vec<Encoding>,
     },
     /// Watch a run from the given place; without one, from its start.
     #[serde(rename = "run.attach")]
@@ -41,6 +44,22 @@ pub enum ClientFrame {
     Auth { token: String },
     #[serde(rename = "pong")]
     Pong { n: u64 },
+}
+
+/// How a frame is packed into a binary message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// [`Self::ZSTD`], then the frame's JSON as one zstd frame (RFC 8878).
+    Zstd,
+    /// A way of the future, which this build does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Encoding {
+    /// The first byte of a binary message that is packed by zstd.
+    pub const ZSTD: u8 = 0x01;
 }
 
 /// From the server. A client ignores kinds and fields that it does not know.
@@ -170,6 +189,9 @@ mod tests {
             r#"{"t":"ping","n":4,"head":141}"#
         );
         assert!(serde_json::from_str::<ClientFrame>(r#"{"t":"from.the.future"}"#).is_err());
+        let hello: ClientFrame =
+            serde_json::from_str(r#"{"t":"hello","enc":["zstd","of the future"]}"#).unwrap();
+        assert!(matches!(hello, ClientFrame::Hello { enc, .. } if enc == [Encoding::Zstd, Encoding::Other]));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub const HISTORY_BYTES: usize = 1024 * 1024;
 pub const HELLO_BYTES: usize = 4 * 1024;
 /// A change page pushed over a socket instead of pulled, in bytes.
 pub const PUSH_BYTES: usize = 16 * 1024;
+/// A frame of more bytes goes packed to a client that takes such; less would gain little.
+pub const PACK_BYTES: usize = 1024;
 /// Frames a second from one client.
 pub const FRAMES_PER_SECOND: u32 = 50;
 /// Runs one socket may watch.

@@ -5,7 +5,7 @@
 use crate::engine::{Event, Failure, Ticket};
 use crate::http::Http;
 use futures_util::{SinkExt as _, StreamExt as _};
-use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame, close};
+use protocol::frame::{ClientFrame, Encoding, SUBPROTOCOL, ServerFrame, close};
 use protocol::sync::Cursor;
 use reqwest::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Request};
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The largest frame taken: a snapshot of a long reply, escaped.
+/// The largest frame taken, packed or not: a snapshot of a long reply, escaped.
 const FRAME_BYTES: usize = 8 * 1024 * 1024;
 /// Buffers of an idle socket stay small.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -116,7 +116,11 @@ async fn run(
             return Event::SocketRefused { ticket, failure };
         }
     };
-    let hello = ClientFrame::Hello { ticket: None, cursor };
+    let hello = ClientFrame::Hello {
+        ticket: None,
+        cursor,
+        enc: vec![Encoding::Zstd],
+    };
     let code = match write(&mut stream, Outgoing::Frame(hello)).await {
         Ok(()) => serve(&mut stream, ticket, queue, events).await,
         Err(_broken) => ABNORMAL,
@@ -157,7 +161,16 @@ async fn serve(
             }
             message = stream.next() => match message {
                 Some(Ok(Message::Text(text))) => read(&text, ticket),
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => {
+                Some(Ok(Message::Binary(packed))) => match unpack(&packed) {
+                    Ok(Some(text)) => read(&text, ticket),
+                    // packed in a way of the future
+                    Ok(None) => Event::Alive { ticket },
+                    Err(Unreadable) => {
+                        let _ = stream.close(Some(refusal())).await;
+                        return close::PROTOCOL;
+                    }
+                },
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
                     Event::Alive { ticket }
                 }
                 Some(Ok(Message::Close(frame))) => {
@@ -169,6 +182,31 @@ async fn serve(
         if events.send(event).await.is_err() {
             return close::DRAIN;
         }
+    }
+}
+
+/// What is no frame, or one that unpacks to more than is taken.
+#[derive(Debug, PartialEq, Eq)]
+struct Unreadable;
+
+fn refusal() -> CloseFrame {
+    CloseFrame {
+        code: close::PROTOCOL.into(),
+        reason: "a packed frame cannot be read".into(),
+    }
+}
+
+/// The text of a packed frame, never more than [`FRAME_BYTES`] of it, whatever the frame says of itself.
+fn unpack(message: &[u8]) -> Result<Option<String>, Unreadable> {
+    match message.split_first() {
+        Some((&Encoding::ZSTD, packed)) => {
+            let text = zstd::bulk::decompress(packed, FRAME_BYTES).map_err(|error| {
+                tracing::warn!(%error, "a packed frame cannot be unpacked");
+                Unreadable
+            })?;
+            String::from_utf8(text).map(Some).map_err(|_noise| Unreadable)
+        }
+        _other => Ok(None),
     }
 }
 
@@ -192,4 +230,87 @@ async fn write(stream: &mut Stream, outgoing: Outgoing) -> Result<(), Error> {
         Outgoing::Ping => Message::Ping(Vec::new().into()),
     };
     stream.send(message).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_tungstenite::tungstenite::handshake::server as handshake;
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let packed = zstd::bulk::compress(text, 3).unwrap();
+        [vec![Encoding::ZSTD], packed].concat()
+    }
+
+    #[test]
+    fn a_packed_frame_reads_like_any_other_and_one_of_the_future_is_passed_over() {
+        let text = r#"{"t":"ping","n":4,"head":141}"#;
+        assert_eq!(unpack(&packed(text.as_bytes())), Ok(Some(text.to_owned())));
+        for other in [&[][..], &[0x00], &[0x02, 1, 2, 3]] {
+            assert_eq!(unpack(other), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_packed_frame_that_grows_past_the_bound_is_refused_and_so_is_noise() {
+        let most = vec![b' '; FRAME_BYTES];
+        assert_eq!(
+            unpack(&packed(&most)).map(|text| text.map(|text| text.len())),
+            Ok(Some(FRAME_BYTES))
+        );
+        let bomb = packed(&vec![b' '; FRAME_BYTES + 1]);
+        assert!(bomb.len() < 4096, "{} bytes", bomb.len());
+        assert_eq!(unpack(&bomb), Err(Unreadable));
+        // one that does not say how large it is, and two in one
+        let mut writer = zstd::stream::Encoder::new(vec![Encoding::ZSTD], 3).unwrap();
+        std::io::Write::write_all(&mut writer, &vec![b' '; FRAME_BYTES + 1]).unwrap();
+        assert_eq!(unpack(&writer.finish().unwrap()), Err(Unreadable));
+        let one = packed(&most);
+        assert_eq!(unpack(&[&one[..], &one[1..]].concat()), Err(Unreadable));
+        for noise in [&[0x01, 0xff, 0x00][..], &packed(b"\xff\xfe"), &one[..40]] {
+            assert_eq!(unpack(noise), Err(Unreadable), "{noise:?}");
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "what the library calls")]
+    fn agree(
+        _: &handshake::Request,
+        mut response: handshake::Response,
+    ) -> Result<handshake::Response, handshake::ErrorResponse> {
+        let protocol = HeaderValue::from_static(SUBPROTOCOL);
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        Ok(response)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_sends_a_bomb_is_told_so_and_left() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let hostile = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_hdr_async(stream, agree).await.unwrap();
+            let hello = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            let bomb = packed(&vec![b' '; FRAME_BYTES * 4]);
+            socket.send(Message::Binary(bomb.into())).await.unwrap();
+            let close = socket.next().await.unwrap().unwrap();
+            (hello, close)
+        });
+        let (events, mut heard) = mpsc::channel(4);
+        let http = Http::new(address.parse().unwrap()).unwrap();
+        let token = async { Ok("token".to_owned()) };
+        let _socket = Socket::open(http, token, 1, None, events);
+        assert_eq!(
+            heard.recv().await,
+            Some(Event::SocketClosed {
+                ticket: 1,
+                code: close::PROTOCOL
+            })
+        );
+        let (hello, close) = hostile.await.unwrap();
+        assert!(hello.contains(r#""enc":["zstd"]"#), "{hello}");
+        assert!(
+            matches!(&close, Message::Close(Some(frame)) if u16::from(frame.code) == close::PROTOCOL),
+            "{close:?}"
+        );
+    }
 }

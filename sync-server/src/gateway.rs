@@ -6,6 +6,7 @@
 mod device_socket;
 mod due;
 mod line;
+mod pack;
 mod run_stream;
 mod session_socket;
 mod tickets;

@@ -13,6 +13,7 @@ pub use wire::Wire;
 
 use crate::app::App;
 use crate::keyspace::Partition;
+use axum::body::Bytes;
 use axum::extract::ws::Utf8Bytes;
 use protocol::frame::{LiveRun, ServerFrame};
 use protocol::limits::PUSH_BYTES;
@@ -20,7 +21,7 @@ use protocol::sync::{Change, Cursor, SyncPage};
 use protocol::{DeviceId, UserId};
 use rooms::Rooms;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a user's listeners are told. Cheap to clone: a page is shared by all of them.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub enum Hint {
 pub struct Pushed {
     pub page: SyncPage,
     pub frame: Utf8Bytes,
+    /// The same packed, once somebody wanted it so.
+    pub packed: OnceLock<Option<Bytes>>,
 }
 
 impl Hint {
@@ -53,6 +56,7 @@ impl Hint {
             Ok(frame) if frame.len() <= PUSH_BYTES => Self::Changes(Arc::new(Pushed {
                 page,
                 frame: frame.into(),
+                packed: OnceLock::new(),
             })),
             _ => Self::Head(to),
         }

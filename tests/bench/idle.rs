@@ -86,6 +86,7 @@ pub async fn signed_in(address: &str, token: Option<&&str>) -> anyhow::Result<So
     let hello = ClientFrame::Hello {
         ticket: None,
         cursor: None,
+        enc: Vec::new(),
     };
     socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
     let heard = tokio::time::timeout(Duration::from_secs(30), socket.next())

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::wait::{PATIENCE, soon};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::header;
-use protocol::frame::{ClientFrame, LiveRun, SUBPROTOCOL, ServerFrame};
+use protocol::frame::{ClientFrame, Encoding, LiveRun, SUBPROTOCOL, ServerFrame};
 use protocol::run::{At, Status};
 use protocol::sync::Cursor;
 use protocol::{DeviceId, RunId, routes};
@@ -20,6 +20,8 @@ pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// What the server said first; empty before a hello.
     pub welcome: Option<Welcome>,
+    /// How many frames came packed.
+    pub packed: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +51,15 @@ impl Socket {
     }
 
     pub async fn open_from(client: &Client, cursor: Option<Cursor>) -> Self {
+        Self::open_as(client, cursor, Vec::new()).await
+    }
+
+    /// As a client that takes large frames packed.
+    pub async fn open_packed(client: &Client) -> Self {
+        Self::open_as(client, None, vec![Encoding::Zstd]).await
+    }
+
+    async fn open_as(client: &Client, cursor: Option<Cursor>, enc: Vec<Encoding>) -> Self {
         let mut socket = Self::connect(client)
             .await
             .unwrap_or_else(|error| panic!("connecting: {error}"));
@@ -57,7 +68,8 @@ impl Socket {
         } else {
             None
         };
-        socket.send(&ClientFrame::Hello { ticket, cursor }).await;
+        let hello = ClientFrame::Hello { ticket, cursor, enc };
+        socket.send(&hello).await;
         let welcome = socket
             .find("the welcome", |frame| match frame {
                 ServerFrame::Welcome {
@@ -104,6 +116,7 @@ impl Socket {
         Ok(Self {
             stream,
             welcome: None,
+            packed: 0,
         })
     }
 
@@ -129,12 +142,21 @@ impl Socket {
         self.stream.send(Message::text(text)).await.map_err(Box::new)
     }
 
+    pub async fn send_binary(&mut self, bytes: &[u8]) -> Result<(), Box<Error>> {
+        let message = Message::Binary(bytes.to_vec().into());
+        self.stream.send(message).await.map_err(Box::new)
+    }
+
     /// The next text of any kind; `Err` holds the close code once the socket is closed.
     pub async fn next_text(&mut self) -> Result<String, u16> {
         loop {
             match soon("a frame", self.stream.next()).await {
                 Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
-                Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Binary(message))) => {
+                    self.packed += 1;
+                    return Ok(unpack(&message));
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Close(frame))) => return Err(frame.map_or(1005, |frame| frame.code.into())),
                 // no close frame at all: RFC 6455 calls that 1006
                 Some(Err(_)) | None => return Err(1006),
@@ -221,6 +243,16 @@ impl Socket {
             reply.take(run, frame);
         }
     }
+}
+
+fn unpack(message: &[u8]) -> String {
+    let packed = match message.split_first() {
+        Some((&Encoding::ZSTD, packed)) => packed,
+        other => panic!("a binary frame of an unknown kind: {other:?}"),
+    };
+    let text = zstd::bulk::decompress(packed, 16 * 1024 * 1024);
+    let text = text.unwrap_or_else(|error| panic!("unpacking a frame: {error}"));
+    String::from_utf8(text).unwrap_or_else(|error| panic!("reading a packed frame: {error}"))
 }
 
 impl Reply {

@@ -21,6 +21,7 @@ mod many_nodes;
 mod messages;
 mod native_sign_in;
 mod operations;
+mod packed_frames;
 mod pages;
 mod providers;
 mod runs;

@@ -158,6 +158,7 @@ async fn nodes_on_a_redis_cluster_hear_each_other() {
             .send(&ClientFrame::Hello {
                 ticket: Some(ticket.clone()),
                 cursor: None,
+                enc: Vec::new(),
             })
             .await;
         let is_welcome = matches!(socket.next().await, Ok(ServerFrame::Welcome { .. }));

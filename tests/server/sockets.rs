@@ -59,6 +59,7 @@ async fn a_stranger_gets_no_further_than_hello() {
                 .send(&ClientFrame::Hello {
                     ticket: Some("made-up".to_owned()),
                     cursor: None,
+                    enc: Vec::new(),
                 })
                 .await;
             let code = socket.closed().await;
@@ -94,6 +95,7 @@ async fn a_ticket_opens_one_socket() {
             .send(&ClientFrame::Hello {
                 ticket: Some(ticket.clone()),
                 cursor: None,
+                enc: Vec::new(),
             })
             .await;
         codes.push(
@@ -120,6 +122,7 @@ async fn a_ticket_opens_no_socket_of_another_device() {
         .send(&ClientFrame::Hello {
             ticket: Some(client.ticket().await),
             cursor: None,
+            enc: Vec::new(),
         })
         .await;
     assert_eq!(socket.closed().await, close::TOKEN_EXPIRED);

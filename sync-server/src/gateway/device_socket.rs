@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::extract::ws::{Utf8Bytes, WebSocket};
 use axum::response::Response;
 use http::{HeaderMap, header};
-use protocol::frame::{ClientFrame, LiveRun, SUBPROTOCOL, ServerFrame, close};
+use protocol::frame::{ClientFrame, Encoding, LiveRun, SUBPROTOCOL, ServerFrame, close};
 use protocol::limits::{ATTACHED_RUNS, HELLO_BYTES};
 use protocol::run::At;
 use protocol::sync::Cursor;
@@ -75,9 +75,17 @@ async fn welcome(
         return Err(Ended::Close(close::PROTOCOL));
     }
     // its cursor needs no answer of its own: the welcome names the head, and the device pulls where that is ahead
-    let Some(Ok(ClientFrame::Hello { ticket, cursor: _ })) = read(&first)? else {
+    let Some(Ok(ClientFrame::Hello {
+        ticket,
+        cursor: _,
+        enc,
+    })) = read(&first)?
+    else {
         return Err(Ended::Close(close::NO_HELLO));
     };
+    if enc.contains(&Encoding::Zstd) {
+        line.may_pack();
+    }
     prove(gateway, caller, ticket).await?;
     let news = gateway.hints().subscribe(caller.user).await;
     if news.count() > PER_USER {
@@ -241,7 +249,7 @@ impl Device {
             Hint::Changes(pushed) => {
                 if pushed.page.from == self.position {
                     self.position = pushed.page.to;
-                    return line.feed_text(pushed.frame.clone()).await;
+                    return line.feed_pushed(&pushed).await;
                 }
                 self.tell_head(line, pushed.page.to).await
             }

@@ -1,5 +1,7 @@
 //! A socket's wire: frames in within their rate, frames out within their time, and an orderly close.
 
+use super::pack::pack;
+use crate::hints::Pushed;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use futures_util::SinkExt as _;
@@ -18,6 +20,8 @@ pub struct Line {
     socket: WebSocket,
     rate: Rate,
     heard: Instant,
+    /// The other side takes large frames packed.
+    packs: bool,
 }
 
 /// Why a socket ends.
@@ -37,7 +41,13 @@ impl Line {
             socket,
             rate: Rate::new(FRAMES_PER_SECOND * factor.min(10_000), Instant::now()),
             heard: Instant::now(),
+            packs: false,
         }
+    }
+
+    /// Large frames may be packed from here on.
+    pub const fn may_pack(&mut self) {
+        self.packs = true;
     }
 
     /// The next text from the other side. Safe to drop while waiting.
@@ -80,11 +90,24 @@ impl Line {
     /// Puts a frame behind others; `flush` sends them together.
     pub async fn feed(&mut self, frame: &impl Serialize) -> Result<(), Ended> {
         let text = serde_json::to_string(frame).unwrap_or_default();
-        self.feed_text(text.into()).await
+        let packed = if self.packs { pack(&text) } else { None };
+        self.feed_message(packed.map_or_else(|| Message::Text(text.into()), Message::Binary))
+            .await
     }
 
-    pub async fn feed_text(&mut self, text: Utf8Bytes) -> Result<(), Ended> {
-        written(self.socket.feed(Message::Text(text))).await
+    /// A page that many sockets get is packed once.
+    pub async fn feed_pushed(&mut self, pushed: &Pushed) -> Result<(), Ended> {
+        let packed = if self.packs {
+            pushed.packed.get_or_init(|| pack(&pushed.frame)).clone()
+        } else {
+            None
+        };
+        self.feed_message(packed.map_or_else(|| Message::Text(pushed.frame.clone()), Message::Binary))
+            .await
+    }
+
+    async fn feed_message(&mut self, message: Message) -> Result<(), Ended> {
+        written(self.socket.feed(message)).await
     }
 
     pub async fn flush(&mut self) -> Result<(), Ended> {

@@ -6,7 +6,7 @@ use protocol::frame::{LiveRun, ServerFrame};
 use protocol::sync::Cursor;
 use protocol::{DeviceId, UserId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::broadcast;
 
 /// Hints kept for a listener that is busy. A person's burst (a batch) fits; more is a lag, which heals by itself.
@@ -201,7 +201,11 @@ pub fn read(payload: &[u8]) -> Option<Hint> {
                 return None;
             };
             let frame = text.into();
-            Some(Hint::Changes(Arc::new(Pushed { page, frame })))
+            Some(Hint::Changes(Arc::new(Pushed {
+                page,
+                frame,
+                packed: OnceLock::new(),
+            })))
         }
         b'h' => text.parse().ok().map(Hint::Head),
         b's' => serde_json::from_str::<LiveRun>(text).ok().map(Hint::Started),

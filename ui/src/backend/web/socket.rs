@@ -67,6 +67,7 @@ impl Socket {
             let hello = ClientFrame::Hello {
                 ticket: Some(pass),
                 cursor,
+                enc: Vec::new(),
             };
             match connect(ticket, hello, &report, heard) {
                 Some(connected) => drop(open.replace(Some(connected))),
