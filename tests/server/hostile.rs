@@ -1,0 +1,199 @@
+//! Clients that mean no good, or are broken: what they do ends with them.
+
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use harness::{Person, Socket, Stack, mutation, within};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use protocol::frame::{ClientFrame, ServerFrame, close};
+use protocol::limits::ATTACHED_RUNS;
+use protocol::mutation::{Mutation, Op, OpResult, RunMode};
+use protocol::sync::Cursor;
+use protocol::{Code, MessageId, RunId, SessionId, routes};
+use std::time::Duration;
+
+/// Sockets that one person may hold on one node.
+const PER_USER: usize = 64;
+/// Takes longer than any test waits.
+const ENDLESS: &str =
+    "/slow 2000ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+
+fn message(session: SessionId, text: String, run: RunMode) -> Mutation {
+    mutation(Op::MessageCreate {
+        id: MessageId::fresh(),
+        session,
+        parent: None,
+        content: text,
+        run,
+    })
+}
+
+#[tokio::test]
+async fn two_thousand_sockets_that_never_say_hello_are_closed_and_others_do_not_feel_them() {
+    const MANY: usize = 2_000;
+    // both ends of each; the server inherits it
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open files");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("raising it");
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (_, neighbour) = Person::join_natively(&stack).await;
+    let mut calm = Socket::open(&neighbour).await;
+    let session = neighbour.create_session("Undisturbed").await;
+    let silent = futures_util::stream::iter(0..MANY)
+        .map(|_| Socket::connect(&client))
+        .buffer_unordered(50)
+        .map(|socket| {
+            let mut socket = socket.expect("a socket");
+            tokio::spawn(async move { socket.closed().await })
+        })
+        .collect::<Vec<_>>();
+    let talking = async {
+        let run = neighbour.say(session, "quick").await.run();
+        calm.watch(run).await;
+    };
+    let (silent, ()) = tokio::join!(silent, talking);
+    let codes = join_all(silent).await;
+    assert_eq!(codes.len(), MANY);
+    for code in codes {
+        assert_eq!(code.expect("a watcher"), close::NO_HELLO);
+    }
+    let run = neighbour.say(session, "and after").await.run();
+    calm.watch(run).await;
+    Socket::open(&client).await;
+}
+
+#[tokio::test]
+async fn who_reads_nothing_is_let_go_of_while_others_are_served_and_finds_all_of_it_afterwards() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (_, neighbour) = Person::join_natively(&stack).await;
+    let mut calm = Socket::open(&neighbour).await;
+    let quiet = neighbour.create_session("Undisturbed").await;
+    let session = client.create_session("Much").await;
+    // it hears of everything and takes nothing from the line
+    let unread = Socket::open(&client).await;
+    let mut written = 0;
+    within(
+        Duration::from_mins(1),
+        "the slow reader to be closed",
+        async || {
+            let text = "Words that nobody reads. ".repeat(500);
+            let batch = (0..50).map(|_| message(session, text.clone(), RunMode::Manual));
+            let answer = client.push(&batch.collect::<Vec<_>>()).await;
+            written += answer.results.len();
+            let run = neighbour.say(quiet, "quick").await.run();
+            calm.watch(run).await;
+            let metrics = client.get(routes::METRICS).await.text();
+            let closed = format!("sockets_closed_total{{code=\"{}\"}}", close::SLOW_CONSUMER);
+            metrics.contains(&closed).then_some(())
+        },
+    )
+    .await;
+    drop(unread);
+    let last = client.session(session).await.last_ord;
+    assert_eq!(usize::try_from(last).ok(), Some(written));
+    let welcome = Socket::open(&client).await.welcome.expect("a welcome");
+    assert_eq!(welcome.head, client.bootstrap().await.as_of);
+}
+
+#[tokio::test]
+async fn more_frames_than_fifty_a_second_are_too_many_even_if_each_is_right() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut loud = Socket::open(&client).await;
+    for n in 0..200 {
+        let frame = format!("{{\"t\":\"pong\",\"n\":{n}}}");
+        if loud.send_text(&frame).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(loud.closed().await, close::RATE_LIMITED);
+}
+
+#[tokio::test]
+async fn a_person_has_sixty_four_sockets_and_one_more_is_closed_and_no_other() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (_, neighbour) = Person::join_natively(&stack).await;
+    let mut open = join_all((0..PER_USER).map(|_| Socket::open(&client))).await;
+    let mut one_more = Socket::connect(&client).await.expect("a socket");
+    one_more
+        .send(&ClientFrame::Hello {
+            ticket: None,
+            cursor: None,
+            enc: Vec::new(),
+        })
+        .await;
+    assert_eq!(one_more.closed().await, close::TOO_MANY);
+    Socket::open(&neighbour).await;
+    client.create_session("Felt by all").await;
+    for socket in &mut open {
+        socket
+            .find("the change", |frame| {
+                matches!(frame, ServerFrame::Sync(_) | ServerFrame::Head { .. }).then_some(())
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_socket_watches_sixty_four_replies_and_is_refused_one_more() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut runs: Vec<RunId> = Vec::new();
+    while runs.len() <= ATTACHED_RUNS {
+        let batch: Vec<Mutation> = (0..13)
+            .flat_map(|_| {
+                let id = SessionId::fresh();
+                let title = String::new();
+                let create = mutation(Op::SessionCreate { id, title });
+                [create, message(id, ENDLESS.to_owned(), RunMode::Auto)]
+            })
+            .collect();
+        let answer = client.push(&batch).await;
+        runs.extend(answer.results.iter().filter_map(|outcome| match &outcome.result {
+            OpResult::Applied { run, .. } => *run,
+            _ => None,
+        }));
+    }
+    let mut socket = Socket::open(&client).await;
+    for run in runs.iter().take(ATTACHED_RUNS + 1) {
+        let (at, bytes) = (None, 0);
+        socket.send(&ClientFrame::Attach { run: *run, at, bytes }).await;
+    }
+    let code = socket
+        .find("a refusal", |frame| match frame {
+            ServerFrame::Refused { code, .. } => Some(code),
+            _ => None,
+        })
+        .await;
+    assert_eq!(code, Code::TooLarge);
+    // it goes on, and one less makes room
+    let last = runs.get(ATTACHED_RUNS).copied().expect("one more");
+    socket.send(&ClientFrame::Detach { run: runs[0] }).await;
+    let (at, bytes) = (None, 0);
+    socket.send(&ClientFrame::Attach { run: last, at, bytes }).await;
+    socket
+        .find("its text", |frame| {
+            matches!(frame, ServerFrame::Delta { run, .. } if run == last).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_hello_from_another_history_or_from_the_future_is_told_the_true_head() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    client.create_session("Here").await;
+    let head = client.bootstrap().await.as_of;
+    let epoch = uuid::Uuid::now_v7();
+    for wrong in [
+        Cursor { epoch, ..head },
+        Cursor {
+            seq: i64::MAX,
+            ..head
+        },
+    ] {
+        let socket = Socket::open_from(&client, Some(wrong)).await;
+        assert_eq!(socket.welcome.map(|welcome| welcome.head), Some(head), "{wrong}");
+    }
+}
