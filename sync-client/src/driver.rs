@@ -8,6 +8,7 @@ mod core;
 mod hydrate;
 mod loads;
 mod sign_in;
+mod streams;
 mod upload;
 mod verify;
 mod work;

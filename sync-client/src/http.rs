@@ -20,6 +20,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A whole exchange; a long poll's patience at the server is added.
 const EXCHANGE: Duration = Duration::from_secs(30);
 
+/// The largest event: a snapshot of a long reply, escaped.
+const EVENT_BYTES: usize = 8 * 1024 * 1024;
+/// A stream that says nothing for so long is dead: a comment comes every 25 seconds.
+const SILENCE: Duration = Duration::from_secs(40);
+
 /// Why a call brought nothing: for the machinery, and for the person.
 #[derive(Clone, Debug)]
 pub struct Trouble {
@@ -171,10 +176,33 @@ impl Http {
 
     /// Makes a call and reads its answer. An empty answer reads as `()`.
     pub async fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Trouble> {
+        self.read(self.request(&call).timeout(call.timeout)).await
+    }
+
+    /// Makes a call whose answer is events, for as long as they come.
+    pub async fn events(&self, call: Call<'_>) -> Result<Events, Trouble> {
+        let sent = tokio::time::timeout(call.timeout, self.request(&call).send()).await;
+        let response = sent
+            .map_err(|_elapsed| Trouble::away(true))?
+            .map_err(|error| Trouble::away(!error.is_connect()))?;
+        if response.status() == StatusCode::OK && content_type(&response).starts_with("text/event-stream") {
+            return Ok(Events {
+                response,
+                kept: Vec::new(),
+                seen: 0,
+            });
+        }
+        match answer::<()>(response).await {
+            // not our server's
+            Ok(()) => Err(Trouble::away(true)),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn request(&self, call: &Call<'_>) -> RequestBuilder {
         let mut request = self
             .client
-            .request(call.method, self.address(call.path))
-            .timeout(call.timeout)
+            .request(call.method.clone(), self.address(call.path))
             .query(&call.query);
         if let Some(token) = call.token {
             request = request.bearer_auth(token);
@@ -182,7 +210,7 @@ impl Http {
         if let Some(body) = &call.json {
             request = request.json(body);
         }
-        self.read(request).await
+        request
     }
 
     /// Posts a form (the token endpoint takes nothing else).
@@ -217,6 +245,49 @@ impl Http {
         })?;
         self.note_date(&response);
         answer(response).await
+    }
+}
+
+/// Server-sent events (HTML, 9.2), each with one line of JSON as its data.
+#[derive(Debug)]
+pub struct Events {
+    response: Response,
+    kept: Vec<u8>,
+    /// How far of it was looked for an event's end.
+    seen: usize,
+}
+
+impl Events {
+    fn whole(&mut self) -> Option<Vec<u8>> {
+        let from = self.seen.saturating_sub(1);
+        let rest = self.kept.get(from..).unwrap_or_default();
+        let Some(end) = rest.windows(2).position(|pair| pair == b"\n\n") else {
+            self.seen = self.kept.len();
+            return None;
+        };
+        self.seen = 0;
+        Some(self.kept.drain(..from + end + 2).collect())
+    }
+
+    /// The next; `None` in it where its data reads as nothing known. An end is a cut: whoever has enough does not ask on.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Trouble> {
+        loop {
+            while let Some(event) = self.whole() {
+                let mut lines = event.split(|byte| *byte == b'\n');
+                // comments only show that it lives
+                if let Some(data) = lines.find_map(|line| line.strip_prefix(b"data: ")) {
+                    return Ok(serde_json::from_slice(data).ok());
+                }
+            }
+            let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            let chunk = chunk.ok().and_then(Result::ok).flatten();
+            let chunk = chunk.ok_or_else(|| Trouble::away(true))?;
+            if self.kept.len() + chunk.len() > EVENT_BYTES {
+                tracing::warn!("an event above the bound was dropped");
+                return Err(Trouble::away(true));
+            }
+            self.kept.extend_from_slice(&chunk);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! A TCP proxy that a test can shut, slow down or cut: the network between two programs.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, tcp};
@@ -15,6 +17,28 @@ struct Passage {
     delay: Duration,
     /// Connections of an earlier era are cut.
     era: u64,
+    /// As a proxy that knows no WebSocket.
+    refuses_sockets: bool,
+}
+
+/// What has passed since the gate was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passed {
+    pub connections: u64,
+    /// Bytes to the server, and from it.
+    pub inward: u64,
+    pub outward: u64,
+    /// How often a client spoke and was answered, in all connections together.
+    pub round_trips: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts(Mutex<Passed>);
+
+impl Counts {
+    fn add(&self, add: impl FnOnce(&mut Passed)) {
+        add(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 /// Listens on a port of its own, for as long as it lives, and passes bytes on.
@@ -22,6 +46,7 @@ struct Passage {
 pub struct Gate {
     address: SocketAddr,
     passage: watch::Sender<Passage>,
+    counts: Arc<Counts>,
     listening: AbortHandle,
 }
 
@@ -38,15 +63,19 @@ impl Gate {
             is_open: true,
             delay: Duration::ZERO,
             era: 0,
+            refuses_sockets: false,
         });
+        let counts = Arc::<Counts>::default();
+        let counted = counts.clone();
         let listening = tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
-                tokio::spawn(pass(inner, seen.clone()));
+                tokio::spawn(pass(inner, seen.clone(), counted.clone()));
             }
         });
         Self {
             address,
             passage,
+            counts,
             listening: listening.abort_handle(),
         }
     }
@@ -67,6 +96,10 @@ impl Gate {
         let _ = parsed.set_host(Some("127.0.0.1"));
         let _ = parsed.set_port(Some(gate.address.port()));
         (gate, parsed.to_string())
+    }
+
+    pub fn passed(&self) -> Passed {
+        *self.counts.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -93,6 +126,14 @@ impl Gate {
         self.passage.send_modify(|passage| passage.delay = delay);
     }
 
+    /// Sockets are refused from here on, and all else passes.
+    pub fn refuse_sockets(&self) {
+        self.passage.send_modify(|passage| {
+            passage.refuses_sockets = true;
+            passage.era += 1;
+        });
+    }
+
     /// Cuts what is connected; new connections pass.
     pub fn cut(&self) {
         self.passage.send_modify(|passage| passage.era += 1);
@@ -110,7 +151,7 @@ impl Drop for Gate {
     }
 }
 
-async fn pass(inner: TcpStream, mut seen: watch::Receiver<Passage>) {
+async fn pass(inner: TcpStream, mut seen: watch::Receiver<Passage>, counts: Arc<Counts>) {
     let now = *seen.borrow_and_update();
     // a reset, as from a port where nobody listens, and not a polite end
     let refuse = |stream: &TcpStream| stream.set_zero_linger();
@@ -118,17 +159,37 @@ async fn pass(inner: TcpStream, mut seen: watch::Receiver<Passage>) {
         let _ = refuse(&inner);
         return;
     }
+    if now.refuses_sockets && asks_for_socket(&inner).await {
+        let mut inner = inner;
+        let answer = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let _ = inner.write_all(answer.as_bytes()).await;
+        return;
+    }
     let Ok(outer) = TcpStream::connect(now.upstream).await else {
         let _ = refuse(&inner);
         return;
     };
     let _ = (inner.set_nodelay(true), outer.set_nodelay(true));
+    counts.add(|passed| passed.connections += 1);
+    // who spoke last: a client that speaks again after an answer begins another round trip
+    let is_asked = AtomicBool::new(false);
+    let ask = |bytes: u64| {
+        let is_first = !is_asked.swap(true, Ordering::Relaxed);
+        counts.add(|passed| {
+            passed.inward += bytes;
+            passed.round_trips += u64::from(is_first);
+        });
+    };
+    let answer = |bytes: u64| {
+        is_asked.store(false, Ordering::Relaxed);
+        counts.add(|passed| passed.outward += bytes);
+    };
     let (inner_read, inner_write) = inner.into_split();
     let (outer_read, outer_write) = outer.into_split();
     let both = async {
         tokio::join!(
-            copy(inner_read, outer_write, seen.clone()),
-            copy(outer_read, inner_write, seen.clone())
+            copy(inner_read, outer_write, seen.clone(), ask),
+            copy(outer_read, inner_write, seen.clone(), answer)
         );
     };
     let mut cut = seen.clone();
@@ -138,9 +199,28 @@ async fn pass(inner: TcpStream, mut seen: watch::Receiver<Passage>) {
     }
 }
 
-async fn copy(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, seen: watch::Receiver<Passage>) {
+/// By the first bytes of a connection: a device opens a new one for its socket.
+async fn asks_for_socket(inner: &TcpStream) -> bool {
+    let mut begun = [0; 8];
+    let mut length = 0;
+    while length < begun.len() {
+        match inner.peek(&mut begun).await {
+            Ok(more) if more > length => length = more,
+            _ended => break,
+        }
+    }
+    &begun == b"GET /ws "
+}
+
+async fn copy(
+    mut from: tcp::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+    seen: watch::Receiver<Passage>,
+    count: impl Fn(u64),
+) {
     let mut chunk = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        count(length as u64);
         let delay = seen.borrow().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

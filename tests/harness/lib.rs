@@ -37,7 +37,7 @@ pub use authenticator::Authenticator;
 pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
 pub use device::DeviceClient;
 pub use event_stream::EventStream;
-pub use gate::Gate;
+pub use gate::{Gate, Passed};
 pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
 pub use person::{Person, Sent, native};

@@ -1,6 +1,6 @@
 //! One run by server-sent events: the same text as by a socket, to the same end, for the same people.
 
-use harness::{Client, EventStream, Person, Reply, Stack};
+use harness::{Client, DeviceClient, EventStream, Person, Reply, Stack, until};
 use protocol::limits::STREAMED_RUNS;
 use protocol::run::Status;
 use protocol::{Code, RunId, routes};
@@ -153,7 +153,7 @@ async fn a_device_has_a_few_streams_at_once_and_others_have_theirs() {
     EventStream::open(&laptop, run, None).await;
     // one that is left makes room as soon as that is noticed
     open.pop();
-    harness::until("room for another", async || {
+    until("room for another", async || {
         let path = format!("{}?from=1-0", routes::run(run));
         let answer = client.bare(http::Method::GET, &path).send().await;
         answer.is_ok_and(|answer| answer.status() == 200).then_some(())
@@ -181,4 +181,31 @@ async fn a_stream_ends_when_its_device_is_signed_out_and_when_its_node_goes_down
     assert_eq!(reply.status, None, "it ended, and not with the reply");
     let (code, ()) = tokio::join!(stack.server.stop(), ours.watch_on(&mut reply));
     assert_eq!(code, Some(0), "it ended cleanly");
+}
+
+#[tokio::test]
+async fn a_device_whose_sockets_are_refused_shows_a_reply_while_it_is_made() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, client) = Person::join_natively(&stack).await;
+    let client = client.at(&second.url());
+    stack.server.gate().refuse_sockets();
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let session = client.create_session("No sockets here").await;
+    let sent = client.say(session, &SLOW.replace("60ms", "150ms")).await;
+    let reply = async || {
+        let messages = device.messages(session).await.ok()?;
+        messages.into_iter().find(|message| message.id == sent.reply())
+    };
+    let begun = until("a beginning of the reply", async || {
+        reply().await.filter(|reply| !reply.content.is_empty())
+    })
+    .await;
+    assert!(!begun.status.is_terminal(), "{begun:?}");
+    let kept = client.committed(session, sent.reply()).await;
+    assert!(kept.content.starts_with(&begun.content), "{begun:?}");
+    until("the whole reply", async || {
+        reply().await.filter(|reply| reply.content == kept.content)
+    })
+    .await;
 }

@@ -297,7 +297,7 @@ impl Core {
         }
     }
 
-    async fn token(&self, user: UserId) -> Result<String, Trouble> {
+    pub async fn token(&self, user: UserId) -> Result<String, Trouble> {
         let token = self.keeper.token(user).await;
         token.map_err(|failure| {
             let code = if failure == Failure::Unauthorized {

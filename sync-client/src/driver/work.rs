@@ -1,6 +1,7 @@
 //! The loop: events in, one turn of the engine each, effects carried out in order.
 
 use super::core::{Core, Told};
+use super::streams::Streams;
 use crate::engine::{self, Effect, Event, Fault, Phase, State, Ticket};
 use crate::http::{Call, Trouble};
 use crate::replica::{Applied, Verdict};
@@ -38,11 +39,14 @@ struct Work {
     tails_due: Option<Instant>,
     /// When the journal, which could not be queued again, is tried once more.
     journal_due: Option<Instant>,
+    streams: Streams,
 }
 
 /// Works until the device is closed.
 pub async fn run(core: Arc<Core>, mut events: mpsc::Receiver<Event>, mut told: mpsc::Receiver<Told>) {
+    let (streams, mut streamed) = Streams::new();
     let mut work = Work {
+        streams,
         core,
         state: State::new(),
         request: None,
@@ -62,6 +66,10 @@ pub async fn run(core: Arc<Core>, mut events: mpsc::Receiver<Event>, mut told: m
                 let _ = done.send(());
             }
             Some(event) = events.recv() => work.turn(event).await,
+            Some(frame) = streamed.recv() => {
+                work.feed(&frame);
+                work.stream();
+            }
             () = tokio::time::sleep(tick.unwrap_or_default()), if tick.is_some() => {
                 work.timer = None;
                 work.turn(Event::Tick).await;
@@ -141,6 +149,13 @@ impl Work {
             }
         }
         self.core.set_may_upload(self.state.may_upload());
+        self.stream();
+    }
+
+    /// Where changes are polled for, so that there is no socket, replies are read one by one.
+    fn stream(&mut self) {
+        let is_polling = *self.state.phase() == Phase::Polling;
+        self.streams.tend(&self.core, is_polling);
     }
 
     async fn carry_out(&mut self, effect: Effect) {
@@ -414,7 +429,12 @@ impl Work {
                 text,
             }),
             Step::Changed { session } => self.core.push(Push::Transcript { session }),
-            Step::Again(frame) => self.core.send_frames([frame]),
+            Step::Again(frame) => {
+                if let ClientFrame::Attach { run, .. } = frame {
+                    self.streams.again(run);
+                }
+                self.core.send_frames([frame]);
+            }
             Step::Nothing => {}
         }
     }
