@@ -43,7 +43,7 @@ impl Laptop {
         Ok(Self { device, folder })
     }
 
-    async fn until_it_has(&self, messages: u64) -> anyhow::Result<()> {
+    pub async fn until_it_has(&self, messages: u64) -> anyhow::Result<()> {
         let begun = Instant::now();
         while self.device.storage().await?.messages < messages {
             if begun.elapsed() > PATIENCE {
@@ -54,7 +54,7 @@ impl Laptop {
         Ok(())
     }
 
-    fn cache(&self) -> anyhow::Result<PathBuf> {
+    pub fn cache(&self) -> anyhow::Result<PathBuf> {
         find(self.folder.path(), "cache.db").context("finding the cache")
     }
 }
@@ -74,7 +74,7 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Gives a person so many sessions of so many messages each, in place of what they have.
-async fn fill(stage: &Stage, member: &Member, sessions: i64, messages: i64) -> anyhow::Result<()> {
+pub async fn fill(stage: &Stage, member: &Member, sessions: i64, messages: i64) -> anyhow::Result<()> {
     let user = member.user;
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "delete from agent_sessions where user_id = '{user}';
@@ -143,7 +143,7 @@ pub async fn first_sync(stage: &Stage) -> anyhow::Result<Row> {
     let took = begun.elapsed();
     let cache = laptop.cache()?;
     laptop.device.close().await;
-    let raw = raw_insert(&cache)?;
+    let raw = raw_insert(&cache, usize::MAX)?;
     Ok(Row {
         work: format!(
             "W9 first sync of {all} messages, list after {} ms",
@@ -162,13 +162,14 @@ pub async fn first_sync(stage: &Stage) -> anyhow::Result<Row> {
 /// A message's columns, in the order of the queries below.
 type Line = (String, String, i64, i64, String, i64, String, i64);
 
-/// How long rusqlite takes for the same rows and their index, and nothing else: 500 to a transaction.
-fn raw_insert(cache: &Path) -> anyhow::Result<Duration> {
+/// How long rusqlite takes for the same rows (the newest, at most so many) and their index, and nothing else: 500 to a
+/// transaction.
+pub fn raw_insert(cache: &Path, most: usize) -> anyhow::Result<Duration> {
     let source = Connection::open_with_flags(cache, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut select =
-        source.prepare("select id, session_id, ord, seq, role, status, content, created_at from messages")?;
+        source.prepare("select id, session_id, ord, seq, role, status, content, created_at from messages order by seq desc limit ?1")?;
     let lines: Vec<Line> = select
-        .query_map([], |row| {
+        .query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| {
             Ok((
                 row.get(0)?,
                 row.get(1)?,

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
 mod bare;
+mod catch_up;
 mod device;
 mod echo;
 mod idle;
@@ -60,6 +61,9 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
     }
     if is_wanted("W6") {
         print!("{}", table::draw(&[near::run(&stage).await.context("W6")?]));
+    }
+    if is_wanted("W8") {
+        print!("{}", table::draw(&catch_up::run(&stage).await.context("W8")?));
     }
     if is_wanted("W11") {
         print!("{}", table::draw(&[storm::run(&stage).await.context("W11")?]));
