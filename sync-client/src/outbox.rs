@@ -14,7 +14,7 @@ mod tests;
 
 pub use entry::{Entry, Plan, Report, Standing};
 
-use protocol::sync::{Cursor, Epoch};
+use protocol::sync::{Epoch, Seq};
 use protocol::{MutationId, SessionId, UnixMillis, limits};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,10 +107,11 @@ impl Outbox {
         }
     }
 
-    /// Forgets accepted rows whose effect the cursor has passed. They stay on disk as the journal.
-    pub fn settle(&mut self, cursor: Cursor) {
+    /// Forgets accepted rows whose effect is in the server's rows that are here, which are whole up to this. They stay
+    /// on disk as the journal.
+    pub fn settle(&mut self, whole: Seq) {
         self.entries
-            .retain(|_, entry| !matches!(entry.standing, Standing::Acked { seq } if seq <= cursor.seq));
+            .retain(|_, entry| !matches!(entry.standing, Standing::Acked { seq } if seq <= whole));
     }
 
     /// The sessions whose next row may go out.

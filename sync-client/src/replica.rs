@@ -62,6 +62,60 @@ pub fn judge_read(cursor: Option<Cursor>, as_of: Cursor) -> Verdict {
     }
 }
 
+/// Up to where nothing is missing. A row that changed again while pages were read stands in the last of them alone, and
+/// one that moved while the list was read may be in none of the list's pages: until the change that moved it is here, a
+/// cursor that has passed the row's earlier change does not vouch for the row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// Every session with a change up to here is here, as it was then or newer, with its changed messages.
+    pub seq: Seq,
+    /// The newest head that anything was read at.
+    pub head: Seq,
+    /// Whether the list has been read to its end since the fresh start.
+    pub is_listed: bool,
+}
+
+impl Whole {
+    /// A fresh start. In the same history, what was whole stays so where it was let go of already.
+    #[must_use]
+    pub const fn begin(self, bootstrap: &Bootstrap, is_same_history: bool) -> Self {
+        let is_listed = bootstrap.more.is_none();
+        let head = bootstrap.as_of.seq;
+        let seq = if is_listed {
+            head
+        } else if is_same_history {
+            self.seq
+        } else {
+            0
+        };
+        Self { seq, head, is_listed }
+    }
+
+    /// This page was applied.
+    #[must_use]
+    pub fn after(self, page: &SyncPage) -> Self {
+        let head = self.head.max(page.head);
+        self.reached(head, page.to.seq)
+    }
+
+    /// The last page of the list was read at this head.
+    #[must_use]
+    pub fn listed(self, as_of: Seq, cursor: Seq) -> Self {
+        let head = self.head.max(as_of);
+        Self {
+            is_listed: true,
+            ..self
+        }
+        .reached(head, cursor)
+    }
+
+    const fn reached(self, head: Seq, cursor: Seq) -> Self {
+        let is_whole = self.is_listed && cursor >= head;
+        let seq = if is_whole { cursor } else { self.seq };
+        Self { seq, head, ..self }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Kept {
     /// `None`: a stub; its messages came before its row.
@@ -74,12 +128,18 @@ struct Kept {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Replica {
     cursor: Option<Cursor>,
+    whole: Whole,
     sessions: BTreeMap<SessionId, Kept>,
 }
 
 impl Replica {
     pub const fn cursor(&self) -> Option<Cursor> {
         self.cursor
+    }
+
+    /// See [`Whole::seq`].
+    pub const fn whole(&self) -> Seq {
+        self.whole.seq
     }
 
     pub fn session(&self, id: SessionId) -> Option<&Session> {
@@ -118,6 +178,7 @@ impl Replica {
                 self.apply_change(change, &mut applied);
             }
             self.cursor = Some(page.to);
+            self.whole = self.whole.after(page);
         }
         applied
     }
@@ -149,11 +210,22 @@ impl Replica {
         applied
     }
 
+    /// The list has been read to its end, last at `as_of`.
+    pub fn finish_list(&mut self, as_of: Cursor) {
+        if let Some(cursor) = self.cursor {
+            self.whole = self.whole.listed(as_of.seq, cursor.seq);
+        }
+    }
+
     /// A fresh start: everything else is forgotten.
     pub fn apply_bootstrap(&mut self, bootstrap: &Bootstrap) -> Applied {
         let before: BTreeSet<SessionId> = self.sessions.keys().copied().collect();
+        let is_same_history = self
+            .cursor
+            .is_some_and(|cursor| cursor.epoch == bootstrap.as_of.epoch);
         *self = Self {
             cursor: Some(bootstrap.as_of),
+            whole: self.whole.begin(bootstrap, is_same_history),
             sessions: BTreeMap::new(),
         };
         for session in &bootstrap.sessions {

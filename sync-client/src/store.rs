@@ -27,7 +27,7 @@ use crate::tails::Tail;
 use files::Hold;
 use protocol::auth::Me;
 use protocol::sync::{
-    Bootstrap, Cursor, Digest, Epoch, History, Ord, Session, SessionsBefore, SessionsPage, SyncPage,
+    Bootstrap, Cursor, Digest, Epoch, History, Ord, Seq, Session, SessionsBefore, SessionsPage, SyncPage,
 };
 use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
@@ -83,6 +83,11 @@ impl Store {
 
     pub async fn cursor(&self) -> Result<Option<Cursor>> {
         self.read(reads::cursor).await
+    }
+
+    /// Up to where nothing is missing; see [`crate::replica::Whole`].
+    pub async fn whole(&self) -> Result<Seq> {
+        Ok(self.read(reads::whole).await?.seq)
     }
 
     /// Whose rows the cache holds.
@@ -195,10 +200,10 @@ impl Store {
             .await
     }
 
-    /// Both lists have been read from this key to their ends.
-    pub async fn finish_list(&self, from: SessionsBefore) -> Result<()> {
+    /// Both lists have been read from this key to their ends, last at `as_of`.
+    pub async fn finish_list(&self, from: SessionsBefore, as_of: Cursor) -> Result<()> {
         self.cache
-            .run(move |connection| cache::finish_list(connection, from))
+            .run(move |connection| cache::finish_list(connection, from, as_of))
             .await
     }
 
@@ -242,9 +247,9 @@ impl Store {
     }
 
     /// The user's rows, and the newest `n` of anybody.
-    pub async fn load_outbox(&self, user: UserId, cursor: Option<Cursor>) -> Result<Kept> {
+    pub async fn load_outbox(&self, user: UserId, whole: Seq) -> Result<Kept> {
         self.outbox
-            .run(move |connection| letters::load(connection, user, cursor))
+            .run(move |connection| letters::load(connection, user, whole))
             .await
     }
 

@@ -1,7 +1,7 @@
 //! What the page shows: the rows, with the outbox laid over them when they are read.
 //!
 //! **Invariant:** a message written here never leaves the view between writing, acceptance and the change that brings
-//! it back: it shows from the outbox until the cursor has passed its acceptance or its row is here.
+//! it back: it shows from the outbox until its row is here. What was accepted is laid over older rows only.
 
 use crate::outbox::{Entry, Outbox, Standing};
 use crate::tails::Tails;
@@ -32,6 +32,17 @@ struct Overlay<'a> {
 }
 
 impl<'a> Overlay<'a> {
+    /// `row`: what is here of the session.
+    fn of(entries: impl IntoIterator<Item = &'a Entry>, row: Option<&Session>) -> Self {
+        let mut overlay = Self::default();
+        for entry in entries {
+            if row.is_none_or(|row| !entry.is_in(row.seq)) {
+                overlay.add(entry);
+            }
+        }
+        overlay
+    }
+
     fn add(&mut self, entry: &'a Entry) {
         if !matches!(entry.standing, Standing::Acked { .. }) {
             self.waiting += 1;
@@ -106,15 +117,12 @@ impl<'a> Overlay<'a> {
     }
 }
 
-fn overlays(outbox: &Outbox) -> BTreeMap<SessionId, Overlay<'_>> {
-    let mut overlays: BTreeMap<SessionId, Overlay<'_>> = BTreeMap::new();
+fn lanes(outbox: &Outbox) -> BTreeMap<SessionId, Vec<&Entry>> {
+    let mut lanes: BTreeMap<SessionId, Vec<&Entry>> = BTreeMap::new();
     for entry in outbox.entries() {
-        overlays
-            .entry(entry.mutation.op.session())
-            .or_default()
-            .add(entry);
+        lanes.entry(entry.mutation.op.session()).or_default().push(entry);
     }
-    overlays
+    lanes
 }
 
 /// The list, newest first: rows of either kind come in, those of `archived` go out.
@@ -123,16 +131,18 @@ pub fn list<'a>(
     outbox: &Outbox,
     archived: bool,
 ) -> Vec<SessionRow> {
-    let mut overlays = overlays(outbox);
+    let mut lanes = lanes(outbox);
     let mut rows = Vec::new();
     for session in sessions {
-        let overlay = overlays.remove(&session.id).unwrap_or_default();
+        let lane = lanes.remove(&session.id).unwrap_or_default();
+        let overlay = Overlay::of(lane, Some(session));
         if !overlay.is_deleted {
             rows.push(overlay.row(session));
         }
     }
-    for (id, overlay) in &overlays {
-        if let Some(stub) = overlay.stub(*id).filter(|_| !overlay.is_deleted) {
+    for (id, lane) in lanes {
+        let overlay = Overlay::of(lane, None);
+        if let Some(stub) = overlay.stub(id).filter(|_| !overlay.is_deleted) {
             rows.push(overlay.row(&stub));
         }
     }
@@ -143,10 +153,7 @@ pub fn list<'a>(
 
 /// One session as the list shows it; `None`: it is not here, or being deleted.
 pub fn row(id: SessionId, session: Option<&Session>, outbox: &Outbox) -> Option<SessionRow> {
-    let mut overlay = Overlay::default();
-    for entry in outbox.lane(id) {
-        overlay.add(entry);
-    }
+    let overlay = Overlay::of(outbox.lane(id), session);
     if overlay.is_deleted {
         return None;
     }

@@ -176,7 +176,7 @@ impl Core {
             self.store.rebuild_cache(false).await?;
         }
         let cursor = self.store.cursor().await?;
-        let kept = self.store.load_outbox(me.user, cursor).await?;
+        let kept = self.store.load_outbox(me.user, self.store.whole().await?).await?;
         self.note_epoch(me.user, cursor).await;
         let mut outbox = Outbox::load_after(kept.entries, kept.last);
         if let Some(epoch) = self.store.epoch(me.user).await? {
@@ -268,11 +268,11 @@ impl Core {
         Arc::make_mut(&mut self.shared().outbox).enter(epoch);
     }
 
-    /// Lets go of accepted rows that the cursor has passed.
+    /// Lets go of accepted rows whose effect is in the server's rows.
     pub async fn settle(&self) {
-        if let Ok(Some(cursor)) = self.store.cursor().await {
+        if let Ok(whole) = self.store.whole().await {
             let _one = self.writing.lock().await;
-            Arc::make_mut(&mut self.shared().outbox).settle(cursor);
+            Arc::make_mut(&mut self.shared().outbox).settle(whole);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::http::Call;
 use crate::replica::Verdict;
 use crate::store::Gap;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use protocol::sync::{Ord, SessionsBefore, SessionsPage};
+use protocol::sync::{Cursor, Ord, SessionsBefore, SessionsPage};
 use protocol::{Code, Problem, SessionId, limits, routes};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,8 +70,9 @@ async fn fill_and_compare(core: &Arc<Core>) -> Result<(), Problem> {
 async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
     if let Some(more) = core.store.list_more().await? {
         read_list(core, false, more).await?;
-        read_list(core, true, more).await?;
-        core.store.finish_list(more).await?;
+        let as_of = read_list(core, true, more).await?;
+        core.store.finish_list(more, as_of).await?;
+        core.settle().await;
     }
     let newest = core.store.to_hydrate(NEWEST).await?;
     stream::iter(newest.into_iter().map(Ok))
@@ -119,9 +120,10 @@ async fn load(core: &Arc<Core>, session: SessionId, before: Option<Ord>) -> Resu
     }
 }
 
-async fn read_list(core: &Arc<Core>, archived: bool, more: SessionsBefore) -> Result<(), Problem> {
-    let (mut before, mut tries) = (Some(more), 0);
-    while let Some(key) = before {
+/// To the list's end; says what the last page was read at.
+async fn read_list(core: &Arc<Core>, archived: bool, more: SessionsBefore) -> Result<Cursor, Problem> {
+    let (mut key, mut tries) = (more, 0);
+    loop {
         core.calm().await;
         let user = core.person()?;
         let call = Call::get(routes::SESSIONS)
@@ -129,16 +131,16 @@ async fn read_list(core: &Arc<Core>, archived: bool, more: SessionsBefore) -> Re
             .query("before", key)
             .query("limit", limits::SESSION_PAGE);
         let page: SessionsPage = core.ask(user, call).await?;
-        let next = page.more;
+        let (next, as_of) = (page.more, page.as_of);
         let applied = core.store.apply_sessions(page).await?;
         core.announce(&applied);
         tries += 1;
         if applied.verdict == Verdict::Applied {
-            (before, tries) = (next, 0);
+            let Some(next) = next else { return Ok(as_of) };
+            (key, tries) = (next, 0);
         } else if tries == TRIES {
             // Read before the latest change each time: there is more to do than this.
             return Err(Problem::new(Code::Unavailable));
         }
     }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use protocol::{Problem, UnixMillis};
 pub enum Standing {
     Queued,
     Inflight,
-    /// Accepted; its effect is in the rows once the cursor reaches `seq`.
+    /// Accepted; its effect is in each row that has this `seq` or a newer one.
     Acked {
         seq: Seq,
     },
@@ -38,6 +38,11 @@ impl Entry {
     /// Still to be sent, or being sent.
     pub const fn is_open(&self) -> bool {
         matches!(self.standing, Standing::Queued | Standing::Inflight)
+    }
+
+    /// Whether a row that is here, of this `seq`, says it already.
+    pub const fn is_in(&self, row: Seq) -> bool {
+        matches!(self.standing, Standing::Acked { seq } if seq <= row)
     }
 
     pub(super) const fn is_to_be_sent(&self) -> bool {

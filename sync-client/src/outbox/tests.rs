@@ -250,14 +250,34 @@ fn after_a_restore_of_the_server_what_it_accepted_is_sent_again_under_the_same_i
     let batch = dispatch(&mut outbox, session, 0);
     answer(&mut outbox, &batch, vec![OpResult::applied(5)]);
     let journal: Vec<Entry> = outbox.entries().cloned().collect();
-    outbox.settle(Cursor {
-        epoch: Epoch::nil(),
-        seq: 5,
-    });
+    outbox.settle(5);
     assert_eq!(outbox.entries().count(), 0);
     let plan = outbox.requeue(journal);
     outbox.apply(&plan);
     assert_eq!(dispatch(&mut outbox, session, 0).ops[0].id, id);
+}
+
+#[test]
+fn what_was_accepted_is_laid_over_older_rows_only() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    write(&mut outbox, rename(session, "from here", 0), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    answer(&mut outbox, &batch, vec![OpResult::applied(5)]);
+    let row = |seq, title: &str| protocol::sync::Session {
+        id: session,
+        seq,
+        title: title.to_owned(),
+        title_seq: seq,
+        archived: false,
+        last_ord: 0,
+        preview: String::new(),
+        running: false,
+        last_active: 0,
+        created_at: 0,
+    };
+    let title = |row| crate::view::row(session, Some(&row), &outbox).unwrap().title;
+    assert_eq!(title(row(4, "before")), "from here");
+    assert_eq!(title(row(6, "from elsewhere, later")), "from elsewhere, later");
 }
 
 #[test]

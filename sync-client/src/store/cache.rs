@@ -2,7 +2,7 @@
 
 use super::{Result, reads, rows};
 use crate::ranges::Ranges;
-use crate::replica::{Applied, Verdict, judge_page, judge_read};
+use crate::replica::{Applied, Verdict, Whole, judge_page, judge_read};
 use crate::store::reads::Stretch;
 use crate::tails::Tail;
 use protocol::sync::{
@@ -14,17 +14,23 @@ use rusqlite::{Connection, params};
 /// A fresh start: every row is replaced.
 pub fn bootstrap(connection: &mut Connection, user: UserId, bootstrap: &Bootstrap) -> Result<()> {
     let transaction = connection.transaction()?;
+    let is_same_history =
+        reads::cursor(&transaction)?.is_some_and(|cursor| cursor.epoch == bootstrap.as_of.epoch);
+    let whole = reads::whole(&transaction)?.begin(bootstrap, is_same_history);
     transaction.execute_batch(
         "delete from messages; delete from message_ranges; delete from runs; delete from sessions;
          delete from sync_state;",
     )?;
     let Cursor { epoch, seq } = bootstrap.as_of;
     transaction.execute(
-        "insert into sync_state (id, user_id, epoch, cursor, list_more) values (1, ?1, ?2, ?3, ?4)",
+        "insert into sync_state (id, user_id, epoch, cursor, whole, head, list_more)
+         values (1, ?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             user.to_string(),
             epoch.to_string(),
             seq,
+            whole.seq,
+            whole.head,
             bootstrap.more.map(|more| more.to_string())
         ],
     )?;
@@ -48,7 +54,9 @@ pub fn page(connection: &mut Connection, page: &SyncPage) -> Result<Applied> {
     for change in &page.changes {
         put_change(&transaction, change, &mut applied)?;
     }
+    let whole = reads::whole(&transaction)?.after(page);
     transaction.execute("update sync_state set cursor = ?1", [page.to.seq])?;
+    put_whole(&transaction, whole)?;
     transaction.commit()?;
     Ok(applied)
 }
@@ -122,11 +130,27 @@ pub fn sessions_page(connection: &mut Connection, page: &SessionsPage) -> Result
     Ok(applied)
 }
 
-/// A fresh start meanwhile has left another key: that list is still to be read.
-pub fn finish_list(connection: &mut Connection, from: SessionsBefore) -> Result<()> {
-    connection.execute(
+/// Both lists have been read from this key to their ends, last at `as_of`. A fresh start meanwhile has left another key:
+/// that list is still to be read.
+pub fn finish_list(connection: &mut Connection, from: SessionsBefore, as_of: Cursor) -> Result<()> {
+    let transaction = connection.transaction()?;
+    let finished = transaction.execute(
         "update sync_state set list_more = null where list_more = ?1",
         [from.to_string()],
+    )?;
+    if finished > 0
+        && let Some(cursor) = reads::cursor(&transaction)?
+    {
+        let whole = reads::whole(&transaction)?.listed(as_of.seq, cursor.seq);
+        put_whole(&transaction, whole)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn put_whole(connection: &Connection, whole: Whole) -> Result<()> {
+    connection.execute(
+        "update sync_state set whole = ?1, head = ?2",
+        [whole.seq, whole.head],
     )?;
     Ok(())
 }

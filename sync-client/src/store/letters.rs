@@ -3,7 +3,7 @@
 use super::{Result, rows};
 use crate::outbox::{Entry, Plan, Standing};
 use protocol::mutation::Mutation;
-use protocol::sync::Cursor;
+use protocol::sync::Seq;
 use protocol::{UnixMillis, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use serde::Serialize;
@@ -22,14 +22,13 @@ pub struct Kept {
     pub last: i64,
 }
 
-/// Open and refused rows, and accepted ones that the cursor has not passed.
-pub fn load(connection: &Connection, user: UserId, cursor: Option<Cursor>) -> Result<Kept> {
+/// Open and refused rows, and accepted ones whose effect may not be in the rows that are here, whole up to this.
+pub fn load(connection: &Connection, user: UserId, whole: Seq) -> Result<Kept> {
     let sql = format!(
         "select {COLUMNS} from outbox where user_id = ?1 and (state <> 'acked' or ack_seq > ?2) order by n"
     );
-    let seq = cursor.map_or(0, |cursor| cursor.seq);
     let mut statement = connection.prepare(&sql)?;
-    let entries = statement.query_map(params![user.to_string(), seq], entry)?;
+    let entries = statement.query_map(params![user.to_string(), whole], entry)?;
     Ok(Kept {
         entries: entries.collect::<rusqlite::Result<_>>()?,
         last: connection.query_row("select coalesce(max(seq), 0) from sqlite_sequence", [], |row| {

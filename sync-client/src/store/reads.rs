@@ -2,6 +2,7 @@
 
 use super::{Result, rows};
 use crate::ranges::missing;
+use crate::replica::Whole;
 use crate::tails::Tail;
 use protocol::run::At;
 use protocol::sync::{Cursor, Digest, Message, Ord, Session, SessionsBefore, row_hash};
@@ -62,6 +63,19 @@ pub fn cursor(connection: &Connection) -> Result<Option<Cursor>> {
         .prepare_cached("select epoch, cursor from sync_state")?
         .query_row([], read)
         .optional()?)
+}
+
+pub fn whole(connection: &Connection) -> Result<Whole> {
+    let read = |row: &Row<'_>| {
+        Ok(Whole {
+            seq: row.get("whole")?,
+            head: row.get("head")?,
+            is_listed: row.get("is_listed")?,
+        })
+    };
+    let mut statement =
+        connection.prepare_cached("select whole, head, list_more is null as is_listed from sync_state")?;
+    Ok(statement.query_row([], read).optional()?.unwrap_or_default())
 }
 
 pub fn owner(connection: &Connection) -> Result<Option<UserId>> {

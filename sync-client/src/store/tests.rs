@@ -145,7 +145,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
             .unwrap()
             .is_empty()
     );
-    let kept = runtime.block_on(store.load_outbox(user(), None)).unwrap();
+    let kept = runtime.block_on(store.load_outbox(user(), 0)).unwrap();
     assert_eq!(kept.entries, plan.put);
     assert!(
         folder.path().join("cache.db.damaged").exists(),
@@ -226,7 +226,7 @@ fn what_was_committed_outlives_a_program_that_just_ends() {
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
     let again = Store::open(copy.path()).unwrap();
-    let kept = runtime.block_on(again.load_outbox(user(), None)).unwrap();
+    let kept = runtime.block_on(again.load_outbox(user(), 0)).unwrap();
     let outbox = Outbox::load_after(kept.entries, kept.last);
     let (sent_again, _) = outbox.dispatch(id(1), 50, 7).unwrap();
     assert_eq!(sent_again, batch, "the same ids and bodies");
@@ -241,7 +241,7 @@ fn one_persons_outbox_is_not_anothers() {
     let plan = written(&Outbox::default(), id(1), "mine");
     runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     let other = UserId(Epoch::from_u128(77));
-    let kept = runtime.block_on(store.load_outbox(other, None)).unwrap();
+    let kept = runtime.block_on(store.load_outbox(other, 0)).unwrap();
     assert!(kept.entries.is_empty());
     let outbox = Outbox::load_after(kept.entries, kept.last);
     let plan = written(&outbox, id(2), "theirs");
@@ -249,7 +249,7 @@ fn one_persons_outbox_is_not_anothers() {
     runtime.block_on(store.drop_outbox(other)).unwrap();
     assert_eq!(
         runtime
-            .block_on(store.load_outbox(user(), None))
+            .block_on(store.load_outbox(user(), 0))
             .unwrap()
             .entries
             .len(),
@@ -282,11 +282,86 @@ fn refused_accepted_and_forgotten_rows_read_back_as_written() {
     };
     outbox.apply(&plan);
     runtime.block_on(store.keep(user(), plan, 5)).unwrap();
-    let kept = runtime.block_on(store.load_outbox(user(), Some(at(39)))).unwrap();
+    let kept = runtime.block_on(store.load_outbox(user(), 39)).unwrap();
     assert_eq!(Outbox::load_after(kept.entries, kept.last), outbox);
-    let passed = runtime.block_on(store.load_outbox(user(), Some(at(40)))).unwrap();
+    let passed = runtime.block_on(store.load_outbox(user(), 40)).unwrap();
     assert_eq!(passed.entries.len(), 2);
     assert_eq!(runtime.block_on(store.journal(user())).unwrap().len(), 1);
+}
+
+/// Session 1 was begun here and accepted as change 3, and was changed again while a long way was read page by page.
+#[test]
+fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restart() {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
+    let store = Store::open(folder.path()).unwrap();
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![], vec![], 0)))
+        .unwrap();
+    let mut outbox = Outbox::default();
+    let create = Op::SessionCreate {
+        id: id(1),
+        title: "Begun here".to_owned(),
+    };
+    let mut plan = outbox.enqueue(MutationId::fresh(), create, 0, 5).unwrap();
+    plan.put[0].standing = Standing::Acked { seq: 3 };
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
+    let cut = SyncPage {
+        from: at(0),
+        to: at(5),
+        head: 9,
+        more: true,
+        changes: vec![Change::Session(session(2, 5, 0))],
+    };
+    let late = SyncPage {
+        from: at(5),
+        to: at(6),
+        head: 6,
+        more: false,
+        changes: vec![Change::Session(session(2, 6, 0))],
+    };
+    for (page, stands) in [(cut, 5), (late, 6)] {
+        runtime.block_on(store.apply_page(Arc::new(page))).unwrap();
+        let (whole, cursor) = runtime.block_on(async { (store.whole().await, store.cursor().await) });
+        assert_eq!((whole.unwrap(), cursor.unwrap()), (0, Some(at(stands))));
+    }
+    runtime.block_on(store.close());
+    let store = Store::open(folder.path()).unwrap();
+    let whole = runtime.block_on(store.whole()).unwrap();
+    let kept = runtime.block_on(store.load_outbox(user(), whole)).unwrap();
+    outbox = Outbox::load_after(kept.entries, kept.last);
+    let rows = runtime.block_on(store.sessions(false, vec![id(1)])).unwrap();
+    let shown = crate::view::list(&rows, &outbox, false);
+    assert!(shown.iter().any(|row| row.id == id(1)), "{shown:?}");
+    let rest = page(6, vec![Change::Session(session(1, 10, 0))]);
+    runtime.block_on(store.apply_page(rest)).unwrap();
+    assert_eq!(runtime.block_on(store.whole()).unwrap(), 10);
+}
+
+/// A session that moves while the list is read is in none of its pages: the change that moved it has to come first.
+#[test]
+fn a_list_that_is_still_read_makes_nothing_whole() {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
+    let store = Store::open(folder.path()).unwrap();
+    let more = SessionsBefore {
+        last_active: 7,
+        id: id(9),
+    };
+    let begun = Box::new(Bootstrap {
+        more: Some(more),
+        ..*first(vec![session(1, 2, 0)], vec![], 4)
+    });
+    let whole = || runtime.block_on(store.whole()).unwrap();
+    runtime.block_on(store.apply_bootstrap(user(), begun)).unwrap();
+    runtime
+        .block_on(store.apply_page(page(4, vec![Change::Session(session(1, 5, 0))])))
+        .unwrap();
+    assert_eq!(whole(), 0, "not while the list is read");
+    runtime.block_on(store.finish_list(more, at(6))).unwrap();
+    assert_eq!(whole(), 0, "the list was read later than the cursor");
+    runtime
+        .block_on(store.apply_page(page(5, vec![Change::Session(session(2, 6, 0))])))
+        .unwrap();
+    assert_eq!(whole(), 6);
 }
 
 #[test]
@@ -395,7 +470,7 @@ fn assert_readable(store: &Store) {
     let runtime = runtime();
     assert_eq!(runtime.block_on(store.cursor()).unwrap(), Some(at(1)));
     assert_eq!(runtime.block_on(store.sessions(false, vec![])).unwrap().len(), 1);
-    let kept = runtime.block_on(store.load_outbox(user(), None)).unwrap();
+    let kept = runtime.block_on(store.load_outbox(user(), 0)).unwrap();
     assert_eq!(kept.entries.len(), 1);
 }
 

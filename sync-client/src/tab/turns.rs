@@ -219,6 +219,9 @@ impl Tab {
                 (Some(_), None) => {}
                 (None, _) => {
                     self.lists = self.lists.split_off(1.min(self.lists.len()));
+                    if self.lists.is_empty() {
+                        self.replica.finish_list(page.as_of);
+                    }
                 }
             }
         }
@@ -273,8 +276,8 @@ impl Tab {
 
     /// Without a cursor a fresh start is on its way, and may begin another history: what was accepted is kept till then.
     fn settle(&mut self) {
-        if let Some(cursor) = self.state.cursor() {
-            self.outbox.settle(cursor);
+        if self.state.cursor().is_some() {
+            self.outbox.settle(self.replica.whole());
         }
     }
 

@@ -205,7 +205,8 @@ fn a_cache_of_an_earlier_build_is_searched_as_well() {
          drop trigger messages_fts_leave; drop trigger messages_fts_enter; drop table messages_fts;
          drop view messages_text; drop trigger sessions_fts_insert; drop trigger sessions_fts_delete;
          drop trigger sessions_fts_leave; drop trigger sessions_fts_enter; drop table sessions_fts;
-         drop view sessions_text; pragma user_version = 2;";
+         drop view sessions_text; alter table sync_state drop column whole;
+         alter table sync_state drop column head; pragma user_version = 2;";
     cache.execute_batch(&format!("{dropped} --{indexes}")).unwrap();
     drop(cache);
     let store = Store::open(searched.folder.path()).unwrap();

@@ -121,6 +121,7 @@ pub struct Phone {
     pub timer: Option<i64>,
     /// What was written here, ever.
     pub written: BTreeSet<(SessionId, MessageId)>,
+    pub begun: BTreeSet<SessionId>,
     /// What the server has accepted from here, in whatever history, and never refused since.
     pub accepted: BTreeMap<MutationId, SessionId>,
     /// The last pages that came, applied or not.
@@ -143,6 +144,7 @@ impl Phone {
             told: None,
             timer: None,
             written: BTreeSet::new(),
+            begun: BTreeSet::new(),
             accepted: BTreeMap::new(),
             pages: VecDeque::new(),
             bootstraps: 0,

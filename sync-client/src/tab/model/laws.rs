@@ -251,20 +251,27 @@ fn is_there(world: &World, session: SessionId, message: MessageId) -> bool {
     world.server.effects.contains_key(&message) || world.server.gone.contains_key(&session)
 }
 
-/// What was written here is shown here, from the moment it was written, in a session that is here.
+/// What was written here is shown here, from the moment it was written, in a session that is here. So is a session that
+/// was begun here, unless a fresh start still reads the list.
 fn overlay_monotone(world: &World, phone: &Phone, cursor: Cursor) -> Held {
+    let shown = [false, true].map(|archived| phone.tab.list(archived));
+    let shown: BTreeSet<SessionId> = shown.iter().flatten().map(|row| row.id).collect();
+    for session in &phone.begun {
+        let ops = phone.tab.outbox().lane(*session).map(|entry| &entry.mutation.op);
+        let is_let_go = ops.into_iter().any(|op| matches!(op, Op::SessionDelete { .. }));
+        let is_nowhere = !world.server.sessions.contains_key(session);
+        let is_shown = shown.contains(session) || !phone.tab.is_whole();
+        hold("OverlayMonotone", is_shown || is_let_go || is_nowhere, || {
+            format!("{session} left the list at {cursor:?}")
+        })?;
+    }
     for (session, message) in &phone.written {
         let Some(transcript) = phone.tab.transcript(*session) else {
             continue;
         };
         let replica = phone.tab.replica();
         let may_be_further_back = replica.missing(*session, Ord::MAX).is_some();
-        let is_to_come = world
-            .server
-            .sessions
-            .get(session)
-            .is_some_and(|row| row.seq > cursor.seq || !phone.tab.is_whole());
-        let row_is_to_come = replica.session(*session).is_none() && is_to_come;
+        let row_is_to_come = replica.session(*session).is_none() && !phone.tab.is_whole();
         let is_here = transcript.messages.iter().any(|view| view.id == *message);
         let went_with_it =
             world.server.gone.contains_key(session) && world.server.effects.contains_key(message);

@@ -169,7 +169,10 @@ impl World {
         let phone = &mut self.phones[index];
         // A session that is gone, and shown for the refused text in it, takes no more.
         let wants = match (deed, session) {
-            (Deed::Create, _) => phone.tab.create(now).map(|(_, wants)| wants),
+            (Deed::Create, _) => phone.tab.create(now).map(|(id, wants)| {
+                phone.begun.insert(id);
+                wants
+            }),
             (Deed::Send(_), Some(session)) => phone.tab.send(session, &words, now).map(|(id, wants)| {
                 phone.written.insert((session, id));
                 wants
