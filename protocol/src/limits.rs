@@ -26,6 +26,8 @@ pub const SESSION_PAGE: usize = 200;
 pub const VERIFY_MESSAGES: i64 = 20_000;
 /// Messages in one history page.
 pub const MESSAGE_PAGE: usize = 100;
+/// Messages in one answer about many sessions: about a megabyte of ordinary talk, which a slow link bears.
+pub const HISTORIES_MESSAGES: usize = 2_000;
 /// One frame from a client, in bytes.
 pub const FRAME_BYTES: usize = 256 * 1024;
 /// One frame from a client of the small protocol, in bytes: one message of full size, escaped at its worst, fits, and a

@@ -30,6 +30,8 @@ pub const SYNC: &str = "/api/v1/sync";
 pub const BOOTSTRAP: &str = "/api/v1/bootstrap";
 pub const MUTATIONS: &str = "/api/v1/mutations";
 pub const VERIFY_CACHE: &str = "/api/v1/verify";
+/// `POST`: the newest messages of many sessions.
+pub const HISTORIES: &str = "/api/v1/histories";
 pub const SESSIONS: &str = "/api/v1/sessions";
 pub const SESSION: &str = "/api/v1/sessions/{id}";
 pub const MESSAGES: &str = "/api/v1/sessions/{id}/messages";

@@ -207,6 +207,23 @@ pub struct History {
     pub messages: Vec<Message>,
 }
 
+/// `POST /api/v1/histories`: sessions whose newest messages are wanted, the most wanted first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HistoriesAsk {
+    pub sessions: Vec<SessionId>,
+}
+
+/// The newest messages of each session, in the order asked. A session that is not here has none, is not there, or found
+/// no more room: then those after it did not either.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Histories {
+    /// That of each of them: one snapshot.
+    pub as_of: Cursor,
+    pub histories: Vec<History>,
+}
+
 /// `GET /api/v1/sessions`: one page, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -27,7 +27,8 @@ use crate::tails::Tail;
 use files::Hold;
 use protocol::auth::Me;
 use protocol::sync::{
-    Bootstrap, Cursor, Digest, Epoch, History, Ord, Seq, Session, SessionsBefore, SessionsPage, SyncPage,
+    Bootstrap, Cursor, Digest, Epoch, Histories, History, Ord, Seq, Session, SessionsBefore, SessionsPage,
+    SyncPage,
 };
 use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
@@ -191,6 +192,13 @@ impl Store {
     pub async fn apply_history(&self, history: std::sync::Arc<History>) -> Result<Applied> {
         self.cache
             .run(move |connection| cache::history(connection, &history))
+            .await
+    }
+
+    /// Stretches of many sessions, all or none.
+    pub async fn apply_histories(&self, histories: std::sync::Arc<Histories>) -> Result<Applied> {
+        self.cache
+            .run(move |connection| cache::histories(connection, &histories))
             .await
     }
 

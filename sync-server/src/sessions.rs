@@ -7,15 +7,16 @@ mod messages;
 
 pub use crate::asked::{Asked, Id};
 pub use agent_sessions::{SessionRow, list, newest, session};
-pub use messages::{MessageRow, history, message, newest_of};
+pub use messages::{MessageRow, histories, history, message, newest_of};
 
 use crate::auth::{Auth, Caller};
+use crate::body;
 use crate::error::Result;
 use axum::extract::State;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use protocol::sync::{History, Ord, Session, SessionsBefore, SessionsPage};
-use protocol::{SessionId, limits, routes};
+use protocol::sync::{Histories, HistoriesAsk, History, Ord, Session, SessionsBefore, SessionsPage};
+use protocol::{Code, Problem, SessionId, limits, routes};
 use serde::Deserialize;
 use utoipa::OpenApi as _;
 
@@ -29,6 +30,7 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::SESSIONS, get(read_list))
         .route(routes::SESSION, get(read_session))
         .route(routes::MESSAGES, get(read_messages))
+        .route(routes::HISTORIES, post(read_histories))
         .with_state(auth)
 }
 
@@ -37,7 +39,7 @@ pub fn docs() -> utoipa::openapi::OpenApi {
 }
 
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(read_list, read_session, read_messages))]
+#[openapi(paths(read_list, read_session, read_messages, read_histories))]
 struct Docs;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -57,7 +59,7 @@ struct ListAsk {
 
 /// One page of the caller's sessions, newest first.
 #[utoipa::path(get, path = routes::SESSIONS, params(ListAsk), tag = "sessions",
-    responses((status = 200, body = SessionsPage), (status = "4XX", body = protocol::Problem)))]
+    responses((status = 200, body = SessionsPage), (status = "4XX", body = Problem)))]
 async fn read_list(
     State(auth): State<Auth>,
     caller: Caller,
@@ -70,7 +72,7 @@ async fn read_list(
 
 /// One session.
 #[utoipa::path(get, path = routes::SESSION, params(("id" = SessionId, Path)), tag = "sessions",
-    responses((status = 200, body = Session), (status = 404, body = protocol::Problem)))]
+    responses((status = 200, body = Session), (status = 404, body = Problem)))]
 async fn read_session(
     State(auth): State<Auth>,
     caller: Caller,
@@ -92,7 +94,7 @@ struct MessagesAsk {
 
 /// A session's messages, the newest page first, each page oldest first.
 #[utoipa::path(get, path = routes::MESSAGES, params(("id" = SessionId, Path), MessagesAsk), tag = "sessions",
-    responses((status = 200, body = History), (status = 404, body = protocol::Problem)))]
+    responses((status = 200, body = History), (status = 404, body = Problem)))]
 async fn read_messages(
     State(auth): State<Auth>,
     caller: Caller,
@@ -102,4 +104,23 @@ async fn read_messages(
     let limit = ask.limit.unwrap_or(MESSAGES).clamp(1, limits::MESSAGE_PAGE);
     let page = history(&auth.pool, caller.user, id, ask.before_ord, limit).await?;
     Ok(Json(page))
+}
+
+/// The newest messages of many sessions at once, at most 100 of each and 2,000 together. Only reads: it is a `POST`
+/// because so many ids are too long for an address.
+#[utoipa::path(post, path = routes::HISTORIES, request_body = HistoriesAsk, tag = "sessions",
+    responses((status = 200, body = Histories),
+              (status = 413, description = "more than 200 sessions", body = Problem)))]
+async fn read_histories(
+    State(auth): State<Auth>,
+    caller: Caller,
+    body::Json(ask): body::Json<HistoriesAsk>,
+) -> Result<Json<Histories>> {
+    if ask.sessions.len() > limits::SESSION_PAGE {
+        return Err(Problem::new(Code::TooLarge)
+            .detail("Please ask about at most 200 sessions at once.")
+            .limit(limits::SESSION_PAGE as u64)
+            .into());
+    }
+    Ok(Json(histories(&auth.pool, caller.user, &ask.sessions).await?))
 }

@@ -16,6 +16,7 @@ mod device;
 mod devices;
 mod event_streams;
 mod forgotten;
+mod histories;
 mod hostile;
 mod limits;
 mod many_nodes;

@@ -273,6 +273,7 @@ async fn the_api_document_lists_every_route_and_no_other() {
         routes::SESSIONS,
         routes::SESSION,
         routes::MESSAGES,
+        routes::HISTORIES,
         routes::RUN_CANCEL,
         routes::SOCKET,
         routes::SESSION_SOCKET,

@@ -171,7 +171,12 @@ async fn every_private_route_wants_a_sign_in() {
     for path in gets {
         assert_eq!(client.get(&path).await.status, 401, "{path}");
     }
-    let posts = [routes::MUTATIONS, routes::VERIFY_CACHE, routes::SOCKET_TICKET];
+    let posts = [
+        routes::MUTATIONS,
+        routes::VERIFY_CACHE,
+        routes::HISTORIES,
+        routes::SOCKET_TICKET,
+    ];
     for path in posts {
         assert_eq!(client.post(path, &json!({})).await.status, 401, "{path}");
     }

@@ -22,8 +22,9 @@ use tokio::time::Instant;
 const NEWEST: usize = 20;
 /// Requests in flight.
 const AT_ONCE: usize = 2;
-/// Sessions looked up at once.
-const LOOKED_UP: usize = 64;
+/// Sessions looked up at once: as many as may be asked about at once, so that two requests of them are in flight even
+/// where they are the smallest.
+const LOOKED_UP: usize = 2 * limits::SESSION_PAGE;
 /// Until the next try after a failure.
 const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether a comparison with the server is due.
@@ -75,9 +76,10 @@ async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
         core.settle().await;
     }
     let newest = core.store.to_hydrate(NEWEST).await?;
-    stream::iter(newest.into_iter().map(Ok))
-        .try_for_each_concurrent(AT_ONCE, async |session| load(core, session, None).await)
-        .await?;
+    if !newest.is_empty() {
+        core.calm().await;
+        core.load_many(&newest).await?;
+    }
     fill_gaps(core).await
 }
 
@@ -89,12 +91,73 @@ async fn fill_gaps(core: &Arc<Core>) -> Result<(), Problem> {
         let Some(last) = gaps.last().copied() else {
             return Ok(());
         };
-        stream::iter(gaps)
+        stream::iter(errands(&gaps))
             .map(Ok)
-            .try_for_each_concurrent(AT_ONCE, async |gap: Gap| complete(core, gap.session).await)
+            .try_for_each_concurrent(AT_ONCE, async |errand| run_errand(core, errand).await)
             .await?;
         after = Some(last);
     }
+}
+
+/// What is asked for by itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Errand {
+    /// Sessions that one answer brings whole.
+    Many(Vec<SessionId>),
+    /// One that takes several pages.
+    One(SessionId),
+}
+
+/// Small sessions together, as many as fit in an answer; each errand where the newest of its sessions is in the list.
+fn errands(gaps: &[Gap]) -> Vec<Errand> {
+    let page = Ord::try_from(limits::MESSAGE_PAGE).unwrap_or(Ord::MAX);
+    let most = Ord::try_from(limits::HISTORIES_MESSAGES).unwrap_or(Ord::MAX);
+    let mut errands: Vec<Errand> = Vec::new();
+    let mut open: Option<(usize, Ord)> = None;
+    for gap in gaps {
+        if gap.last_ord > page {
+            errands.push(Errand::One(gap.session));
+            continue;
+        }
+        let room = open.filter(|(_, held)| held + gap.last_ord <= most);
+        match room.and_then(|(place, held)| Some((errands.get_mut(place)?, place, held))) {
+            Some((Errand::Many(sessions), place, held)) if sessions.len() < limits::SESSION_PAGE => {
+                sessions.push(gap.session);
+                open = Some((place, held + gap.last_ord));
+            }
+            Some(_) | None => {
+                open = Some((errands.len(), gap.last_ord));
+                errands.push(Errand::Many(vec![gap.session]));
+            }
+        }
+    }
+    errands
+}
+
+async fn run_errand(core: &Arc<Core>, errand: Errand) -> Result<(), Problem> {
+    match errand {
+        Errand::Many(sessions) => complete_many(core, sessions).await,
+        Errand::One(session) => complete(core, session).await,
+    }
+}
+
+/// Answer by answer, each going on behind the last session that came; what is cut is completed by itself.
+async fn complete_many(core: &Arc<Core>, mut sessions: Vec<SessionId>) -> Result<(), Problem> {
+    while !sessions.is_empty() {
+        core.calm().await;
+        let came = core.load_many(&sessions).await?;
+        let Some((last, _)) = came.last() else {
+            return Ok(());
+        };
+        let behind = sessions.iter().position(|session| session == last);
+        sessions.drain(..=behind.unwrap_or(sessions.len() - 1));
+        for (session, lo) in came {
+            if lo > 1 {
+                complete(core, session).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Page by page to the session's beginning; left for another round where a page brings nothing.
@@ -142,5 +205,43 @@ async fn read_list(core: &Arc<Core>, archived: bool, more: SessionsBefore) -> Re
             // Read before the latest change each time: there is more to do than this.
             return Err(Problem::new(Code::Unavailable));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gaps(sizes: &[Ord]) -> Vec<Gap> {
+        let gap = |&last_ord| Gap {
+            session: SessionId::fresh(),
+            last_active: 0,
+            last_ord,
+        };
+        sizes.iter().map(gap).collect()
+    }
+
+    fn sizes(errands: &[Errand]) -> Vec<usize> {
+        let size = |errand: &Errand| match errand {
+            Errand::Many(sessions) => sessions.len(),
+            Errand::One(_) => 0,
+        };
+        errands.iter().map(size).collect()
+    }
+
+    #[test]
+    fn small_sessions_go_together_past_the_large_ones_between_them() {
+        let found = gaps(&[3, 101, 100, 5_000, 7]);
+        let errands = errands(&found);
+        assert_eq!(sizes(&errands), [3, 0, 0]);
+        let together = Errand::Many(vec![found[0].session, found[2].session, found[4].session]);
+        assert_eq!(errands[0], together, "newest first");
+    }
+
+    #[test]
+    fn no_errand_is_larger_than_an_answer() {
+        assert_eq!(sizes(&errands(&gaps(&[1; 401]))), [200, 200, 1]);
+        assert_eq!(sizes(&errands(&gaps(&[100; 41]))), [20, 20, 1]);
+        assert_eq!(sizes(&errands(&[])), [0_usize; 0]);
     }
 }

@@ -4,9 +4,10 @@ use super::core::Core;
 use crate::http::{Call, Trouble};
 use crate::replica::Verdict;
 use crate::tab::FIRST_LOAD;
-use protocol::sync::{History, Ord, Session};
+use protocol::sync::{Histories, HistoriesAsk, History, Ord, Session};
 use protocol::view::Push;
 use protocol::{Code, Problem, SessionId, limits, routes};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -65,6 +66,35 @@ impl Core {
         self.ask(user, call)
             .await
             .map_err(|trouble: Trouble| trouble.problem)
+    }
+
+    /// The newest messages of many sessions in one request. Says of those that came from which ord on they are here, in
+    /// the order asked; the last may be cut, and those behind it are left out.
+    pub async fn load_many(&self, sessions: &[SessionId]) -> Result<Vec<(SessionId, Ord)>, Problem> {
+        let ask = HistoriesAsk {
+            sessions: sessions.to_vec(),
+        };
+        for _ in 0..TRIES {
+            let user = self.person()?;
+            let call = Call::post(routes::HISTORIES).json(&ask);
+            let answer: Result<Histories, Trouble> = self.ask(user, call).await;
+            let read = Arc::new(answer.map_err(|trouble| trouble.problem)?);
+            let mut applied = self.store.apply_histories(Arc::clone(&read)).await?;
+            if applied.verdict == Verdict::Applied {
+                self.follow(read.histories.iter().flat_map(|history| &history.messages));
+                // Of all these the page can only be showing what was opened.
+                let opened = self.opened();
+                applied.sessions.retain(|session| opened.contains(session));
+                self.announce(&applied);
+                let came = read.histories.iter();
+                return Ok(came.map(|history| (history.session, history.lo)).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn opened(&self) -> BTreeSet<SessionId> {
+        self.shared().windows.keys().copied().collect()
     }
 
     /// Says, while it is held, that a person waits for a load: the background lets it go first.

@@ -6,7 +6,7 @@ use crate::replica::{Applied, Verdict, Whole, judge_page, judge_read};
 use crate::store::reads::Stretch;
 use crate::tails::Tail;
 use protocol::sync::{
-    Bootstrap, Change, Cursor, History, Ord, Session, SessionsBefore, SessionsPage, SyncPage,
+    Bootstrap, Change, Cursor, Histories, History, Ord, Session, SessionsBefore, SessionsPage, SyncPage,
 };
 use protocol::{SessionId, UnixMillis, UserId};
 use rusqlite::{Connection, params};
@@ -101,6 +101,23 @@ pub fn history(connection: &mut Connection, history: &History) -> Result<Applied
     if verdict == Verdict::Applied && !reads::is_gone(&transaction, history.session)? {
         put_history(&transaction, history)?;
         applied.sessions.insert(history.session);
+        transaction.commit()?;
+    }
+    Ok(applied)
+}
+
+/// Stretches of many sessions, read at one moment: applied where that was not before the cursor.
+pub fn histories(connection: &mut Connection, read: &Histories) -> Result<Applied> {
+    let transaction = connection.transaction()?;
+    let verdict = judge_read(reads::cursor(&transaction)?, read.as_of);
+    let mut applied = Applied::nothing(verdict);
+    if verdict == Verdict::Applied {
+        for history in &read.histories {
+            if !reads::is_gone(&transaction, history.session)? {
+                put_history(&transaction, history)?;
+                applied.sessions.insert(history.session);
+            }
+        }
         transaction.commit()?;
     }
     Ok(applied)

@@ -35,6 +35,8 @@ impl Page {
 pub struct Gap {
     pub session: SessionId,
     pub last_active: UnixMillis,
+    /// How many messages it has.
+    pub last_ord: Ord,
 }
 
 /// A stretch of a session that is here.
@@ -169,7 +171,7 @@ pub fn gaps(connection: &Connection, after: Option<Gap>, limit: usize) -> Result
         (gap.last_active, gap.session.to_string())
     });
     let mut statement = connection.prepare_cached(
-        "select id, last_active from sessions as s
+        "select id, last_active, last_ord from sessions as s
           where gone = 0 and seq > 0 and last_ord > 0
             and (last_active < ?1 or (last_active = ?1 and id < ?2))
             and not exists (select 1 from message_ranges as r
@@ -182,6 +184,7 @@ pub fn gaps(connection: &Connection, after: Option<Gap>, limit: usize) -> Result
             Ok(Gap {
                 session: rows::parsed(row, "id")?,
                 last_active: row.get("last_active")?,
+                last_ord: row.get("last_ord")?,
             })
         },
     )?;

@@ -4,8 +4,8 @@ use super::agent_sessions::{head, millis, session};
 use crate::database::Pool;
 use crate::error::Result;
 use protocol::run::Status;
-use protocol::sync::{Cursor, History, Message, Ord, Role};
-use protocol::{Code, MessageId, RunId, SessionId, UserId};
+use protocol::sync::{Cursor, Histories, History, Message, Ord, Role};
+use protocol::{Code, MessageId, RunId, SessionId, UserId, limits};
 use sqlx::PgExecutor;
 use std::collections::HashMap;
 use time::OffsetDateTime;
@@ -117,6 +117,74 @@ pub async fn history(
 async fn empty(pool: &Pool, user: UserId, id: SessionId) -> Result<History> {
     session(pool, user, id).await?;
     Ok(stretch(id, head(pool, user).await?, Vec::new()))
+}
+
+/// The newest messages of many sessions, with the head they were read at: one query. What is in it is a beginning of what
+/// was asked, by session and from each one's newest message back, as far as count and bytes allow.
+pub async fn histories(pool: &Pool, user: UserId, sessions: &[SessionId]) -> Result<Histories> {
+    let ids: Vec<Uuid> = sessions.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select h.epoch as "epoch!", h.head_seq as "head_seq!",
+                  m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
+                  m.metadata, m.created_at, m.deleted_at is not null as "is_deleted!"
+           from (select wanted.nth, page.*,
+                        sum(octet_length(page.content)) over newest_first as bytes, row_number() over newest_first as n
+                 from (select id, min(nth) as nth from unnest($2::uuid[]) with ordinality asked (id, nth) group by id)
+                          wanted,
+                      lateral (
+                          select * from conversations
+                          where user_id = $1 and agent_session_id = wanted.id
+                          order by ord desc limit $3
+                      ) page
+                 window newest_first as (order by wanted.nth, page.ord desc)
+           ) m, (select epoch, head_seq from sync_heads where user_id = $1) h
+           where m.bytes - octet_length(m.content) < $4 and m.n <= $5
+           order by m.nth, m.ord"#,
+        user.0,
+        &ids,
+        i64::try_from(limits::MESSAGE_PAGE).unwrap_or(i64::MAX),
+        PAGE_BYTES,
+        i64::try_from(limits::HISTORIES_MESSAGES).unwrap_or(i64::MAX),
+    )
+    .fetch_all(pool)
+    .await?;
+    let as_of = match rows.first() {
+        Some(row) => Cursor {
+            epoch: row.epoch,
+            seq: row.head_seq,
+        },
+        None => head(pool, user).await?,
+    };
+    let messages = rows.into_iter().map(|row| Message {
+        id: MessageId(row.id),
+        session: SessionId(row.agent_session_id),
+        seq: row.seq,
+        ord: row.ord,
+        parent: row.parent_id.map(MessageId),
+        role: role(&row.role),
+        status: Status::from_number(row.status).unwrap_or(Status::Interrupted),
+        run: row.run_id.map(RunId),
+        content: row.content,
+        metadata: row.metadata,
+        created_at: millis(row.created_at),
+        deleted: row.is_deleted,
+    });
+    let histories = stretches(as_of, messages);
+    Ok(Histories { as_of, histories })
+}
+
+/// One for each run of messages of the same session.
+fn stretches(as_of: Cursor, messages: impl Iterator<Item = Message>) -> Vec<History> {
+    let mut by_session: Vec<(SessionId, Vec<Message>)> = Vec::new();
+    for message in messages {
+        match by_session.last_mut() {
+            Some((session, messages)) if *session == message.session => messages.push(message),
+            Some(_) | None => by_session.push((message.session, vec![message])),
+        }
+    }
+    let stretches = by_session.into_iter();
+    let histories = stretches.map(|(session, messages)| stretch(session, as_of, messages));
+    histories.collect()
 }
 
 /// The newest messages of several sessions, each as its own stretch, in the order of `sessions`.
