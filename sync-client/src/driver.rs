@@ -7,6 +7,7 @@
 mod core;
 mod hydrate;
 mod loads;
+mod room;
 mod sign_in;
 mod streams;
 mod upload;
@@ -16,6 +17,8 @@ mod writes;
 
 #[cfg(test)]
 mod tests;
+
+pub use crate::store::Quota;
 
 use crate::credentials::CredentialStore;
 use crate::search::{self, Query};
@@ -69,7 +72,18 @@ impl Device {
         computer: Computer,
         credentials: impl CredentialStore,
     ) -> Result<Self, Problem> {
-        let core = Core::open(folder, server, computer, Arc::new(credentials)).await?;
+        Self::open_within(Quota::default(), folder, server, computer, credentials).await
+    }
+
+    /// The same with another bound on what the cache holds.
+    pub async fn open_within(
+        quota: Quota,
+        folder: &Path,
+        server: Url,
+        computer: Computer,
+        credentials: impl CredentialStore,
+    ) -> Result<Self, Problem> {
+        let core = Core::open(quota, folder, server, computer, Arc::new(credentials)).await?;
         let end = Arc::new(core.stop.clone().drop_guard());
         Ok(Self { core, _end: end })
     }
@@ -145,7 +159,10 @@ impl Device {
         {
             let mut shared = self.core.shared();
             shared.windows.entry(session).or_insert(WINDOW);
-            shared.shown = Some(session);
+            let before = shared.shown.replace(session);
+            if before != Some(session) {
+                self.core.note_opened(session);
+            }
         }
         match self.transcript(session).await {
             Ok(transcript) => {
@@ -174,6 +191,7 @@ impl Device {
         if let Some(before) = page.missing(want) {
             let _wanted = self.core.wanted();
             self.core.load(session, before).await?;
+            self.core.hydrate.notify_one();
         }
         self.transcript(session).await
     }

@@ -76,15 +76,17 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// A fresh start. In the same history, what was whole stays so where it was let go of already.
+    /// A fresh start. Of what has been let go of already in the same history nothing is laid over the rows again, although
+    /// its row may come with the list only.
     #[must_use]
-    pub const fn begin(self, bootstrap: &Bootstrap, is_same_history: bool) -> Self {
+    pub fn begin(self, bootstrap: &Bootstrap, is_same_history: bool) -> Self {
         let is_listed = bootstrap.more.is_none();
         let head = bootstrap.as_of.seq;
         let seq = if is_listed {
             head
         } else if is_same_history {
-            self.seq
+            // Never as far as the fresh start itself, which is whole only once the list has been read.
+            self.seq.min(head - 1)
         } else {
             0
         };
@@ -162,6 +164,15 @@ impl Replica {
     pub(crate) fn stretches(&self, id: SessionId) -> &[(Ord, Ord)] {
         let kept = self.sessions.get(&id);
         kept.map_or(&[][..], |kept| kept.ranges.stretches())
+    }
+
+    /// Gives up a session's messages, as a body with a quota does.
+    #[cfg(test)]
+    pub(crate) fn give_up(&mut self, id: SessionId) {
+        if let Some(kept) = self.sessions.get_mut(&id) {
+            kept.messages.clear();
+            kept.ranges = Ranges::default();
+        }
     }
 
     /// Whether the session was deleted.

@@ -5,9 +5,11 @@
 //! the cache ever touches the outbox.
 
 mod cache;
+mod eviction;
 mod fault;
 mod files;
 mod letters;
+mod quota;
 mod reads;
 mod rows;
 mod search;
@@ -16,8 +18,10 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use eviction::GivenUp;
 pub use fault::StoreFault;
 pub use letters::Kept;
+pub use quota::{Quota, Reason, Reasons};
 pub use reads::{Due, Gap, Page, Stretch};
 
 use crate::outbox::{Entry, Plan};
@@ -44,6 +48,7 @@ const READERS: usize = 2;
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
+    quota: Quota,
     cache: Worker,
     /// None where the disk had no room for sharing the file: then the writer reads.
     readers: Vec<Worker>,
@@ -54,7 +59,7 @@ pub struct Store {
 impl Store {
     /// Opens both files, and makes what is missing. A cache that cannot be read is moved aside and begun afresh. A full
     /// disk keeps nobody from reading.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Path, quota: Quota) -> Result<Self> {
         files::secure_folder(folder)?;
         let outbox = Worker::start("outbox", files::open_outbox(folder)?)?;
         let (cache, hold) = files::open_cache_or_begin(folder)?;
@@ -66,6 +71,7 @@ impl Store {
         }
         Ok(Self {
             folder: folder.to_owned(),
+            quota,
             cache,
             readers,
             outbox,
@@ -219,6 +225,37 @@ impl Store {
     pub async fn apply_session(&self, user: UserId, as_of: Cursor, session: Session) -> Result<Verdict> {
         self.cache
             .run(move |connection| cache::one_session(connection, user, as_of, &session))
+            .await
+    }
+
+    /// Whether the background may load more.
+    pub async fn has_room(&self) -> Result<bool> {
+        Ok(self.quota.has_room(self.read(eviction::held).await?))
+    }
+
+    /// Whether something has to be given up.
+    pub async fn is_over(&self) -> Result<bool> {
+        Ok(self.quota.is_over(self.read(eviction::held).await?))
+    }
+
+    /// Whether enough was given up.
+    pub async fn is_back(&self) -> Result<bool> {
+        Ok(self.quota.is_back(self.read(eviction::held).await?))
+    }
+
+    /// Gives up a slice of the session that is wanted least. The reasons are asked for when it comes to it.
+    pub async fn give_up(
+        &self,
+        reasons: impl FnOnce() -> Reasons + Send + 'static,
+    ) -> Result<Option<GivenUp>> {
+        self.cache
+            .run(move |connection| eviction::give_up(connection, &reasons()))
+            .await
+    }
+
+    pub async fn mark_opened(&self, session: SessionId) -> Result<()> {
+        self.cache
+            .run(move |connection| eviction::open(connection, session))
             .await
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use sync_client::Device;
 use sync_client::credentials::InMemory;
-use sync_client::driver::Computer;
+use sync_client::driver::{Computer, Quota};
 use tempfile::TempDir;
 
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct DeviceClient {
     server: String,
     credentials: Arc<InMemory>,
     folder: Arc<TempDir>,
+    quota: Quota,
 }
 
 impl std::ops::Deref for DeviceClient {
@@ -31,16 +32,25 @@ impl std::ops::Deref for DeviceClient {
 impl DeviceClient {
     /// A new computer that knows nobody.
     pub async fn fresh(server: &str) -> Self {
+        Self::fresh_within(Quota::default(), server).await
+    }
+
+    async fn fresh_within(quota: Quota, server: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("compymac-device-")
             .tempdir()
             .unwrap_or_else(|error| panic!("making a folder: {error}"));
-        Self::over(server.to_owned(), Arc::default(), Arc::new(folder)).await
+        Self::over(server.to_owned(), Arc::default(), Arc::new(folder), quota).await
     }
 
     /// A new computer, signed in and in step with the server.
     pub async fn of(person: &Person, server: &str) -> Self {
-        let device = Self::fresh(server).await;
+        Self::of_within(Quota::default(), person, server).await
+    }
+
+    /// The same with little room.
+    pub async fn of_within(quota: Quota, person: &Person, server: &str) -> Self {
+        let device = Self::fresh_within(quota, server).await;
         device
             .sign_in(person.email.clone(), Password::typed(&person.password))
             .await
@@ -49,7 +59,7 @@ impl DeviceClient {
         device
     }
 
-    async fn over(server: String, credentials: Arc<InMemory>, folder: Arc<TempDir>) -> Self {
+    async fn over(server: String, credentials: Arc<InMemory>, folder: Arc<TempDir>, quota: Quota) -> Self {
         crate::stack::install_crypto();
         let computer = Computer {
             name: "Laptop".to_owned(),
@@ -57,7 +67,7 @@ impl DeviceClient {
             version: "0.1.0".to_owned(),
         };
         let url = server.parse().unwrap_or_else(|error| panic!("{server}: {error}"));
-        let device = Device::open(folder.path(), url, computer, Arc::clone(&credentials))
+        let device = Device::open_within(quota, folder.path(), url, computer, Arc::clone(&credentials))
             .await
             .unwrap_or_else(|problem| panic!("opening a device: {problem}"));
         Self {
@@ -65,6 +75,7 @@ impl DeviceClient {
             server,
             credentials,
             folder,
+            quota,
         }
     }
 
@@ -75,10 +86,11 @@ impl DeviceClient {
             server,
             credentials,
             folder,
+            quota,
         } = self;
         device.close().await;
         meanwhile(folder.path());
-        Self::over(server, credentials, folder).await
+        Self::over(server, credentials, folder, quota).await
     }
 
     /// Ends it without a word, wherever it is in its work, and starts it again over what is on the disk.
@@ -88,9 +100,10 @@ impl DeviceClient {
             server,
             credentials,
             folder,
+            quota,
         } = self;
         drop(device);
-        Self::over(server, credentials, folder).await
+        Self::over(server, credentials, folder, quota).await
     }
 
     pub fn folder(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use protocol::sync::Role;
 use protocol::view::{Connection, Delivery};
 use protocol::{MessageId, SessionId, limits};
 use std::path::Path;
+use sync_client::driver::Quota;
 
 async fn person(stack: &Stack) -> (Person, Client) {
     Person::join_natively(stack).await
@@ -231,6 +232,53 @@ async fn everything_written_elsewhere_comes_to_the_device_and_is_found_there() {
         1,
         "the oldest page of the oldest volume: {found:?}"
     );
+}
+
+#[tokio::test]
+async fn a_device_with_little_room_keeps_what_was_opened_last_and_loads_the_rest_when_it_is_wanted() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let sessions = with_history(&client, 30, 40).await;
+    let quota = Quota::new(Quota::LEAST_BYTES, 500);
+    let device = DeviceClient::of_within(quota, &person, &stack.url()).await;
+    let held = async || device.storage().await.expect("its numbers");
+    let is_here = async |session: SessionId| device.messages(session).await.expect("messages").len() == 40;
+    until("the whole list, within the room there is", async || {
+        let held = held().await;
+        (held.sessions == 30 && (1..=500).contains(&held.messages)).then_some(())
+    })
+    .await;
+    assert!(is_here(*sessions.last().expect("the newest")).await);
+    assert!(!is_here(sessions[0]).await, "the oldest is in the list only");
+
+    // opened one after the other, more than there is room for
+    for session in sessions.iter().take(16) {
+        device.show(*session).await.expect("a session of the list");
+        until("it to be here", async || is_here(*session).await.then_some(())).await;
+    }
+    until("what was opened longest ago to be given up", async || {
+        (held().await.messages <= 500).then_some(())
+    })
+    .await;
+    assert!(is_here(sessions[15]).await, "the one before the person");
+    assert!(!is_here(sessions[0]).await);
+    let outcome = device.compare().await.expect("a comparison");
+    assert_eq!(outcome, 0, "what is left is as it is on the server");
+
+    // written without a network, it has a reason to stay and arrives
+    device.show(sessions[0]).await.expect("opened again");
+    until("it to be loaded again", async || {
+        is_here(sessions[0]).await.then_some(())
+    })
+    .await;
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    device
+        .send(sessions[0], "from a full disk")
+        .await
+        .expect("written");
+    stack.server.gate().open();
+    device.wait_sent(sessions[0], "from a full disk").await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::http::{Call, Http, Trouble};
 use crate::outbox::{JOURNAL_MILLIS, Outbox, Plan};
 use crate::replica::Applied;
 use crate::socket::{Outgoing, Socket};
-use crate::store::{Store, StoreFault};
+use crate::store::{Quota, Store, StoreFault};
 use crate::tails::Tails;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::Me;
@@ -82,13 +82,14 @@ pub struct Core {
 
 impl Core {
     pub async fn open(
+        quota: Quota,
         folder: &Path,
         server: Url,
         computer: Computer,
         credentials: Arc<dyn CredentialStore>,
     ) -> Result<Arc<Self>, Problem> {
         let path = folder.to_owned();
-        let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await;
+        let opened = tokio::task::spawn_blocking(move || Store::open(&path, quota)).await;
         let store = opened.map_err(|_ended| Problem::new(Code::Internal))??;
         let http = Http::new(server)?;
         let keeper = Keeper::new(credentials, http.clone(), folder);

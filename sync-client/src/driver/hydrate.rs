@@ -1,12 +1,12 @@
 //! Filling the cache in the background, until everything is here: the rest of both lists, the newest sessions' last
-//! messages, then all the rest, newest session first.
+//! messages, then all the rest, newest session first, as far as the cache has room.
 //!
 //! **Invariant:** at most two requests are in flight, none is begun while a person waits for a load of their own, and
 //! what is held in memory does not grow with the account.
 
 use super::core::Core;
 use super::loads::TRIES;
-use super::verify;
+use super::{room, verify};
 use crate::http::Call;
 use crate::replica::Verdict;
 use crate::store::Gap;
@@ -42,6 +42,9 @@ pub async fn run(core: Arc<Core>) {
             () = tokio::time::sleep_until(compare_at + COMPARE) => core.verify.store(true, Ordering::Release),
         }
         compare_at = Instant::now();
+        if let Err(problem) = room::make(&core).await {
+            tracing::debug!(code = %problem.code, "no room could be made");
+        }
         if !core.is_online() {
             again = false;
             continue;
@@ -65,7 +68,7 @@ async fn fill_and_compare(core: &Arc<Core>) -> Result<(), Problem> {
             fill(core).await?;
         }
     }
-    Ok(())
+    room::make(core).await
 }
 
 async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
@@ -76,7 +79,7 @@ async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
         core.settle().await;
     }
     let newest = core.store.to_hydrate(NEWEST).await?;
-    if !newest.is_empty() {
+    if !newest.is_empty() && core.store.has_room().await? {
         core.calm().await;
         core.load_many(&newest).await?;
     }
@@ -86,7 +89,7 @@ async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
 /// From the newest session to the oldest. What comes meanwhile wakes another round.
 async fn fill_gaps(core: &Arc<Core>) -> Result<(), Problem> {
     let mut after: Option<Gap> = None;
-    loop {
+    while core.store.has_room().await? {
         let gaps = core.store.gaps(after, LOOKED_UP).await?;
         let Some(last) = gaps.last().copied() else {
             return Ok(());
@@ -97,6 +100,7 @@ async fn fill_gaps(core: &Arc<Core>) -> Result<(), Problem> {
             .await?;
         after = Some(last);
     }
+    Ok(())
 }
 
 /// What is asked for by itself.
@@ -143,7 +147,7 @@ async fn run_errand(core: &Arc<Core>, errand: Errand) -> Result<(), Problem> {
 
 /// Answer by answer, each going on behind the last session that came; what is cut is completed by itself.
 async fn complete_many(core: &Arc<Core>, mut sessions: Vec<SessionId>) -> Result<(), Problem> {
-    while !sessions.is_empty() {
+    while !sessions.is_empty() && core.store.has_room().await? {
         core.calm().await;
         let came = core.load_many(&sessions).await?;
         let Some((last, _)) = came.last() else {
@@ -163,7 +167,9 @@ async fn complete_many(core: &Arc<Core>, mut sessions: Vec<SessionId>) -> Result
 /// Page by page to the session's beginning; left for another round where a page brings nothing.
 async fn complete(core: &Arc<Core>, session: SessionId) -> Result<(), Problem> {
     let mut missing = core.store.page(session, 1).await?.missing(Ord::MAX);
-    while let Some(before) = missing {
+    while let Some(before) = missing
+        && core.store.has_room().await?
+    {
         load(core, session, before).await?;
         let next = core.store.page(session, 1).await?.missing(Ord::MAX);
         if next == missing {

@@ -110,6 +110,16 @@ impl Core {
         let _ = calm.wait_for(|calm| !calm.paused && calm.wanted == 0).await;
     }
 
+    /// Remembers, without being waited for, that a person opened this.
+    pub fn note_opened(self: &Arc<Self>, session: SessionId) {
+        let core = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(fault) = core.store.mark_opened(session).await {
+                tracing::debug!(error = ?fault, "that a session was opened could not be noted");
+            }
+        });
+    }
+
     /// Loads what the session that the page shows is missing.
     pub fn load_shown(self: &Arc<Self>) {
         let core = Arc::clone(self);

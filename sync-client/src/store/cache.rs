@@ -87,7 +87,7 @@ fn remove_session(connection: &Connection, id: SessionId, seq: i64) -> Result<()
          on conflict (id) do update set seq = excluded.seq, gone = 1, title = '', preview = '', running = 0",
         params![id, seq],
     )?;
-    for table in ["messages", "message_ranges", "runs"] {
+    for table in ["messages", "message_ranges", "runs", "openings"] {
         connection.execute(&format!("delete from {table} where session_id = ?1"), [&id])?;
     }
     Ok(())

@@ -13,6 +13,7 @@ const CACHE: &[&str] = &[
     include_str!("../../../migrations/sqlite/cache/0002_verified.sql"),
     include_str!("../../../migrations/sqlite/cache/0003_search.sql"),
     include_str!("../../../migrations/sqlite/cache/0004_whole.sql"),
+    include_str!("../../../migrations/sqlite/cache/0005_openings.sql"),
 ];
 const OUTBOX: &[&str] = &[
     include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql"),

@@ -128,6 +128,8 @@ pub fn is_gone(connection: &Connection, id: SessionId) -> Result<bool> {
 }
 
 pub fn page(connection: &Connection, id: SessionId, limit: usize) -> Result<Page> {
+    // Of one moment: between two reads the messages may be given up.
+    let connection = &*connection.unchecked_transaction()?;
     let newest: Option<(Ord, Ord)> = connection
         .prepare_cached("select lo, hi from message_ranges where session_id = ?1 order by lo desc limit 1")?
         .query_row([id.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))

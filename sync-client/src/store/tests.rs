@@ -1,6 +1,7 @@
 //! The two files in real folders: what survives, what is begun afresh, and that disk and memory agree.
 #![expect(clippy::unnecessary_box_returns, reason = "the store takes it boxed")]
 
+mod eviction;
 mod search;
 
 use super::*;
@@ -109,7 +110,7 @@ fn written(outbox: &Outbox, session: SessionId, text: &str) -> Plan {
 fn the_files_are_this_users_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("profile");
-    let store = Store::open(&path).unwrap();
+    let store = Store::open(&path, Quota::default()).unwrap();
     runtime()
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -129,7 +130,7 @@ fn the_files_are_this_users_alone() {
 fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let plan = written(&Outbox::default(), id(1), "precious");
     runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
     runtime
@@ -137,7 +138,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
         .unwrap();
     runtime.block_on(store.close());
     std::fs::write(folder.path().join("cache.db"), vec![0x5a; 40_000]).unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     assert_eq!(runtime.block_on(store.cursor()).unwrap(), None);
     assert!(
         runtime
@@ -161,7 +162,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
 fn noise_in_the_middle_is_found_when_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let messages: Vec<Message> = (1..400).map(|ord| message(1, ord, ord)).collect();
     let history = History {
         session: id(1),
@@ -182,7 +183,7 @@ fn noise_in_the_middle_is_found_when_it_is_read() {
         .for_each(|byte| *byte ^= 0x3c);
     assert!(half > 4_096);
     std::fs::write(&file, bytes).unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let answer = runtime.block_on(store.page(id(1), 100));
     assert!(
         !matches!(answer, Ok(page) if page.messages.len() == 100),
@@ -198,11 +199,11 @@ fn noise_in_the_middle_is_found_when_it_is_read() {
 #[test]
 fn a_cache_of_a_newer_build_is_begun_afresh() {
     let folder = tempfile::tempdir().unwrap();
-    runtime().block_on(Store::open(folder.path()).unwrap().close());
+    runtime().block_on(Store::open(folder.path(), Quota::default()).unwrap().close());
     let file = Connection::open(folder.path().join("cache.db")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     assert_eq!(runtime().block_on(store.cursor()).unwrap(), None);
 }
 
@@ -210,7 +211,7 @@ fn a_cache_of_a_newer_build_is_begun_afresh() {
 fn what_was_committed_outlives_a_program_that_just_ends() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let mut outbox = Outbox::default();
     let plan = written(&outbox, id(1), "one");
     runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
@@ -225,7 +226,7 @@ fn what_was_committed_outlives_a_program_that_just_ends() {
         let file = file.unwrap();
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
-    let again = Store::open(copy.path()).unwrap();
+    let again = Store::open(copy.path(), Quota::default()).unwrap();
     let kept = runtime.block_on(again.load_outbox(user(), 0)).unwrap();
     let outbox = Outbox::load_after(kept.entries, kept.last);
     let (sent_again, _) = outbox.dispatch(id(1), 50, 7).unwrap();
@@ -237,7 +238,7 @@ fn what_was_committed_outlives_a_program_that_just_ends() {
 fn one_persons_outbox_is_not_anothers() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let plan = written(&Outbox::default(), id(1), "mine");
     runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     let other = UserId(Epoch::from_u128(77));
@@ -261,7 +262,7 @@ fn one_persons_outbox_is_not_anothers() {
 fn refused_accepted_and_forgotten_rows_read_back_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let mut outbox = Outbox::default();
     for text in ["one", "two", "three"] {
         let plan = written(&outbox, id(1), text);
@@ -293,7 +294,7 @@ fn refused_accepted_and_forgotten_rows_read_back_as_written() {
 #[test]
 fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restart() {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![], vec![], 0)))
         .unwrap();
@@ -325,7 +326,7 @@ fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restar
         assert_eq!((whole.unwrap(), cursor.unwrap()), (0, Some(at(stands))));
     }
     runtime.block_on(store.close());
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let whole = runtime.block_on(store.whole()).unwrap();
     let kept = runtime.block_on(store.load_outbox(user(), whole)).unwrap();
     outbox = Outbox::load_after(kept.entries, kept.last);
@@ -341,7 +342,7 @@ fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restar
 #[test]
 fn a_list_that_is_still_read_makes_nothing_whole() {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let more = SessionsBefore {
         last_active: 7,
         id: id(9),
@@ -368,7 +369,7 @@ fn a_list_that_is_still_read_makes_nothing_whole() {
 fn the_journal_is_kept_from_acceptance_on_and_no_clock_empties_it() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let mut outbox = Outbox::default();
     for number in 0..300 {
         // All written at 5; the first half accepted at 10, the rest at 20.
@@ -391,7 +392,7 @@ fn the_journal_is_kept_from_acceptance_on_and_no_clock_empties_it() {
 fn a_full_disk_says_so_and_reads_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -455,7 +456,7 @@ impl Drop for SmallDisk {
 /// Something to read and something written, in files that were closed in good order: no companions are left.
 fn kept_and_closed(folder: &Path) {
     let runtime = runtime();
-    let store = Store::open(folder).unwrap();
+    let store = Store::open(folder, Quota::default()).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -484,7 +485,7 @@ fn a_program_that_starts_on_a_full_disk_reads_and_says_why_it_cannot_write() {
     let (folder, runtime) = (disk.0.path().join("profile"), runtime());
     kept_and_closed(&folder);
     disk.fill();
-    let store = Store::open(&folder).unwrap();
+    let store = Store::open(&folder, Quota::default()).unwrap();
     assert_readable(&store);
     let long = written(&Outbox::default(), id(1), &"long ".repeat(20_000));
     let problem = protocol::Problem::from(runtime.block_on(store.keep(user(), long, 5)).unwrap_err());
@@ -506,7 +507,7 @@ fn a_start_without_room_beside_the_files_reads_and_writes() {
     for name in ["cache.db-shm", "outbox.db-shm"] {
         std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join(name)).unwrap();
     }
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     assert_readable(&store);
     let applied = runtime().block_on(store.apply_page(page(1, vec![Change::Message(message(1, 1, 2))])));
     assert_eq!(applied.unwrap().verdict, Verdict::Applied);
@@ -519,7 +520,7 @@ fn an_outbox_of_a_newer_build_stays_where_it_is() {
     let file = Connection::open(folder.path().join("outbox.db")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
-    let fault = Store::open(folder.path()).unwrap_err();
+    let fault = Store::open(folder.path(), Quota::default()).unwrap_err();
     assert!(matches!(fault, StoreFault::Newer), "{fault:?}");
     assert_eq!(protocol::Problem::from(fault).code, protocol::Code::Conflict);
     assert!(!folder.path().join("outbox.db.damaged-1").exists());
@@ -535,7 +536,7 @@ fn outboxes_kept_aside_go_when_everything_has_to() {
     let folder = tempfile::tempdir().unwrap();
     kept_and_closed(folder.path());
     std::fs::write(folder.path().join("outbox.db"), [7; 8_192]).unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let aside = folder.path().join("outbox.db.damaged-1");
     assert!(aside.exists());
     runtime().block_on(store.drop_damaged_outboxes()).unwrap();
@@ -547,7 +548,7 @@ fn outboxes_kept_aside_go_when_everything_has_to() {
 fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 5)))
         .unwrap();
@@ -571,7 +572,7 @@ fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
 fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let history = |number: u128, lo: i64, hi: i64| History {
         session: id(number),
         as_of: at(9),
@@ -608,7 +609,7 @@ fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
 fn the_text_of_a_reply_being_made_outlives_a_restart_and_gives_way_to_the_message() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path()).unwrap();
+    let store = Store::open(folder.path(), Quota::default()).unwrap();
     let mut row = message(1, 1, 4);
     assert_eq!(row.status, Status::Streaming);
     runtime
@@ -669,7 +670,7 @@ proptest! {
     fn disk_and_memory_agree(script in prop::collection::vec(steps(), 1..25)) {
         let folder = tempfile::tempdir().unwrap();
         let runtime = runtime();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), Quota::default()).unwrap();
         let mut replica = Replica::default();
         let start = first(vec![session(0, 1, 0)], vec![], 1);
         replica.apply_bootstrap(&start);

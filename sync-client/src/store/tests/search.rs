@@ -16,7 +16,7 @@ struct Searched {
 impl Searched {
     fn with(sessions: Vec<Session>, texts: &[(i64, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), Quota::default()).unwrap();
         let messages: Vec<Message> = texts.iter().map(|(ord, text)| said(*ord, text)).collect();
         let history = History {
             session: id(1),
@@ -62,7 +62,7 @@ impl Searched {
 }
 
 /// FTS5's own comparison of both indexes with the rows that they read.
-fn assert_sound(folder: &Path) {
+pub(super) fn assert_sound(folder: &Path) {
     let cache = Connection::open(folder.join("cache.db")).unwrap();
     crate::store::search::teach(&cache).unwrap();
     for index in ["messages_fts", "sessions_fts"] {
@@ -206,10 +206,10 @@ fn a_cache_of_an_earlier_build_is_searched_as_well() {
          drop view messages_text; drop trigger sessions_fts_insert; drop trigger sessions_fts_delete;
          drop trigger sessions_fts_leave; drop trigger sessions_fts_enter; drop table sessions_fts;
          drop view sessions_text; alter table sync_state drop column whole;
-         alter table sync_state drop column head; pragma user_version = 2;";
+         alter table sync_state drop column head; drop table openings; pragma user_version = 2;";
     cache.execute_batch(&format!("{dropped} --{indexes}")).unwrap();
     drop(cache);
-    let store = Store::open(searched.folder.path()).unwrap();
+    let store = Store::open(searched.folder.path(), Quota::default()).unwrap();
     let searched = Searched { store, ..searched };
     assert_eq!(searched.ords("京 calling"), [1]);
     assert_eq!(searched.found("old").count(), 1);

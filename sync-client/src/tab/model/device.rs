@@ -10,7 +10,7 @@ use crate::outbox::{Entry, Outbox, Plan, Standing};
 use crate::replica::Replica;
 use protocol::frame::ServerFrame;
 use protocol::mutation::OpResult;
-use protocol::sync::{Cursor, Epoch, SessionsBefore, SyncPage};
+use protocol::sync::{Cursor, Epoch, Seq, SessionsBefore, SyncPage};
 use protocol::{Code, MessageId, MutationId, SessionId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -122,6 +122,8 @@ pub struct Phone {
     /// What was written here, ever.
     pub written: BTreeSet<(SessionId, MessageId)>,
     pub begun: BTreeSet<SessionId>,
+    /// Where its last fresh start was read.
+    pub begun_at: Seq,
     /// What the server has accepted from here, in whatever history, and never refused since.
     pub accepted: BTreeMap<MutationId, SessionId>,
     /// The last pages that came, applied or not.
@@ -145,6 +147,7 @@ impl Phone {
             timer: None,
             written: BTreeSet::new(),
             begun: BTreeSet::new(),
+            begun_at: Seq::MAX,
             accepted: BTreeMap::new(),
             pages: VecDeque::new(),
             bootstraps: 0,
@@ -158,6 +161,13 @@ impl Phone {
     /// Whether the device stands in this history, as far as it knows.
     pub fn stands_in(&self, epoch: Epoch) -> bool {
         self.tab.body.epoch.is_none_or(|stands_in| stands_in == epoch)
+    }
+
+    /// One with something unsent or unread of the person's keeps its messages.
+    pub fn give_up(&mut self, session: SessionId) {
+        if self.tab.outbox.lane(session).next().is_none() {
+            self.tab.replica.give_up(session);
+        }
     }
 
     /// Accepted writes are journalled as soon as the answer is taken.
@@ -209,8 +219,8 @@ impl Phone {
             (Replica::default(), Vec::new())
         };
         let cursor = replica.cursor();
-        let passed = cursor.map_or(0, |cursor| cursor.seq);
-        // As the desktop loads them: open, refused, and accepted where the cursor has not passed them.
+        let passed = replica.whole();
+        // As the desktop loads them: open, refused, and accepted where their rows may not be here.
         let accepted = body.journal.values().filter(|entry| match entry.standing {
             Standing::Acked { seq } => seq > passed,
             Standing::Queued | Standing::Inflight | Standing::Dead { .. } => false,

@@ -252,7 +252,7 @@ fn is_there(world: &World, session: SessionId, message: MessageId) -> bool {
 }
 
 /// What was written here is shown here, from the moment it was written, in a session that is here. So is a session that
-/// was begun here, unless a fresh start still reads the list.
+/// was begun here, unless a fresh start is not over: the list is still read, or what moved meanwhile is still to come.
 fn overlay_monotone(world: &World, phone: &Phone, cursor: Cursor) -> Held {
     let shown = [false, true].map(|archived| phone.tab.list(archived));
     let shown: BTreeSet<SessionId> = shown.iter().flatten().map(|row| row.id).collect();
@@ -260,7 +260,7 @@ fn overlay_monotone(world: &World, phone: &Phone, cursor: Cursor) -> Held {
         let ops = phone.tab.outbox().lane(*session).map(|entry| &entry.mutation.op);
         let is_let_go = ops.into_iter().any(|op| matches!(op, Op::SessionDelete { .. }));
         let is_nowhere = !world.server.sessions.contains_key(session);
-        let is_shown = shown.contains(session) || !phone.tab.is_whole();
+        let is_shown = shown.contains(session) || phone.tab.replica().whole() < phone.begun_at;
         hold("OverlayMonotone", is_shown || is_let_go || is_nowhere, || {
             format!("{session} left the list at {cursor:?}")
         })?;

@@ -12,6 +12,8 @@ pub enum Deed {
     Archive(usize),
     Delete(usize),
     Open(usize),
+    /// The device has no room for a session's messages any more.
+    GiveUp(usize),
     /// Pages further back, while changes arrive.
     Earlier(usize),
     /// The oldest request is made and answered.
@@ -65,7 +67,8 @@ fn person() -> impl Strategy<Value = Deed> {
         2 => which.clone().prop_map(Deed::Archive),
         2 => which.clone().prop_map(Deed::Delete),
         2 => which.clone().prop_map(Deed::Open),
-        2 => which.prop_map(Deed::Earlier),
+        2 => which.clone().prop_map(Deed::Earlier),
+        1 => which.prop_map(Deed::GiveUp),
     ]
 }
 

@@ -99,6 +99,9 @@ impl World {
         let mut taken = phone.taken_for(input, self.rules);
         let superseded = laws::superseded(phone, &taken);
         phone.write_down(&taken);
+        if let Input::Engine(Event::Bootstrapped { bootstrap, .. }) = &taken {
+            phone.begun_at = bootstrap.as_of.seq;
+        }
         let wants = phone.tab.turn(taken.clone(), now);
         if let Some(page) = page_in(&mut taken) {
             phone.pages.push_back(page.clone());
@@ -160,6 +163,7 @@ impl World {
             | Deed::Archive(which)
             | Deed::Delete(which)
             | Deed::Open(which)
+            | Deed::GiveUp(which)
             | Deed::Earlier(which) => *which,
             _other => 0,
         };
@@ -180,6 +184,10 @@ impl World {
             (Deed::Rename(_), Some(session)) => phone.tab.rename(session, &words, now),
             (Deed::Archive(which), Some(session)) => phone.tab.archive(session, which % 2 == 0, now),
             (Deed::Delete(_), Some(session)) => phone.tab.delete(session, now).map(|(_, wants)| wants),
+            (Deed::GiveUp(_), Some(session)) => {
+                phone.give_up(session);
+                Ok(Vec::new())
+            }
             (Deed::Open(_), Some(session)) => Ok(phone.tab.open(session)),
             (Deed::Earlier(_), Some(session)) => Ok(phone.tab.earlier(session)),
             _other => Ok(Vec::new()),
