@@ -30,7 +30,8 @@ macro_rules! commands {
 
 commands! {
     "boot" GetBoot { archived: bool, open: Option<SessionId> } -> Boot;
-    "list" List { archived: bool } -> Vec<SessionRow>;
+    /// The newest rows, at most so many.
+    "list" List { archived: bool, rows: usize } -> Vec<SessionRow>;
     "open" Open { session: SessionId } -> Transcript;
     /// Loads the page before what is loaded, then answers the whole.
     "earlier" Earlier { session: SessionId } -> Transcript;

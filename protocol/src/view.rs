@@ -6,6 +6,9 @@ use crate::sync::Role;
 use crate::{MessageId, MutationId, Problem, RunId, SessionId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+/// Rows of the list that a page is given at first. It asks for more where somebody scrolls, or looks for words.
+pub const LIST_ROWS: usize = 200;
+
 /// Everything the first paint needs. The server writes it into the page; the desktop's core answers it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Boot {

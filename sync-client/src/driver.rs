@@ -111,19 +111,15 @@ impl Device {
         Ok(self.core.store.cursor().await?)
     }
 
-    /// The list, newest first.
-    pub async fn list(&self, archived: bool) -> Result<Vec<SessionRow>, Problem> {
+    /// The newest rows of the list, at most so many.
+    pub async fn list(&self, archived: bool, most: usize) -> Result<Vec<SessionRow>, Problem> {
         // The outbox is looked at first: what it lets go of afterwards is in the rows by then.
         let outbox = self.core.outbox();
         let written = outbox.entries().map(|entry| entry.mutation.op.session());
         let others: BTreeSet<SessionId> = written.collect();
-        let listed = self
-            .core
-            .store
-            .sessions(archived, others.into_iter().collect())
-            .await;
+        let listed = self.core.store.sessions(archived, others, most).await;
         let listed = self.core.readable(listed).await?;
-        Ok(view::list(&listed, &outbox, archived))
+        Ok(view::list(&listed, &outbox, archived, most))
     }
 
     /// What is here of a session, without asking the network.

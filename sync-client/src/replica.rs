@@ -286,8 +286,8 @@ impl Replica {
     }
 
     /// The list with the outbox laid over it.
-    pub fn list(&self, outbox: &Outbox, archived: bool) -> Vec<SessionRow> {
-        view::list(self.sessions(), outbox, archived)
+    pub fn list(&self, outbox: &Outbox, archived: bool, most: usize) -> Vec<SessionRow> {
+        view::list(self.sessions(), outbox, archived, most)
     }
 
     /// What must be loaded before the newest `want` messages are here; see [`missing`].

@@ -36,6 +36,7 @@ use protocol::sync::{
 };
 use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use worker::Worker;
@@ -106,9 +107,14 @@ impl Store {
         self.read(reads::list_more).await
     }
 
-    /// Sessions of one kind, and these others whatever their kind.
-    pub async fn sessions(&self, archived: bool, others: Vec<SessionId>) -> Result<Vec<Session>> {
-        self.read(move |connection| reads::sessions(connection, archived, &others))
+    /// The newest `most` sessions of one kind besides these others, which come whatever their kind and age.
+    pub async fn sessions(
+        &self,
+        archived: bool,
+        others: BTreeSet<SessionId>,
+        most: usize,
+    ) -> Result<Vec<Session>> {
+        self.read(move |connection| reads::sessions(connection, archived, &others, most))
             .await
     }
 

@@ -190,9 +190,9 @@ impl Tab {
         self.is_loaded() && self.lists.is_empty()
     }
 
-    /// The list, newest first.
-    pub fn list(&self, archived: bool) -> Vec<SessionRow> {
-        self.replica.list(&self.outbox, archived)
+    /// The newest rows of the list.
+    pub fn list(&self, archived: bool, most: usize) -> Vec<SessionRow> {
+        self.replica.list(&self.outbox, archived, most)
     }
 
     /// Finds what is in memory, the newest first: without an index there is no better order.

@@ -125,11 +125,13 @@ fn lanes(outbox: &Outbox) -> BTreeMap<SessionId, Vec<&Entry>> {
     lanes
 }
 
-/// The list, newest first: rows of either kind come in, those of `archived` go out.
+/// The list, newest first, at most so many: rows of either kind come in, those of `archived` go out. Where not all rows
+/// come in, those that the outbox says something of have to, and of the others as many more as there are of these.
 pub fn list<'a>(
     sessions: impl IntoIterator<Item = &'a Session>,
     outbox: &Outbox,
     archived: bool,
+    most: usize,
 ) -> Vec<SessionRow> {
     let mut lanes = lanes(outbox);
     let mut rows = Vec::new();
@@ -148,6 +150,7 @@ pub fn list<'a>(
     }
     rows.retain(|row| row.archived == archived);
     rows.sort_by(|a, b| b.last_active.cmp(&a.last_active).then(b.id.cmp(&a.id)));
+    rows.truncate(most);
     rows
 }
 

@@ -4,6 +4,8 @@ use crate::stage::{Member, PASSWORD, Stage};
 use crate::table::{Row, Tally};
 use anyhow::{Context as _, bail};
 use protocol::auth::{Email, Password};
+use protocol::view::LIST_ROWS;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +13,16 @@ use std::time::{Duration, Instant};
 use sync_client::Device;
 use sync_client::credentials::InMemory;
 use sync_client::driver::Computer;
+use sync_client::search::segmented;
 
 /// Words that messages are made of, so that a search finds some and not all.
 const WORDS: &str =
     "array['harbor','lantern','meadow','copper','thicket','violet','summit','ember','willow','anchor']";
+
+/// What a row of the list is made of, read by whoever does nothing else.
+const LIST: &str =
+    "select id, title, preview, last_active, last_ord, seq, title_seq, archived, running, created_at
+    from sessions where gone = 0 and archived = 0 order by last_active desc, id desc";
 
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -123,7 +131,7 @@ pub async fn first_sync(stage: &Stage) -> anyhow::Result<Row> {
     let all = SESSIONS * MESSAGES;
     let laptop = Laptop::new(&stage.server.address, member).await?;
     let begun = Instant::now();
-    while laptop.device.list(false).await?.is_empty() {
+    while laptop.device.list(false, LIST_ROWS).await?.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let usable = begun.elapsed();
@@ -135,7 +143,7 @@ pub async fn first_sync(stage: &Stage) -> anyhow::Result<Row> {
             done = &mut whole => break done?,
             () = tokio::time::sleep(Duration::from_millis(25)) => {
                 let asked = Instant::now();
-                laptop.device.list(false).await?;
+                laptop.device.list(false, LIST_ROWS).await?;
                 reading.add(vec![asked.elapsed()], 0.0);
             }
         }
@@ -186,6 +194,11 @@ pub fn raw_insert(cache: &Path, most: usize) -> anyhow::Result<Duration> {
         .prefix("compymac-bench-")
         .tempdir_in("/var/tmp")?;
     let mut raw = Connection::open(folder.path().join("raw.db"))?;
+    // as ours does, so that scripts without spaces are found
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    raw.create_scalar_function("segmented", 1, flags, |context| {
+        Ok(segmented(context.get_raw(0).as_str()?).into_owned())
+    })?;
     raw.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = normal;
          create table messages (rowid integer primary key, id text not null unique, session_id text not null,
@@ -194,7 +207,7 @@ pub fn raw_insert(cache: &Path, most: usize) -> anyhow::Result<Duration> {
          create virtual table messages_fts using fts5 (content, content = 'messages', content_rowid = 'rowid',
              tokenize = \"unicode61 remove_diacritics 2\");
          create trigger messages_fts_insert after insert on messages begin
-             insert into messages_fts (rowid, content) values (new.rowid, new.content);
+             insert into messages_fts (rowid, content) values (new.rowid, segmented(new.content));
          end;",
     )?;
     let begun = Instant::now();
@@ -221,15 +234,22 @@ pub async fn local(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let laptop = Laptop::new(&stage.server.address, member).await?;
     laptop.until_it_has(200_000 + 4_980).await?;
     let raw = Connection::open_with_flags(laptop.cache()?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let sessions = laptop.device.list(false).await?;
+    let sessions = laptop.device.list(false, usize::MAX).await?;
     let opened = sessions.first().context("a session")?.id;
     let device = &laptop.device;
     let rows = vec![
         repeat(
-            "W10 list of 10,000 sessions",
+            "W10 first page of a list of 10,000 sessions",
             stage,
-            async || Ok(device.list(false).await.map(drop)?),
-            || count(&raw, "select id, title, preview, last_active, last_ord, seq, title_seq, archived, running, created_at from sessions where gone = 0 and archived = 0 order by last_active desc, id desc", []),
+            async || Ok(device.list(false, LIST_ROWS).await.map(drop)?),
+            || count(&raw, &format!("{LIST} limit {LIST_ROWS}"), []),
+        )
+        .await?,
+        repeat(
+            "W10 the whole list, as a filter asks for it",
+            stage,
+            async || Ok(device.list(false, usize::MAX).await.map(drop)?),
+            || count(&raw, LIST, []),
         )
         .await?,
         repeat(

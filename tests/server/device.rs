@@ -336,7 +336,7 @@ async fn two_devices_that_wrote_apart_converge() {
     desk.send(session, "together").await.expect("a message");
     desk.wait_sent(session, "together").await;
     until("the session on the laptop", async || {
-        (laptop.list(false).await.ok()?.len() == 1).then_some(())
+        (laptop.list(false, usize::MAX).await.ok()?.len() == 1).then_some(())
     })
     .await;
 
@@ -383,7 +383,7 @@ async fn two_devices_that_wrote_apart_converge() {
         })
         .await;
         until("the same titles", async || {
-            let rows = device.list(false).await.ok()?;
+            let rows = device.list(false, usize::MAX).await.ok()?;
             rows.iter()
                 .any(|row| row.title == "Named on the laptop")
                 .then_some(())

@@ -32,7 +32,8 @@ pub trait Backend {
     fn body(&self) -> Body;
 
     fn boot(&self, archived: bool, open: Option<SessionId>) -> Answer<Boot>;
-    fn list(&self, archived: bool) -> Answer<Vec<SessionRow>>;
+    /// The newest rows, at most so many.
+    fn list(&self, archived: bool, rows: usize) -> Answer<Vec<SessionRow>>;
     fn open(&self, session: SessionId) -> Answer<Transcript>;
     fn earlier(&self, session: SessionId) -> Answer<Transcript>;
     fn reach(&self, session: SessionId, message: MessageId) -> Answer<Transcript>;

@@ -4,7 +4,7 @@ use super::{Answer, Shell, now};
 use protocol::auth::Provider;
 use protocol::ipc;
 use protocol::search::Found;
-use protocol::view::{Body, Boot, SessionRow, Transcript, Typed};
+use protocol::view::{Body, Boot, LIST_ROWS, SessionRow, Transcript, Typed};
 use std::sync::PoisonError;
 use std::time::Duration;
 use sync_client::Device;
@@ -24,7 +24,7 @@ pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
         providers(&shell, &device).await
     };
     let list = if is_someone {
-        device.list(ask.archived).await?
+        device.list(ask.archived, LIST_ROWS).await?
     } else {
         Vec::new()
     };
@@ -64,7 +64,7 @@ async fn providers(shell: &Shell, device: &Device) -> Vec<Provider> {
 
 #[tauri::command]
 pub async fn list(ask: ipc::List, shell: State<'_, Shell>) -> Answer<Vec<SessionRow>> {
-    shell.device().await?.list(ask.archived).await
+    shell.device().await?.list(ask.archived, ask.rows).await
 }
 
 #[tauri::command]

@@ -8,6 +8,7 @@ use protocol::run::At;
 use protocol::sync::{Cursor, Digest, Message, Ord, Session, SessionsBefore, row_hash};
 use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use std::collections::BTreeSet;
 
 /// A session's newest messages.
 #[derive(Clone, Debug, Default)]
@@ -94,18 +95,29 @@ pub fn list_more(connection: &Connection) -> Result<Option<SessionsBefore>> {
     Ok(more.flatten().and_then(|text| text.parse().ok()))
 }
 
-pub fn sessions(connection: &Connection, archived: bool, others: &[SessionId]) -> Result<Vec<Session>> {
+pub fn sessions(
+    connection: &Connection,
+    archived: bool,
+    others: &BTreeSet<SessionId>,
+    most: usize,
+) -> Result<Vec<Session>> {
+    // Of one moment: what is among the newest is not looked up as another.
+    let connection = &*connection.unchecked_transaction()?;
+    let limit = i64::try_from(most.saturating_add(others.len())).unwrap_or(i64::MAX);
     let mut sessions: Vec<Session> = connection
         .prepare_cached(&format!(
             "select {} from sessions where gone = 0 and archived = ?1 and seq > 0
-              order by last_active desc, id desc",
+              order by last_active desc, id desc limit ?2",
             rows::SESSION
         ))?
-        .query_map([archived], rows::session)?
+        .query_map(params![archived, limit], rows::session)?
         .collect::<rusqlite::Result<_>>()?;
-    for id in others {
-        let other = session(connection, *id)?;
-        sessions.extend(other.filter(|session| session.archived != archived));
+    let mut missing = others.clone();
+    for session in &sessions {
+        missing.remove(&session.id);
+    }
+    for id in missing {
+        sessions.extend(session(connection, id)?);
     }
     Ok(sessions)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unnecessary_box_returns, reason = "the store takes it boxed")]
 
 mod eviction;
+mod listing;
 mod search;
 
 use super::*;
@@ -142,7 +143,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
     assert_eq!(runtime.block_on(store.cursor()).unwrap(), None);
     assert!(
         runtime
-            .block_on(store.sessions(false, vec![]))
+            .block_on(store.sessions(false, BTreeSet::new(), usize::MAX))
             .unwrap()
             .is_empty()
     );
@@ -330,8 +331,10 @@ fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restar
     let whole = runtime.block_on(store.whole()).unwrap();
     let kept = runtime.block_on(store.load_outbox(user(), whole)).unwrap();
     outbox = Outbox::load_after(kept.entries, kept.last);
-    let rows = runtime.block_on(store.sessions(false, vec![id(1)])).unwrap();
-    let shown = crate::view::list(&rows, &outbox, false);
+    let rows = runtime
+        .block_on(store.sessions(false, BTreeSet::from([id(1)]), usize::MAX))
+        .unwrap();
+    let shown = crate::view::list(&rows, &outbox, false, usize::MAX);
     assert!(shown.iter().any(|row| row.id == id(1)), "{shown:?}");
     let rest = page(6, vec![Change::Session(session(1, 10, 0))]);
     runtime.block_on(store.apply_page(rest)).unwrap();
@@ -415,7 +418,13 @@ fn a_full_disk_says_so_and_reads_go_on() {
         Some(at(1)),
         "the cursor did not run ahead"
     );
-    assert_eq!(runtime.block_on(store.sessions(false, vec![])).unwrap().len(), 1);
+    assert_eq!(
+        runtime
+            .block_on(store.sessions(false, BTreeSet::new(), usize::MAX))
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 /// A small disk of its own. Mounting takes root; without it, what a full disk does at start is brought about below.
@@ -470,7 +479,13 @@ fn kept_and_closed(folder: &Path) {
 fn assert_readable(store: &Store) {
     let runtime = runtime();
     assert_eq!(runtime.block_on(store.cursor()).unwrap(), Some(at(1)));
-    assert_eq!(runtime.block_on(store.sessions(false, vec![])).unwrap().len(), 1);
+    assert_eq!(
+        runtime
+            .block_on(store.sessions(false, BTreeSet::new(), usize::MAX))
+            .unwrap()
+            .len(),
+        1
+    );
     let kept = runtime.block_on(store.load_outbox(user(), 0)).unwrap();
     assert_eq!(kept.entries.len(), 1);
 }

@@ -128,8 +128,8 @@ impl Backend for Core {
     fn boot(&self, archived: bool, open: Option<SessionId>) -> Answer<Boot> {
         call(ipc::GetBoot { archived, open })
     }
-    fn list(&self, archived: bool) -> Answer<Vec<SessionRow>> {
-        call(ipc::List { archived })
+    fn list(&self, archived: bool, rows: usize) -> Answer<Vec<SessionRow>> {
+        call(ipc::List { archived, rows })
     }
     fn open(&self, session: SessionId) -> Answer<Transcript> {
         call(ipc::Open { session })

@@ -5,8 +5,8 @@ use super::row::{NewName, Row, title_of};
 use crate::controls::Sign;
 use crate::controls::keys::key_of;
 use crate::controls::menu::{Item, Left, Menu};
-use crate::state::Stage;
 use crate::state::scene::Rows;
+use crate::state::{Action, Stage};
 use protocol::view::{Connection, SessionRow};
 use protocol::{SessionId, UnixMillis};
 use std::rc::Rc;
@@ -39,16 +39,21 @@ pub fn List(props: &ListProps) -> Html {
         return html! { <div class="list"><p class="list-empty">{ why_empty(props) }</p></div> };
     }
     let oninput = {
-        let wanted = wanted.clone();
+        let (wanted, stage) = (wanted.clone(), props.stage.clone());
         Callback::from(move |event: InputEvent| {
             let field = event
                 .target()
                 .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
-            wanted.set(
-                field
-                    .map(|field| field.value().trim().to_lowercase())
-                    .unwrap_or_default(),
-            );
+            let words = field
+                .map(|field| field.value().trim().to_lowercase())
+                .unwrap_or_default();
+            // Words are looked for in all rows, not only in those that came so far.
+            stage.tell(if words.is_empty() {
+                Action::Shallow
+            } else {
+                Action::Deeper(usize::MAX)
+            });
+            wanted.set(words);
         })
     };
     let found: Vec<_> = rows
@@ -110,16 +115,20 @@ struct LinesProps {
 
 /// How many of the rows are drawn, and what draws more.
 #[hook]
-fn use_drawn(count: usize) -> (usize, Callback<Event>) {
+fn use_drawn(stage: &Stage, count: usize) -> (usize, Callback<Event>) {
     let drawn = use_state(|| ROWS_AT_ONCE);
-    let now = *drawn;
+    let (now, stage) = (*drawn, stage.clone());
     let onscroll = Callback::from(move |event: Event| {
         let list: Option<Element> = event.target_dyn_into();
         let is_near = list.is_some_and(|list| {
             list.scroll_height() - list.scroll_top() - list.client_height() < NEAR_THE_END
         });
-        if is_near && now < count {
-            drawn.set(now + ROWS_AT_ONCE);
+        // Also at the end of what came: what comes next is drawn as soon as it is here.
+        if is_near {
+            stage.tell(Action::Deeper(count + 2 * ROWS_AT_ONCE));
+            if now < count + ROWS_AT_ONCE {
+                drawn.set(now.min(count) + ROWS_AT_ONCE);
+            }
         }
     });
     (now, onscroll)
@@ -130,7 +139,7 @@ fn use_drawn(count: usize) -> (usize, Callback<Event>) {
 fn Lines(props: &LinesProps) -> Html {
     let opened = use_state(|| None::<Opened>);
     let renamed = use_state(|| None::<SessionId>);
-    let (drawn, onscroll) = use_drawn(props.rows.len());
+    let (drawn, onscroll) = use_drawn(&props.stage, props.rows.len());
     let open = {
         let opened = opened.clone();
         move |session, at| opened.set(Some(Opened { session, at }))

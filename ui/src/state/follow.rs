@@ -41,6 +41,8 @@ struct Asker {
     stage: Stage,
     place: Cell<Place>,
     sought: Cell<Option<Sought>>,
+    /// How many rows of the list.
+    depth: Cell<usize>,
     /// As heard last.
     connection: Cell<Option<Connection>>,
     list: Lane,
@@ -53,9 +55,10 @@ impl Asker {
             return;
         }
         let archived = self.place.get() == Place::Archived;
+        let rows = self.depth.get();
         let asker = self.clone();
         self.stage.ask(
-            |body| body.list(archived),
+            |body| body.list(archived, rows),
             move |stage, answer| {
                 // Without an answer the list stays as it is; the connection's state says why.
                 if let Ok(rows) = answer {
@@ -234,6 +237,7 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
             stage,
             place: Cell::new(place),
             sought: Cell::new(None),
+            depth: Cell::new(0),
             connection: Cell::new(None),
             list: Lane::default(),
             open: Lane::default(),
@@ -241,6 +245,7 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
     });
     asker.place.set(place);
     asker.sought.set(scene.sought);
+    let was = asker.depth.replace(scene.depth);
 
     let waking = asker.clone();
     use_effect_with((), move |()| wake(&waking));
@@ -251,6 +256,13 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
     use_effect_with(place, move |place| {
         if last_place.replace(*place) != *place {
             arriving.arrive(*place);
+        }
+    });
+
+    let deepening = asker.clone();
+    use_effect_with(scene.depth, move |depth| {
+        if was != 0 && was != *depth {
+            deepening.ask_list();
         }
     });
 

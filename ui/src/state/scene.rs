@@ -5,7 +5,7 @@
 use super::place::Place;
 use super::transcript::{Grown, Opened};
 use protocol::auth::{Device, Me, Provider};
-use protocol::view::{Boot, Connection, SessionRow, Transcript, Typed};
+use protocol::view::{Boot, Connection, LIST_ROWS, SessionRow, Transcript, Typed};
 use protocol::{MessageId, MutationId, Problem, SessionId, UnixMillis};
 use std::rc::Rc;
 use yew::Reducible;
@@ -24,6 +24,8 @@ pub struct Scene {
     /// Sessions in use; `None` until somebody said what they are.
     pub active: Option<Rows>,
     pub archived: Option<Rows>,
+    /// How many rows of a list are asked for.
+    pub depth: usize,
     pub open: Option<Rc<Opened>>,
     /// The message to be gone to, until the page is there.
     pub sought: Option<Sought>,
@@ -71,6 +73,10 @@ pub enum Action {
         archived: bool,
         rows: Vec<SessionRow>,
     },
+    /// So many rows of the list are wanted.
+    Deeper(usize),
+    /// As many as at first are enough.
+    Shallow,
     Opened(Box<Transcript>),
     /// The session could not be opened.
     Shut {
@@ -113,6 +119,7 @@ impl Scene {
             connection: boot.connection,
             active: None,
             archived: None,
+            depth: LIST_ROWS,
             open: None,
             sought: None,
             devices: None,
@@ -279,6 +286,8 @@ impl Reducible for Scene {
             }
             Action::Connection(connection) => new.connect(connection),
             Action::List { archived, rows } => new.refresh(archived, rows),
+            Action::Deeper(depth) => new.depth = new.depth.max(depth),
+            Action::Shallow => new.depth = LIST_ROWS,
             Action::Opened(transcript) => new.opened(*transcript),
             Action::Shut { session, problem } if new.place.session() == Some(session) => {
                 new.problem = Some(problem);

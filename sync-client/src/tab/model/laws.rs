@@ -254,7 +254,7 @@ fn is_there(world: &World, session: SessionId, message: MessageId) -> bool {
 /// What was written here is shown here, from the moment it was written, in a session that is here. So is a session that
 /// was begun here, unless a fresh start is not over: the list is still read, or what moved meanwhile is still to come.
 fn overlay_monotone(world: &World, phone: &Phone, cursor: Cursor) -> Held {
-    let shown = [false, true].map(|archived| phone.tab.list(archived));
+    let shown = [false, true].map(|archived| phone.tab.list(archived, usize::MAX));
     let shown: BTreeSet<SessionId> = shown.iter().flatten().map(|row| row.id).collect();
     for session in &phone.begun {
         let ops = phone.tab.outbox().lane(*session).map(|entry| &entry.mutation.op);

@@ -150,7 +150,11 @@ impl World {
     /// One of the sessions that the device shows, by their age, which no clock decides.
     fn session(&self, index: usize, which: usize) -> Option<SessionId> {
         let tab = &self.phones[index].tab;
-        let mut shown: Vec<_> = tab.list(false).into_iter().chain(tab.list(true)).collect();
+        let mut shown: Vec<_> = tab
+            .list(false, usize::MAX)
+            .into_iter()
+            .chain(tab.list(true, usize::MAX))
+            .collect();
         shown.sort_by_key(|row| row.id);
         (!shown.is_empty()).then(|| shown[which % shown.len()].id)
     }

@@ -6,7 +6,7 @@ use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
 use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
 use protocol::search::Found;
-use protocol::view::{Body, Boot, Push, SessionRow, Transcript, Typed};
+use protocol::view::{Body, Boot, LIST_ROWS, Push, SessionRow, Transcript, Typed};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, routes};
 use std::future::{Future, ready};
 use std::rc::Rc;
@@ -34,11 +34,11 @@ impl Web {
 }
 
 /// The rows, once the server's first page is here.
-async fn list(page: Rc<Page>, archived: bool) -> Result<Vec<SessionRow>, Problem> {
+async fn list(page: Rc<Page>, archived: bool, rows: usize) -> Result<Vec<SessionRow>, Problem> {
     page.until(move |page| {
         let tab = page.tab.borrow();
         if tab.is_loaded() {
-            Some(Ok(tab.list(archived)))
+            Some(Ok(tab.list(archived, rows)))
         } else {
             page.is_away().then(|| Err(Problem::new(Code::Offline)))
         }
@@ -89,7 +89,7 @@ async fn boot(page: Rc<Page>, archived: bool, open: Option<SessionId>) -> Result
         None => None,
     };
     let rows = if is_someone {
-        list(page.clone(), archived).await?
+        list(page.clone(), archived, LIST_ROWS).await?
     } else {
         Vec::new()
     };
@@ -133,8 +133,8 @@ impl Backend for Web {
         self.with(|page| boot(page, archived, open))
     }
 
-    fn list(&self, archived: bool) -> Answer<Vec<SessionRow>> {
-        self.with(|page| list(page, archived))
+    fn list(&self, archived: bool, rows: usize) -> Answer<Vec<SessionRow>> {
+        self.with(|page| list(page, archived, rows))
     }
 
     fn open(&self, session: SessionId) -> Answer<Transcript> {
