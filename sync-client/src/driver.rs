@@ -187,7 +187,6 @@ impl Device {
         if let Some(before) = page.missing(want) {
             let _wanted = self.core.wanted();
             self.core.load(session, before).await?;
-            self.core.hydrate.notify_one();
         }
         self.transcript(session).await
     }

@@ -274,11 +274,11 @@ async fn a_device_with_little_room_keeps_what_was_opened_last_and_loads_the_rest
     stack.server.gate().shut();
     device.wait_offline().await;
     device
-        .send(sessions[0], "from a full disk")
+        .send(sessions[0], "written without a network")
         .await
         .expect("written");
     stack.server.gate().open();
-    device.wait_sent(sessions[0], "from a full disk").await;
+    device.wait_sent(sessions[0], "written without a network").await;
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use protocol::view::Push;
 use protocol::{Code, Problem, SessionId, limits, routes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// A page read before the latest change is asked for again, so often at most.
 pub const TRIES: usize = 3;
@@ -23,12 +22,15 @@ pub struct Calm {
 }
 
 #[derive(Debug)]
-pub struct Wanted<'a>(&'a watch::Sender<Calm>);
+pub struct Wanted<'a>(&'a Core);
 
 impl Drop for Wanted<'_> {
     fn drop(&mut self) {
         self.0
+            .calm
             .send_modify(|calm| calm.wanted = calm.wanted.saturating_sub(1));
+        // What it brought may be more than there is room for.
+        self.0.hydrate.notify_one();
     }
 }
 
@@ -100,7 +102,7 @@ impl Core {
     /// Says, while it is held, that a person waits for a load: the background lets it go first.
     pub fn wanted(&self) -> Wanted<'_> {
         self.calm.send_modify(|calm| calm.wanted += 1);
-        Wanted(&self.calm)
+        Wanted(self)
     }
 
     /// Waits until nobody waits for a load of their own, and nothing has paused the background.
