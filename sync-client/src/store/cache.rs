@@ -65,6 +65,7 @@ fn put_change(connection: &Connection, change: &Change, applied: &mut Applied) -
     match change {
         Change::Session(session) => applied.list |= rows::put_session(connection, session)?,
         Change::Message(message) => {
+            rows::put_stub(connection, message.session)?;
             if rows::put_message(connection, message)? {
                 add_range(connection, message.session, message.ord, message.ord)?;
                 applied.sessions.insert(message.session);
@@ -124,6 +125,9 @@ pub fn histories(connection: &mut Connection, read: &Histories) -> Result<Applie
 }
 
 fn put_history(connection: &Connection, history: &History) -> Result<()> {
+    if !history.messages.is_empty() {
+        rows::put_stub(connection, history.session)?;
+    }
     for message in &history.messages {
         rows::put_message(connection, message)?;
     }

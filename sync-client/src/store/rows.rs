@@ -1,5 +1,6 @@
 //! Rows of SQLite to the wire's types, and back.
 
+use protocol::SessionId;
 use protocol::run::Status;
 use protocol::sync::{Message, Role, Session};
 use rusqlite::types::Type;
@@ -107,11 +108,17 @@ pub fn put_session(connection: &rusqlite::Connection, session: &Session) -> rusq
     Ok(changed > 0)
 }
 
-/// Keeps a message that is newer than what is here, of a session that is not gone. Says whether it did.
-pub fn put_message(connection: &rusqlite::Connection, message: &Message) -> rusqlite::Result<bool> {
+/// Messages need their session, even one whose row is still to come.
+pub fn put_stub(connection: &rusqlite::Connection, session: SessionId) -> rusqlite::Result<()> {
     connection
         .prepare_cached("insert into sessions (id, seq) values (?1, 0) on conflict (id) do nothing")?
-        .execute([message.session.to_string()])?;
+        .execute([session.to_string()])?;
+    Ok(())
+}
+
+/// Keeps a message that is newer than what is here, of a session that is not gone and at least a stub. Says whether it
+/// did.
+pub fn put_message(connection: &rusqlite::Connection, message: &Message) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
         "insert into messages (id, session_id, ord, seq, parent_id, role, status, run_id, content, metadata,
                                created_at, deleted)
