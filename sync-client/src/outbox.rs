@@ -14,6 +14,8 @@ mod tests;
 
 pub use entry::{Entry, Plan, Report, Standing};
 
+#[cfg(feature = "native")]
+use protocol::mutation::Batch;
 use protocol::sync::{Epoch, Seq};
 use protocol::{MutationId, SessionId, UnixMillis, limits};
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +106,18 @@ impl Outbox {
         for entry in &plan.put {
             self.last = self.last.max(entry.n);
             self.entries.insert(entry.n, entry.clone());
+        }
+    }
+
+    /// A batch came back, and what became of it could not be written down. On the disk its rows are on their way, and so
+    /// sent again after the next start; here they are sent again without waiting for one, under the same ids.
+    #[cfg(feature = "native")]
+    pub fn release(&mut self, batch: &Batch) {
+        let is_of_it = |entry: &Entry| batch.ops.iter().any(|mutation| mutation.id == entry.mutation.id);
+        for entry in self.entries.values_mut() {
+            if entry.standing == Standing::Inflight && is_of_it(entry) {
+                entry.standing = Standing::Queued;
+            }
         }
     }
 

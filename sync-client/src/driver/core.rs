@@ -14,6 +14,7 @@ use crate::tails::Tails;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::Me;
 use protocol::frame::ClientFrame;
+use protocol::mutation::Batch;
 use protocol::sync::{Cursor, Epoch, Message};
 use protocol::view::{Connection, Push};
 use protocol::{Code, Problem, SessionId, UserId};
@@ -275,6 +276,12 @@ impl Core {
             let _one = self.writing.lock().await;
             Arc::make_mut(&mut self.shared().outbox).settle(whole);
         }
+    }
+
+    /// What became of a batch could not be written down: it is sent again.
+    pub async fn release(&self, batch: &Batch) {
+        let _one = self.writing.lock().await;
+        Arc::make_mut(&mut self.shared().outbox).release(batch);
     }
 
     /// Makes a call as the signed-in person. A refused token is renewed once.

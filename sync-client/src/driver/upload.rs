@@ -90,11 +90,12 @@ async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
     let failure = result.as_ref().err().cloned();
     // Where the cache cannot tell, the text waits a little longer.
     let is_gone = core.store.is_gone(lane).await.unwrap_or(false);
+    let sent = batch.clone();
     let planned = core
         .plan(move |outbox| {
             let plan = match &result {
-                Ok(answer) => outbox.answered(&batch, answer, is_gone),
-                Err(failure) => outbox.failed(&batch, failure),
+                Ok(answer) => outbox.answered(&sent, answer, is_gone),
+                Err(failure) => outbox.failed(&sent, failure),
             };
             Ok(((), plan))
         })
@@ -111,6 +112,9 @@ async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
             },
             now,
         ),
+    }
+    if planned.is_err() {
+        core.release(&batch).await;
     }
     if failure == Some(Failure::Unauthorized) {
         let core = Arc::clone(core);

@@ -356,6 +356,22 @@ fn an_answer_of_another_history_settles_nothing_and_the_same_is_sent_again() {
 
 /// LaneIsolation: a lane that always fails delays only itself.
 #[test]
+fn a_batch_whose_answer_could_not_be_written_down_is_sent_again_under_the_same_ids() {
+    let session = SessionId::fresh();
+    let mut outbox = Outbox::default();
+    write(&mut outbox, message(session, "one"), 0);
+    write(&mut outbox, message(session, "two"), 0);
+    let batch = dispatch(&mut outbox, session, 1);
+    // the plan that the answer made is never real: the disk is full
+    outbox.release(&batch);
+    assert_eq!(dispatch(&mut outbox, session, 2), batch);
+    let applied = OpResult::applied(5);
+    answer(&mut outbox, &batch, vec![applied.clone(), applied]);
+    outbox.release(&batch);
+    assert_eq!(outbox.waiting(), 0, "what was accepted meanwhile is not touched");
+}
+
+#[test]
 fn one_lane_that_fails_delays_no_other() {
     let mut outbox = Outbox::default();
     let mut lanes = Lanes::default();
