@@ -1,12 +1,14 @@
 //! A database and a Redis prefix for each stack: cloned from a migrated template, and gone afterwards.
 
-use crate::programs::{root, setting};
+use crate::offspring::system_program;
+use crate::programs::{child, root, setting};
 use redis::AsyncCommands as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Executor as _, Row as _};
 use std::fmt::Write as _;
 use std::future::Future;
+use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -73,7 +75,55 @@ impl Database {
         row.get(0)
     }
 
-    /// Every key under the prefix.
+    /// See [`crate::Stack::back_up`].
+    pub async fn dump(&self, file: &Path) {
+        let mut dump = self.program("pg_dump");
+        dump.args(["--format=custom", "--file"]).arg(file).arg(&self.name);
+        run(dump).await;
+    }
+
+    /// See [`crate::Stack::restore`]. Into a database of its own first, which then takes the place of the other: the
+    /// servers find none for a moment, and the old one afterwards.
+    pub async fn restore(&self, file: &Path) {
+        let (name, coming) = (&self.name, format!("{}_coming", self.name));
+        let admin_url = setting("COMPYMAC_TEST_PG").unwrap_or_else(|| POSTGRES.to_owned());
+        let admin = async |statements: &[String]| {
+            let mut admin = PgConnection::connect(&admin_url).await?;
+            for statement in statements {
+                admin.execute(sqlx::AssertSqlSafe(statement.clone())).await?;
+            }
+            admin.close().await
+        };
+        let told = |outcome: sqlx::Result<()>| {
+            outcome.unwrap_or_else(|error| panic!("restoring {name}: {error}"));
+        };
+        told(admin(&[format!("create database {coming}")]).await);
+        let mut restore = self.program("pg_restore");
+        restore.arg("--dbname").arg(&coming).arg(file);
+        run(restore).await;
+        let mut other_epoch = self.program("psql");
+        let statement = "update sync_heads set epoch = gen_random_uuid()";
+        other_epoch.args(["-X", "-q", "-c", statement, &coming]);
+        run(other_epoch).await;
+        let swap = [
+            format!("drop database {name} with (force)"),
+            format!("alter database {coming} rename to {name}"),
+        ];
+        told(admin(&swap).await);
+    }
+
+    /// One of PostgreSQL's own programs, led to the cluster.
+    fn program(&self, name: &str) -> std::process::Command {
+        let url = url::Url::parse(&self.url).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let mut command = child(&system_program(name), Path::new("/"));
+        command
+            .env("PGHOST", url.host_str().unwrap_or_default())
+            .env("PGPORT", url.port().unwrap_or(5432).to_string())
+            .env("PGUSER", url.username())
+            .env("PGPASSWORD", url.password().unwrap_or_default());
+        command
+    }
+
     /// See [`crate::Stack::crash_postgres`]. Comes back when it can be asked again.
     pub async fn crash(&self) {
         // a process that is there whoever is connected
@@ -91,6 +141,7 @@ impl Database {
         .await;
     }
 
+    /// Every key under the prefix.
     pub async fn forget_redis(&self) {
         clear(&self.redis_url, &self.redis_prefix)
             .await
@@ -118,6 +169,16 @@ impl Drop for Database {
             panic!("left behind {}: {error:#}", self.name);
         }
     }
+}
+
+async fn run(command: std::process::Command) {
+    let output = tokio::process::Command::from(command).output().await;
+    let output = output.unwrap_or_else(|error| panic!("starting a program of PostgreSQL: {error}"));
+    assert!(
+        output.status.success(),
+        "a program of PostgreSQL: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Runs a future to its end from a place that cannot wait, as `drop`.
@@ -152,7 +213,7 @@ async fn sweep(admin: &mut PgConnection) -> anyhow::Result<()> {
     for row in rows {
         let name: String = row.get(0);
         let owner: Option<u32> = name.split('_').nth(2).and_then(|pid| pid.parse().ok());
-        let is_alive = owner.is_some_and(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists());
+        let is_alive = owner.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
         if !is_alive {
             let drop = format!("drop database if exists {name} with (force)");
             // another test may be sweeping the same
@@ -199,7 +260,7 @@ async fn template(admin: &mut PgConnection, admin_url: &str) -> anyhow::Result<S
     Ok(template)
 }
 
-fn fingerprint(folder: &std::path::Path) -> anyhow::Result<String> {
+fn fingerprint(folder: &Path) -> anyhow::Result<String> {
     let mut files: Vec<_> = std::fs::read_dir(folder)?
         .flatten()
         .map(|entry| entry.path())

@@ -93,19 +93,6 @@ impl DeviceClient {
         Self::over(server, credentials, folder, quota).await
     }
 
-    /// Ends it without a word, wherever it is in its work, and starts it again over what is on the disk.
-    pub async fn crash(self) -> Self {
-        let Self {
-            device,
-            server,
-            credentials,
-            folder,
-            quota,
-        } = self;
-        drop(device);
-        Self::over(server, credentials, folder, quota).await
-    }
-
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }

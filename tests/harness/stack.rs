@@ -233,6 +233,16 @@ impl Stack {
         self.database.crash().await;
     }
 
+    /// Writes a dump of the database into a file, while everybody goes on.
+    pub async fn back_up(&self, dump: &Path) {
+        self.database.dump(dump).await;
+    }
+
+    /// Puts the database back to a dump, and does what is to be done after a restore: another epoch for everybody.
+    pub async fn restore(&self, dump: &Path) {
+        self.database.restore(dump).await;
+    }
+
     /// Redis loses everything that it keeps for this stack, as after a restart without a disk.
     pub async fn forget_redis(&self) {
         self.database.forget_redis().await;
@@ -282,6 +292,6 @@ fn secret() -> String {
 }
 
 /// The HTTP client's TLS wants a provider even where no TLS is spoken.
-pub(crate) fn install_crypto() {
+pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -39,8 +39,13 @@ pub fn desktop(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()>
     build(place, supervisor, Profile::Debug, &["desktop"])
 }
 
+/// The device that storms kill.
+pub fn device(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    build(place, supervisor, Profile::Debug, &["device"])
+}
+
 pub fn soak(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
-    build(place, supervisor, Profile::Debug, &["soak"])
+    build(place, supervisor, Profile::Debug, &["soak", "device"])
 }
 
 /// What the bench measures, and itself.

@@ -37,7 +37,7 @@ cargo xtask <command>
   bench [WORK]
       Measures the server beside its limits. WORK: W1, W2, W4, W5, W6, W9, W10 or W11; without it, all.
   soak [--minutes N] [--seed S]
-      Lets servers, stores, networks and devices fail by plans drawn from seeds, and checks after each that nothing was
+      Lets servers, stores, networks, disks and devices fail by plans drawn from seeds, and checks after each that nothing was
       lost or doubled. Ten minutes; S is the first seed; without it, another each time.
   prepare [--check]
       Writes .sqlx, the types of the server's queries. --check only says whether it is fresh.

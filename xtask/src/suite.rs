@@ -113,6 +113,9 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     }
     if part.has_programs() {
         steps.take("building the server", || compile::programs(place, supervisor))?;
+        if matches!(part, Part::All | Part::Server) {
+            steps.take("building a device", || compile::device(place, supervisor))?;
+        }
         steps.take("building the page", || {
             compile::page(place, supervisor, Page::Release, &place.page())
         })?;

@@ -1,7 +1,7 @@
 //! What has to hold when a storm is over.
 
 use super::world::{Owed, World};
-use crate::device::DeviceClient;
+use crate::device_program::DeviceProgram;
 use crate::wait::within;
 use http::{Method, StatusCode};
 use protocol::run::Status;
@@ -37,11 +37,14 @@ pub(super) async fn wait_for_calm(world: &World, seed: u64) {
 
 async fn unrest_in(world: &World) -> Option<String> {
     for (number, device) in world.devices().enumerate() {
-        let connection = device.connection();
+        let connection = device.connection().await;
+        if connection == Connection::SignedOut {
+            world.sign_in_again(device).await;
+        }
         if connection != Connection::Online {
             return Some(format!("device {number} is {connection:?}"));
         }
-        let waiting = device.storage().await.map_or(u64::MAX, |numbers| numbers.waiting);
+        let waiting = device.waiting().await.unwrap_or(u64::MAX);
         if waiting > 0 {
             return Some(format!("{waiting} writes wait at device {number}"));
         }
@@ -85,7 +88,7 @@ fn lines(messages: &[Message]) -> Vec<Line> {
     views.map(line).collect()
 }
 
-async fn shown(device: &DeviceClient, session: SessionId) -> Vec<Line> {
+async fn shown(device: &DeviceProgram, session: SessionId) -> Vec<Line> {
     let messages = device.messages(session).await.unwrap_or_default();
     messages.into_iter().map(line).collect()
 }
@@ -147,7 +150,8 @@ fn texts(kept: &[Message], owed: &[&Owed]) -> Vec<String> {
         match counts.remove(owed.text.as_str()) {
             Some(1) => {}
             Some(many) => wrong.push(format!("kept {many} times: {}", owed.text)),
-            None => wrong.push(format!("lost: {}", owed.text)),
+            None if owed.is_taken => wrong.push(format!("lost: {}", owed.text)),
+            None => {}
         }
     }
     wrong.extend(counts.keys().map(|text| format!("nobody wrote: {text}")));

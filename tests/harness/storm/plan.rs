@@ -10,7 +10,7 @@ pub(super) const DEVICES: usize = 3;
 pub(super) const NODES: usize = 2;
 pub(super) const SESSIONS: usize = 3;
 
-const STEPS: usize = 36;
+const STEPS: usize = 44;
 
 /// What a trouble befalls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub enum Place {
     Node(usize),
     Postgres,
     Redis,
+    /// What a device's files lie on.
+    Disk(usize),
 }
 
 /// A state that lasts until it is mended.
@@ -31,6 +33,8 @@ pub enum Trouble {
     Unreachable,
     /// Each chunk takes so many milliseconds longer.
     Slow(u64),
+    /// Nothing more can be written.
+    Full,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +62,18 @@ pub enum Step {
     Mend(Place),
     /// Cuts what is connected; new connections pass.
     Cut(Place),
-    /// The device's program ends without a word, and is started again.
-    CrashDevice(usize),
+    /// The device's program is killed (SIGKILL) so long after it was given so many texts to write, and is started again
+    /// over its disk.
+    KillDevice {
+        device: usize,
+        session: usize,
+        texts: usize,
+        after: Duration,
+    },
+    /// PostgreSQL is dumped, as each night.
+    BackUp,
+    /// PostgreSQL is restored from the last dump. Everybody's history is another one from then on.
+    Restore,
     /// Redis loses everything that it keeps (FLUSHALL).
     ForgetRedis,
     /// One of PostgreSQL's processes is killed: it cuts everybody off and recovers from its log.
@@ -77,13 +91,14 @@ impl Plan {
     pub fn draw(seed: u64, owns_postgres: bool) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut standing = BTreeMap::new();
+        let mut has_backup = false;
         let mut steps = Vec::new();
         while steps.len() < STEPS {
             let pause = Duration::from_millis(dice.random_range(0..180));
             let step = if dice.random_bool(0.5) {
                 act(&mut dice)
             } else {
-                befall(&mut dice, &mut standing, owns_postgres)
+                befall(&mut dice, &mut standing, &mut has_backup, owns_postgres)
             };
             // A server cannot come back before its stores are there; they are mended first.
             if let Step::Mend(Place::Node(_)) = step {
@@ -128,18 +143,25 @@ fn act(dice: &mut StdRng) -> Step {
     }
 }
 
-fn befall(dice: &mut StdRng, standing: &mut BTreeMap<Place, Trouble>, owns_postgres: bool) -> Step {
-    let place = match dice.random_range(0..8) {
+fn befall(
+    dice: &mut StdRng,
+    standing: &mut BTreeMap<Place, Trouble>,
+    has_backup: &mut bool,
+    owns_postgres: bool,
+) -> Step {
+    let place = match dice.random_range(0..12) {
         0..=2 => Place::Node(0),
         3 | 4 => Place::Node(1),
         5 => Place::Postgres,
         6 => Place::Redis,
-        _ => return strike(dice, owns_postgres),
+        7 => Place::Disk(dice.random_range(0..DEVICES)),
+        _ => return strike(dice, has_backup, owns_postgres),
     };
     if standing.remove(&place).is_some() {
         return Step::Mend(place);
     }
     let trouble = match (dice.random_range(0..5), place) {
+        (_, Place::Disk(_)) => Trouble::Full,
         (0, Place::Node(_) | Place::Redis) => Trouble::Gone,
         (1, Place::Node(_) | Place::Redis) => Trouble::Still,
         (2, _) => Trouble::Slow(dice.random_range(5..60)),
@@ -150,11 +172,20 @@ fn befall(dice: &mut StdRng, standing: &mut BTreeMap<Place, Trouble>, owns_postg
     Step::Begin(place, trouble)
 }
 
-fn strike(dice: &mut StdRng, owns_postgres: bool) -> Step {
-    match dice.random_range(0..4) {
+fn strike(dice: &mut StdRng, has_backup: &mut bool, owns_postgres: bool) -> Step {
+    match dice.random_range(0..8) {
         0 => Step::ForgetRedis,
         1 if owns_postgres => Step::CrashPostgres,
-        _ => Step::CrashDevice(dice.random_range(0..DEVICES)),
+        2 | 3 => {
+            *has_backup = !*has_backup;
+            if *has_backup { Step::BackUp } else { Step::Restore }
+        }
+        _ => Step::KillDevice {
+            device: dice.random_range(0..DEVICES),
+            session: dice.random_range(0..SESSIONS),
+            texts: dice.random_range(0..6),
+            after: Duration::from_micros(dice.random_range(0..40_000)),
+        },
     }
 }
 
@@ -162,17 +193,24 @@ fn name(step: &Step) -> Option<&'static str> {
     Some(match step {
         Step::Begin(Place::Node(_), Trouble::Gone) => "server killed",
         Step::Begin(Place::Node(_), Trouble::Still) => "server stood still",
-        Step::Begin(Place::Node(_), Trouble::Unreachable) => "server unreachable",
+        Step::Begin(Place::Node(_), Trouble::Unreachable | Trouble::Full) => "server unreachable",
         Step::Begin(Place::Node(_), Trouble::Slow(_)) => "server slow",
         Step::Begin(Place::Redis, Trouble::Gone) => "Redis killed",
         Step::Begin(Place::Redis, Trouble::Still) => "Redis stood still",
         Step::Begin(Place::Redis, _) => "Redis unreachable or slow",
         Step::Begin(Place::Postgres, _) => "PostgreSQL unreachable or slow",
         Step::Cut(_) => "connections cut",
-        Step::CrashDevice(_) => "device crashed",
+        Step::Begin(Place::Disk(_), _) => "a device's disk full",
+        Step::KillDevice { .. } => "device killed",
+        Step::Restore => "PostgreSQL restored from a backup",
         Step::ForgetRedis => "Redis emptied",
         Step::CrashPostgres => "PostgreSQL crashed",
-        Step::Say { .. } | Step::Rename { .. } | Step::Archive { .. } | Step::Stop { .. } | Step::Mend(_) => {
+        Step::Say { .. }
+        | Step::Rename { .. }
+        | Step::Archive { .. }
+        | Step::Stop { .. }
+        | Step::BackUp
+        | Step::Mend(_) => {
             return None;
         }
     })

@@ -2,22 +2,25 @@
 
 use super::plan::{DEVICES, NODES, Place, SESSIONS, Step, Trouble};
 use crate::client::Client;
-use crate::device::DeviceClient;
+use crate::device_program::{Ask, DeviceProgram};
 use crate::gate::Gate;
 use crate::person::Person;
 use crate::redis_server::RedisServer;
 use crate::server::Server;
 use crate::stack::Stack;
-use protocol::SessionId;
+use protocol::{Code, Problem, SessionId};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// A text that a device took, and so owes to the person.
+/// A text that a device was given.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Owed {
     pub session: SessionId,
     pub text: String,
     /// What the echo agent says to it, if it may say all of it.
     pub reply: String,
+    /// The device said that it took it, and so owes it to the person. One that was killed may have done so unheard.
+    pub is_taken: bool,
 }
 
 pub(super) struct World {
@@ -25,8 +28,9 @@ pub(super) struct World {
     second: Server,
     redis: RedisServer,
     redis_gate: Gate,
-    /// `None` only while one is started again.
-    devices: Vec<Option<DeviceClient>>,
+    devices: Vec<DeviceProgram>,
+    person: Person,
+    backup: PathBuf,
     pub client: Client,
     pub sessions: Vec<SessionId>,
     pub owed: Vec<Owed>,
@@ -55,14 +59,17 @@ impl World {
             } else {
                 &second
             };
-            devices.push(Some(DeviceClient::of(&person, &server.url()).await));
+            devices.push(DeviceProgram::of(&person, &server.url()).await);
         }
+        let backup = stack.folder().join("backup");
         Self {
             stack,
             second,
             redis,
             redis_gate,
             devices,
+            person,
+            backup,
             client,
             sessions,
             owed: Vec::new(),
@@ -70,14 +77,13 @@ impl World {
         }
     }
 
-    pub fn devices(&self) -> impl Iterator<Item = &DeviceClient> {
-        self.devices.iter().flatten()
+    pub fn devices(&self) -> impl Iterator<Item = &DeviceProgram> {
+        self.devices.iter()
     }
 
-    fn device(&self, number: usize) -> &DeviceClient {
+    fn device(&self, number: usize) -> &DeviceProgram {
         self.devices
             .get(number)
-            .and_then(Option::as_ref)
             .unwrap_or_else(|| panic!("there is no device {number}"))
     }
 
@@ -96,11 +102,13 @@ impl World {
             .unwrap_or_else(|| panic!("there is no session {number}"))
     }
 
-    fn gate(&self, place: Place) -> &Gate {
+    /// A disk has none.
+    fn gate(&self, place: Place) -> Option<&Gate> {
         match place {
-            Place::Node(number) => self.node(number).gate(),
-            Place::Postgres => self.stack.postgres_gate(),
-            Place::Redis => &self.redis_gate,
+            Place::Node(number) => Some(self.node(number).gate()),
+            Place::Postgres => Some(self.stack.postgres_gate()),
+            Place::Redis => Some(&self.redis_gate),
+            Place::Disk(_) => None,
         }
     }
 
@@ -114,8 +122,8 @@ impl World {
             Step::Rename { device, session } => {
                 self.titles += 1;
                 let title = format!("Title {}", self.titles);
-                let renamed = self.device(*device).rename(self.session(*session), &title).await;
-                renamed.unwrap_or_else(|problem| panic!("renaming here: {problem}"));
+                let renamed = self.device(*device).rename(self.session(*session), title).await;
+                may_want_room("renaming here", renamed);
             }
             Step::Archive {
                 device,
@@ -126,36 +134,67 @@ impl World {
                     .device(*device)
                     .archive(self.session(*session), *archived)
                     .await;
-                put.unwrap_or_else(|problem| panic!("archiving here: {problem}"));
+                may_want_room("archiving here", put);
             }
             Step::Stop { device } => self.stop(*device).await,
-            Step::Begin(place, trouble) => self.trouble(*place, *trouble),
+            Step::Begin(place, trouble) => self.trouble(*place, *trouble).await,
             Step::Mend(place) => self.mend_one(*place).await,
-            Step::Cut(place) => self.gate(*place).cut(),
-            Step::CrashDevice(number) => {
-                if let Some(slot) = self.devices.get_mut(*number)
-                    && let Some(device) = slot.take()
-                {
-                    *slot = Some(device.crash().await);
+            Step::Cut(place) => {
+                if let Some(gate) = self.gate(*place) {
+                    gate.cut();
                 }
+            }
+            Step::KillDevice {
+                device,
+                session,
+                texts,
+                after,
+            } => {
+                self.kill_device(*device, self.session(*session), *texts, *after)
+                    .await;
             }
             Step::ForgetRedis => self.redis.forget().await,
             Step::CrashPostgres => self.stack.crash_postgres().await,
+            Step::BackUp => self.stack.back_up(&self.backup).await,
+            Step::Restore => self.stack.restore(&self.backup).await,
+        }
+    }
+
+    /// A text that no other is like, and what is to be answered.
+    fn word(&self, session: SessionId, pace: u64) -> Owed {
+        let said = format!(
+            "one two three four five six seven eight number {}.",
+            self.owed.len()
+        );
+        Owed {
+            session,
+            text: format!("/slow {pace}ms {said}"),
+            reply: format!("Echo: {said}"),
+            is_taken: false,
         }
     }
 
     async fn say(&mut self, device: usize, session: SessionId, pace: u64) {
-        let number = self.owed.len();
-        let said = format!("one two three four five six seven eight number {number}.");
-        let text = format!("/slow {pace}ms {said}");
+        let mut owed = self.word(session, pace);
         // Accepted is owed, whatever happens next.
-        let sent = self.device(device).send(session, &text).await;
-        sent.unwrap_or_else(|problem| panic!("writing here: {problem}"));
-        self.owed.push(Owed {
-            session,
-            text,
-            reply: format!("Echo: {said}"),
-        });
+        let sent = self.device(device).send(session, &owed.text).await;
+        owed.is_taken = may_want_room("writing here", sent);
+        self.owed.push(owed);
+    }
+
+    async fn kill_device(&mut self, device: usize, session: SessionId, texts: usize, after: Duration) {
+        let first = self.owed.len();
+        let mut asks = Vec::new();
+        for _ in 0..texts {
+            let owed = self.word(session, 5);
+            let text = owed.text.clone();
+            asks.push(Ask::Send { session, text });
+            self.owed.push(owed);
+        }
+        let said = self.device(device).kill_while(&asks, after).await;
+        for (owed, answer) in self.owed.iter_mut().skip(first).zip(said) {
+            owed.is_taken = may_want_room("writing before the end", answer);
+        }
     }
 
     async fn stop(&self, device: usize) {
@@ -164,25 +203,33 @@ impl World {
             let messages = device.messages(*session).await.unwrap_or_default();
             if let Some(run) = messages.iter().find_map(|message| message.run) {
                 // The server may be away: then nothing is stopped.
-                let _ = tokio::time::timeout(Duration::from_millis(300), device.stop(run)).await;
+                let _ = device.stop(run).await;
                 return;
             }
         }
     }
 
-    fn trouble(&self, place: Place, trouble: Trouble) {
+    async fn trouble(&self, place: Place, trouble: Trouble) {
         match (trouble, place) {
             (Trouble::Gone, Place::Node(number)) => self.node(number).kill(),
             (Trouble::Still, Place::Node(number)) => self.node(number).freeze(),
             (Trouble::Gone, Place::Redis) => self.redis.kill(),
             (Trouble::Still, Place::Redis) => self.redis.freeze(),
-            (Trouble::Slow(millis), _) => self.gate(place).slow(Duration::from_millis(millis)),
-            (Trouble::Unreachable | Trouble::Gone | Trouble::Still, _) => self.gate(place).shut(),
+            (_, Place::Disk(number)) => self.device(number).fill_disk(true).await,
+            (trouble, Place::Node(_) | Place::Postgres | Place::Redis) => {
+                let Some(gate) = self.gate(place) else { return };
+                match trouble {
+                    Trouble::Slow(millis) => gate.slow(Duration::from_millis(millis)),
+                    Trouble::Unreachable | Trouble::Gone | Trouble::Still | Trouble::Full => gate.shut(),
+                }
+            }
         }
     }
 
     async fn mend_one(&self, place: Place) {
-        self.gate(place).open();
+        if let Some(gate) = self.gate(place) {
+            gate.open();
+        }
         match place {
             Place::Node(number) => {
                 self.node(number).thaw();
@@ -195,6 +242,8 @@ impl World {
                 self.redis.start_again().await;
             }
             Place::Postgres => {}
+            // One that was started again has room already.
+            Place::Disk(number) => self.device(number).fill_disk(false).await,
         }
     }
 
@@ -203,8 +252,23 @@ impl World {
         for place in [Place::Postgres, Place::Redis, Place::Node(0), Place::Node(1)] {
             self.mend_one(place).await;
         }
-        for device in self.devices() {
-            device.wake();
+        for number in 0..DEVICES {
+            self.mend_one(Place::Disk(number)).await;
+            self.device(number).wake().await;
         }
+    }
+
+    /// A restored server does not know a credential that was renewed after the backup: then the person signs in again.
+    pub async fn sign_in_again(&self, device: &DeviceProgram) {
+        let _ = device.sign_in(&self.person).await;
+    }
+}
+
+/// Whether it was done. A full disk is the one reason for which it may not be.
+fn may_want_room<T>(what: &str, outcome: Result<T, Problem>) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(problem) if problem.code == Code::DiskFull => false,
+        Err(problem) => panic!("{what}: {problem}"),
     }
 }
