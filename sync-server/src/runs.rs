@@ -10,6 +10,8 @@ mod leases;
 mod live;
 mod log;
 mod messages;
+#[cfg(test)]
+mod model;
 mod queue;
 mod reaper;
 mod worker;

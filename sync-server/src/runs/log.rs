@@ -168,18 +168,21 @@ async fn put(hints: &Hints, lines: Vec<(String, Line)>) {
     let begun = std::time::Instant::now();
     let answered = hints.redis.ask_all(&pipeline).await;
     metrics::histogram!("run_log_flush_seconds").record(begun.elapsed().as_secs_f64());
-    if let Ok(values) = answered {
+    let may_be_said: Vec<bool> = if let Ok(values) = answered {
         let added = values.iter().step_by(2);
-        for ((_, line), value) in lines.iter().zip(added) {
-            note(line, value);
-        }
+        let noted = lines.iter().zip(added);
+        noted
+            .map(|((_, line), value)| note(&line.writer, &line.entry, value))
+            .collect()
     } else {
         metrics::counter!("run_log_lost_total").increment(lines.len() as u64);
         for (_, line) in &lines {
             line.writer.miss();
         }
-    }
-    for (_, line) in &lines {
+        vec![true; lines.len()]
+    };
+    let said = lines.iter().zip(may_be_said).filter(|(_, may)| *may);
+    for ((_, line), _) in said {
         let payload = serde_json::to_vec(&line.entry).unwrap_or_default();
         hints
             .wire()
@@ -188,13 +191,17 @@ async fn put(hints: &Hints, lines: Vec<(String, Line)>) {
 }
 
 /// Redis takes ids in ascending order only. An entry that is too old says that somebody else has the run now: its worker
-/// stops at once, and not only when its agent has said everything.
-fn note(line: &Line, answer: &redis::RedisResult<redis::Value>) {
+/// stops at once, and not only when its agent has said everything. False: nobody else may hear of it.
+pub fn note(writer: &Writer, entry: &Entry, answer: &redis::RedisResult<redis::Value>) -> bool {
     match answer {
-        Ok(_) => line.writer.live.reveal(&line.entry),
-        Err(error) if error.to_string().contains("equal or smaller") => line.writer.live.lose(),
-        Err(_) => line.writer.miss(),
+        Ok(_) => writer.live.reveal(entry),
+        Err(error) if error.to_string().contains("equal or smaller") => {
+            writer.live.lose();
+            return false;
+        }
+        Err(_) => writer.miss(),
     }
+    true
 }
 
 #[cfg(test)]
@@ -242,14 +249,21 @@ mod tests {
     #[test]
     fn a_worker_whose_run_somebody_else_has_is_stopped_while_its_agent_talks() {
         let fenced = line();
-        note(
-            &fenced,
+        let is_said = note(
+            &fenced.writer,
+            &fenced.entry,
             &refusal("The ID specified in XADD is equal or smaller than the target stream top item"),
         );
+        assert!(!is_said, "the followers hear nothing that the log has not");
         let live = &fenced.writer.live;
         assert!(live.is_left() && live.cancel.is_cancelled());
         let unheard = line();
-        note(&unheard, &refusal("OOM command not allowed"));
+        let is_said = note(
+            &unheard.writer,
+            &unheard.entry,
+            &refusal("OOM command not allowed"),
+        );
+        assert!(is_said);
         let live = &unheard.writer.live;
         assert!(!live.is_left() && !live.cancel.is_cancelled());
         assert!(unheard.writer.has_gap.load(Ordering::Relaxed));

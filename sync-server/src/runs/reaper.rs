@@ -97,7 +97,8 @@ impl Log<'_> {
     }
 }
 
-fn longest(lost: &Lost, logged: &[Entry]) -> String {
+/// The longer of what the database and the log have.
+pub(super) fn longest(lost: &Lost, logged: &[Entry]) -> String {
     let replay = Live::new(lost.user, lost.run, lost.session, protocol::MessageId(lost.run.0));
     if let Some((at, text)) = &lost.checkpoint {
         replay.restore(*at, text.clone());
