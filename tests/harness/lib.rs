@@ -14,6 +14,8 @@
 
 mod authenticator;
 mod client;
+#[cfg(test)]
+mod corpus;
 mod database;
 mod device;
 mod device_program;

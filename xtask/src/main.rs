@@ -5,6 +5,7 @@
 mod bench;
 mod compile;
 mod dev;
+mod fuzz;
 mod guards;
 mod leftovers;
 mod place;
@@ -39,6 +40,8 @@ cargo xtask <command>
   soak [--minutes N] [--seed S]
       Lets servers, stores, networks, disks and devices fail by plans drawn from seeds, and checks after each that nothing was
       lost or doubled. Ten minutes; S is the first seed; without it, another each time.
+  fuzz [TARGET] [--seconds N]
+      Lets a fuzzer make up what strangers may send: frames, cursors, searches, links. A minute each.
   prepare [--check]
       Writes .sqlx, the types of the server's queries. --check only says whether it is fresh.
   bundle
@@ -81,6 +84,7 @@ fn run() -> anyhow::Result<()> {
         }
         "bench" => bench::run(&place, &mut supervisor, rest),
         "soak" => soak::run(&place, &mut supervisor, rest),
+        "fuzz" => fuzz::run(&place, &mut supervisor, rest),
         "prepare" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;
             prepare::run(&place, &mut supervisor, rest.iter().any(|word| word == "--check"))

@@ -44,6 +44,11 @@ pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow:
     webassembly::ensure(place, supervisor)
 }
 
+/// What only `cargo xtask fuzz` needs.
+pub fn ensure_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    tools::install(place, supervisor, "cargo-fuzz")
+}
+
 /// What the guards and the tests are run with, besides.
 pub fn ensure_tools(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
     ensure(place, supervisor, need)?;

@@ -15,16 +15,24 @@ const CRATES: &[(&str, Need)] = &[
 
 pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
     for (name, first) in CRATES {
-        if need.covers(*first) && place.tool(name).is_none() {
-            say(&format!("installing {name}"));
-            let mut command = place.cargo(&["install", "--locked", "--root"]);
-            command
-                .arg(place.tools())
-                .arg(name)
-                .env("CARGO_TARGET_DIR", place.cache.join("tools-build"))
-                .current_dir(&place.cache);
-            supervisor.run(&mut command)?;
+        if need.covers(*first) {
+            install(place, supervisor, name)?;
         }
     }
     Ok(())
+}
+
+/// Unless it is here already.
+pub fn install(place: &Place, supervisor: &mut Supervisor, name: &str) -> anyhow::Result<()> {
+    if place.tool(name).is_some() {
+        return Ok(());
+    }
+    say(&format!("installing {name}"));
+    let mut command = place.cargo(&["install", "--locked", "--root"]);
+    command
+        .arg(place.tools())
+        .arg(name)
+        .env("CARGO_TARGET_DIR", place.cache.join("tools-build"))
+        .current_dir(&place.cache);
+    supervisor.run(&mut command)
 }
