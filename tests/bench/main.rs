@@ -16,6 +16,7 @@ mod process;
 mod reads;
 mod stage;
 mod storm;
+mod stream;
 mod table;
 mod turns;
 
@@ -61,6 +62,9 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
     }
     if is_wanted("W6") {
         print!("{}", table::draw(&[near::run(&stage).await.context("W6")?]));
+    }
+    if is_wanted("W7") {
+        print!("{}", table::draw(&stream::run(&stage).await.context("W7")?));
     }
     if is_wanted("W8") {
         print!("{}", table::draw(&catch_up::run(&stage).await.context("W8")?));

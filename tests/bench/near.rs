@@ -96,7 +96,7 @@ async fn write(address: &str, member: &Member, device: &Device) -> anyhow::Resul
 }
 
 /// The least that a way through Redis takes: published, and heard on another connection.
-async fn publish_and_hear() -> anyhow::Result<Duration> {
+pub async fn publish_and_hear() -> anyhow::Result<Duration> {
     use futures_util::StreamExt as _;
     let client = redis::Client::open(crate::stage::setting("COMPYMAC_TEST_REDIS")?)?;
     let mut ear = client.get_async_pubsub().await?;
