@@ -61,6 +61,37 @@ impl Database {
             .rows_affected()
     }
 
+    /// How each of these would be carried out whatever its parameters are: lines of the plan.
+    pub async fn plans(&self, statements: &[(String, usize)]) -> Vec<Vec<String>> {
+        let options =
+            PgConnectOptions::from_str(&self.url).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        let mut connection = PgConnection::connect_with(&options)
+            .await
+            .unwrap_or_else(|error| panic!("reaching the test's database: {error}"));
+        let mut plans = Vec::new();
+        for (number, (statement, parameters)) in statements.iter().enumerate() {
+            let nulls = vec!["null"; *parameters].join(", ");
+            let given = if *parameters == 0 {
+                String::new()
+            } else {
+                format!("({nulls})")
+            };
+            let prepare =
+                format!("set plan_cache_mode = force_generic_plan; prepare plan_{number} as {statement}");
+            let explain = format!("explain (costs off) execute plan_{number}{given}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(prepare))
+                .execute(&mut connection)
+                .await
+                .unwrap_or_else(|error| panic!("preparing {statement}: {error}"));
+            let lines = sqlx::raw_sql(sqlx::AssertSqlSafe(explain))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap_or_else(|error| panic!("explaining {statement}: {error}"));
+            plans.push(lines.iter().map(|line| line.get(0)).collect());
+        }
+        plans
+    }
+
     /// One number from the database.
     pub async fn number(&self, sql: &str) -> i64 {
         let options =

@@ -222,6 +222,11 @@ impl Stack {
         self.database.execute(sql).await
     }
 
+    /// How the database would carry out these statements with so many parameters each.
+    pub async fn plans(&self, statements: &[(String, usize)]) -> Vec<Vec<String>> {
+        self.database.plans(statements).await
+    }
+
     /// One number from the database, for what no client may see.
     pub async fn number(&self, sql: &str) -> i64 {
         self.database.number(sql).await

@@ -25,6 +25,7 @@ mod native_sign_in;
 mod operations;
 mod packed_frames;
 mod pages;
+mod plans;
 mod providers;
 mod runs;
 mod second_step;

@@ -1,0 +1,117 @@
+//! What grows with the people is read by its indexes: every statement of the server, explained over a database of size.
+
+use harness::Stack;
+use std::path::Path;
+
+/// What grows. The statements' own tables are all of them but the letters, codes and notes, which are forgotten.
+const GROWING: [&str; 7] = [
+    "users",
+    "sync_heads",
+    "sessions",
+    "agent_sessions",
+    "conversations",
+    "mutations",
+    "runs",
+];
+
+/// Reads of a whole table that are meant: a part of the statement, and why.
+const MEANT: [(&str, &str); 2] = [
+    (
+        "delete from mutations where (user_id, mutation_id) in (",
+        "so many at a time; a plan that does not know how many expects a tenth of all",
+    ),
+    (
+        "where least(expires, absolute_expires",
+        "now and then by the sweep; an index on a device's end would be written at each renewal",
+    ),
+];
+
+/// 400 people with 25 sessions each, ten messages and as many writes in every session, and half as many replies; and
+/// 10,000 who only signed up.
+const GROWN: &str = "
+    insert into users (email, email_key) select 'q' || n || '@example.org', 'q' || n || '@example.org' from generate_series(1, 10000) n;
+    insert into sync_heads (user_id) select id from users on conflict (user_id) do nothing;
+    insert into users (email, email_key) select 'p' || n || '@example.org', 'p' || n || '@example.org' from generate_series(1, 400) n;
+    insert into sync_heads (user_id, head_seq) select id, 1000 from users on conflict (user_id) do nothing;
+    insert into sessions (id, user_id, kind, session_token, name, expires, absolute_expires)
+        select gen_random_uuid(), id, 0, md5(id::text || n), 'Browser', now() + interval '1 day', now() + interval '1 day'
+        from users, generate_series(1, 3) n;
+    insert into agent_sessions (user_id, id, seq, created_seq, title, workspace_path, last_ord, last_active)
+        select u.id, gen_random_uuid(), n, n, 'Matter ' || n, '/nowhere', 10, now() - n * interval '1 minute'
+        from users u, generate_series(1, 25) n where u.email like 'p%';
+    insert into conversations (user_id, id, agent_session_id, seq, created_seq, ord, role, content)
+        select s.user_id, gen_random_uuid(), s.id, 25 + (s.seq - 1) * 10 + n, 25 + (s.seq - 1) * 10 + n, n,
+               case n % 2 when 1 then 'user' else 'assistant' end, 'Words'
+        from agent_sessions s, generate_series(1, 10) n;
+    insert into mutations (user_id, mutation_id, request, outcome, seq)
+        select user_id, gen_random_uuid(), '\\x00', '{}', seq from conversations;
+    insert into runs (user_id, run_id, session_id, message_id, prompt_id, status)
+        select user_id, gen_random_uuid(), agent_session_id, id, id, 2 from conversations where role = 'assistant';";
+
+/// What the server was compiled with, each with how many parameters it takes.
+fn statements() -> Vec<(String, usize)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
+    let files = std::fs::read_dir(&folder).expect("the queries' types");
+    let read = |path: &Path| -> (String, usize) {
+        let text = std::fs::read_to_string(path).expect("a query's types");
+        let query: serde_json::Value = serde_json::from_str(&text).expect("a query's types");
+        let parameters = query.pointer("/describe/parameters/Left");
+        let parameters = parameters.and_then(|types| types.as_array()).map_or(0, Vec::len);
+        let query = query.pointer("/query").and_then(|query| query.as_str());
+        (query.expect("a query").to_owned(), parameters)
+    };
+    let mut statements: Vec<(String, usize)> = files.flatten().map(|file| read(&file.path())).collect();
+    statements.sort();
+    statements
+}
+
+/// The grown tables that a plan reads from end to end.
+fn read_whole(plan: &[String]) -> Vec<&'static str> {
+    let is_read = |table: &&str| {
+        let scan = format!("Seq Scan on {table}");
+        plan.iter()
+            .any(|line| line.trim_end().ends_with(&scan) || line.contains(&format!("{scan} ")))
+    };
+    GROWING.into_iter().filter(|table| is_read(table)).collect()
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table_that_grows() {
+    let stack = Stack::start().await;
+    stack.server.kill();
+    stack.execute(GROWN).await;
+    // by itself: it takes no part in a transaction
+    stack.execute("vacuum analyze").await;
+    let statements = statements();
+    assert!(statements.len() > 50, "{} statements", statements.len());
+    let plans = stack.plans(&statements).await;
+    let mut faults = Vec::new();
+    for ((statement, _), plan) in statements.iter().zip(&plans) {
+        let is_meant = MEANT.iter().any(|(part, _why)| statement.contains(part));
+        let whole = read_whole(plan);
+        if !whole.is_empty() && !is_meant {
+            faults.push(format!("{whole:?} by\n{statement}\n{}", plan.join("\n")));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[tokio::test]
+async fn without_its_index_the_list_is_seen_to_be_read_from_end_to_end() {
+    let stack = Stack::start().await;
+    stack.server.kill();
+    stack
+        .execute(&format!(
+            "alter table conversations drop constraint conversations_user_id_agent_session_id_ord_key;
+             alter table runs drop constraint runs_user_id_message_id_fkey;
+             drop index conversations_seq; alter table conversations drop constraint conversations_pkey; {GROWN}"
+        ))
+        .await;
+    stack.execute("vacuum analyze").await;
+    let plans = stack.plans(&statements()).await;
+    assert!(
+        plans
+            .iter()
+            .any(|plan| read_whole(plan).contains(&"conversations"))
+    );
+}
