@@ -236,6 +236,7 @@ async fn open(address: &str, member: &Member) -> anyhow::Result<Socket> {
     let hello = ClientFrame::Hello {
         ticket: None,
         cursor: None,
+        enc: Vec::new(),
     };
     socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
     while !matches!(hear(&mut socket).await?, ServerFrame::Welcome { .. }) {}
