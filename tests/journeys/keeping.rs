@@ -88,25 +88,25 @@ async fn a_deleted_session_can_be_brought_back_for_a_while(body: Body) {
 
 async fn many_sessions_are_listed_newest_first(body: Body) {
     let scene = Scene::signed_in(body).await;
-    for number in 1..=130 {
+    for number in 1..=230 {
         scene
             .elsewhere
             .create_session(&format!("Session number {number}."))
             .await;
     }
-    // more are drawn as their end comes near
-    scene.screen.wait_text("session-list", "number 130.").await;
+    // more are asked for and drawn as their end comes near
+    scene.screen.wait_text("session-list", "number 230.").await;
     until("every row", async || {
         scene
             .screen
             .evaluate("document.querySelector('[data-testid=session-list]').scrollTop = 1e6")
             .await;
-        (scene.screen.count(ROWS).await == 130).then_some(())
+        (scene.screen.count(ROWS).await == 230).then_some(())
     })
     .await;
     let rows = scene.screen.texts_in(ROWS).await;
     assert!(
-        rows.first().is_some_and(|row| row.contains("number 130.")),
+        rows.first().is_some_and(|row| row.contains("number 230.")),
         "{rows:?}"
     );
     assert!(
