@@ -226,20 +226,20 @@ pub fn raw_insert(cache: &Path, most: usize) -> anyhow::Result<Duration> {
     Ok(begun.elapsed())
 }
 
-/// Reads on the device alone, of 10,000 sessions and 200,000 messages.
-pub async fn local(stage: &Stage) -> anyhow::Result<Vec<Row>> {
+/// Reads on the device alone, of so many sessions with twenty messages each.
+pub async fn local(stage: &Stage, sessions: u32) -> anyhow::Result<Vec<Row>> {
     let member = stage.members.last().context("a person")?;
-    fill(stage, member, 10_000, 20).await?;
+    fill(stage, member, sessions.into(), 20).await?;
     lengthen(stage, member).await?;
     let laptop = Laptop::new(&stage.server.address, member).await?;
-    laptop.until_it_has(200_000 + 4_980).await?;
+    laptop.until_it_has(u64::from(sessions) * 20 + 4_980).await?;
     let raw = Connection::open_with_flags(laptop.cache()?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let sessions = laptop.device.list(false, usize::MAX).await?;
-    let opened = sessions.first().context("a session")?.id;
+    let listed = laptop.device.list(false, usize::MAX).await?;
+    let opened = listed.first().context("a session")?.id;
     let device = &laptop.device;
     let rows = vec![
         repeat(
-            "W10 first page of a list of 10,000 sessions",
+            &format!("W10 first page of a list of {sessions} sessions"),
             stage,
             async || Ok(device.list(false, LIST_ROWS).await.map(drop)?),
             || count(&raw, &format!("{LIST} limit {LIST_ROWS}"), []),
@@ -253,7 +253,7 @@ pub async fn local(stage: &Stage) -> anyhow::Result<Vec<Row>> {
         )
         .await?,
         repeat(
-            "W10 search of 200,000 messages",
+            &format!("W10 search of {} messages", sessions * 20),
             stage,
             async || Ok(device.search("matter lantern").await.map(drop)?),
             || count(&raw, "select rowid, snippet(messages_fts, 0, '', '', '…', 12) from messages_fts where messages_fts match ?1 order by rank limit 50", ["matter lantern"]),

@@ -8,6 +8,7 @@ mod bare;
 mod catch_up;
 mod device;
 mod echo;
+mod growth;
 mod idle;
 mod load;
 mod near;
@@ -38,6 +39,10 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(works: &[String]) -> anyhow::Result<()> {
     let is_wanted = |work: &str| works.is_empty() || works.iter().any(|wanted| wanted == work);
     let stage = Stage::set().await.context("setting the stage")?;
+    if works.first().is_some_and(|work| work == "GROWTH") {
+        growth::run(&stage).await?;
+        return stage.clear().await;
+    }
     print!("{}", table::head());
     // each work as soon as it is measured, whatever becomes of the next
     if is_wanted("W1") {
@@ -79,7 +84,10 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
         );
     }
     if is_wanted("W10") {
-        print!("{}", table::draw(&device::local(&stage).await.context("W10")?));
+        print!(
+            "{}",
+            table::draw(&device::local(&stage, 10_000).await.context("W10")?)
+        );
     }
     stage.clear().await
 }

@@ -64,10 +64,12 @@ impl Pgbench {
         let fill = format!(
             "insert into users (id, email, email_key)
                  select ('00000000-0000-4000-8000-' || n)::uuid, n || '@example.org', n || '@example.org'
-                 from generate_series({}, {last}) n;
+                 from generate_series({}, {last}) n
+             on conflict do nothing;
              insert into sync_heads (user_id) select id from users on conflict do nothing;
              insert into agent_sessions (user_id, id, seq, created_seq, title, workspace_path)
-                 select id, id, 0, 0, 'Bench', '/nowhere' from users where id::text like '00000000-0000-4000-8000-%';",
+                 select id, id, 0, 0, 'Bench', '/nowhere' from users where id::text like '00000000-0000-4000-8000-%'
+             on conflict do nothing;",
             FIRST + 1
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(fill))

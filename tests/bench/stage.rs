@@ -84,6 +84,19 @@ impl Stage {
         Process::start(&std::env::current_exe()?, &[word], &settings).await
     }
 
+    /// Until there are so many times as many people, each with as much as the first ones have.
+    pub async fn grow(&self, times: usize) -> anyhow::Result<()> {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "insert into users (email, email_key)
+                 select 'more' || n || '@example.org', 'more' || n || '@example.org'
+                 from generate_series(1, {}) n on conflict do nothing;",
+            PEOPLE * (times - 1)
+        )))
+        .execute(&self.pool)
+        .await?;
+        belongings(&self.pool).await
+    }
+
     pub async fn clear(self) -> anyhow::Result<()> {
         drop(self.server);
         self.pool.close().await;
@@ -169,26 +182,37 @@ async fn sign_up(address: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The others have the first one's password; what they keep is written at once.
+/// The others have the first one's password.
 async fn fill(pool: &PgPool) -> anyhow::Result<()> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "insert into users (email, email_key, email_verified, password_hash)
              select 'bench' || n || '@example.org', 'bench' || n || '@example.org', now(),
                     (select password_hash from users where email_key = '{EMAIL}')
-             from generate_series(1, {}) n;
-         insert into sync_heads (user_id) select id from users on conflict do nothing;
+             from generate_series(1, {}) n;",
+        PEOPLE - 1
+    )))
+    .execute(pool)
+    .await?;
+    belongings(pool).await
+}
+
+/// What everybody gets who has nothing yet, written at once.
+async fn belongings(pool: &PgPool) -> anyhow::Result<()> {
+    sqlx::raw_sql(
+        "create table new as select id from users where id not in (select user_id from agent_sessions);
+         insert into sync_heads (user_id) select id from new on conflict do nothing;
          insert into agent_sessions (user_id, id, seq, created_seq, title, workspace_path, last_ord, preview, last_active)
              select u.id, gen_random_uuid(), n, n, 'A session about matter number ' || n, '/nowhere',
                     case n when 1 then 20 else 0 end, 'The last thing that was said here, cut to one line of a list',
                     now() - n * interval '1 minute'
-             from users u, generate_series(1, 50) n;
+             from new u, generate_series(1, 50) n;
          insert into conversations (user_id, id, agent_session_id, seq, created_seq, ord, role, content)
              select s.user_id, gen_random_uuid(), s.id, 50 + n, 50 + n, n,
                     case n % 2 when 1 then 'user' else 'assistant' end, repeat('Words of a message. ', 20)
-             from agent_sessions s, generate_series(1, 20) n where s.seq = 1;
-         update sync_heads set head_seq = 70;",
-        PEOPLE - 1
-    )))
+             from new u join agent_sessions s on s.user_id = u.id, generate_series(1, 20) n where s.seq = 1;
+         update sync_heads set head_seq = 70 where user_id in (select id from new);
+         drop table new;",
+    )
     .execute(pool)
     .await?;
     // by itself: it takes no part in a transaction

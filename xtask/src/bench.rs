@@ -13,7 +13,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Command;
 
-const WORKS: [&str; 10] = ["W1", "W2", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11"];
+const WORKS: [&str; 11] = [
+    "GROWTH", "W1", "W2", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11",
+];
 
 pub fn run(place: &Place, supervisor: &mut Supervisor, asked: &[String]) -> anyhow::Result<()> {
     let works: Vec<String> = asked.iter().map(|word| word.to_uppercase()).collect();
