@@ -1,12 +1,13 @@
 //! Signing up, in and out.
 
 use crate::{Scene, sign_in};
-use harness::{Body, Client, Person, Screen, Stack};
-use protocol::routes;
+use harness::{Authenticator, Body, Client, Person, Screen, Stack};
+use protocol::routes::{self, page};
 
 in_both_bodies! {
     somebody_signs_up_and_confirms_by_the_mailed_code,
     a_wrong_password_is_told_and_the_right_one_lets_in,
+    who_has_a_second_step_is_asked_for_it,
     an_unconfirmed_address_is_led_to_its_letter,
     signing_out_leads_to_the_door_and_leaves_nothing_to_read,
     a_device_signed_out_from_elsewhere_is_told,
@@ -59,6 +60,45 @@ async fn a_wrong_password_is_told_and_the_right_one_lets_in(body: Body) {
     screen.click("sign-in").await;
     screen.wait_text("problem", "do not match").await;
     sign_in(&screen, &person).await;
+}
+
+/// Turns the second step on by its pages, in a browser, and gives the phone that was told.
+async fn protect(stack: &Stack, person: &Person) -> Authenticator {
+    let screen = Screen::browser(stack).await;
+    sign_in(&screen, person).await;
+    screen.open(&format!("{}{}", stack.url(), page::SECURITY)).await;
+    screen.click("second-step-begin").await;
+    screen.wait("secret").await;
+    let secret = screen.texts_in("[data-testid=\"secret\"]").await.concat();
+    let phone = Authenticator::told(&secret);
+    screen.picture("second-step-set-up").await;
+    screen.fill("code", &phone.code()).await;
+    screen.click("second-step-on").await;
+    screen.wait("recovery-codes").await;
+    screen.click("codes-kept").await;
+    screen.wait_text("codes-left", "10").await;
+    screen.picture("security").await;
+    // a code works once: the same half minute again
+    stack.execute("update second_factors set last_step = 0").await;
+    phone
+}
+
+async fn who_has_a_second_step_is_asked_for_it(body: Body) {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join_natively(&stack).await;
+    let phone = protect(&stack, &person).await;
+    let screen = Screen::fresh(body, &stack).await;
+    screen.fill("email", person.email.as_str()).await;
+    screen.fill("password", &person.password).await;
+    screen.click("sign-in").await;
+    screen.wait("code").await;
+    screen.fill("code", &phone.wrong_code()).await;
+    screen.click("second-step").await;
+    screen.wait_text("problem", "not right").await;
+    screen.picture(&format!("second-step-{body:?}").to_lowercase()).await;
+    screen.fill("code", &phone.code()).await;
+    screen.click("second-step").await;
+    screen.wait("new-session").await;
 }
 
 async fn an_unconfirmed_address_is_led_to_its_letter(body: Body) {
