@@ -122,7 +122,7 @@ async fn signing_out_leads_to_the_door_and_leaves_nothing_to_read(body: Body) {
     scene.screen.wait("sign-in-form").await;
     assert!(!scene.screen.source().await.contains("Sealed orders"));
     if body == Body::Browser {
-        scene.screen.open(&routes::page::session(id)).await;
+        scene.screen.open(&page::session(id)).await;
         scene.screen.wait("sign-in-form").await;
         assert!(!scene.screen.source().await.contains("lighthouse"));
         let kept = scene
