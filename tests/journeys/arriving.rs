@@ -95,7 +95,9 @@ async fn who_has_a_second_step_is_asked_for_it(body: Body) {
     screen.fill("code", &phone.wrong_code()).await;
     screen.click("second-step").await;
     screen.wait_text("problem", "not right").await;
-    screen.picture(&format!("second-step-{body:?}").to_lowercase()).await;
+    screen
+        .picture(&format!("second-step-{body:?}").to_lowercase())
+        .await;
     screen.fill("code", &phone.code()).await;
     screen.click("second-step").await;
     screen.wait("new-session").await;
