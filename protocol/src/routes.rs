@@ -83,6 +83,12 @@ pub mod page {
     /// The link in that letter; as with [`VERIFY`], only its button acts.
     pub const RESET: &str = "/auth/reset";
 
+    /// Asking for a letter to sign in by. Drawn by the server alone, as the next two.
+    pub const LETTER_ASK: &str = "/auth/letter";
+    /// Where that letter's code is typed.
+    pub const FORM_LETTER_CODE: &str = "/auth/letter/code";
+    /// The link in that letter; as with [`VERIFY`], only its buttons act.
+    pub const LETTER: &str = "/auth/letter/open";
     /// The second step of a sign-in. Drawn by the server alone, as all that keeps an account safe.
     pub const SECOND_STEP: &str = "/auth/second-step";
     /// Password, second step, recent events. The desktop opens it in the system's browser.

@@ -3,6 +3,7 @@
 //! **Invariant:** every device is made by [`finish::finish_sign_in`], whatever the way in.
 
 mod audit_events;
+mod by_letter;
 mod caller;
 mod codes;
 mod cookies;
@@ -19,8 +20,10 @@ mod second_step;
 mod seen;
 mod signed_in;
 mod users;
+mod verification_tokens;
 mod visit;
 
+pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
 pub use caller::{Caller, Kind};
 use cookies::{FLOW, SESSION};
 pub use finish::{Entry, in_words};
@@ -136,7 +139,7 @@ async fn sweep(auth: Auth) {
     while !auth.shutdown.is_cancelled() {
         for outcome in [
             devices::purge(&auth.pool).await,
-            password::purge_letters(&auth.pool).await,
+            verification_tokens::purge(&auth.pool).await,
             native::purge_codes(&auth.pool).await,
             second_step::purge_challenges(&auth.pool).await,
             mail::purge(&auth.pool).await,

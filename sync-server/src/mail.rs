@@ -40,6 +40,8 @@ pub enum Letter {
     ProviderLinked { provider: String, link: String },
     /// Choose a new password.
     Reset { link: String },
+    /// Sign in.
+    SignIn { link: String, code: String },
     /// A new password was chosen.
     PasswordChanged { when: String, link: String },
     /// Signing in asks for a code of an authenticator app from now on.
@@ -60,6 +62,7 @@ impl std::fmt::Debug for Letter {
             Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
             Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
             Self::Reset { .. } => "Letter::Reset(…)",
+            Self::SignIn { .. } => "Letter::SignIn(…)",
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",
             Self::SecondStepOn { .. } => "Letter::SecondStepOn(…)",
             Self::SecondStepOff { .. } => "Letter::SecondStepOff(…)",

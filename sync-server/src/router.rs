@@ -61,6 +61,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         .merge(web::pages::router(pages.clone()))
         .merge(web::door::router(pages.clone()))
         .merge(web::forgotten::router(pages.clone()))
+        .merge(web::letter::router(pages.clone()))
         .merge(web::second_step::router(pages.clone()))
         .merge(web::security::router(pages.clone()))
         .merge(web::leaving::router(pages.clone()))

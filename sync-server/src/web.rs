@@ -9,6 +9,7 @@ pub mod forgotten;
 pub mod forms;
 pub mod headers;
 pub mod leaving;
+pub mod letter;
 pub mod operations;
 pub mod pages;
 pub mod second_step;

@@ -18,6 +18,7 @@ mod event_streams;
 mod forgotten;
 mod histories;
 mod hostile;
+mod letter;
 mod limits;
 mod many_nodes;
 mod messages;

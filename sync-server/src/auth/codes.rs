@@ -7,7 +7,7 @@ pub fn fresh(chars: usize) -> String {
     from_bits(rand::random(), chars)
 }
 
-fn from_bits(bits: u128, chars: usize) -> String {
+pub fn from_bits(bits: u128, chars: usize) -> String {
     (0..chars)
         .filter_map(|place| ALPHABET.get((bits >> (5 * place) & 31) as usize))
         .map(|byte| char::from(*byte))

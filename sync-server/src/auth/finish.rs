@@ -182,6 +182,7 @@ fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
             cookies::set(SESSION, secret, Some(BROWSER_SECONDS)),
             cookies::clear(cookies::FLOW),
             cookies::clear(cookies::STEP),
+            cookies::clear(cookies::LETTER),
         ],
     };
     (new, entry)

@@ -5,10 +5,9 @@
 pub(super) mod reset;
 pub(super) mod sign_in;
 pub(super) mod sign_up;
-mod verification_tokens;
 pub(super) mod verify;
 
-pub use verification_tokens::{purge as purge_letters, void_all as void_letters};
+pub use verify::masked;
 
 use crate::app::App;
 use crate::error::Result;

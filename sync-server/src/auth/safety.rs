@@ -5,7 +5,7 @@
 use super::audit_events::{self, Event};
 use super::finish::in_words;
 use super::second_step::{self, Proven};
-use super::{Auth, Caller, Visit, devices, native, password, users};
+use super::{Auth, Caller, Visit, devices, native, password, users, verification_tokens};
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -124,7 +124,7 @@ pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit:
     if !users::set_password(&mut tx, caller.user, &hash).await? {
         return Err(Code::AccountDisabled.into());
     }
-    password::void_letters(&mut tx, &caller.email.key()).await?;
+    verification_tokens::void_all(&mut tx, &caller.email.key()).await?;
     native::void_codes(&mut tx, caller.user).await?;
     second_step::void_challenges(&mut tx, caller.user).await?;
     let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "password changed").await?;

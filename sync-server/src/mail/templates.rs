@@ -36,6 +36,7 @@ letters!(
     "device_signed_out",
     "provider_linked",
     "reset",
+    "sign_in",
     "password_changed",
     "second_step_on",
     "second_step_off",
@@ -83,6 +84,11 @@ impl Templates {
                 context! { provider, link },
             ),
             Letter::Reset { link } => ("reset", "Choose a new password", context! { link }),
+            Letter::SignIn { link, code } => (
+                "sign_in",
+                "Sign in to CompyMac",
+                context! { link, code => spaced(code) },
+            ),
             Letter::PasswordChanged { when, link } => (
                 "password_changed",
                 "Your password was changed",
@@ -154,6 +160,10 @@ mod tests {
                 link: link.clone(),
             },
             Letter::Reset { link: link.clone() },
+            Letter::SignIn {
+                link: link.clone(),
+                code: "7KM2QX9T".to_owned(),
+            },
             Letter::PasswordChanged {
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),

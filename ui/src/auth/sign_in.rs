@@ -86,9 +86,6 @@ fn through_browser(stage: &Stage, waiting: &UseStateHandle<Option<AttrValue>>) -
 
 fn providers(scene: &Scene, stage: &Stage, onbrowser: &Callback<Option<String>>) -> Html {
     let is_desktop = stage.body == Body::Desktop;
-    if scene.providers.is_empty() && !is_desktop {
-        return Html::default();
-    }
     html! {
         <>
             <div class="providers">
@@ -104,6 +101,13 @@ fn providers(scene: &Scene, stage: &Stage, onbrowser: &Callback<Option<String>>)
                     >
                         { icon(Sign::Globe) }{ "Sign in with your browser" }
                     </button>
+                } else {
+                    <form action={page::LETTER_ASK}>
+                        <input type="hidden" name="next" value={scene.typed.next.clone()} />
+                        <button class="button button-wide" data-testid="by-letter">
+                            { icon(Sign::Mail) }{ "Send me a letter to sign in by" }
+                        </button>
+                    </form>
                 }
             </div>
             <p class="or"><span>{ "or" }</span></p>

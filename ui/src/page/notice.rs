@@ -1,5 +1,6 @@
 //! Pages that are no part of the app: they ask or tell one thing, and run no script.
 
+use super::letter::{self, LetterAsk, LetterLink, LetterSent};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
@@ -15,6 +16,9 @@ pub enum Notice {
     Forgot(Forgot),
     NewPassword(NewPassword),
     PasswordChanged,
+    LetterAsk(LetterAsk),
+    LetterSent(LetterSent),
+    LetterLink(LetterLink),
     SecondStep(SecondStep),
     Security(Box<Security>),
     SetUp(SetUp),
@@ -111,6 +115,9 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::Forgot(forgot) => forgotten(forgot),
                     Notice::NewPassword(new) => new_password(new),
                     Notice::PasswordChanged => password_changed(),
+                    Notice::LetterAsk(asked) => letter::ask(asked),
+                    Notice::LetterSent(sent) => letter::sent(sent),
+                    Notice::LetterLink(link) => letter::opened(link),
                     Notice::SecondStep(step) => safety::second_step(step),
                     Notice::Security(security) => safety::security(security),
                     Notice::SetUp(set_up) => safety::set_up(set_up),

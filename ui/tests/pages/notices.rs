@@ -3,8 +3,8 @@
 use super::fixture::email;
 use protocol::{Code, Problem};
 use ui::page::{
-    Authorize, Authorized, Event, Failed, Forgot, NewPassword, Notice, Picture, Prove, SecondStep, Security,
-    SetUp, VerifyLink,
+    Authorize, Authorized, Event, Failed, Forgot, LetterAsk, LetterLink, LetterSent, NewPassword, Notice,
+    Picture, Prove, SecondStep, Security, SetUp, VerifyLink,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -41,7 +41,7 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         email: "a•••@example.org".to_owned(),
         problem: Some(Problem::new(Code::WeakPassword)),
     };
-    vec![
+    let mut notices = vec![
         ("forgot", Notice::Forgot(forgot(false))),
         ("forgot-sent", Notice::Forgot(forgot(true))),
         ("new-password", Notice::NewPassword(new_password)),
@@ -49,6 +49,27 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         ("verify-link", Notice::VerifyLink(verify)),
         ("authorize", Notice::Authorize(authorize)),
         ("authorized", Notice::Authorized(authorized)),
+        (
+            "failed",
+            Notice::Failed(Failed {
+                problem: Problem::new(Code::NotFound),
+                way_on: None,
+            }),
+        ),
+    ];
+    notices.extend(of_safety());
+    notices
+}
+
+fn of_safety() -> Vec<(&'static str, Notice)> {
+    vec![
+        ("letter-ask", Notice::LetterAsk(letter_ask())),
+        ("letter-sent", Notice::LetterSent(letter_sent())),
+        ("letter-link", Notice::LetterLink(letter_link(false, None))),
+        (
+            "letter-code",
+            Notice::LetterLink(letter_link(false, Some("7KM2QX9T"))),
+        ),
         ("second-step", Notice::SecondStep(second_step())),
         ("security", Notice::Security(Box::new(security(None, false)))),
         (
@@ -58,13 +79,6 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         ("set-up", Notice::SetUp(set_up())),
         ("recovery-codes", Notice::RecoveryCodes(codes())),
         ("prove", Notice::Prove(prove())),
-        (
-            "failed",
-            Notice::Failed(Failed {
-                problem: Problem::new(Code::NotFound),
-                way_on: None,
-            }),
-        ),
     ]
 }
 
@@ -123,6 +137,35 @@ fn prove() -> Prove {
         csrf: "form-token".to_owned(),
         has_password: true,
         has_second_step: true,
+        problem: None,
+    }
+}
+
+fn letter_ask() -> LetterAsk {
+    LetterAsk {
+        csrf: "form-token".to_owned(),
+        email: String::new(),
+        next: "/".to_owned(),
+        problem: None,
+    }
+}
+
+fn letter_sent() -> LetterSent {
+    LetterSent {
+        csrf: "form-token".to_owned(),
+        email: email().to_string(),
+        next: "/".to_owned(),
+        problem: None,
+    }
+}
+
+fn letter_link(is_same_browser: bool, code: Option<&str>) -> LetterLink {
+    LetterLink {
+        csrf: "form-token".to_owned(),
+        token: "link-token".to_owned(),
+        email: "a•••@example.org".to_owned(),
+        is_same_browser,
+        code: code.map(str::to_owned),
         problem: None,
     }
 }

@@ -5,8 +5,8 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
+use super::super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
-use super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::verify::masked;
 use crate::error::Result;
 use crate::limits::{Class, Who};

@@ -3,8 +3,8 @@
 //! **Invariant:** a password chosen here is nobody's until the mailbox is proven by the letter of this very sign-up.
 
 use super::super::audit_events::{self, Event};
+use super::super::verification_tokens::{self as tokens, NewToken};
 use super::super::{Auth, FLOW, Visit, codes, cookies, users};
-use super::verification_tokens::{self as tokens, NewToken};
 use crate::body::Json;
 use crate::database::Transaction;
 use crate::error::Result;

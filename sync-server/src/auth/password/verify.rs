@@ -5,10 +5,10 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
+use super::super::verification_tokens::{self as tokens, Candidate, Linked, Purpose};
 use super::super::{Auth, FLOW, Visit, codes, cookies, devices, seal, users};
 use super::Match;
 use super::sign_up::CODE_CHARS;
-use super::verification_tokens::{self as tokens, Candidate, Linked};
 use crate::body::Json;
 use crate::database::Transaction;
 use crate::error::{Error, Result};
@@ -46,7 +46,13 @@ pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit
         .unwrap_or_default();
     let (Some(code), Some(id)) = (
         codes::normal(&ask.code, CODE_CHARS),
-        tokens::of_window(&auth.pool, &ask.email.key(), &cookies::digest(binding)).await?,
+        tokens::of_window(
+            &auth.pool,
+            Purpose::Verify,
+            &ask.email.key(),
+            &cookies::digest(binding),
+        )
+        .await?,
     ) else {
         return Err(refuse_code(auth, None, visit).await);
     };
@@ -132,7 +138,7 @@ pub async fn verify_link_look(
     let Ok(id) = Uuid::parse_str(id) else {
         return Ok(None);
     };
-    let linked = tokens::by_link(&auth.pool, id, &cookies::digest(secret)).await?;
+    let linked = tokens::by_link(&auth.pool, Purpose::Verify, id, &cookies::digest(secret)).await?;
     Ok(linked.map(|linked| LinkLook {
         email: masked(&linked.email),
         is_same_browser: is_bound(&linked, headers),
@@ -155,14 +161,14 @@ pub async fn verify_link(
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let link_hash = cookies::digest(secret);
-    let linked = tokens::by_link(&auth.pool, id, &link_hash)
+    let linked = tokens::by_link(&auth.pool, Purpose::Verify, id, &link_hash)
         .await?
         .ok_or_else(gone)?;
     if !is_bound(&linked, headers) {
         must_know_password(auth, id, &linked, password, visit).await?;
     }
     let mut tx = auth.pool.begin().await?;
-    let candidate = tokens::consume_link(&mut tx, id, &link_hash)
+    let candidate = tokens::consume_link(&mut tx, Purpose::Verify, id, &link_hash)
         .await?
         .ok_or_else(gone)?;
     confirm(auth, tx, candidate, Client::Browser, "link", visit).await
@@ -215,7 +221,7 @@ fn is_bound(linked: &Linked, headers: &HeaderMap) -> bool {
 
 impl Auth {
     /// A code is short, so its hash is keyed: whoever reads the table alone cannot try them all.
-    pub(super) fn code_hash(&self, id: Uuid, code: &str) -> [u8; 32] {
+    pub(in crate::auth) fn code_hash(&self, id: Uuid, code: &str) -> [u8; 32] {
         let key = self.keys.derive("mailed code", b"");
         seal::keyed(&key, &[id.as_bytes(), code.as_bytes()])
             .finalize()
@@ -235,7 +241,7 @@ impl Auth {
 }
 
 /// `a•••@example.org`.
-pub(super) fn masked(email: &str) -> String {
+pub fn masked(email: &str) -> String {
     match email.rsplit_once('@') {
         Some((local, domain)) => {
             let first: String = local.chars().take(1).collect();

@@ -2,8 +2,7 @@
 //!
 //! **Invariant:** an address alone never opens an account that somebody has proven already.
 
-use super::super::password::void_letters;
-use super::super::{devices, users};
+use super::super::{devices, users, verification_tokens};
 use super::{Identity, accounts};
 use crate::database::Transaction;
 use crate::error::Result;
@@ -68,7 +67,7 @@ pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> 
         name.as_deref().filter(|name| !name.is_empty()),
     )
     .await?;
-    void_letters(&mut *db, &email.key()).await?;
+    verification_tokens::void_all(&mut *db, &email.key()).await?;
     let signed_out = devices::revoke_all(&mut *db, user, "address confirmed").await?;
     accounts::insert(&mut *db, user, provider, &identity.subject, address).await?;
     accounts::note_avatar(&mut *db, user, identity.avatar_url.as_deref()).await?;

@@ -1,5 +1,5 @@
-//! Stored: `verification_tokens`, what a letter's link and code are checked against: to confirm an address, or to choose a
-//! new password.
+//! Stored: `verification_tokens`, what a letter's link and code are checked against: to confirm an address, to choose a new
+//! password, or to sign in.
 //!
 //! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
 
@@ -10,6 +10,22 @@ use uuid::Uuid;
 
 /// Tries that one letter allows, code and password together.
 pub const TRIES: i16 = 5;
+
+/// What a letter is for, where its link and code are checked alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Verify,
+    SignIn,
+}
+
+impl Purpose {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
 
 /// One sign-up that waits to be confirmed.
 #[derive(Debug)]
@@ -45,14 +61,20 @@ pub async fn insert(db: &mut Transaction, new: &NewToken<'_>) -> sqlx::Result<()
     Ok(())
 }
 
-/// The newest row that this window may confirm.
-pub async fn of_window(pool: &Pool, identifier: &str, binding_hash: &[u8]) -> sqlx::Result<Option<Uuid>> {
+/// The newest row that this window may use.
+pub async fn of_window(
+    pool: &Pool,
+    purpose: Purpose,
+    identifier: &str,
+    binding_hash: &[u8],
+) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
         "select id from verification_tokens
-          where identifier = $1 and purpose = 'verify' and binding_hash = $2
+          where identifier = $1 and purpose = $3 and binding_hash = $2
           order by created_at desc limit 1",
         identifier,
-        binding_hash
+        binding_hash,
+        purpose.name()
     )
     .fetch_optional(pool)
     .await
@@ -98,16 +120,22 @@ pub struct Linked {
     pub candidate_hash: Option<String>,
 }
 
-pub async fn by_link(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Linked>> {
+pub async fn by_link(
+    pool: &Pool,
+    purpose: Purpose,
+    id: Uuid,
+    link_hash: &[u8],
+) -> sqlx::Result<Option<Linked>> {
     sqlx::query_as!(
         Linked,
         "select t.user_id, u.email, t.binding_hash, t.candidate_hash
            from verification_tokens t join users u on u.id = t.user_id
-          where t.id = $1 and t.token = $2 and t.purpose = 'verify'
+          where t.id = $1 and t.token = $2 and t.purpose = $4
             and t.consumed_at is null and t.attempts < $3 and t.expires > now()",
         id,
         link_hash,
-        TRIES
+        TRIES,
+        purpose.name()
     )
     .fetch_optional(pool)
     .await
@@ -129,16 +157,18 @@ pub async fn count_try(pool: &Pool, id: Uuid) -> sqlx::Result<bool> {
 /// Uses the row up by its link.
 pub async fn consume_link(
     db: &mut Transaction,
+    purpose: Purpose,
     id: Uuid,
     link_hash: &[u8],
 ) -> sqlx::Result<Option<Candidate>> {
     sqlx::query_as!(
         Candidate,
         "update verification_tokens set consumed_at = now()
-          where id = $1 and token = $2 and purpose = 'verify' and consumed_at is null and expires > now()
+          where id = $1 and token = $2 and purpose = $3 and consumed_at is null and expires > now()
         returning user_id, identifier, candidate_hash as password_hash, candidate_name as name",
         id,
-        link_hash
+        link_hash,
+        purpose.name()
     )
     .fetch_optional(db)
     .await
@@ -191,6 +221,43 @@ pub async fn refresh(
         link_hash,
         code_hash,
         expires
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A letter that signs its reader in.
+#[derive(Debug)]
+pub struct NewSignIn<'a> {
+    pub id: Uuid,
+    pub identifier: &'a str,
+    pub user: UserId,
+    pub link_hash: [u8; 32],
+    pub code_hash: [u8; 32],
+    pub binding_hash: [u8; 32],
+    pub expires: OffsetDateTime,
+}
+
+/// The letters of this kind that went before are worthless.
+pub async fn insert_sign_in(db: &mut Transaction, new: &NewSignIn<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update verification_tokens set consumed_at = now()
+          where identifier = $1 and purpose = 'sign_in' and consumed_at is null",
+        new.identifier
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "insert into verification_tokens (id, purpose, identifier, user_id, token, code_hash, binding_hash, expires)
+         values ($1, 'sign_in', $2, $3, $4, $5, $6, $7)",
+        new.id,
+        new.identifier,
+        new.user.0,
+        &new.link_hash,
+        &new.code_hash,
+        &new.binding_hash,
+        new.expires
     )
     .execute(db)
     .await?;

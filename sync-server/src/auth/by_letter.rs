@@ -1,0 +1,239 @@
+//! Signing in by a letter: its link signs in the browser that opens it, its code the window that asked for it.
+//!
+//! **Invariant:** a click signs in only the browser that clicked, and a code only the window it is typed in: nobody who waits
+//! elsewhere is let in by somebody else's click. What is answered does not tell whether an address is known.
+
+use super::audit_events::{self, Event};
+use super::cookies::LETTER;
+use super::finish::{Entrance, Entry, Step, finish_sign_in};
+use super::verification_tokens::{self as tokens, Candidate, Linked, NewSignIn, Purpose};
+use super::{Auth, Visit, codes, cookies, devices, password, seal, users};
+use crate::database::Transaction;
+use crate::error::{Error, Result};
+use crate::limits::{Class, Who};
+use crate::mail::{self, Letter};
+use axum_extra::extract::cookie::Cookie;
+use hmac::Mac as _;
+use http::HeaderMap;
+use protocol::auth::{Client, Email};
+use protocol::routes::page;
+use protocol::{Code, Problem, UserId};
+use subtle::ConstantTimeEq as _;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// How long link and code work (ASVS 6.5.5).
+const WORKS: Duration = Duration::minutes(10);
+/// 40 bits, which five tries do not find.
+const CODE_CHARS: usize = 8;
+
+/// Sends the letter, if there is anybody to send it to; that is done behind the answer. The cookie binds its code to this
+/// browser.
+pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<Cookie<'static>> {
+    let prefix = visit.prefix();
+    auth.0
+        .limits
+        .take(Class::Letter, &[Who::Address(&prefix)])
+        .await?;
+    let binding = cookies::fresh_secret();
+    let binding_hash = cookies::digest(&binding);
+    let (auth, visit) = (auth.clone(), visit.clone());
+    auth.clone().tasks.spawn(async move {
+        if let Err(error) = send(&auth, &email, binding_hash, &visit).await {
+            tracing::warn!(error = %error.into_problem(), "a letter to sign in by was not written");
+        }
+    });
+    Ok(cookies::set(LETTER, binding, Some(WORKS.whole_seconds())))
+}
+
+async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit) -> Result<()> {
+    let account = auth.account_key(email);
+    let is_enough = auth.0.limits.take(Class::Letter, &[Who::Account(&account)]).await;
+    let known = users::known(&auth.pool, email).await?;
+    let (Ok(()), Some(known)) = (is_enough, known) else {
+        return Ok(());
+    };
+    let mut tx = auth.pool.begin().await?;
+    // to the address that is kept, however this one was spelled
+    let user = users::read(&mut tx, known.user).await?;
+    let Some(user) = user.filter(|user| !user.is_disabled) else {
+        return Ok(());
+    };
+    let (id, secret) = (Uuid::now_v7(), cookies::fresh_secret());
+    let code = auth.letter_code(id, &secret);
+    let new = NewSignIn {
+        id,
+        identifier: &user.email.key(),
+        user: user.id,
+        link_hash: cookies::digest(&secret),
+        code_hash: auth.code_hash(id, &code),
+        binding_hash,
+        expires: OffsetDateTime::now_utc() + WORKS,
+    };
+    tokens::insert_sign_in(&mut tx, &new).await?;
+    let link = auth.config.link(&format!("{}?id={id}&t={secret}", page::LETTER));
+    mail::put(
+        &mut tx,
+        Some(user.id),
+        &user.email,
+        &Letter::SignIn { link, code },
+    )
+    .await?;
+    let event = Event {
+        user: Some(user.id),
+        device: None,
+        name: "letter",
+        refusal: None,
+        method: "itself",
+    };
+    audit_events::note(&mut tx, event, visit).await?;
+    tx.commit().await?;
+    auth.letters_wait();
+    Ok(())
+}
+
+/// What the page of the link shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterLook {
+    /// The address, its local part hidden: the link may have been opened by a stranger.
+    pub email: String,
+    pub is_same_browser: bool,
+}
+
+/// Looks at a link and changes nothing. `None`: it is used, too old or made up.
+pub async fn letter_look(
+    auth: &Auth,
+    id: &str,
+    secret: &str,
+    headers: &HeaderMap,
+) -> Result<Option<LetterLook>> {
+    Ok(linked(auth, id, secret).await?.map(|(_, linked)| LetterLook {
+        email: password::masked(&linked.email),
+        is_same_browser: cookies::read(headers, LETTER)
+            .is_some_and(|binding| cookies::digest(binding).ct_eq(&linked.binding_hash).into()),
+    }))
+}
+
+/// The code that the letter holds too, for the window that asked for it. `None`: as [`letter_look`].
+pub async fn letter_code(auth: &Auth, id: &str, secret: &str) -> Result<Option<String>> {
+    Ok(linked(auth, id, secret)
+        .await?
+        .map(|(id, _)| auth.letter_code(id, secret)))
+}
+
+async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Linked)>> {
+    let Ok(id) = Uuid::parse_str(id) else {
+        return Ok(None);
+    };
+    let linked = tokens::by_link(&auth.pool, Purpose::SignIn, id, &cookies::digest(secret)).await?;
+    Ok(linked.map(|linked| (id, linked)))
+}
+
+/// The button on the link's page: signs in the browser that pressed it, and no other.
+pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<Entry> {
+    let prefix = visit.prefix();
+    auth.0
+        .limits
+        .take(Class::CodeTry, &[Who::Address(&prefix)])
+        .await?;
+    let gone = || Problem::new(Code::InvalidOrExpiredLink);
+    let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
+    let mut tx = auth.pool.begin().await?;
+    let link_hash = cookies::digest(secret);
+    let candidate = tokens::consume_link(&mut tx, Purpose::SignIn, id, &link_hash)
+        .await?
+        .ok_or_else(gone)?;
+    let entry = enter(auth, tx, candidate, "letter, link", visit).await?;
+    auth.0
+        .limits
+        .give_back(Class::CodeTry, &[Who::Address(&prefix)])
+        .await;
+    Ok(entry)
+}
+
+/// The code, typed into the window that asked for the letter.
+pub async fn enter_by_code(
+    auth: &Auth,
+    email: &Email,
+    typed: &str,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Entry> {
+    let prefix = visit.prefix();
+    let account = auth.account_key(email);
+    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    let binding = cookies::read(headers, LETTER).unwrap_or_default();
+    let binding_hash = cookies::digest(binding);
+    let (Some(code), Some(id)) = (
+        codes::normal(typed, CODE_CHARS),
+        tokens::of_window(&auth.pool, Purpose::SignIn, &email.key(), &binding_hash).await?,
+    ) else {
+        return Err(refuse(auth, visit).await);
+    };
+    let mut tx = auth.pool.begin().await?;
+    let tried = tokens::try_code(&mut tx, id, &auth.code_hash(id, &code)).await?;
+    let Some(candidate) = tried else {
+        // the try is counted, whatever becomes of this request
+        tx.commit().await?;
+        return Err(refuse(auth, visit).await);
+    };
+    let entry = enter(auth, tx, candidate, "letter, code", visit).await?;
+    auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    Ok(entry)
+}
+
+async fn refuse(auth: &Auth, visit: &Visit) -> Error {
+    let event = Event {
+        user: None,
+        device: None,
+        name: "sign_in",
+        refusal: Some("wrong code"),
+        method: "letter",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    Problem::new(Code::InvalidOrExpiredLink)
+        .field("code")
+        .detail("That code does not match or is no longer valid. Please check it, or ask for a new letter.")
+        .into()
+}
+
+/// The letter proves the mailbox. Where nobody had proven it before, whatever was chosen for the account is nobody's.
+async fn enter(
+    auth: &Auth,
+    mut tx: Transaction,
+    candidate: Candidate,
+    method: &str,
+    visit: &Visit,
+) -> Result<Entry> {
+    let user = candidate
+        .user_id
+        .map(UserId)
+        .ok_or_else(|| Problem::new(Code::InvalidOrExpiredLink))?;
+    let mut signed_out = Vec::new();
+    if users::verify(&mut tx, user, None, None).await? {
+        tokens::void_all(&mut tx, &candidate.identifier).await?;
+        signed_out = devices::revoke_all(&mut tx, user, "address confirmed").await?;
+    }
+    let entrance = Entrance {
+        user,
+        method: method.to_owned(),
+        client: Client::Browser,
+        link: None,
+        step: Step::First,
+    };
+    let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
+    tx.commit().await?;
+    auth.announce_signed_out(user, &signed_out);
+    admission.announce(auth)
+}
+
+impl Auth {
+    /// Follows from the link, so that its page can show it; the link does not follow from it.
+    fn letter_code(&self, id: Uuid, secret: &str) -> String {
+        let key = self.keys.derive("letter code", id.as_bytes());
+        let hash = seal::keyed(&key, &[secret.as_bytes()]).finalize().into_bytes();
+        let bits = hash.first_chunk().copied().map_or(0, u128::from_be_bytes);
+        codes::from_bits(bits, CODE_CHARS)
+    }
+}

@@ -1,0 +1,187 @@
+//! The pages of signing in by a letter: asking for it, typing its code, and its link.
+
+use crate::asked::Asked;
+use crate::auth::{self, Visit};
+use crate::body::Form;
+use crate::error::{Error, Result};
+use crate::web::door::{Link, dead_link, let_in, status_of};
+use crate::web::pages::Pages;
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum_extra::extract::CookieJar;
+use http::{HeaderMap, StatusCode};
+use protocol::auth::Email;
+use protocol::routes::page;
+use protocol::{Code, Problem};
+use serde::Deserialize;
+use ui::page::{LetterAsk, LetterLink, LetterSent, Notice};
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::LETTER_ASK, get(ask).post(send))
+        .route(page::FORM_LETTER_CODE, post(enter_by_code))
+        .route(page::LETTER, get(look).post(open))
+        .with_state(pages)
+}
+
+#[derive(Deserialize)]
+struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+async fn ask(State(pages): State<Pages>, headers: HeaderMap, Asked(query): Asked<Next>) -> Response {
+    let fields = Fields {
+        next: auth::safe_next(&query.next),
+        ..Fields::default()
+    };
+    draw_ask(&pages, &headers, fields, None).await
+}
+
+#[derive(Default, Deserialize)]
+struct Fields {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    next: String,
+}
+
+async fn draw_ask(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: Option<Problem>) -> Response {
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::LetterAsk(LetterAsk {
+            csrf,
+            email: fields.email,
+            next: fields.next,
+            problem,
+        })
+    };
+    pages
+        .draw_notice(headers, status, "Sign in by letter", notice)
+        .await
+}
+
+/// Says the same for every address.
+async fn send(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    let asked = async { auth::ask_for_letter(auth, Email::parse(&fields.email)?, &visit).await };
+    match asked.await {
+        Ok(cookie) => {
+            let drawn = draw_sent(&pages, &headers, fields, None).await;
+            Ok((CookieJar::new().add(cookie), drawn).into_response())
+        }
+        Err(Error::Told(problem)) => Ok(draw_ask(&pages, &headers, fields, Some(*problem)).await),
+        Err(error) => Err(error),
+    }
+}
+
+async fn draw_sent(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: Option<Problem>) -> Response {
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::LetterSent(LetterSent {
+            csrf,
+            email: fields.email,
+            next: fields.next,
+            problem,
+        })
+    };
+    pages
+        .draw_notice(headers, status, "Check your mail", notice)
+        .await
+}
+
+async fn enter_by_code(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &fields.csrf)?;
+    let entered = async {
+        let email = Email::parse(&fields.email)?;
+        auth::enter_by_code(auth, &email, &fields.code, &headers, &visit).await
+    };
+    match entered.await {
+        Ok(entry) => Ok(let_in(entry, &fields.next)),
+        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
+            Ok(auth::on_to_second_step(&problem, &fields.next))
+        }
+        Err(Error::Told(problem)) => Ok(draw_sent(&pages, &headers, fields, Some(*problem)).await),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads only: mail scanners follow links, and must not sign anybody in by it.
+async fn look(State(pages): State<Pages>, headers: HeaderMap, Asked(link): Asked<Link>) -> Result<Response> {
+    draw_link(&pages, &headers, (&link.id, &link.t), None, None).await
+}
+
+#[derive(Deserialize)]
+struct Pressed {
+    #[serde(default)]
+    csrf: String,
+    token: String,
+    /// Which of the two buttons: `here` or `code`.
+    #[serde(default)]
+    answer: String,
+}
+
+async fn open(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(pressed): Form<Pressed>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &pressed.csrf)?;
+    let link = pressed.token.split_once('~').unwrap_or_default();
+    if pressed.answer == "code" {
+        let code = auth::letter_code(auth, link.0, link.1).await?;
+        return draw_link(&pages, &headers, link, code, None).await;
+    }
+    match auth::enter_by_link(auth, link, &visit).await {
+        Ok(entry) => Ok(let_in(entry, page::HOME)),
+        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
+            Ok(auth::on_to_second_step(&problem, page::HOME))
+        }
+        Err(Error::Told(problem)) => draw_link(&pages, &headers, link, None, Some(*problem)).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn draw_link(
+    pages: &Pages,
+    headers: &HeaderMap,
+    (id, secret): (&str, &str),
+    code: Option<String>,
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let Some(look) = auth::letter_look(pages.auth(), id, secret, headers).await? else {
+        return Ok(dead_link(pages, headers).await);
+    };
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::LetterLink(LetterLink {
+            csrf,
+            token: format!("{id}~{secret}"),
+            email: look.email,
+            is_same_browser: look.is_same_browser,
+            code,
+            problem,
+        })
+    };
+    Ok(pages.draw_notice(headers, status, "Sign in", notice).await)
+}

@@ -1,0 +1,305 @@
+//! Signing in by a letter: a click signs in the browser that clicked, a code the window that asked, and nobody else.
+
+use futures_util::future::join_all;
+use harness::mailbox::path_of;
+use harness::{Answer, Authenticator, Client, Person, SESSION_COOKIE, Stack};
+use http::{Method, StatusCode};
+use protocol::Code;
+use protocol::auth::{Client as Kind, SignUpStarted};
+use protocol::routes::{self, page};
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+fn is_in(client: &Client) -> bool {
+    client
+        .cookie(SESSION_COOKIE)
+        .is_some_and(|value| !value.is_empty())
+}
+
+/// Asks for the letter; gives the page that says to look for it.
+async fn ask(client: &Client, email: &str, next: &str) -> Answer {
+    let form = client.get(&format!("{}?next={next}", page::LETTER_ASK)).await;
+    client.submit(&form, page::LETTER_ASK, &[("email", email)]).await
+}
+
+/// Somebody who asked for a letter: the window in which they did, what it shows, and the letter's link and code.
+struct Asked {
+    window: Client,
+    sent: Answer,
+    link: String,
+    code: String,
+}
+
+impl Asked {
+    /// `count`: the letters that the person has with this one.
+    async fn by(stack: &Stack, person: &Person, count: usize) -> Self {
+        let window = browser(stack);
+        let sent = ask(&window, person.email.as_str(), page::ARCHIVED).await;
+        let letter = stack.letter_to(person.email.as_str(), count).await;
+        Self {
+            window,
+            sent,
+            link: path_of(&letter.link.expect("a link")),
+            code: letter.code.expect("a code"),
+        }
+    }
+
+    async fn type_code(&self, client: &Client, code: &str) -> Answer {
+        client
+            .submit(&self.sent, page::FORM_LETTER_CODE, &[("code", code)])
+            .await
+    }
+}
+
+async fn press(client: &Client, link: &str, button: &str) -> Answer {
+    let page = client.get(link).await;
+    client.submit(&page, page::LETTER, &[("answer", button)]).await
+}
+
+#[tokio::test]
+async fn the_link_signs_in_the_browser_that_asked() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let page = asked.window.get(&asked.link).await;
+    assert!(!page.text().contains("another window"), "{page:?}");
+    assert!(
+        !page.text().contains(person.email.as_str()),
+        "a stranger may look"
+    );
+    let entered = press(&asked.window, &asked.link, "here").await;
+    assert_eq!(entered.location(), page::HOME);
+    assert_eq!(asked.window.me().await.email, person.email);
+    assert_eq!(
+        browser(&stack).get(&asked.link).await.status,
+        StatusCode::GONE,
+        "once"
+    );
+}
+
+#[tokio::test]
+async fn the_code_signs_in_the_window_that_asked_and_leads_where_it_was_going() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let elsewhere = asked.type_code(&browser(&stack), &asked.code).await;
+    assert_ne!(elsewhere.status, StatusCode::SEE_OTHER, "not in another window");
+    let entered = asked.type_code(&asked.window, &asked.code.to_lowercase()).await;
+    assert_eq!(entered.location(), page::ARCHIVED);
+    assert_eq!(asked.window.me().await.email, person.email);
+}
+
+#[tokio::test]
+async fn nobody_who_waits_elsewhere_is_let_in_by_a_click() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let clicked = browser(&stack);
+    let page = clicked.get(&asked.link).await;
+    assert!(page.text().contains("another window"), "{page:?}");
+    let shown = press(&clicked, &asked.link, "code").await;
+    assert_eq!(shown.text_of("code-copy"), asked.code);
+    assert!(
+        !is_in(&clicked) && !is_in(&asked.window),
+        "showing a code signs nobody in"
+    );
+    press(&clicked, &asked.link, "here")
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert!(is_in(&clicked));
+    assert!(!is_in(&asked.window));
+    asked.window.get(routes::ME).await.refused(Code::SignInRequired);
+    let late = asked.type_code(&asked.window, &asked.code).await;
+    assert_eq!(late.status, StatusCode::GONE, "used up by the click");
+}
+
+#[tokio::test]
+async fn looking_at_the_link_signs_nobody_in_and_uses_nothing_up() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let scanner = browser(&stack);
+    for _ in 0..10 {
+        let looked = scanner.get(&asked.link).await;
+        assert_eq!(
+            (looked.status, looked.header("cache-control")),
+            (200, Some("no-store"))
+        );
+        assert_eq!(looked.header("referrer-policy"), Some("no-referrer"));
+        scanner
+            .send(scanner.request(Method::HEAD, &asked.link))
+            .await
+            .succeeds();
+    }
+    assert!(!is_in(&scanner));
+    press(&asked.window, &asked.link, "here")
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_letter_works_once_even_when_many_press_and_type_at_once() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let clients: Vec<Client> = (0..20).map(|_| browser(&stack)).collect();
+    let pages = join_all(clients.iter().map(|client| client.get(&asked.link))).await;
+    let pressing = join_all(
+        clients
+            .iter()
+            .zip(&pages)
+            .map(async |(client, page)| client.submit(page, page::LETTER, &[("answer", "here")]).await),
+    );
+    let typing = join_all((0..3).map(|_| asked.type_code(&asked.window, &asked.code)));
+    let (pressed, typed) = tokio::join!(pressing, typing);
+    let entered = pressed
+        .iter()
+        .chain(&typed)
+        .filter(|answer| answer.status == StatusCode::SEE_OTHER);
+    assert_eq!(entered.count(), 1, "{pressed:?} {typed:?}");
+}
+
+#[tokio::test]
+async fn five_wrong_codes_end_a_letters_code() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    for _ in 0..5 {
+        assert_eq!(
+            asked.type_code(&asked.window, "00000000").await.status,
+            StatusCode::GONE
+        );
+    }
+    let right = asked.type_code(&asked.window, &asked.code).await;
+    assert_eq!(right.status, StatusCode::GONE);
+    assert!(!is_in(&asked.window));
+}
+
+#[tokio::test]
+async fn the_newest_letter_alone_works() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let first = Asked::by(&stack, &person, 2).await;
+    let second = Asked::by(&stack, &person, 3).await;
+    assert_eq!(first.window.get(&first.link).await.status, StatusCode::GONE);
+    press(&second.window, &second.link, "here")
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn the_answer_does_not_tell_whether_an_address_is_known() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let closed = Person::join(&stack).await.0;
+    stack
+        .execute(&format!(
+            "update users set disabled_at = now() where email_key = '{}'",
+            closed.email.key()
+        ))
+        .await;
+    let mut answers = Vec::new();
+    for email in [
+        person.email.as_str(),
+        closed.email.as_str(),
+        "nobody.at.all@example.org",
+    ] {
+        let answer = ask(&browser(&stack), email, "/").await;
+        // what is typed is shown again, and each form has its own token
+        let form = answer.form(page::FORM_LETTER_CODE);
+        let csrf = form.field("csrf").expect("a token");
+        answers.push((
+            answer.status,
+            answer.text().replace(email, "…").replace(csrf, "…"),
+        ));
+        assert_eq!(answer.set_cookies().len(), 1, "the same cookie is set");
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    stack.letter_to(person.email.as_str(), 2).await;
+    // the others' letters would have been written before this one's
+    let later = Asked::by(&stack, &Person::join(&stack).await.0, 2).await;
+    assert!(!later.code.is_empty());
+    assert_eq!(
+        stack
+            .number("select count(*) from verification_tokens where purpose = 'sign_in'")
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn who_has_a_second_step_is_asked_for_it_all_the_same() {
+    let stack = Stack::start().await;
+    let (person, owner) = Person::join(&stack).await;
+    let page = owner.get(page::SECURITY).await;
+    let set_up = owner.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
+    let phone = Authenticator::told(&set_up.text_of("secret"));
+    owner
+        .submit(&set_up, page::FORM_SECOND_STEP_ON, &[("code", &phone.code())])
+        .await
+        .succeeds();
+    stack.execute("update second_factors set last_step = 0").await;
+
+    let asked = Asked::by(&stack, &person, 3).await;
+    let step = press(&asked.window, &asked.link, "here").await;
+    let step = asked.window.follow(step).await;
+    assert!(step.text().contains("One more step"), "{step:?}");
+    assert!(!is_in(&asked.window));
+    assert_eq!(
+        asked.window.get(&asked.link).await.status,
+        StatusCode::GONE,
+        "the first step is used up"
+    );
+    asked
+        .window
+        .submit(&step, page::SECOND_STEP, &[("code", &phone.code())])
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert!(is_in(&asked.window));
+}
+
+#[tokio::test]
+async fn the_mailboxs_owner_gets_nothing_of_what_a_stranger_chose() {
+    let stack = Stack::start().await;
+    // somebody signs up with an address that is not theirs
+    let stranger = Person::fresh();
+    let theirs = browser(&stack);
+    let started: SignUpStarted = stranger.sign_up(&theirs).await.expect();
+    let mailed = stack.letter_to(stranger.email.as_str(), 1).await;
+    let asked = Asked::by(&stack, &stranger, 2).await;
+    press(&asked.window, &asked.link, "here")
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert_eq!(asked.window.me().await.email, stranger.email);
+
+    stranger
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::InvalidCredentials);
+    let code = mailed.code.expect("a code");
+    stranger
+        .confirm(&theirs, &code, Some(started.binding), Kind::Browser)
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+}
+
+#[tokio::test]
+async fn a_letter_is_too_old_after_ten_minutes() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let left = stack
+        .number("select extract(epoch from max(expires) - now())::bigint from verification_tokens where purpose = 'sign_in'")
+        .await;
+    assert!((500..=600).contains(&left), "{left} s");
+    stack
+        .execute("update verification_tokens set expires = now() where purpose = 'sign_in'")
+        .await;
+    assert_eq!(asked.window.get(&asked.link).await.status, StatusCode::GONE);
+    assert_eq!(
+        asked.type_code(&asked.window, &asked.code).await.status,
+        StatusCode::GONE
+    );
+}
