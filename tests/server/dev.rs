@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use protocol::auth::{Client as Kind, Email, Password, SignIn};
 use protocol::routes;
+use protocol::sync::{Change, Cursor};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -19,10 +20,11 @@ struct Dev {
 }
 
 impl Dev {
-    fn start(data: &Path, port: u16) -> Self {
+    fn start(data: &Path, port: u16, more: &[&str]) -> Self {
         let mut child = Command::new(xtask())
             .args(["dev", "--no-open", "--port", &port.to_string(), "--data"])
             .arg(data)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -40,6 +42,7 @@ impl Dev {
         };
         let (url, mailbox) = (said("ready "), said("mailbox "));
         let account = said("demo account: ");
+        said("data and logs: ");
         Self {
             child,
             output,
@@ -98,7 +101,7 @@ async fn one_command_runs_the_product_and_leaves_nothing_behind() {
         .expect("a folder");
     let data = folder.path().join("data");
     let port = free_port();
-    let dev = Dev::start(&data, port);
+    let dev = Dev::start(&data, port, &[]);
     assert_eq!(dev.url, format!("http://127.0.0.1:{port}"));
     let client = dev.sign_in().await;
     client.get(routes::page::HOME).await.succeeds();
@@ -119,9 +122,27 @@ async fn one_command_runs_the_product_and_leaves_nothing_behind() {
     dev.stop();
     assert_eq!(left(folder.path()), Vec::<String>::new());
 
-    let dev = Dev::start(&data, port);
+    let dev = Dev::start(&data, port, &["--messages", "250"]);
     let client = dev.sign_in().await;
     assert_eq!(client.session(session).await.title, "Kept over night");
+    let listed = client.sessions().await;
+    let given: Vec<_> = listed.iter().filter(|row| row.id != session).collect();
+    assert_eq!(given.len(), 3, "{listed:?}");
+    for row in given {
+        assert_eq!(client.history(row.id).await.messages.len(), 100);
+    }
+    let start = Cursor {
+        seq: 0,
+        ..client.bootstrap().await.as_of
+    };
+    let pages = client.pull_all(start, 500).await;
+    let seqs = pages.iter().flat_map(|page| &page.changes).map(Change::seq);
+    let seqs: Vec<_> = seqs.collect();
+    assert_eq!(
+        seqs,
+        (1..=304).collect::<Vec<_>>(),
+        "each number is given to one row"
+    );
     dev.stop();
     assert_eq!(left(folder.path()), Vec::<String>::new());
     if let Some(away) = away(&data) {

@@ -18,6 +18,8 @@ use std::process::{Command, Stdio};
 
 /// The port that people find it at when nothing else has taken it.
 const USUAL_PORT: u16 = 8080;
+/// What --messages gives at most: a few minutes' work and a gigabyte.
+const MOST_MESSAGES: u32 = 2_000_000;
 
 #[derive(Debug)]
 pub struct Options {
@@ -25,6 +27,8 @@ pub struct Options {
     data: PathBuf,
     has_desktop: bool,
     opens_browser: bool,
+    /// Given to the demo account, beside what it has.
+    messages: Option<u32>,
 }
 
 impl Options {
@@ -34,6 +38,7 @@ impl Options {
             data: home()?.join(".local/share/compymac-dev"),
             has_desktop: false,
             opens_browser: true,
+            messages: None,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -50,10 +55,23 @@ impl Options {
                     let folder = words.next().context("--data needs a folder")?;
                     options.data = std::path::absolute(folder).context("--data")?;
                 }
+                "--messages" => {
+                    let number = words.next().context("--messages needs a number")?;
+                    let wanted = number
+                        .parse()
+                        .ok()
+                        .filter(|number| (1..=MOST_MESSAGES).contains(number));
+                    let wanted = wanted.with_context(|| {
+                        format!("--messages {number}: not a number from 1 to {MOST_MESSAGES}")
+                    })?;
+                    options.messages = Some(wanted);
+                }
                 "--desktop" => options.has_desktop = true,
                 "--no-open" => options.opens_browser = false,
                 other => {
-                    bail!("`dev` does not know {other}: dev [--port N] [--data DIR] [--desktop] [--no-open]")
+                    bail!(
+                        "`dev` does not know {other}: dev [--port N] [--data DIR] [--desktop] [--no-open] [--messages N]"
+                    )
                 }
             }
         }
@@ -95,6 +113,15 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     print(&format!("mailbox {}", mailbox.page));
     let account = demo::account(&options.data, &url, &mailbox.page, &stores.postgres)?;
     print(&format!("demo account: {} / {}", account.email, account.password));
+    if let Some(messages) = options.messages {
+        say(&format!("giving the demo account {messages} messages more"));
+        demo::fill(
+            &account,
+            &stores.postgres,
+            &options.data.join("workspaces"),
+            messages,
+        )?;
+    }
     print(&format!("data and logs: {}", options.data.display()));
     if options.opens_browser {
         open_browser(&url);

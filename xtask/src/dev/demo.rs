@@ -1,7 +1,7 @@
 //! The demo account, made through the product's own door: signed up, its letter read, its address confirmed.
 
 use super::http::{ask, field};
-use crate::services::{random, write_private};
+use crate::services::{psql, random, write_private};
 use anyhow::{Context as _, bail};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -51,6 +51,27 @@ pub fn account(data: &Path, server: &str, mailbox: &str, database: &str) -> anyh
     let lines = format!("{}\n{}\n{database}\n", account.email, account.password);
     write_private(&file, lines.as_bytes())?;
     Ok(account)
+}
+
+/// Many messages at once, for trying what a large account is like.
+pub fn fill(account: &Account, database: &str, workspaces: &Path, messages: u32) -> anyhow::Result<()> {
+    let script = std::env::temp_dir().join(format!("compymac-many-{}.sql", std::process::id()));
+    write_private(&script, include_bytes!("many_messages.sql"))?;
+    let given = psql(
+        database,
+        &[
+            "-v",
+            &format!("email={}", account.email),
+            "-v",
+            &format!("messages={messages}"),
+            "-v",
+            &format!("workspaces={}", workspaces.display()),
+            "-f",
+            &script.display().to_string(),
+        ],
+    );
+    fs::remove_file(&script).with_context(|| format!("removing {}", script.display()))?;
+    given.map(drop)
 }
 
 impl Account {
