@@ -61,6 +61,7 @@ async fn two_thousand_sockets_that_never_say_hello_are_closed_and_others_do_not_
     Socket::open(&client).await;
 }
 
+/// BoundedMemory: the queue of one who reads nothing ends at its bound, and the socket with it.
 #[tokio::test]
 async fn who_reads_nothing_is_let_go_of_while_others_are_served_and_finds_all_of_it_afterwards() {
     let stack = Stack::start().await;

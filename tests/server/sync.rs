@@ -91,6 +91,7 @@ async fn write_much(client: Client, shared: SessionId, writer: usize) {
     }
 }
 
+/// PrefixVisibility, DenseSeq and OrdContiguous, on two real servers.
 #[tokio::test]
 async fn eight_writers_at_once_leave_no_hole_and_no_repeat() {
     let stack = Stack::start().await;
