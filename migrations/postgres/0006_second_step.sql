@@ -12,7 +12,8 @@ create table second_factors (
 
 -- Only hashes are kept; the first four characters find the one to compare with.
 create table recovery_codes (
-    user_id  uuid        not null references users (id) on delete cascade,
+    -- they end with the second step that they stand in for
+    user_id  uuid        not null references second_factors (user_id) on delete cascade,
     selector text        not null,
     hash     text        not null,
     used_at  timestamptz,

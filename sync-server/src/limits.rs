@@ -22,8 +22,11 @@ pub enum Class {
     SignUp,
     /// Letters that a stranger can cause.
     Letter,
-    /// Typed codes.
+    /// Codes of letters.
     CodeTry,
+    /// Codes of an authenticator app and recovery codes: a class of its own, since only who proved the first step counts
+    /// here. Nobody else can shut the owner out by it.
+    SecondStep,
     /// The way out to a provider, and pushed authorization requests.
     OAuthStart,
     Token,
@@ -46,6 +49,7 @@ impl Class {
             Self::SignUp => "sign-up",
             Self::Letter => "letter",
             Self::CodeTry => "code",
+            Self::SecondStep => "second-step",
             Self::OAuthStart => "oauth",
             Self::Token => "token",
         }
@@ -62,13 +66,16 @@ impl Class {
             (Self::Letter, Who::Address(_)) => vec![Rate::new(10, HOUR)],
             // three an hour, and a minute between two
             (Self::Letter, Who::Account(_)) => vec![Rate::new(3, HOUR), Rate::new(1, MINUTE)],
-            (Self::CodeTry, Who::Address(_)) => vec![Rate::new(30, 10 * MINUTE)],
+            (Self::CodeTry | Self::SecondStep, Who::Address(_)) => vec![Rate::new(30, 10 * MINUTE)],
+            (Self::SecondStep, Who::Account(_)) => vec![Rate::new(10, HOUR)],
+            // of somebody who is signed in: proving it again, and whatever else has a password hashed
+            (Self::Password, Who::Device(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::Password | Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::OAuthStart, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
             (Self::Token, Who::Address(_)) => vec![Rate::new(120, 5 * MINUTE)],
             (Self::Token, Who::Device(_)) => vec![Rate::new(30, 5 * MINUTE)],
             (
-                Self::Password | Self::SignUp | Self::Letter | Self::CodeTry | Self::OAuthStart,
+                Self::SignUp | Self::Letter | Self::CodeTry | Self::SecondStep | Self::OAuthStart,
                 Who::Device(_),
             )
             | (Self::OAuthStart | Self::Token, Who::Account(_)) => vec![],

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
-use harness::{Answer, Authenticator, Client, Person, SESSION_COOKIE, Stack};
+use harness::{Answer, Authenticator, Client, Person, SESSION_COOKIE, Stack, native};
 use http::{Method, StatusCode};
 use protocol::Code;
-use protocol::auth::{Client as Kind, SignUpStarted};
+use protocol::auth::{Client as Kind, SecondStep, SignUpStarted};
 use protocol::routes::{self, page};
 
 fn browser(stack: &Stack) -> Client {
@@ -178,15 +178,50 @@ async fn five_wrong_codes_end_a_letters_code() {
 }
 
 #[tokio::test]
-async fn the_newest_letter_alone_works() {
+async fn a_letter_that_somebody_else_asked_for_takes_nothing_from_the_reader() {
     let stack = Stack::start().await;
     let (person, _) = Person::join(&stack).await;
     let first = Asked::by(&stack, &person, 2).await;
     let second = Asked::by(&stack, &person, 3).await;
-    assert_eq!(first.window.get(&first.link).await.status, StatusCode::GONE);
-    press(&second.window, &second.link, "here")
+    first
+        .type_code(&first.window, &first.code)
         .await
         .has_status(StatusCode::SEE_OTHER);
+    let late = second.window.get(&second.link).await;
+    assert_eq!(late.status, StatusCode::GONE, "one was used");
+}
+
+#[tokio::test]
+async fn a_stranger_who_types_codes_shuts_nobody_out() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (person, owner) = Person::join(&stack).await;
+    let page = owner.get(page::SECURITY).await;
+    let set_up = owner.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
+    let phone = Authenticator::told(&set_up.text_of("secret"));
+    owner
+        .submit(&set_up, page::FORM_SECOND_STEP_ON, &[("code", &phone.code())])
+        .await
+        .succeeds();
+    stack.execute("update second_factors set last_step = 0").await;
+
+    let stranger = browser(&stack);
+    let sent = ask(&stranger, person.email.as_str(), "/").await;
+    for _ in 0..20 {
+        let fields = [("code", "00000000")];
+        let refused = stranger.submit(&sent, page::FORM_LETTER_CODE, &fields).await;
+        assert_eq!(refused.status, StatusCode::GONE);
+    }
+    let laptop = Client::native(&stack.url());
+    let asked = person.try_sign_in(&laptop, native("Laptop")).await;
+    let challenge = asked
+        .refused(Code::SecondStepRequired)
+        .challenge
+        .expect("a challenge");
+    let ask = SecondStep {
+        challenge,
+        code: phone.code(),
+    };
+    laptop.post(routes::SECOND_STEP, &ask).await.succeeds();
 }
 
 #[tokio::test]
@@ -221,12 +256,10 @@ async fn the_answer_does_not_tell_whether_an_address_is_known() {
     // the others' letters would have been written before this one's
     let later = Asked::by(&stack, &Person::join(&stack).await.0, 2).await;
     assert!(!later.code.is_empty());
-    assert_eq!(
-        stack
-            .number("select count(*) from verification_tokens where purpose = 'sign_in'")
-            .await,
-        2
-    );
+    let letters = "select count(*) from email_outbox where template = 'sign_in'";
+    assert_eq!(stack.number(letters).await, 2);
+    let rows = "select count(*) from verification_tokens where purpose = 'sign_in'";
+    assert_eq!(stack.number(rows).await, 4, "typing codes costs the same for all");
 }
 
 #[tokio::test]

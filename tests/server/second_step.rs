@@ -460,6 +460,35 @@ async fn nothing_is_changed_without_a_fresh_proof() {
 }
 
 #[tokio::test]
+async fn turning_it_on_signs_out_whoever_is_in_by_the_first_step_alone() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await;
+    let phone = told(&client).await;
+    codes_in(&turn_on(&client, &phone.code()).await);
+    laptop.get(routes::ME).await.refused(Code::SessionRevoked);
+    assert_eq!(client.me().await.email, person.email, "this one stays");
+}
+
+#[tokio::test]
+async fn a_proof_is_not_hindered_by_strangers_who_try_the_password() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (person, client) = Person::join(&stack).await;
+    let thief = Person {
+        password: "not-the-password-at-all".to_owned(),
+        ..person.clone()
+    };
+    for _ in 0..12 {
+        thief.try_sign_in(&browser(&stack), Kind::Browser).await;
+    }
+    let page = client.get(page::PROVE).await;
+    let proven = client
+        .submit(&page, page::PROVE, &[("password", &person.password)])
+        .await;
+    assert_eq!(proven.location(), page::SECURITY);
+}
+
+#[tokio::test]
 async fn turned_off_it_is_asked_for_no_more() {
     let stack = Stack::start().await;
     let careful = Careful::join(&stack).await;

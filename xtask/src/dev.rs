@@ -115,12 +115,7 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     print(&format!("demo account: {} / {}", account.email, account.password));
     if let Some(messages) = options.messages {
         say(&format!("giving the demo account {messages} messages more"));
-        demo::fill(
-            &account,
-            &stores.postgres,
-            &options.data.join("workspaces"),
-            messages,
-        )?;
+        demo::fill(&account, &stores.postgres, &options.data, messages)?;
     }
     print(&format!("data and logs: {}", options.data.display()));
     if options.opens_browser {

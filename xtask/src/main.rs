@@ -31,7 +31,7 @@ cargo xtask <command>
       Runs the whole product on this computer: its own PostgreSQL and Redis, a mailbox, the server and the page.
       DIR keeps everything between runs (~/.local/share/compymac-dev). DATABASE_URL and REDIS_URL take the place
       of its own. --desktop opens the desktop app too; --no-open leaves the browser closed. --messages gives the demo account
-      so many messages more, in sessions of a hundred. Ctrl-C ends it all.
+      so many messages more, in whole sessions of a hundred. Ctrl-C ends it all.
   test [--only house|unit|server|journeys|desktop] [FILTER]
       Guards, then every test. FILTER is a part of a test's name.
   check

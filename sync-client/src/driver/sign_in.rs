@@ -73,7 +73,6 @@ impl Device {
             .http
             .ask(call.json(&SecondStep { challenge, code }))
             .await?;
-        self.core.shared().challenge = None;
         self.adopt(signed_in).await
     }
 
@@ -124,6 +123,7 @@ impl Device {
     /// Keeps a sign-in and goes to work with it.
     async fn adopt(&self, signed_in: SignedIn) -> Result<Me, Problem> {
         let SignedIn { me, tokens } = signed_in;
+        self.core.shared().challenge = None;
         let tokens = tokens.ok_or_else(|| {
             Problem::new(Code::Internal)
                 .detail("The server's answer held no sign-in for an app. Please try again.")
@@ -165,6 +165,7 @@ impl Device {
         {
             let mut shared = core.shared();
             shared.me = None;
+            shared.challenge = None;
             shared.outbox = std::sync::Arc::default();
             shared.tails.clear();
             shared.windows.clear();

@@ -47,30 +47,35 @@ pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<
 }
 
 async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit) -> Result<()> {
-    let account = auth.account_key(email);
+    let account = format!("sign-in:{}", auth.account_key(email));
     let is_enough = auth.0.limits.take(Class::Letter, &[Who::Account(&account)]).await;
+    if is_enough.is_err() {
+        return Ok(());
+    }
     let known = users::known(&auth.pool, email).await?;
-    let (Ok(()), Some(known)) = (is_enough, known) else {
-        return Ok(());
-    };
     let mut tx = auth.pool.begin().await?;
-    // to the address that is kept, however this one was spelled
-    let user = users::read(&mut tx, known.user).await?;
-    let Some(user) = user.filter(|user| !user.is_disabled) else {
-        return Ok(());
+    let user = match known {
+        Some(known) => users::read(&mut tx, known.user).await?,
+        None => None,
     };
+    let user = user.filter(|user| !user.is_disabled);
     let (id, secret) = (Uuid::now_v7(), cookies::fresh_secret());
     let code = auth.letter_code(id, &secret);
     let new = NewSignIn {
         id,
-        identifier: &user.email.key(),
-        user: user.id,
+        identifier: &email.key(),
+        user: user.as_ref().map(|user| user.id),
         link_hash: cookies::digest(&secret),
         code_hash: auth.code_hash(id, &code),
         binding_hash,
         expires: OffsetDateTime::now_utc() + WORKS,
     };
     tokens::insert_sign_in(&mut tx, &new).await?;
+    // for nobody: a row that no letter goes with, so that typing codes costs the same
+    let Some(user) = user else {
+        tx.commit().await?;
+        return Ok(());
+    };
     let link = auth.config.link(&format!("{}?id={id}&t={secret}", page::LETTER));
     mail::put(
         &mut tx,
@@ -143,12 +148,12 @@ pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visi
     let candidate = tokens::consume_link(&mut tx, Purpose::SignIn, id, &link_hash)
         .await?
         .ok_or_else(gone)?;
-    let entry = enter(auth, tx, candidate, "letter, link", visit).await?;
-    auth.0
-        .limits
-        .give_back(Class::CodeTry, &[Who::Address(&prefix)])
-        .await;
-    Ok(entry)
+    let entered = enter(auth, tx, candidate, "letter, link", visit).await;
+    if is_right(&entered) {
+        let whos = [Who::Address(&prefix)];
+        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    }
+    entered
 }
 
 /// The code, typed into the window that asked for the letter.
@@ -160,8 +165,7 @@ pub async fn enter_by_code(
     visit: &Visit,
 ) -> Result<Entry> {
     let prefix = visit.prefix();
-    let account = auth.account_key(email);
-    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    let whos = [Who::Address(&prefix)];
     auth.0.limits.take(Class::CodeTry, &whos).await?;
     let binding = cookies::read(headers, LETTER).unwrap_or_default();
     let binding_hash = cookies::digest(binding);
@@ -178,9 +182,20 @@ pub async fn enter_by_code(
         tx.commit().await?;
         return Err(refuse(auth, visit).await);
     };
-    let entry = enter(auth, tx, candidate, "letter, code", visit).await?;
-    auth.0.limits.give_back(Class::CodeTry, &whos).await;
-    Ok(entry)
+    let entered = enter(auth, tx, candidate, "letter, code", visit).await;
+    if is_right(&entered) {
+        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    }
+    entered
+}
+
+/// What was typed or clicked was right, whether or not a second step follows.
+fn is_right(entered: &Result<Entry>) -> bool {
+    match entered {
+        Ok(_) => true,
+        Err(Error::Told(problem)) => problem.code == Code::SecondStepRequired,
+        Err(Error::Kept(_)) => false,
+    }
 }
 
 async fn refuse(auth: &Auth, visit: &Visit) -> Error {
@@ -215,11 +230,13 @@ async fn enter(
         tokens::void_all(&mut tx, &candidate.identifier).await?;
         signed_out = devices::revoke_all(&mut tx, user, "address confirmed").await?;
     }
+    tokens::void_sign_ins(&mut tx, &candidate.identifier).await?;
+    let email = Email::parse(&candidate.identifier)?;
     let entrance = Entrance {
         user,
         method: method.to_owned(),
         client: Client::Browser,
-        link: None,
+        link: auth.pending_link(&email, visit).await,
         step: Step::First,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;

@@ -4,7 +4,7 @@
 
 use super::audit_events::{self, Event};
 use super::finish::in_words;
-use super::second_step::{self, Proven};
+use super::second_step;
 use super::{Auth, Caller, Visit, devices, native, password, users, verification_tokens};
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -58,47 +58,53 @@ pub async fn must_be_fresh(auth: &Auth, caller: &Caller) -> Result<()> {
 
 /// Everything that the account has is asked for: the password where there is one, a code where there is a second step.
 pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit: &Visit) -> Result<()> {
-    let prefix = visit.prefix();
-    let account = auth.account_key(&caller.email);
-    let whos = [Who::Address(&prefix), Who::Account(&account)];
-    auth.0.limits.take(Class::Password, &whos).await?;
+    // not by the account: strangers who try its password would keep its owner from changing it
+    let (limits, whos) = (&auth.0.limits, [Who::Device(caller.device.0)]);
+    limits.take(Class::Password, &whos).await?;
     let stored = users::password_of(&auth.pool, caller.user).await?;
     let has_second_step = second_step::codes_left(auth, caller).await?.is_some();
     if stored.is_none() && !has_second_step {
-        return Err(Problem::new(Code::ProofRequired)
-            .detail("Your account has no password. Please sign out and in again, and come back within ten minutes.")
-            .into());
+        let detail =
+            "Your account has no password. Please sign out and in again, and come back within ten minutes.";
+        return Err(Problem::new(Code::ProofRequired).detail(detail).into());
     }
     if stored.is_some() && !auth.0.hasher.compare(typed.0, stored).await?.is_match() {
-        let problem = Problem::new(Code::InvalidCredentials).field("password");
-        return Err(refused(
-            auth,
-            caller,
-            visit,
-            problem.detail("That is not your password. Please try again."),
-        )
-        .await);
+        let problem = Problem::new(Code::InvalidCredentials)
+            .field("password")
+            .detail("That is not your password. Please try again.");
+        return Err(refused(auth, caller, visit, problem).await);
     }
-    let mut tx = auth.pool.begin().await?;
+    let account = auth.account_key(&caller.email);
+    let by_account = [Who::Account(account.as_str())];
+    let mut proven = None;
     if has_second_step {
-        let is_right = match auth.prove(caller.user, &caller.email, typed.1).await? {
-            Some(proven) => Proven::use_up(&proven, auth, &mut tx, &caller.email).await?,
-            None => false,
-        };
-        if !is_right {
-            drop(tx);
+        limits.take(Class::SecondStep, &by_account).await?;
+        proven = auth.compare_code(caller.user, typed.1).await?;
+        if proven.is_none() {
             return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
         }
     }
+    let mut tx = auth.pool.begin().await?;
+    if let Some(proven) = &proven
+        && !proven.use_up(auth, &mut tx, &caller.email).await?
+    {
+        drop(tx);
+        return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
+    }
     devices::note_proof(&mut tx, caller.device).await?;
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "prove",
+        refusal: None,
+        method: "itself",
+    };
+    audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     auth.letters_wait();
-    auth.0.limits.give_back(Class::Password, &whos).await;
-    if has_second_step {
-        auth.0
-            .limits
-            .give_back(Class::CodeTry, &[Who::Account(&account)])
-            .await;
+    limits.give_back(Class::Password, &whos).await;
+    if proven.is_some() {
+        limits.give_back(Class::SecondStep, &by_account).await;
     }
     Ok(())
 }
@@ -118,6 +124,8 @@ async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) 
 /// Sets the password and signs every other device out.
 pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit: &Visit) -> Result<()> {
     must_be_fresh(auth, caller).await?;
+    let whos = [Who::Device(caller.device.0)];
+    auth.0.limits.take(Class::Password, &whos).await?;
     let about = password::about(&caller.email, caller.name.as_deref());
     let hash = auth.0.hasher.choose(new, about).await?;
     let mut tx = auth.pool.begin().await?;

@@ -56,15 +56,19 @@ pub async fn post_second_step(
 
 pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::CodeTry, &[Who::Address(&prefix)])
-        .await?;
+    let limits = &auth.0.limits;
+    limits.take(Class::SecondStep, &[Who::Address(&prefix)]).await?;
     let secret_hash = cookies::digest(&ask.challenge);
+    // the account's count first: a try that it refuses is none of the challenge's five
+    let email = challenges::whose(&auth.pool, &secret_hash)
+        .await?
+        .ok_or_else(too_late)?;
+    let account = auth.account_key(&email);
+    limits.take(Class::SecondStep, &[Who::Account(&account)]).await?;
     let challenge = challenges::take_try(&auth.pool, &secret_hash).await?;
     let challenge = challenge.ok_or_else(too_late)?;
     auth.must_come_from_its_client(headers, &challenge.client)?;
-    let proven = auth.prove(challenge.user, &challenge.email, &ask.code).await?;
+    let proven = auth.compare_code(challenge.user, &ask.code).await?;
     let Some(proven) = proven else {
         return Err(refuse(auth, &challenge, visit).await.into());
     };
@@ -86,9 +90,8 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
-    let account = auth.account_key(&challenge.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
-    auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    limits.give_back(Class::SecondStep, &whos).await;
     admission.announce(auth)
 }
 
@@ -119,7 +122,8 @@ pub async fn codes_left(auth: &Auth, caller: &Caller) -> Result<Option<i64>> {
 
 /// Whether the page has anything to ask for.
 pub async fn is_second_step_open(auth: &Auth, challenge: &str) -> Result<bool> {
-    Ok(challenges::is_open(&auth.pool, &cookies::digest(challenge)).await?)
+    let whose = challenges::whose(&auth.pool, &cookies::digest(challenge)).await?;
+    Ok(whose.is_some())
 }
 
 pub fn too_late() -> Problem {
@@ -196,14 +200,8 @@ impl Proven {
 }
 
 impl Auth {
-    /// Compares a typed code with all that would be right. Counted for the account, whichever door it came by; whoever
-    /// succeeds gives the try back.
-    pub(super) async fn prove(&self, user: UserId, email: &Email, typed: &str) -> Result<Option<Proven>> {
-        let account = self.account_key(email);
-        self.0
-            .limits
-            .take(Class::CodeTry, &[Who::Account(&account)])
-            .await?;
+    /// Compares a typed code with all that would be right. The caller has counted the try for the account.
+    pub(super) async fn compare_code(&self, user: UserId, typed: &str) -> Result<Option<Proven>> {
         let factor = second_factors::read(&self.pool, user).await?;
         let Some(Factor { sealed, is_on: true }) = factor else {
             return Ok(None);

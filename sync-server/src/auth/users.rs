@@ -46,6 +46,18 @@ pub async fn password_of(pool: &Pool, user: UserId) -> sqlx::Result<Option<Strin
     Ok(hash.flatten())
 }
 
+/// Whether the password is still the one with this hash; it stays so until the transaction ends.
+pub async fn still_has(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        "select id from users where id = $1 and password_hash = $2 for share",
+        user.0,
+        hash
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.is_some())
+}
+
 /// A user as signing in finds them.
 #[derive(Debug)]
 pub struct User {

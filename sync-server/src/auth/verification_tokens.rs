@@ -232,32 +232,38 @@ pub async fn refresh(
 pub struct NewSignIn<'a> {
     pub id: Uuid,
     pub identifier: &'a str,
-    pub user: UserId,
+    /// `None`: it lets nobody in.
+    pub user: Option<UserId>,
     pub link_hash: [u8; 32],
     pub code_hash: [u8; 32],
     pub binding_hash: [u8; 32],
     pub expires: OffsetDateTime,
 }
 
-/// The letters of this kind that went before are worthless.
+/// The letters before it go on working: a stranger who asks for one takes nothing from its reader.
 pub async fn insert_sign_in(db: &mut Transaction, new: &NewSignIn<'_>) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update verification_tokens set consumed_at = now()
-          where identifier = $1 and purpose = 'sign_in' and consumed_at is null",
-        new.identifier
-    )
-    .execute(&mut *db)
-    .await?;
     sqlx::query!(
         "insert into verification_tokens (id, purpose, identifier, user_id, token, code_hash, binding_hash, expires)
          values ($1, 'sign_in', $2, $3, $4, $5, $6, $7)",
         new.id,
         new.identifier,
-        new.user.0,
+        new.user.map(|user| user.0),
         &new.link_hash,
         &new.code_hash,
         &new.binding_hash,
         new.expires
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// One of them was used: the others are worthless.
+pub async fn void_sign_ins(db: &mut Transaction, identifier: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update verification_tokens set consumed_at = now()
+          where identifier = $1 and purpose = 'sign_in' and consumed_at is null",
+        identifier
     )
     .execute(db)
     .await?;

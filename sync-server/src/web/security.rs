@@ -227,10 +227,11 @@ async fn turn_on(
     let auth = pages.auth();
     match auth::turn_second_step_on(auth, &caller, &fields.code, &visit).await {
         Ok(codes) => Ok(draw_codes(&pages, &headers, codes).await),
-        Err(Error::Told(problem)) if problem.code == Code::InvalidCredentials => {
-            match auth::begun_second_step(auth, &caller).await? {
-                Some(to_tell) => draw_set_up(&pages, &headers, to_tell, Some(*problem)).await,
-                None => draw(&pages, &headers, &caller, Some(*problem), None).await,
+        Err(Error::Told(problem)) if matches!(problem.code, Code::InvalidCredentials | Code::RateLimited) => {
+            match auth::begun_second_step(auth, &caller).await {
+                Ok(Some(to_tell)) => draw_set_up(&pages, &headers, to_tell, Some(*problem)).await,
+                Ok(None) => draw(&pages, &headers, &caller, Some(*problem), None).await,
+                Err(error) => refused(&pages, &headers, &caller, error).await,
             }
         }
         Err(error) => refused(&pages, &headers, &caller, error).await,

@@ -46,7 +46,11 @@ pub fn SignIn(props: &OutsideProps) -> Html {
         return html! { <Waiting stage={stage.clone()} link={link.clone()} {onleave} /> };
     }
     if *wants_code {
-        let onleave = Callback::from(move |_: MouseEvent| wants_code.set(false));
+        let leaving = stage.clone();
+        let onleave = Callback::from(move |_: MouseEvent| {
+            leaving.tell(Action::Problem(None));
+            wants_code.set(false);
+        });
         return html! { <CodeForm scene={scene.clone()} stage={stage.clone()} {onleave} /> };
     }
     let onbrowser = through_browser(stage, &waiting);

@@ -136,7 +136,7 @@ fn second_step_section(security: &Security) -> Html {
                 match security.codes_left {
                     None => html! {
                         <>
-                            <p>{ "Off. With it on, signing in asks for a code from an app on your phone too, so that a stolen password alone is worth nothing." }</p>
+                            <p>{ "Off. With it on, signing in asks for a code from an app on your phone too, so that a stolen password alone is worth nothing. Turning it on signs out every other device." }</p>
                             if security.is_fresh {
                                 <PostForm action={page::SECOND_STEP_BEGIN} csrf={csrf.clone()}>
                                     <button class="button button-wide" data-testid="second-step-begin">{ "Set it up" }</button>
@@ -218,6 +218,8 @@ fn in_words(event: &Event) -> String {
         "reset" => "Choosing a new password by letter",
         "password" => "Changing the password",
         "prove" => "Showing that it is you",
+        "letter" => "Asking for a letter to sign in by",
+        "authorize" => "Letting an app in",
         "second_step_on" => "Turning the second step on",
         "second_step_off" => "Turning the second step off",
         "recovery_codes" => "Making new recovery codes",

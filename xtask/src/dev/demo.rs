@@ -54,8 +54,8 @@ pub fn account(data: &Path, server: &str, mailbox: &str, database: &str) -> anyh
 }
 
 /// Many messages at once, for trying what a large account is like.
-pub fn fill(account: &Account, database: &str, workspaces: &Path, messages: u32) -> anyhow::Result<()> {
-    let script = std::env::temp_dir().join(format!("compymac-many-{}.sql", std::process::id()));
+pub fn fill(account: &Account, database: &str, data: &Path, messages: u32) -> anyhow::Result<()> {
+    let script = data.join("many_messages.sql");
     write_private(&script, include_bytes!("many_messages.sql"))?;
     let given = psql(
         database,
@@ -65,13 +65,14 @@ pub fn fill(account: &Account, database: &str, workspaces: &Path, messages: u32)
             "-v",
             &format!("messages={messages}"),
             "-v",
-            &format!("workspaces={}", workspaces.display()),
+            &format!("workspaces={}", data.join("workspaces").display()),
             "-f",
             &script.display().to_string(),
         ],
     );
-    fs::remove_file(&script).with_context(|| format!("removing {}", script.display()))?;
-    given.map(drop)
+    let removed = fs::remove_file(&script).with_context(|| format!("removing {}", script.display()));
+    given?;
+    removed
 }
 
 impl Account {

@@ -37,7 +37,8 @@ pub async fn forgot(auth: &Auth, email: Email, visit: &Visit) -> Result<()> {
 }
 
 async fn send_letter(auth: &Auth, email: &Email, visit: &Visit) -> Result<()> {
-    let account = auth.account_key(email);
+    // of its own kind: letters that a stranger asks for to sign in by do not use these up
+    let account = format!("reset:{}", auth.account_key(email));
     let is_enough = auth.0.limits.take(Class::Letter, &[Who::Account(&account)]).await;
     let known = users::known(&auth.pool, email).await?;
     let (Ok(()), Some(known)) = (is_enough, known) else {

@@ -47,8 +47,10 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
             .await
             .into());
     }
-    if let (Match::YesRehashed(new), Some(old)) = (&outcome, &stored) {
-        users::rehash(&auth.pool, user, old, new).await?;
+    let mut compared = stored.unwrap_or_default();
+    if let Match::YesRehashed(new) = outcome {
+        users::rehash(&auth.pool, user, &compared, &new).await?;
+        compared = new;
     }
     let entrance = Entrance {
         user,
@@ -58,6 +60,13 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
         step: Step::First,
     };
     let mut tx = auth.pool.begin().await?;
+    // comparing takes its time, and a new password may have come meanwhile, which signs everybody out
+    if !users::still_has(&mut tx, user, &compared).await? {
+        drop(tx);
+        return Err(refuse(auth, Some(user), Code::InvalidCredentials, visit)
+            .await
+            .into());
+    }
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
         Err(Error::Told(problem)) => return Err(refuse(auth, Some(user), problem.code, visit).await.into()),
         other => other?,

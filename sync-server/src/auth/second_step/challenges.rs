@@ -48,6 +48,19 @@ pub struct Challenge {
     pub link: Option<serde_json::Value>,
 }
 
+/// Whose second step is awaited; counts nothing. `None`: as for [`take_try`].
+pub async fn whose(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Email>> {
+    let email = sqlx::query_scalar!(
+        "select u.email from challenges c join users u on u.id = c.user_id
+          where c.secret_hash = $1 and c.consumed_at is null and c.attempts < $2 and c.expires > now()",
+        secret_hash,
+        TRIES
+    )
+    .fetch_optional(pool)
+    .await?;
+    email.map(|email| stored_email(&email)).transpose()
+}
+
 /// Counts a try. `None`: there are none left, it is used, too old, or made up.
 pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Challenge>> {
     let row = sqlx::query!(
@@ -69,19 +82,6 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
         client: row.client.0,
         link: row.link,
     }))
-}
-
-/// Whether a code may still be tried; for the page that asks for it.
-pub async fn is_open(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select exists (
-             select from challenges
-              where secret_hash = $1 and consumed_at is null and attempts < $2 and expires > now()) as "is_open!""#,
-        secret_hash,
-        TRIES
-    )
-    .fetch_one(pool)
-    .await
 }
 
 /// Uses it up. False: somebody was quicker.

@@ -52,7 +52,9 @@ pub async fn replace(
     selectors: &[String],
     hashes: &[String],
 ) -> sqlx::Result<()> {
-    forget(&mut *db, user).await?;
+    sqlx::query!("delete from recovery_codes where user_id = $1", user.0)
+        .execute(&mut *db)
+        .await?;
     sqlx::query!(
         "insert into recovery_codes (user_id, selector, hash)
          select $1, selector, hash from unnest($2::text[], $3::text[]) as fresh (selector, hash)",
@@ -62,12 +64,5 @@ pub async fn replace(
     )
     .execute(db)
     .await?;
-    Ok(())
-}
-
-pub async fn forget(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!("delete from recovery_codes where user_id = $1", user.0)
-        .execute(db)
-        .await?;
     Ok(())
 }

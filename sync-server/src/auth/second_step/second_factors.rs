@@ -14,6 +14,17 @@ pub async fn is_on(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
     .await
 }
 
+/// As [`is_on`], and nobody turns it off until the transaction ends.
+pub async fn hold(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        "select user_id from second_factors where user_id = $1 and confirmed_at is not null for update",
+        user.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.is_some())
+}
+
 /// Keeps a fresh secret that asks nothing of anybody yet. False: there is a second step already.
 pub async fn begin(pool: &Pool, user: UserId, sealed: &[u8]) -> sqlx::Result<bool> {
     let outcome = sqlx::query!(

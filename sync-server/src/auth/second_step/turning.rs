@@ -5,7 +5,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
 use super::super::safety::must_be_fresh;
-use super::super::{Auth, Caller, Visit, codes, seal};
+use super::super::{Auth, Caller, Visit, codes, devices, native, seal};
 use super::{PLACE, RECOVERY_CHARS, SELECTOR_CHARS, app_code, recovery_codes, second_factors, wrong_code};
 use crate::database::Transaction;
 use crate::error::Result;
@@ -20,12 +20,18 @@ use time::OffsetDateTime;
 const CODES: usize = 10;
 
 /// What the authenticator app is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ToTell {
     /// For the picture.
     pub link: String,
     /// For typing.
     pub secret: String,
+}
+
+impl std::fmt::Debug for ToTell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ToTell(…)")
+    }
 }
 
 /// Begins afresh each time: what was told before is worthless.
@@ -62,7 +68,7 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
     must_be_fresh(auth, caller).await?;
     let account = auth.account_key(&caller.email);
     let whos = [Who::Account(&account)];
-    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    auth.0.limits.take(Class::SecondStep, &whos).await?;
     let factor = second_factors::read(&auth.pool, caller.user).await?;
     let factor = factor
         .filter(|factor| !factor.is_on)
@@ -76,6 +82,10 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
         return Err(Code::Conflict.into());
     }
     let codes = fresh.keep(&mut tx, caller).await?;
+    // whoever is in by the first step alone, and what they may have begun
+    let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "second step").await?;
+    native::void_codes(&mut tx, caller.user).await?;
+    super::void_challenges(&mut tx, caller.user).await?;
     note(&mut tx, caller, "second_step_on", visit).await?;
     let letter = Letter::SecondStepOn {
         when: in_words(OffsetDateTime::now_utc())?,
@@ -84,16 +94,19 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
     tx.commit().await?;
     auth.letters_wait();
-    auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    auth.announce_signed_out(caller.user, &signed_out);
+    auth.0.limits.give_back(Class::SecondStep, &whos).await;
     Ok(codes)
 }
 
 /// The codes that were given before are worthless.
 pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<Vec<String>> {
     must_be_fresh(auth, caller).await?;
+    let whos = [Who::Device(caller.device.0)];
+    auth.0.limits.take(Class::Password, &whos).await?;
     let fresh = Codes::new(auth).await?;
     let mut tx = auth.pool.begin().await?;
-    if !second_factors::is_on(&mut tx, caller.user).await? {
+    if !second_factors::hold(&mut tx, caller.user).await? {
         return Err(Code::Conflict.into());
     }
     let codes = fresh.keep(&mut tx, caller).await?;
@@ -108,7 +121,7 @@ pub async fn turn_off(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()>
     if !second_factors::turn_off(&mut tx, caller.user).await? {
         return Ok(());
     }
-    recovery_codes::forget(&mut tx, caller.user).await?;
+    super::void_challenges(&mut tx, caller.user).await?;
     note(&mut tx, caller, "second_step_off", visit).await?;
     let letter = Letter::SecondStepOff {
         when: in_words(OffsetDateTime::now_utc())?,
