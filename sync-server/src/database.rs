@@ -66,8 +66,22 @@ impl Pool {
     }
 
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.begin_uncut(None).await
+    }
+
+    /// A beginning is brought to its end even if whoever asked for it has gone. sqlx counts a transaction only once its
+    /// `BEGIN` was answered: one that is given up before that would be handed on with its connection, and whatever the next
+    /// one writes there alone would be acknowledged and never committed.
+    async fn begin_uncut(&self, statement: Option<&'static str>) -> sqlx::Result<Transaction> {
+        let pool = self.inner.clone();
+        let begun = tokio::spawn(async move {
+            match statement {
+                Some(statement) => pool.begin_with(statement).await,
+                None => pool.begin().await,
+            }
+        });
         Ok(Transaction {
-            inner: self.inner.begin().await?,
+            inner: begun.await.map_err(|_ended| sqlx::Error::PoolClosed)??,
             pooler: self.pooler,
         })
     }
@@ -82,11 +96,8 @@ impl Pool {
 
     /// A transaction that reads one state of the database, whatever is written meanwhile.
     pub async fn snapshot(&self) -> sqlx::Result<Transaction> {
-        let begin = "begin isolation level repeatable read read only";
-        Ok(Transaction {
-            inner: self.inner.begin_with(begin).await?,
-            pooler: self.pooler,
-        })
+        self.begin_uncut(Some("begin isolation level repeatable read read only"))
+            .await
     }
 }
 
