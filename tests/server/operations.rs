@@ -400,3 +400,29 @@ async fn the_built_page_is_small_and_cached_for_good() {
         assert!(answer.status >= 400, "{path}: {answer:?}");
     }
 }
+
+/// A connection that is left inside of a transaction takes the next one's writes into it, and they are never committed.
+#[tokio::test]
+async fn who_leaves_while_their_transaction_begins_takes_nobodys_writes_with_them() {
+    let stack = Stack::builder()
+        .with_gates()
+        .with("DATABASE_CONNECTIONS", "3")
+        .start()
+        .await;
+    let (_, person) = Person::join_natively(&stack).await;
+    let session = person.create_session("Written down").await;
+    stack.postgres_gate().slow(Duration::from_millis(60));
+    // ever sooner, so that none of them mends what the one before it left
+    for moment in (3..36).rev() {
+        let leaving = person
+            .request(Method::GET, routes::BOOTSTRAP)
+            .timeout(Duration::from_millis(moment * 12));
+        let _ = person.try_send(leaving).await;
+    }
+    stack.postgres_gate().slow(Duration::ZERO);
+    for number in 0..12 {
+        person.note(session, &format!("Kept {number}")).await;
+    }
+    let kept = "select count(*) from conversations where content like 'Kept %'";
+    assert_eq!(stack.number(kept).await, 12, "as another connection sees it");
+}
