@@ -6,6 +6,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use url::{Host, Url};
+#[cfg(target_os = "linux")]
+use webkit2gtk::ffi::{webkit_get_major_version, webkit_get_minor_version};
 
 /// CompyMac on the desktop.
 #[derive(Debug, clap::Parser)]
@@ -116,14 +118,21 @@ fn computer_name() -> String {
     reason = "this is the module that reads the environment"
 )]
 pub fn calm_the_renderer(config: &Config) {
-    let mut settings = vec!["WEBKIT_DISABLE_DMABUF_RENDERER"];
+    let mut settings = vec![("WEBKIT_DISABLE_DMABUF_RENDERER", "1")];
     if config.safe_rendering {
-        settings.push("WEBKIT_DISABLE_COMPOSITING_MODE");
+        settings.push(("WEBKIT_DISABLE_COMPOSITING_MODE", "1"));
     }
-    for name in settings {
+    // Sound: two constants of the library.
+    let version = unsafe { (webkit_get_major_version(), webkit_get_minor_version()) };
+    if version == (2, 50) {
+        // The newer interpreter of WebAssembly loses its place there once in some hundred starts, which ends the page's
+        // process. The older one is still there; from 2.52 on it is not.
+        settings.push(("JSC_useWasmIPInt", "0"));
+    }
+    for (name, value) in settings {
         if std::env::var_os(name).is_none() {
             // Sound: called first thing in `run`, on the only thread.
-            unsafe { std::env::set_var(name, "1") };
+            unsafe { std::env::set_var(name, value) };
         }
     }
 }

@@ -72,10 +72,15 @@ async fn send(
     State(pages): State<Pages>,
     headers: HeaderMap,
     visit: Visit,
-    Form(fields): Form<Fields>,
+    Form(mut fields): Form<Fields>,
 ) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
+    fields.next = auth::safe_next(&fields.next);
+    // the button at the door, which only leads here
+    if fields.email.is_empty() {
+        return Ok(draw_ask(&pages, &headers, fields, None).await);
+    }
     let asked = async { auth::ask_for_letter(auth, Email::parse(&fields.email)?, &visit).await };
     match asked.await {
         Ok(cookie) => {

@@ -106,12 +106,12 @@ fn providers(scene: &Scene, stage: &Stage, onbrowser: &Callback<Option<String>>)
                         { icon(Sign::Globe) }{ "Sign in with your browser" }
                     </button>
                 } else {
-                    <form action={page::LETTER_ASK}>
+                    <PostForm action={page::LETTER_ASK} csrf={stage.csrf.clone()}>
                         <input type="hidden" name="next" value={scene.typed.next.clone()} />
                         <button class="button button-wide" data-testid="by-letter">
                             { icon(Sign::Mail) }{ "Send me a letter to sign in by" }
                         </button>
-                    </form>
+                    </PostForm>
                 }
             </div>
             <p class="or"><span>{ "or" }</span></p>
