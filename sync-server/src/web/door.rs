@@ -76,10 +76,18 @@ async fn refused(
     Ok(pages.draw(headers, path, pages.boot(None, said)).await)
 }
 
-/// In, and on to where the person was going.
-pub fn let_in(entry: Entry, next: &str) -> Response {
-    let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
-    (jar, Redirect::to(&auth::safe_next(next))).into_response()
+/// In, and on to where the person was going; where a second step is wanted, to its page first.
+pub fn let_in(entered: Result<Entry>, next: &str) -> Result<Response> {
+    match entered {
+        Ok(entry) => {
+            let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
+            Ok((jar, Redirect::to(&auth::safe_next(next))).into_response())
+        }
+        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
+            Ok(auth::on_to_second_step(&problem, next))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn sign_in(
@@ -104,11 +112,8 @@ async fn sign_in(
         )
         .await
     };
-    match entered.await {
-        Ok(entry) => Ok(let_in(entry, &fields.next)),
-        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
-            Ok(auth::on_to_second_step(&problem, &fields.next))
-        }
+    match let_in(entered.await, &fields.next) {
+        Ok(response) => Ok(response),
         // the letter is on its way, and its code is typed there
         Err(Error::Told(problem)) if problem.code == Code::EmailUnverified => {
             refused(
@@ -180,8 +185,8 @@ async fn check_mail(
         };
         auth::verify(auth, ask, &headers, &visit).await
     };
-    match entered.await {
-        Ok(entry) => Ok(let_in(entry, &fields.next)),
+    match let_in(entered.await, &fields.next) {
+        Ok(response) => Ok(response),
         Err(error) => refused(&pages, &headers, page::CHECK_MAIL, fields.typed(), error).await,
     }
 }
@@ -299,8 +304,9 @@ async fn confirm_link(
         .password
         .filter(|text| !text.is_empty())
         .map(Password::typed);
-    let problem = match auth::verify_link(auth, (id, secret), password, &headers, &visit).await {
-        Ok(entry) => return Ok(let_in(entry, page::HOME)),
+    let entered = auth::verify_link(auth, (id, secret), password, &headers, &visit).await;
+    let problem = match let_in(entered, page::HOME) {
+        Ok(response) => return Ok(response),
         Err(Error::Told(problem)) => *problem,
         Err(error) => return Err(error),
     };

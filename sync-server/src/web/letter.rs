@@ -12,9 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, StatusCode};
+use protocol::Problem;
 use protocol::auth::Email;
 use protocol::routes::page;
-use protocol::{Code, Problem};
 use serde::Deserialize;
 use ui::page::{LetterAsk, LetterLink, LetterSent, Notice};
 
@@ -119,11 +119,8 @@ async fn enter_by_code(
         let email = Email::parse(&fields.email)?;
         auth::enter_by_code(auth, &email, &fields.code, &headers, &visit).await
     };
-    match entered.await {
-        Ok(entry) => Ok(let_in(entry, &fields.next)),
-        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
-            Ok(auth::on_to_second_step(&problem, &fields.next))
-        }
+    match let_in(entered.await, &fields.next) {
+        Ok(response) => Ok(response),
         Err(Error::Told(problem)) => Ok(draw_sent(&pages, &headers, fields, Some(*problem)).await),
         Err(error) => Err(error),
     }
@@ -157,11 +154,8 @@ async fn open(
         let code = auth::letter_code(auth, link.0, link.1).await?;
         return draw_link(&pages, &headers, link, code, None).await;
     }
-    match auth::enter_by_link(auth, link, &visit).await {
-        Ok(entry) => Ok(let_in(entry, page::HOME)),
-        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
-            Ok(auth::on_to_second_step(&problem, page::HOME))
-        }
+    match let_in(auth::enter_by_link(auth, link, &visit).await, page::HOME) {
+        Ok(response) => Ok(response),
         Err(Error::Told(problem)) => draw_link(&pages, &headers, link, None, Some(*problem)).await,
         Err(error) => Err(error),
     }

@@ -55,8 +55,9 @@ async fn prove(
         challenge: auth::awaited_step(&headers).unwrap_or_default().to_owned(),
         code: fields.code,
     };
-    match auth::second_step(auth, &ask, &headers, &visit).await {
-        Ok(entry) => Ok(let_in(entry, &fields.next)),
+    let entered = auth::second_step(auth, &ask, &headers, &visit).await;
+    match let_in(entered, &fields.next) {
+        Ok(response) => Ok(response),
         Err(Error::Told(problem)) => draw(&pages, &headers, fields.next, Some(*problem)).await,
         Err(error) => Err(error),
     }
