@@ -7,7 +7,7 @@ pub use seat::Seat;
 
 use crate::offspring::Offspring;
 use crate::stack::Stack;
-use crate::wait::until;
+use crate::wait::{soon, until};
 use fantoccini::Locator;
 use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use fantoccini::elements::Element;
@@ -16,6 +16,12 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
+
+/// Keeps the page drawing: WebKit takes a picture when it next draws, which on a page at rest is never, and answers nothing
+/// else meanwhile.
+const STIR: &str = "window.stirring = setInterval(() => { \
+                    const worn = document.documentElement.style; worn.opacity = worn.opacity ? '' : '0.999' }, 30)";
+const REST: &str = "clearInterval(window.stirring); document.documentElement.style.opacity = ''";
 
 /// Which body the app runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,22 +115,19 @@ impl Screen {
         } else {
             path.to_owned()
         };
-        self.driver
-            .goto(&url)
+        soon(&format!("{url} to open"), self.driver.goto(&url))
             .await
             .unwrap_or_else(|error| panic!("opening {url}: {error}"));
     }
 
     pub async fn reload(&self) {
-        self.driver
-            .refresh()
+        soon("the page to be loaded again", self.driver.refresh())
             .await
             .unwrap_or_else(|error| panic!("reloading: {error}"));
     }
 
     pub async fn address(&self) -> String {
-        self.driver
-            .current_url()
+        soon("the page's address", self.driver.current_url())
             .await
             .map(|url| url.to_string())
             .unwrap_or_default()
@@ -180,8 +183,11 @@ impl Screen {
 
     /// What has the focus, by its test id.
     pub async fn focus(&self) -> Option<String> {
-        let focused = self.driver.active_element().await.ok()?;
-        focused.attr("data-testid").await.ok()?
+        let look = async {
+            let focused = self.driver.active_element().await.ok()?;
+            focused.attr("data-testid").await.ok()?
+        };
+        soon("what has the focus", look).await
     }
 
     /// Goes on from control to control, as Tab does, until this one has the focus.
@@ -284,13 +290,17 @@ impl Screen {
     }
 
     pub async fn count(&self, selector: &str) -> usize {
-        let found = self.driver.find_all(Locator::Css(selector)).await;
+        let found = soon(selector, self.driver.find_all(Locator::Css(selector))).await;
         found.map_or(usize::MAX, |found| found.len())
     }
 
     /// The texts of all elements that fit, as they are seen. Asked as a property of the page: WebKit's driver leaves out what
     /// stands in boxes that cut their text off with an ellipsis.
     pub async fn texts_in(&self, selector: &str) -> Vec<String> {
+        soon(selector, self.read_texts(selector)).await
+    }
+
+    async fn read_texts(&self, selector: &str) -> Vec<String> {
         let mut texts = Vec::new();
         for element in self
             .driver
@@ -316,13 +326,11 @@ impl Screen {
     }
 
     pub async fn attribute(&self, selector: &str, name: &str) -> Option<String> {
-        self.driver
-            .find(Locator::Css(selector))
-            .await
-            .ok()?
-            .attr(name)
-            .await
-            .ok()?
+        let look = async {
+            let element = self.driver.find(Locator::Css(selector)).await.ok()?;
+            element.attr(name).await.ok()?
+        };
+        soon(&format!("{name} of {selector}"), look).await
     }
 
     /// The connection as the page shows it.
@@ -335,40 +343,49 @@ impl Screen {
     }
 
     pub async fn source(&self) -> String {
-        self.driver.source().await.unwrap_or_default()
+        soon("the page's source", self.driver.source())
+            .await
+            .unwrap_or_default()
     }
 
     /// Runs script in the page, for what only a page can know.
     pub async fn evaluate(&self, script: &str) -> Value {
-        self.driver.execute(script, Vec::new()).await.unwrap_or_default()
+        soon(script, self.driver.execute(script, Vec::new()))
+            .await
+            .unwrap_or_default()
     }
 
     pub async fn resize(&self, width: u32, height: u32) {
-        let _ = self.driver.set_window_size(width, height).await;
+        let _ = soon(
+            "the window's new size",
+            self.driver.set_window_size(width, height),
+        )
+        .await;
     }
 
     /// Moves the window and gives it a size: left, top, width and height, in pixels.
     pub async fn place_window(&self, [x, y, width, height]: [u32; 4]) {
-        let placed = self.driver.set_window_rect(x, y, width, height).await;
+        let placed = soon(
+            "the window's new place",
+            self.driver.set_window_rect(x, y, width, height),
+        )
+        .await;
         placed.unwrap_or_else(|error| panic!("placing the window: {error}"));
     }
 
     /// Where the window is, as [`Screen::place_window`] takes it. A place out of sight is given as zeros.
     pub async fn window_place(&self) -> [u64; 4] {
-        let found = self.driver.get_window_rect().await;
+        let found = soon("the window's place", self.driver.get_window_rect()).await;
         let (x, y, width, height) = found.unwrap_or_default();
         [x, y, width, height]
     }
 
     /// Keeps a picture for people to look at.
     pub async fn picture(&self, name: &str) {
-        if self.body == Body::Desktop {
-            // WebKit takes a picture when it next draws, which on a page at rest may be a minute away
-            let nudge = "const worn = document.documentElement.style; worn.opacity = '0.999'; \
-                         setTimeout(() => { worn.opacity = '' }, 50)";
-            self.evaluate(nudge).await;
-        }
-        if let Ok(png) = self.driver.screenshot().await {
+        self.evaluate(STIR).await;
+        let taken = soon(&format!("the picture {name}"), self.driver.screenshot()).await;
+        self.evaluate(REST).await;
+        if let Ok(png) = taken {
             let _ = std::fs::write(pictures().join(format!("{name}.png")), png);
         }
     }
@@ -393,6 +410,11 @@ impl Drop for Screen {
         let _ = crate::database::outside(async move {
             let http = plain_http();
             if is_failure {
+                let stir = json!({"script": STIR, "args": []});
+                http.post(format!("{session}/execute/sync"))
+                    .json(&stir)
+                    .send()
+                    .await?;
                 let answer: Value = http
                     .get(format!("{session}/screenshot"))
                     .send()

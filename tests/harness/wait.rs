@@ -15,7 +15,10 @@ pub async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
 pub async fn within<T>(deadline: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(answer) = ask().await {
+        let asked = tokio::time::timeout(deadline, ask()).await;
+        if let Some(answer) =
+            asked.unwrap_or_else(|_| panic!("one question hung {deadline:?}, waiting for {what}"))
+        {
             return answer;
         }
         assert!(begun.elapsed() < deadline, "waited {deadline:?} for {what}");
