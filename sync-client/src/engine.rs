@@ -21,6 +21,8 @@ use protocol::view::Connection;
 pub const SILENCE: i64 = 40_000;
 /// How long a probed socket has to show that it lives.
 pub const PROBE: i64 = 5_000;
+/// An absence after which little can be new.
+pub const BRIEF: i64 = 60_000;
 /// Refusals of the socket in a row after which changes are long-polled.
 pub const REFUSALS: u8 = 3;
 /// How often a polling device tries the socket again.

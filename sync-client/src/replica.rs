@@ -160,14 +160,20 @@ impl Replica {
     }
 
     /// The stretches of a session's messages that are here.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "model"))]
     pub(crate) fn stretches(&self, id: SessionId) -> &[(Ord, Ord)] {
         let kept = self.sessions.get(&id);
         kept.map_or(&[][..], |kept| kept.ranges.stretches())
     }
 
+    /// How many messages are here, also those whose session's row is still to come.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) fn held(&self) -> usize {
+        self.sessions.values().map(|kept| kept.messages.len()).sum()
+    }
+
     /// Gives up a session's messages, as a body with a quota does.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "model"))]
     pub(crate) fn give_up(&mut self, id: SessionId) {
         if let Some(kept) = self.sessions.get_mut(&id) {
             kept.messages.clear();

@@ -13,6 +13,8 @@ mod quota;
 mod reads;
 mod rows;
 mod search;
+#[cfg(any(test, feature = "model"))]
+mod twin;
 mod worker;
 
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub use fault::StoreFault;
 pub use letters::Kept;
 pub use quota::{Quota, Reason, Reasons};
 pub use reads::{Due, Gap, Page, Stretch};
+#[cfg(any(test, feature = "model"))]
+pub use twin::Twin;
 
 use crate::outbox::{Entry, Plan};
 use crate::replica::{Applied, Verdict};

@@ -38,8 +38,8 @@
 mod turns;
 mod writes;
 
-#[cfg(test)]
-mod model;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
 
 use crate::engine::{Event, Failure, State, Ticket};
 use crate::lanes::Lanes;
@@ -143,7 +143,7 @@ pub struct Tab {
     engine_due: Option<UnixMillis>,
     armed: Option<UnixMillis>,
     /// What a body with a disk adds, in models.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "model"))]
     body: model::Body,
 }
 

@@ -58,7 +58,7 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
         );
     }
     if is_wanted("W5") {
-        for count in [1_000, 5_000] {
+        for count in [1_000, 5_000, 10_000] {
             print!(
                 "{}",
                 table::draw(&[idle::run(&stage, count).await.context("W5")?])

@@ -1,4 +1,4 @@
-//! A TCP proxy that a test can shut, slow down or cut: the network between two programs.
+//! A TCP proxy that a test can shut, stall, slow down or cut: the network between two programs.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,8 @@ use tokio::task::AbortHandle;
 struct Passage {
     upstream: SocketAddr,
     is_open: bool,
+    /// Connections stay, new ones are taken, and nothing passes.
+    is_still: bool,
     /// Added to each chunk, both ways.
     delay: Duration,
     /// Connections of an earlier era are cut.
@@ -61,6 +63,7 @@ impl Gate {
         let (passage, seen) = watch::channel(Passage {
             upstream,
             is_open: true,
+            is_still: false,
             delay: Duration::ZERO,
             era: 0,
             refuses_sockets: false,
@@ -117,8 +120,15 @@ impl Gate {
     pub fn open(&self) {
         self.passage.send_modify(|passage| {
             passage.is_open = true;
+            passage.is_still = false;
             passage.delay = Duration::ZERO;
         });
+    }
+
+    /// Nothing passes until it is opened, and nobody is told: as a cable that was pulled. What was said meanwhile arrives
+    /// then.
+    pub fn stall(&self) {
+        self.passage.send_modify(|passage| passage.is_still = true);
     }
 
     /// Each chunk takes this much longer.
@@ -215,12 +225,13 @@ async fn asks_for_socket(inner: &TcpStream) -> bool {
 async fn copy(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
-    seen: watch::Receiver<Passage>,
+    mut seen: watch::Receiver<Passage>,
     count: impl Fn(u64),
 ) {
     let mut chunk = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
         count(length as u64);
+        let _ = seen.wait_for(|passage| !passage.is_still).await;
         let delay = seen.borrow().delay;
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

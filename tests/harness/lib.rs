@@ -50,7 +50,7 @@ pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use screen::{Body, Screen, Seat};
 pub use server::Server;
-pub use socket::{Reply, Socket};
+pub use socket::{Reply, Socket, Welcome};
 pub use stack::{Stack, StackBuilder, install_crypto};
 pub use storm::{Plan, Step, Tally, storm};
 pub use wait::{PATIENCE, until, within};

@@ -35,6 +35,7 @@ mod sessions;
 mod settings;
 mod sign_in;
 mod sign_up;
+mod simulated;
 mod sockets;
 mod storms;
 mod stream;

@@ -444,6 +444,52 @@ fn a_refused_socket_leads_to_long_polls_and_a_welcome_back_to_life() {
     assert_eq!(state.phase(), &Phase::Live);
 }
 
+/// A device that was in step, and so much later.
+fn back_after(absence: i64) -> (State, Vec<Effect>) {
+    let live = step(state(Phase::Live), Event::Alive { ticket: 5 }, NOW).0;
+    let (away, _) = step(live, closed(1006), NOW);
+    let later = Moment {
+        at: NOW.at + absence,
+        ..NOW
+    };
+    step(away, Event::Tick, later)
+}
+
+fn pulls(effects: &[Effect]) -> usize {
+    let is_pull = |effect: &&Effect| matches!(effect, Effect::Pull { .. });
+    effects.iter().filter(is_pull).count()
+}
+
+#[test]
+fn after_a_short_absence_the_welcome_alone_says_that_nothing_is_new() {
+    let (back, effects) = back_after(BRIEF / 2);
+    assert_eq!(pulls(&effects), 0, "{effects:?}");
+    let Link::Opening(ticket) = back.link else {
+        panic!("{back:?}")
+    };
+    let welcomed = |head| {
+        let frame = Box::new(welcome(head));
+        step(back.clone(), Event::Frame { ticket, frame }, NOW)
+    };
+    let (same, effects) = welcomed(10);
+    assert_eq!((same.phase(), pulls(&effects)), (&Phase::Live, 0));
+    let (behind, effects) = welcomed(12);
+    assert_eq!((behind.phase(), pulls(&effects)), (&Phase::CatchingUp, 1));
+    let failure = Failure::NotSent;
+    let (refused, effects) = step(back.clone(), Event::SocketRefused { ticket, failure }, NOW);
+    assert_eq!(pulls(&effects), 1, "whoever gets no socket asks the feed");
+    assert_eq!(refused.phase(), &Phase::CatchingUp);
+}
+
+#[test]
+fn after_a_long_absence_what_is_new_is_asked_for_at_once() {
+    let (_, effects) = back_after(BRIEF);
+    let opens = effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::OpenSocket { .. }));
+    assert!(opens && pulls(&effects) == 1, "{effects:?}");
+}
+
 #[test]
 fn a_failed_try_shows_as_offline_and_one_lost_socket_does_not() {
     let live = state(Phase::Live);

@@ -1,8 +1,8 @@
 //! The turns of the sync loop, one function for each kind of event. Every phase answers every event.
 
 use super::{
-    Effect, Event, Failure, Fault, Link, Moment, POLL_WAIT, PROBE, Phase, REFUSALS, RESET_WINDOW, RESETS,
-    SILENCE, SOCKET_AGAIN, State, Ticket, backoff, scale,
+    BRIEF, Effect, Event, Failure, Fault, Link, Moment, POLL_WAIT, PROBE, Phase, REFUSALS, RESET_WINDOW,
+    RESETS, SILENCE, SOCKET_AGAIN, State, Ticket, backoff, scale,
 };
 use protocol::UnixMillis;
 use protocol::frame::{ClientFrame, ServerFrame, close};
@@ -142,6 +142,21 @@ impl State {
         self.pull(cursor, 0, now, effects);
         if self.link == Link::Shut {
             self.open_link(now, effects);
+        }
+    }
+
+    /// After a short absence the welcome alone says whether anything is new: most often nothing is. After a longer one
+    /// something likely is, and is asked for at once.
+    fn come_back(&mut self, now: Moment, effects: &mut Effects) {
+        self.shut_link(effects);
+        let was_in_step = self
+            .in_step_at
+            .is_some_and(|at| (0..BRIEF).contains(&(now.at - at)));
+        if self.cursor.is_some() && was_in_step && self.refusals == 0 {
+            self.phase = Phase::CatchingUp;
+            self.open_link(now, effects);
+        } else {
+            self.catch_up(now, effects);
         }
     }
 
@@ -318,15 +333,17 @@ impl State {
             return;
         }
         self.refusals = self.refusals.saturating_add(1);
+        if let (Phase::CatchingUp, None, Some(cursor)) = (&self.phase, self.request, self.cursor) {
+            // No welcome says what is new, or that the server is away.
+            let wait = if self.refusals < REFUSALS { 0 } else { POLL_WAIT };
+            self.pull(cursor, wait, now, effects);
+        }
         if self.refusals < REFUSALS && self.phase == Phase::CatchingUp {
             self.deadline = now.at + backoff(u32::from(self.refusals), CAP, now.chance);
             return;
         }
         self.deadline = now.at + SOCKET_AGAIN;
-        if let (Phase::CatchingUp, None, Some(cursor)) = (&self.phase, self.request, self.cursor) {
-            self.phase = Phase::Polling;
-            self.pull(cursor, POLL_WAIT, now, effects);
-        } else if self.phase == Phase::CatchingUp {
+        if self.phase == Phase::CatchingUp {
             self.phase = Phase::Polling;
         }
     }
@@ -440,10 +457,7 @@ impl State {
             Some(_) | None => return,
         }
         match self.phase {
-            Phase::Offline { .. } | Phase::Draining { .. } => {
-                self.shut_link(effects);
-                self.catch_up(now, effects);
-            }
+            Phase::Offline { .. } | Phase::Draining { .. } => self.come_back(now, effects),
             Phase::Live => self.go_offline(None, now, effects),
             Phase::CatchingUp if self.link == Link::Shut => self.open_link(now, effects),
             Phase::CatchingUp => self.go_offline(None, now, effects),
@@ -476,8 +490,7 @@ impl State {
         match self.phase {
             Phase::Offline { .. } | Phase::Draining { .. } => {
                 self.attempt = 0;
-                self.shut_link(effects);
-                self.catch_up(now, effects);
+                self.come_back(now, effects);
             }
             Phase::Live | Phase::CatchingUp => {
                 if let Link::Open(ticket) = self.link {

@@ -100,6 +100,16 @@ pub fn open_cache(folder: &Path, hold: Hold) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A cache that is nowhere on disk.
+#[cfg(any(test, feature = "model"))]
+pub fn cache_in_memory() -> Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.execute_batch("pragma foreign_keys = on;")?;
+    search::teach(&connection)?;
+    migrate(&mut connection, CACHE)?;
+    Ok(connection)
+}
+
 /// The cache, or a new one in the place of one that cannot be used.
 pub fn open_cache_or_begin(folder: &Path) -> Result<(Connection, Hold)> {
     match with_or_without_room("cache", |hold| open_cache(folder, hold)) {

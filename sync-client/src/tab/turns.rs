@@ -57,7 +57,7 @@ impl Tab {
     }
 
     fn carry_out(&mut self, effect: Effect, now: Moment, wants: &mut Vec<Want>) {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "model"))]
         let Some(effect) = self.meet(effect) else { return };
         match effect {
             Effect::Bootstrap { ticket } => wants.push(Want::Bootstrap { ticket }),

@@ -29,6 +29,8 @@ pub enum Trouble {
     Gone,
     /// The program stands still (SIGSTOP): connections stay and nothing answers.
     Still,
+    /// The network on the way to it stands still: connections stay and nothing passes.
+    Stalled,
     /// Connections are reset, new ones refused.
     Unreachable,
     /// Each chunk takes so many milliseconds longer.
@@ -163,7 +165,8 @@ fn befall(
     let trouble = match (dice.random_range(0..5), place) {
         (_, Place::Disk(_)) => Trouble::Full,
         (0, Place::Node(_) | Place::Redis) => Trouble::Gone,
-        (1, Place::Node(_) | Place::Redis) => Trouble::Still,
+        (1, _) => Trouble::Still,
+        (4, Place::Node(_) | Place::Redis) if dice.random_bool(0.5) => Trouble::Stalled,
         (2, _) => Trouble::Slow(dice.random_range(5..60)),
         (3, _) => Trouble::Unreachable,
         _ => return Step::Cut(place),
@@ -193,11 +196,14 @@ fn name(step: &Step) -> Option<&'static str> {
     Some(match step {
         Step::Begin(Place::Node(_), Trouble::Gone) => "server killed",
         Step::Begin(Place::Node(_), Trouble::Still) => "server stood still",
+        Step::Begin(Place::Node(_), Trouble::Stalled) => "the way to a server stood still",
         Step::Begin(Place::Node(_), Trouble::Unreachable | Trouble::Full) => "server unreachable",
         Step::Begin(Place::Node(_), Trouble::Slow(_)) => "server slow",
         Step::Begin(Place::Redis, Trouble::Gone) => "Redis killed",
         Step::Begin(Place::Redis, Trouble::Still) => "Redis stood still",
+        Step::Begin(Place::Redis, Trouble::Stalled) => "the way to Redis stood still",
         Step::Begin(Place::Redis, _) => "Redis unreachable or slow",
+        Step::Begin(Place::Postgres, Trouble::Still) => "the way to PostgreSQL stood still",
         Step::Begin(Place::Postgres, _) => "PostgreSQL unreachable or slow",
         Step::Cut(_) => "connections cut",
         Step::Begin(Place::Disk(_), _) => "a device's disk full",

@@ -220,7 +220,8 @@ impl World {
                 let Some(gate) = self.gate(place) else { return };
                 match trouble {
                     Trouble::Slow(millis) => gate.slow(Duration::from_millis(millis)),
-                    Trouble::Unreachable | Trouble::Gone | Trouble::Still | Trouble::Full => gate.shut(),
+                    Trouble::Stalled | Trouble::Still => gate.stall(),
+                    Trouble::Unreachable | Trouble::Gone | Trouble::Full => gate.shut(),
                 }
             }
         }

@@ -5,9 +5,10 @@
 
 use super::super::{Input, Tab, Want};
 use super::rules::{Rule, Rules};
-use crate::engine::{self, Effect, Event, Ticket};
+use crate::engine::{self, Effect, Event, Moment, Ticket};
 use crate::outbox::{Entry, Outbox, Plan, Standing};
 use crate::replica::Replica;
+use crate::store::Twin;
 use protocol::frame::ServerFrame;
 use protocol::mutation::OpResult;
 use protocol::sync::{Cursor, Epoch, Seq, SessionsBefore, SyncPage};
@@ -26,6 +27,8 @@ pub struct Body {
     epoch: Option<Epoch>,
     /// The cursor is committed before its rows ([`Rule::OneCommit`] is off).
     is_in_two_steps: bool,
+    /// What was applied to the rows, and not yet to the files.
+    applied: Vec<Effect>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +42,14 @@ impl Tab {
     /// Stands before every effect: what is left of it to carry out. The seam is here, and not in the product's
     /// code, so that nothing that is shipped can crash on purpose or commit by halves.
     pub(in crate::tab) fn meet(&mut self, effect: Effect) -> Option<Effect> {
+        let effect = self.left_of(effect)?;
+        if let Effect::ApplyBootstrap(_) | Effect::ApplyPage(_) = &effect {
+            self.body.applied.push(effect.clone());
+        }
+        Some(effect)
+    }
+
+    fn left_of(&mut self, effect: Effect) -> Option<Effect> {
         if self.crashes() {
             return None;
         }
@@ -108,6 +119,8 @@ pub struct Phone {
     pub tab: Tab,
     /// Whether its cache outlives it; the outbox always does.
     keeps_rows: bool,
+    /// That cache in SQLite, where every rule is kept.
+    pub disk: Option<Twin>,
     /// How wrong its clock is.
     pub skew: i64,
     pub asked: VecDeque<Want>,
@@ -138,6 +151,7 @@ impl Phone {
         Self {
             tab,
             keeps_rows,
+            disk: (keeps_rows && rules.keep_all()).then(|| Twin::new().unwrap()),
             skew,
             asked: VecDeque::new(),
             late: VecDeque::new(),
@@ -167,7 +181,38 @@ impl Phone {
     pub fn give_up(&mut self, session: SessionId) {
         if self.tab.outbox.lane(session).next().is_none() {
             self.tab.replica.give_up(session);
+            if let Some(disk) = &mut self.disk {
+                disk.give_up(session).unwrap();
+            }
         }
+    }
+
+    /// One turn, in memory and on disk.
+    pub fn turn(&mut self, input: &Input, now: Moment) -> Vec<Want> {
+        let had_lists = !self.tab.lists.is_empty();
+        let wants = self.tab.turn(input.clone(), now);
+        let applied = std::mem::take(&mut self.tab.body.applied);
+        let Some(disk) = &mut self.disk else {
+            return wants;
+        };
+        for effect in applied {
+            match effect {
+                Effect::ApplyBootstrap(first) => disk.bootstrap(&first).unwrap(),
+                Effect::ApplyPage(page) => disk.page(&page).unwrap(),
+                _other => {}
+            }
+        }
+        match input {
+            Input::Loaded {
+                result: Ok(history), ..
+            } => disk.history(history).unwrap(),
+            Input::ListLoaded { result: Ok(page) } => {
+                let ends_list = had_lists && self.tab.lists.is_empty();
+                disk.sessions(page, ends_list).unwrap();
+            }
+            _other => {}
+        }
+        wants
     }
 
     /// Accepted writes are journalled as soon as the answer is taken.

@@ -66,10 +66,20 @@ pub fn at_all_times(world: &World) -> Held {
 pub fn at_the_end(world: &World) -> Held {
     restore_heals(world)?;
     for phone in &world.phones {
+        disk_agrees(phone)?;
         nothing_is_lost(world, phone)?;
         convergence(world, phone)?;
     }
     Ok(())
+}
+
+/// What SQLite has been handed says what the rows in memory say.
+pub fn disk_agrees(phone: &Phone) -> Held {
+    let disk = phone.disk.as_ref();
+    match disk.and_then(|disk| disk.differs_from(phone.tab.replica()).unwrap()) {
+        Some(what) => Err(Broken::new("DiskAgrees", what)),
+        None => Ok(()),
+    }
 }
 
 /// Every seq up to the head was given to one row at most, and the newest row has the head.

@@ -12,6 +12,12 @@ use protocol::{Code, DeviceId, Problem};
 impl World {
     /// What the server makes of a request.
     fn answer(&mut self, index: usize, want: &Want) -> Option<Input> {
+        let is_asked = !matches!(want, Want::Probe { .. } | Want::Renew);
+        let real = is_asked.then(|| self.ask(index, want)).flatten();
+        real.or_else(|| self.answer_of_the_model(index, want))
+    }
+
+    fn answer_of_the_model(&mut self, index: usize, want: &Want) -> Option<Input> {
         Some(match want {
             Want::Bootstrap { ticket } => {
                 self.phones[index].bootstraps += 1;
@@ -191,12 +197,18 @@ impl World {
 
     /// The server says over the socket what is new since it last did.
     pub(super) fn tell(&mut self, index: usize, whole: bool) {
-        let place = self.server.place();
-        let phone = &mut self.phones[index];
+        let phone = &self.phones[index];
         let (Some(ticket), Some(told)) = (phone.socket, phone.told) else {
             return;
         };
-        let frame = match self.server.pull(told) {
+        let page = match &mut self.real {
+            Some(real) => real.pull(told),
+            None => self.server.pull(told),
+        };
+        self.look();
+        let place = self.server.place();
+        let phone = &mut self.phones[index];
+        let frame = match page {
             Ok(page) if whole => {
                 phone.told = Some(page.to);
                 ServerFrame::Sync(page)

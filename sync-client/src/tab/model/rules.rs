@@ -28,6 +28,10 @@ impl Rules {
         Self { off: Some(rule) }
     }
 
+    pub const fn keep_all(self) -> bool {
+        self.off.is_none()
+    }
+
     pub fn keep(self, rule: Rule) -> bool {
         self.off != Some(rule)
     }

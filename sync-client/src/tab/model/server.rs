@@ -20,7 +20,7 @@ pub const STRETCH: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Server {
     rules: Rules,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     pub head: Seq,
     floor: Seq,
     pub sessions: BTreeMap<SessionId, Session>,
@@ -36,7 +36,7 @@ pub struct Server {
 }
 
 impl Server {
-    fn new(rules: Rules) -> Self {
+    pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
             epoch: Epoch::from_u128(7),

@@ -4,6 +4,7 @@
 
 use super::device::{Phone, page_in};
 use super::laws::{self, Broken};
+use super::real::Real;
 use super::rules::Rules;
 use super::script::Deed;
 use super::server::Server;
@@ -19,8 +20,10 @@ const ROUNDS: usize = 400;
 
 #[derive(Debug)]
 pub struct World {
+    /// The model's, or what an auditor sees of the real one.
     pub server: Server,
-    backup: Server,
+    pub(super) real: Option<Box<dyn Real>>,
+    pub(super) backup: Server,
     pub phones: Vec<Phone>,
     pub rules: Rules,
     now: i64,
@@ -32,11 +35,15 @@ pub struct World {
 impl World {
     /// A device that keeps its rows and one that begins anew each time, with clocks that are wrong by so much.
     pub fn new(rules: Rules, skews: [i64; 2]) -> Self {
+        Self::over(Server::lived_in(rules), rules, skews)
+    }
+
+    pub(super) fn over(server: Server, rules: Rules, skews: [i64; 2]) -> Self {
         let [desktop, window] = skews;
-        let server = Server::lived_in(rules);
         let mut world = Self {
             backup: server.clone(),
             server,
+            real: None,
             phones: vec![Phone::new(true, desktop, rules), Phone::new(false, window, rules)],
             rules,
             now: 1_000,
@@ -52,17 +59,21 @@ impl World {
     /// Runs the script, then lets the network be fair.
     pub fn play(rules: Rules, skews: [i64; 2], script: &[(usize, Deed)]) -> Result<Self, Broken> {
         let mut world = Self::new(rules, skews);
-        for (index, deed) in script {
-            world.person(*index, deed);
-            world.network(*index, deed);
-            world.trouble(*index, deed);
-            world.judge()?;
-        }
-        world.lane_isolation()?;
-        world.settle("Convergence")?;
-        world.read_everything()?;
-        laws::at_the_end(&world)?;
+        world.live_through(script)?;
         Ok(world)
+    }
+
+    pub(super) fn live_through(&mut self, script: &[(usize, Deed)]) -> Result<(), Broken> {
+        for (index, deed) in script {
+            self.person(*index, deed);
+            self.network(*index, deed);
+            self.trouble(*index, deed);
+            self.judge()?;
+        }
+        self.lane_isolation()?;
+        self.settle("Convergence")?;
+        self.read_everything()?;
+        laws::at_the_end(self)
     }
 
     /// Writes to cursed sessions fail for ever, and all others arrive. Then the curse is lifted.
@@ -102,7 +113,7 @@ impl World {
         if let Input::Engine(Event::Bootstrapped { bootstrap, .. }) = &taken {
             phone.begun_at = bootstrap.as_of.seq;
         }
-        let wants = phone.tab.turn(taken.clone(), now);
+        let wants = phone.turn(&taken, now);
         if let Some(page) = page_in(&mut taken) {
             phone.pages.push_back(page.clone());
             if phone.pages.len() > OLD_PAGES {
@@ -121,6 +132,8 @@ impl World {
 
     fn restart(&mut self, index: usize) {
         let input = self.phones[index].restart();
+        let held = laws::disk_agrees(&self.phones[index]);
+        self.note(held);
         self.hand(index, input);
     }
 
@@ -205,10 +218,11 @@ impl World {
             Deed::Shift(millis) => self.shift(index, *millis),
             Deed::Crash(0) => self.restart(index),
             Deed::Crash(after) => self.phones[index].tab.body.fuse = Some(*after),
+            Deed::Restore => self.restore(),
+            other if self.befall_real(other) => {}
             Deed::Finish(which) => self.server.finish(*which),
             Deed::Compact => self.server.compact(),
             Deed::Backup => self.backup = self.server.clone(),
-            Deed::Restore => self.restore(),
             Deed::Curse(which) => self.server.cursed.extend(self.session(index, *which)),
             _other => {}
         }
@@ -227,6 +241,7 @@ impl World {
     /// it.
     fn restore(&mut self) {
         self.server.restore(&self.backup);
+        self.befall_real(&Deed::Restore);
         for index in 0..self.phones.len() {
             self.phones[index].line.clear();
             let late = std::mem::take(&mut self.phones[index].late);
@@ -248,6 +263,7 @@ impl World {
             phone.tab.body.fuse = None;
         }
         for round in 0..ROUNDS {
+            self.rest();
             let mut is_busy = false;
             for index in 0..self.phones.len() {
                 is_busy |= self.deliver(index)?;
