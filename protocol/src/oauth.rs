@@ -35,6 +35,37 @@ pub struct PushedAnswer {
     pub expires_in: u32,
 }
 
+/// `POST /oauth/device_authorization`, as a form (RFC 8628 §3.1): where no browser can be opened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceCodeAsk {
+    pub client_id: String,
+    /// The computer's name, as the person will be asked about it.
+    pub name: String,
+    pub os: String,
+    pub version: String,
+}
+
+/// RFC 8628 §3.2. There is no `verification_uri_complete`: a link with the code in it would be one to trick people with.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceCodeAnswer {
+    pub device_code: String,
+    /// Typed by the person, in either case, with or without its dash.
+    pub user_code: String,
+    pub verification_uri: String,
+    /// Seconds.
+    pub expires_in: u32,
+    /// Seconds between two questions at the token endpoint.
+    pub interval: u32,
+}
+
+impl std::fmt::Debug for DeviceCodeAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DeviceCodeAnswer(…)")
+    }
+}
+
 /// `POST /oauth/token`, as a form (RFC 6749 §4.1.3 and §6). Answers [`crate::auth::SignedIn`] or [`TokenError`].
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -50,6 +81,9 @@ pub enum Grant {
         refresh_token: String,
         client_id: String,
     },
+    /// RFC 8628 §3.4: asked again until the person has answered.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode { device_code: String, client_id: String },
 }
 
 impl std::fmt::Debug for Grant {
@@ -57,6 +91,7 @@ impl std::fmt::Debug for Grant {
         f.write_str(match self {
             Self::AuthorizationCode { .. } => "Grant::AuthorizationCode(…)",
             Self::RefreshToken { .. } => "Grant::RefreshToken(…)",
+            Self::DeviceCode { .. } => "Grant::DeviceCode(…)",
         })
     }
 }

@@ -24,6 +24,7 @@ pub const DEVICE: &str = "/api/v1/devices/{id}";
 pub const PAR: &str = "/oauth/par";
 pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const TOKEN: &str = "/oauth/token";
+pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
 pub const JWKS: &str = "/.well-known/jwks.json";
 
 pub const SYNC: &str = "/api/v1/sync";
@@ -89,6 +90,8 @@ pub mod page {
     pub const FORM_LETTER_CODE: &str = "/auth/letter/code";
     /// The link in that letter; as with [`VERIFY`], only its buttons act.
     pub const LETTER: &str = "/auth/letter/open";
+    /// Where a code is typed that a program without a browser shows. Drawn by the server alone.
+    pub const DEVICE_CODE: &str = "/device";
     /// The second step of a sign-in. Drawn by the server alone, as all that keeps an account safe.
     pub const SECOND_STEP: &str = "/auth/second-step";
     /// Password, second step, recent events. The desktop opens it in the system's browser.

@@ -28,6 +28,7 @@ pub use caller::{Caller, Kind};
 use cookies::{FLOW, SESSION};
 pub use finish::{Entry, in_words};
 pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
+pub use native::device_flow::{answer_device_code, look_at_device_code};
 pub use next::safe_next;
 pub use password::reset::{forgot, reset, reset_look};
 pub use password::sign_in::sign_in;
@@ -54,7 +55,7 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::{delete, get, post};
 use http::header;
-use native::{access, authorize, grants};
+use native::{access, authorize, device_flow, grants};
 use password::{Hasher, sign_in as by_password, sign_up as signing_up, verify as verifying};
 use protocol::auth::Provider;
 use protocol::routes::{self, page};
@@ -183,6 +184,10 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::DEVICES, get(signed_in::list_devices))
         .route(routes::DEVICE, delete(signed_in::delete_device))
         .route(routes::PAR, post(authorize::post_par))
+        .route(
+            routes::DEVICE_AUTHORIZATION,
+            post(device_flow::post_device_authorization),
+        )
         .route(routes::TOKEN, post(grants::post_token))
         .route(routes::JWKS, get(read_key_set))
         .route(page::PROVIDER_CALLBACK, get(flow::provider_callback))
@@ -203,6 +208,7 @@ pub fn router(auth: Auth) -> Router {
     signed_in::list_devices,
     signed_in::delete_device,
     authorize::post_par,
+    device_flow::post_device_authorization,
     grants::post_token,
     read_key_set,
 ))]

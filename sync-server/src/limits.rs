@@ -29,6 +29,9 @@ pub enum Class {
     SecondStep,
     /// The way out to a provider, and pushed authorization requests.
     OAuthStart,
+    /// Codes for programs without a browser: asked for, and typed.
+    DeviceCode,
+    DeviceCodeTry,
     Token,
 }
 
@@ -51,6 +54,8 @@ impl Class {
             Self::CodeTry => "code",
             Self::SecondStep => "second-step",
             Self::OAuthStart => "oauth",
+            Self::DeviceCode => "device-code",
+            Self::DeviceCodeTry => "device-code-try",
             Self::Token => "token",
         }
     }
@@ -72,13 +77,23 @@ impl Class {
             (Self::Password, Who::Device(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::Password | Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::OAuthStart, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
+            (Self::DeviceCode, Who::Address(_)) => vec![Rate::new(10, HOUR)],
+            (Self::DeviceCodeTry, Who::Address(_)) => vec![Rate::new(10, 10 * MINUTE)],
+            (Self::DeviceCodeTry, Who::Device(_)) => vec![Rate::new(5, 10 * MINUTE)],
             (Self::Token, Who::Address(_)) => vec![Rate::new(120, 5 * MINUTE)],
             (Self::Token, Who::Device(_)) => vec![Rate::new(30, 5 * MINUTE)],
             (
-                Self::SignUp | Self::Letter | Self::CodeTry | Self::SecondStep | Self::OAuthStart,
+                Self::SignUp
+                | Self::Letter
+                | Self::CodeTry
+                | Self::SecondStep
+                | Self::OAuthStart
+                | Self::DeviceCode,
                 Who::Device(_),
             )
-            | (Self::OAuthStart | Self::Token, Who::Account(_)) => vec![],
+            | (Self::OAuthStart | Self::DeviceCode | Self::DeviceCodeTry | Self::Token, Who::Account(_)) => {
+                vec![]
+            }
         }
     }
 }

@@ -62,6 +62,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         .merge(web::door::router(pages.clone()))
         .merge(web::forgotten::router(pages.clone()))
         .merge(web::letter::router(pages.clone()))
+        .merge(web::device_code::router(pages.clone()))
         .merge(web::second_step::router(pages.clone()))
         .merge(web::security::router(pages.clone()))
         .merge(web::leaving::router(pages.clone()))

@@ -3,6 +3,7 @@
 //! **Invariant:** no rule about identity or sync is decided here; a form calls the same function as its JSON twin.
 
 pub mod assets;
+pub mod device_code;
 pub mod docs;
 pub mod door;
 pub mod forgotten;

@@ -564,6 +564,7 @@ fn is_page(path: &str) -> bool {
         "/.well-known/",
         routes::TOKEN,
         routes::PAR,
+        routes::DEVICE_AUTHORIZATION,
     ];
     let operations = [routes::HEALTH, routes::READY, routes::METRICS];
     path.starts_with('/')

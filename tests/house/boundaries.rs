@@ -9,6 +9,7 @@ const STORED: &[&str] = &[
     "agent_sessions",
     "audit_events",
     "challenges",
+    "device_codes",
     "devices",
     "heads",
     "leases",

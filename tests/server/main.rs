@@ -13,6 +13,7 @@
 mod csrf;
 mod dev;
 mod device;
+mod device_code;
 mod devices;
 mod event_streams;
 mod forgotten;

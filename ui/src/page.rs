@@ -1,11 +1,13 @@
 //! Drawing pages on the server: the app's first paint, the few pages that are no part of it, and the document around both.
 
+mod device_code;
 mod letter;
 mod notice;
 mod safety;
 mod shell;
 
 pub use crate::state::keep::{THEME, Theme};
+pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
 pub use safety::{Event, Picture, Prove, SecondStep, Security, SetUp};

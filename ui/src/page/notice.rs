@@ -1,5 +1,6 @@
 //! Pages that are no part of the app: they ask or tell one thing, and run no script.
 
+use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 use super::letter::{self, LetterAsk, LetterLink, LetterSent};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use crate::auth::gate::{Gate, PasswordField, email_field};
@@ -27,6 +28,9 @@ pub enum Notice {
     Prove(Prove),
     Authorize(Authorize),
     Authorized(Authorized),
+    DeviceCodeAsk(DeviceCodeAsk),
+    DeviceCodeFound(DeviceCodeFound),
+    DeviceCodeAnswered(DeviceCodeAnswered),
     Failed(Failed),
 }
 
@@ -125,6 +129,9 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::Prove(prove) => safety::prove(prove),
                     Notice::Authorize(authorize) => ask(authorize),
                     Notice::Authorized(authorized) => done(authorized),
+                    Notice::DeviceCodeAsk(asked) => device_code::ask(asked),
+                    Notice::DeviceCodeFound(found) => device_code::found(found),
+                    Notice::DeviceCodeAnswered(answered) => device_code::answered(answered),
                     Notice::Failed(failed) => fail(failed),
                 }
             }

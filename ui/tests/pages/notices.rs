@@ -3,8 +3,9 @@
 use super::fixture::email;
 use protocol::{Code, Problem};
 use ui::page::{
-    Authorize, Authorized, Event, Failed, Forgot, LetterAsk, LetterLink, LetterSent, NewPassword, Notice,
-    Picture, Prove, SecondStep, Security, SetUp, VerifyLink,
+    Authorize, Authorized, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound, Event, Failed, Forgot,
+    LetterAsk, LetterLink, LetterSent, NewPassword, Notice, Picture, Prove, SecondStep, Security, SetUp,
+    VerifyLink,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -58,7 +59,34 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         ),
     ];
     notices.extend(of_safety());
+    notices.extend(of_device_codes());
     notices
+}
+
+fn of_device_codes() -> Vec<(&'static str, Notice)> {
+    let ask = DeviceCodeAsk {
+        csrf: "form-token".to_owned(),
+        code: "BCDF-GHJX".to_owned(),
+        problem: Some(Problem::new(Code::InvalidOrExpiredLink)),
+    };
+    let found = DeviceCodeFound {
+        csrf: "form-token".to_owned(),
+        code: "BCDF-GHJK".to_owned(),
+        device: "ana’s tower".to_owned(),
+        asked_from: "203.0.113.0/24".to_owned(),
+        minutes_ago: 2,
+        email: email().to_string(),
+    };
+    let answered = |is_allowed| DeviceCodeAnswered {
+        device: "ana’s tower".to_owned(),
+        is_allowed,
+    };
+    vec![
+        ("device-code", Notice::DeviceCodeAsk(ask)),
+        ("device-code-found", Notice::DeviceCodeFound(found)),
+        ("device-code-allowed", Notice::DeviceCodeAnswered(answered(true))),
+        ("device-code-refused", Notice::DeviceCodeAnswered(answered(false))),
+    ]
 }
 
 fn of_safety() -> Vec<(&'static str, Notice)> {

@@ -96,7 +96,8 @@ fn is_return_address(text: &str) -> bool {
         .is_some_and(|(text, port)| port != 0 && text == port.to_string())
 }
 
-fn tidy(device: Client) -> Result<Client, Problem> {
+/// Names that fit where they are shown.
+pub(super) fn tidy(device: Client) -> Result<Client, Problem> {
     match device {
         Client::Native { name, os, version } => Ok(Client::Native {
             name: finish::named(&name, "A computer", 100),

@@ -1,9 +1,11 @@
-//! `POST /oauth/token`: a code for the first pair of tokens, a refresh token for the next (RFC 6749 §4.1.3, §6).
+//! `POST /oauth/token`: a code for the first pair of tokens, a refresh token for the next (RFC 6749 §4.1.3, §6), or a
+//! device code that a person has answered (RFC 8628 §3.4).
 
 use super::super::audit_events::{self, Event};
 use super::super::devices::{self, Renewing};
 use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, Step, finish_sign_in};
 use super::super::{Auth, Visit, cookies};
+use super::device_flow;
 use super::oauth_codes;
 use super::refresh::{self, Generation, Presented, Verdict};
 use crate::body::Form;
@@ -60,7 +62,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-type Granted = Result<SignedIn, Refusal>;
+pub(super) type Granted = Result<SignedIn, Refusal>;
 
 /// Gives tokens for a code or a refresh token.
 #[utoipa::path(post, path = routes::TOKEN, tag = "Native app",
@@ -93,6 +95,10 @@ pub async fn post_token(
             refresh_token,
             client_id,
         } => renew(&auth, &refresh_token, &client_id, &visit).await?,
+        Grant::DeviceCode {
+            device_code,
+            client_id,
+        } => device_flow::redeem(&auth, &device_code, &client_id, &visit).await?,
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(signed_in)).into_response())
 }

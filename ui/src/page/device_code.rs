@@ -1,0 +1,113 @@
+//! The pages on which a code is typed that a program without a browser shows. They run no script.
+
+use crate::auth::gate::Gate;
+use crate::controls::PostForm;
+use protocol::Problem;
+use protocol::routes::page;
+use yew::prelude::*;
+
+/// Where the code is typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceCodeAsk {
+    /// Posts to [`page::DEVICE_CODE`].
+    pub csrf: String,
+    /// As it was typed.
+    pub code: String,
+    pub problem: Option<Problem>,
+}
+
+/// A code that is waited for, and the question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceCodeFound {
+    /// Posts to [`page::DEVICE_CODE`], with `answer`: `yes` or `no`.
+    pub csrf: String,
+    pub code: String,
+    pub device: String,
+    /// The network that the program asked from.
+    pub asked_from: String,
+    pub minutes_ago: i64,
+    pub email: String,
+}
+
+/// It was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceCodeAnswered {
+    pub device: String,
+    pub is_allowed: bool,
+}
+
+pub fn ask(asked: &DeviceCodeAsk) -> Html {
+    html! {
+        <Gate heading="Sign in another device" problem={asked.problem.clone()}>
+            <p class="gate-text">{ "Type the code that it shows." }</p>
+            <PostForm action={page::DEVICE_CODE} csrf={asked.csrf.clone()} class="fields" testid="device-code-form">
+                <label class="labelled">
+                    <span>{ "Code" }</span>
+                    <input
+                        class="field mono"
+                        name="code"
+                        value={asked.code.clone()}
+                        placeholder="XXXX-XXXX"
+                        autocomplete="off"
+                        autocapitalize="characters"
+                        spellcheck="false"
+                        dir="ltr"
+                        maxlength="32"
+                        required=true
+                        data-testid="code"
+                    />
+                </label>
+                <button class="button button-main button-wide" data-testid="look">{ "Go on" }</button>
+            </PostForm>
+            <p class="gate-small">{ "Only type a code that you see on a device of your own. CompyMac never sends you one." }</p>
+        </Gate>
+    }
+}
+
+pub fn found(found: &DeviceCodeFound) -> Html {
+    let ago = match found.minutes_ago {
+        ..=0 => "just now".to_owned(),
+        1 => "a minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    };
+    html! {
+        <Gate heading="Sign in that device?">
+            <p class="gate-text">
+                <bdi><strong>{ &found.device }</strong></bdi>{ " wants to be signed in as " }
+                <bdi><strong>{ &found.email }</strong></bdi>{ "." }
+            </p>
+            <dl class="facts">
+                <dt>{ "It asked" }</dt>
+                <dd>{ ago }</dd>
+                <dt>{ "From the network" }</dt>
+                <dd dir="ltr" data-testid="asked-from">{ &found.asked_from }</dd>
+            </dl>
+            <PostForm action={page::DEVICE_CODE} csrf={found.csrf.clone()} class="fields" testid="device-code-answer">
+                <input type="hidden" name="code" value={found.code.clone()} />
+                <button class="button button-main button-wide" name="answer" value="yes" data-testid="allow">{ "Sign it in" }</button>
+                <button class="button button-wide" name="answer" value="no" data-testid="refuse">{ "Cancel" }</button>
+            </PostForm>
+            <p class="gate-small">{ "Did somebody send you this code? Then cancel: it would sign them in as you." }</p>
+        </Gate>
+    }
+}
+
+pub fn answered(answered: &DeviceCodeAnswered) -> Html {
+    html! {
+        if answered.is_allowed {
+            <Gate heading="It is signed in">
+                <p class="gate-text" data-testid="allowed">
+                    <bdi><strong>{ &answered.device }</strong></bdi>{ " goes on by itself in a moment. You can close this page." }
+                </p>
+                <p class="gate-foot"><a href={page::SETTINGS}>{ "See all your devices" }</a></p>
+            </Gate>
+        } else {
+            <Gate heading="It was not signed in">
+                <p class="gate-text" data-testid="refused">
+                    <bdi><strong>{ &answered.device }</strong></bdi>{ " is told so. Nothing was changed." }
+                </p>
+                <p class="gate-foot"><a href={page::HOME}>{ "Go to the start page" }</a></p>
+            </Gate>
+        }
+    }
+}
