@@ -72,9 +72,18 @@ pub struct Config {
     #[arg(long, env = "MAIL_FROM", default_value = "CompyMac <noreply@compymac.dev>")]
     pub mail_from: String,
 
-    /// Sign-in providers as a JSON list; see README.md, "Sign-in providers".
+    /// Sign-in providers as a JSON list; see docs/providers.md.
     #[arg(long, env = "PROVIDERS", default_value = "[]", hide_env_values = true)]
     pub providers: Secret,
+
+    /// Where a chosen password is looked up among stolen ones, without being told: an address that takes the first five
+    /// characters of a SHA-1 hash, or `off`.
+    #[arg(
+        long,
+        env = "BREACHED_PASSWORDS",
+        default_value = "https://api.pwnedpasswords.com/range/"
+    )]
+    pub breached_passwords: BreachList,
 
     /// argon2id memory in KiB. Not below 19456 (OWASP).
     #[arg(long, env = "ARGON2_MEMORY_KIB", default_value_t = 19_456, value_parser = clap::value_parser!(u32).range(19_456..=1_048_576))]
@@ -165,6 +174,24 @@ pub struct Secret(String);
 impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// `None`: none is asked.
+#[derive(Clone, Debug)]
+pub struct BreachList(pub Option<Url>);
+
+impl std::str::FromStr for BreachList {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        Url::parse(text)
+            .ok()
+            .filter(|url| url.path().ends_with('/') && (url.scheme() == "https" || is_loopback(url)))
+            .map(|url| Self(Some(url)))
+            .ok_or("this must be `off`, or an https address that ends with a slash")
     }
 }
 

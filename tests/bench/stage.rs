@@ -132,6 +132,7 @@ fn settings(
         ("REDIS_PREFIX", format!("{name}:")),
         ("COMPYMAC_SECRET", secret),
         ("WORKSPACES", folder.join("workspaces").display().to_string()),
+        ("BREACHED_PASSWORDS", "off".to_owned()),
         ("UI_DIST", setting("COMPYMAC_UI_DIST")?),
         ("SMTP_URL", mailbox.smtp_url()),
         ("DRAIN_AFTER", "0".to_owned()),

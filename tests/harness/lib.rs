@@ -13,6 +13,7 @@
 )]
 
 mod authenticator;
+mod breach_list;
 mod client;
 #[cfg(test)]
 mod corpus;
@@ -37,6 +38,7 @@ mod storm;
 mod wait;
 
 pub use authenticator::Authenticator;
+pub use breach_list::{BreachList, Mood};
 pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
 pub use device::DeviceClient;
 pub use device_program::{Ask, DeviceProgram, Said};

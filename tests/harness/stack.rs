@@ -110,6 +110,8 @@ impl StackBuilder {
                 "WORKSPACES",
                 folder.path().join("workspaces").display().to_string(),
             ),
+            // nothing of a test leaves this machine
+            ("BREACHED_PASSWORDS", "off".to_owned()),
             ("UI_DIST", ui_dist().display().to_string()),
             ("SMTP_URL", mailbox.smtp_url()),
             // nobody stands before the server who had to notice, and no test waits for others to leave

@@ -55,6 +55,8 @@ async fn a_wrong_setting_is_named_and_its_secret_is_not_shown() {
         ("DATABASE_POOLER", "session"),
         ("SMTP_URL", "gopher://hidden-word@127.0.0.1"),
         ("PROVIDERS", "hidden-word"),
+        ("BREACHED_PASSWORDS", "on"),
+        ("BREACHED_PASSWORDS", "http://list.example.org/range/"),
         (
             "PROVIDERS",
             "[{\"id\":\"google\",\"client_secret\":\"hidden-word\"}]",

@@ -242,6 +242,8 @@ fn serve(
         .env("WORKSPACES", options.data.join("workspaces"))
         .env("UI_DIST", options.data.join("page"))
         .env("SMTP_URL", &mailbox.smtp)
+        // Nothing of a trial leaves this machine.
+        .env("BREACHED_PASSWORDS", "off")
         // No balancer has to notice, and Ctrl-C means now.
         .env("DRAIN_AFTER", "0")
         .env("DRAIN_WITHIN", "0")

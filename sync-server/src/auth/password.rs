@@ -2,11 +2,13 @@
 //!
 //! **Invariant:** an unknown address costs the same work as a wrong password.
 
+mod breached;
 pub(super) mod reset;
 pub(super) mod sign_in;
 pub(super) mod sign_up;
 pub(super) mod verify;
 
+use breached::Breached;
 pub use verify::masked;
 
 use crate::app::App;
@@ -32,6 +34,7 @@ pub struct Hasher {
     threads: Arc<Semaphore>,
     /// Stands in where there is no password to compare with.
     nobody: Arc<str>,
+    breached: Breached,
 }
 
 /// How a typed password compares.
@@ -57,27 +60,36 @@ impl Hasher {
         let params = Params::new(app.config.argon2_memory_kib, app.config.argon2_passes, 1, None)
             .map_err(|error| anyhow!("ARGON2_MEMORY_KIB and ARGON2_PASSES: {error}"))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with(params, cores)
+        let breached = Breached::new(&app.http, &app.config.breached_passwords);
+        Self::with(params, cores, breached)
     }
 
-    fn with(params: Params, threads: usize) -> anyhow::Result<Self> {
+    fn with(params: Params, threads: usize, breached: Breached) -> anyhow::Result<Self> {
         let nobody = hash(&params, &Password::typed(super::cookies::fresh_secret()))?;
         Ok(Self {
             params,
             threads: Arc::new(Semaphore::new(threads)),
             nobody: nobody.into(),
+            breached,
         })
     }
 
     /// The hash of a password somebody chooses, or why it is too weak. `about`: what must not be the password.
     pub async fn choose(&self, password: Password, about: Vec<String>) -> Result<String> {
         let password = password.chosen()?;
-        let params = self.params.clone();
-        self.on_a_thread(move || {
-            must_be_strong(&password, &about)?;
-            Ok(hash(&params, &password)?)
-        })
-        .await
+        let password = self
+            .on_a_thread(move || {
+                must_be_strong(&password, &about)?;
+                Ok(password)
+            })
+            .await?;
+        if self.breached.holds(&password).await {
+            return Err(Problem::new(Code::WeakPassword)
+                .field("password")
+                .detail("That password stands in a list of stolen ones, so it is tried early. Please choose another.")
+                .into());
+        }
+        self.hash(password).await
     }
 
     /// The hash of a secret that was drawn by chance.
@@ -252,10 +264,12 @@ pub fn about(email: &protocol::auth::Email, name: Option<&str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BreachList;
     use crate::error::Error;
 
     fn hasher(memory: u32) -> Hasher {
-        Hasher::with(Params::new(memory, 1, 1, None).unwrap(), 1).unwrap()
+        let breached = Breached::new(&reqwest::Client::new(), &BreachList(None));
+        Hasher::with(Params::new(memory, 1, 1, None).unwrap(), 1, breached).unwrap()
     }
 
     fn code(error: Error) -> Code {
