@@ -190,7 +190,10 @@ pub fn router(auth: Auth) -> Router {
         )
         .route(routes::TOKEN, post(grants::post_token))
         .route(routes::JWKS, get(read_key_set))
-        .route(page::PROVIDER_CALLBACK, get(flow::provider_callback))
+        .route(
+            page::PROVIDER_CALLBACK,
+            get(flow::provider_callback).post(flow::provider_posted),
+        )
         .with_state(auth)
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
+const APPLE_KEY: &str = include_str!("open_id_provider/apple_key.pem");
 pub(crate) const CLIENT: &str = "compymac-at-the-provider";
 const CLIENT_SECRET: &str = "kept-by-the-server-alone";
 
@@ -105,6 +106,8 @@ struct Given {
     nonce: Option<String>,
     challenge: Option<String>,
     redirect_uri: String,
+    /// As Apple does it: no PKCE, a signed secret, truths as strings.
+    is_apples: bool,
 }
 
 impl OpenIdProvider {
@@ -148,6 +151,16 @@ impl OpenIdProvider {
              "client_id": CLIENT, "client_secret": CLIENT_SECRET},
         ])
         .to_string()
+    }
+
+    /// As [`OpenIdProvider::settings`], with this one as an Apple besides.
+    pub fn settings_with_apple(&self) -> String {
+        let mut settings: Vec<Value> = serde_json::from_str(&self.settings()).unwrap_or_default();
+        settings.push(
+            json!({"id": "apple", "name": "Apple", "kind": "apple", "issuer": self.url, "client_id": CLIENT,
+            "team_id": "TEAM", "key_id": "KEY", "private_key": APPLE_KEY}),
+        );
+        json!(settings).to_string()
     }
 
     /// Who sits before the browser from now on.
@@ -202,6 +215,7 @@ struct Authorize {
     nonce: Option<String>,
     code_challenge: Option<String>,
     code_challenge_method: Option<String>,
+    response_mode: Option<String>,
     /// Set by the page's own button.
     #[serde(default)]
     approved: bool,
@@ -232,6 +246,7 @@ async fn authorize(
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
     let fault = now.fault;
+    let is_apples = ask.response_mode.as_deref() == Some("form_post");
     {
         let mut answer = back.query_pairs_mut();
         if let Some(state) = &ask.state {
@@ -246,7 +261,8 @@ async fn authorize(
                 visitor: now.visitor.clone(),
                 nonce: ask.nonce,
                 challenge: ask.code_challenge,
-                redirect_uri: ask.redirect_uri,
+                redirect_uri: ask.redirect_uri.clone(),
+                is_apples,
             };
             now.given.insert(code, given);
         }
@@ -260,7 +276,31 @@ async fn authorize(
             }
         }
     }
+    if is_apples {
+        return posting(&ask.redirect_uri, &back, &now.visitor);
+    }
     Redirect::to(back.as_str()).into_response()
+}
+
+/// The answer as a form that the page would send by itself.
+fn posting(to: &str, answer: &url::Url, visitor: &Visitor) -> Response {
+    let (first, last) = visitor.name.split_once(' ').unwrap_or((&visitor.name, ""));
+    // what nobody signed may say anything
+    let user = json!({"name": {"firstName": first, "lastName": last}, "email": "somebody-else@example.org"});
+    let mut fields: Vec<(String, String)> = answer.query_pairs().into_owned().collect();
+    fields.push(("user".to_owned(), user.to_string()));
+    let inputs: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| {
+            let value = value.replace('&', "&amp;").replace('"', "&quot;");
+            format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
+        })
+        .collect();
+    let inputs = inputs.concat();
+    Html(format!(
+        "<!doctype html><form method=\"post\" action=\"{to}\">{inputs}<button>Continue</button></form>"
+    ))
+    .into_response()
 }
 
 #[derive(Debug, Deserialize)]
@@ -287,7 +327,7 @@ async fn token(
         Fault::RefusedTokens => return refuse("invalid_client"),
         _ => {}
     }
-    if ask.grant_type.as_deref() != Some("authorization_code") || !knows_secret(&headers, &ask) {
+    if ask.grant_type.as_deref() != Some("authorization_code") || !knows_secret(&headers, &ask, &desk.url) {
         return refuse("invalid_client");
     }
     let Some(given) = redeem(&desk, &ask) else {
@@ -297,7 +337,7 @@ async fn token(
         "access_token": "opaque-at-the-provider",
         "token_type": "Bearer",
         "expires_in": 300,
-        "id_token": tokens::id_token(&desk.url, &given.visitor, given.nonce.as_deref(), fault),
+        "id_token": tokens::id_token(&desk.url, &given, fault),
     }))
     .into_response()
 }
@@ -306,9 +346,12 @@ fn refuse(error: &str) -> Response {
     (StatusCode::BAD_REQUEST, axum::Json(json!({ "error": error }))).into_response()
 }
 
-fn knows_secret(headers: &http::HeaderMap, ask: &TokenAsk) -> bool {
+fn knows_secret(headers: &http::HeaderMap, ask: &TokenAsk, url: &str) -> bool {
     if ask.client_id.as_deref() == Some(CLIENT) && ask.client_secret.as_deref() == Some(CLIENT_SECRET) {
         return true;
+    }
+    if let Some(signed) = ask.client_secret.as_deref().filter(|secret| secret.contains('.')) {
+        return tokens::is_apple_secret(signed, url);
     }
     let expected = base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:{CLIENT_SECRET}"));
     headers
@@ -322,6 +365,9 @@ fn redeem(desk: &Desk, ask: &TokenAsk) -> Option<Given> {
     let given = desk.lock().given.remove(&ask.code)?;
     if ask.redirect_uri.as_deref() != Some(&given.redirect_uri) {
         return None;
+    }
+    if given.is_apples {
+        return Some(given);
     }
     let challenge = ask
         .code_verifier

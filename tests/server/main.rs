@@ -10,6 +10,7 @@
     reason = "a claim is told in one piece and looks only for what it claims"
 )]
 
+mod apple;
 mod breached;
 mod csrf;
 mod dev;

@@ -16,7 +16,7 @@ fn browser(stack: &Stack) -> Client {
 }
 
 /// Presses "Continue with …" on the sign-in page and gives the address at the provider.
-async fn begin(client: &Client, provider: &str) -> String {
+pub async fn begin(client: &Client, provider: &str) -> String {
     let page = client.visit(routes::page::SIGN_IN).await;
     let leaving = client
         .submit(&page, &routes::page::provider_start(provider), &[])

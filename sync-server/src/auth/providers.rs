@@ -1,8 +1,9 @@
-//! Signing in through somebody else: Google and every other OpenID Connect issuer, and GitHub's own OAuth.
+//! Signing in through somebody else: Google, Apple and every other OpenID Connect issuer, and GitHub's own OAuth.
 //!
 //! **Invariant:** who somebody is comes from the provider that the settings name, never from what an answer says of itself.
 
 mod accounts;
+mod apple;
 pub(super) mod flow;
 mod github;
 mod linking;
@@ -32,7 +33,8 @@ struct Setting {
     #[serde(flatten)]
     kind: Kind,
     client_id: String,
-    client_secret: String,
+    /// Of every kind but Apple's.
+    client_secret: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,12 +43,22 @@ enum Kind {
     Oidc {
         issuer: String,
     },
+    Apple {
+        #[serde(default = "apple_issuer")]
+        issuer: String,
+        #[serde(flatten)]
+        apple: apple::Setting,
+    },
     Github {
         #[serde(default = "github_base")]
         base: Url,
         #[serde(default = "github_api")]
         api: Url,
     },
+}
+
+fn apple_issuer() -> String {
+    apple::ISSUER.to_owned()
 }
 
 fn github_base() -> Url {
@@ -102,12 +114,14 @@ struct Answer {
     iss: Option<String>,
     nonce: String,
     verifier: String,
+    /// What the person is called, by nobody's word but the browser's.
+    name: Option<String>,
 }
 
 impl Registry {
     /// Reads `PROVIDERS`; each failure names the entry. `callback` gives the address that the provider sends people back to.
     pub fn new(settings: &str, callback: impl Fn(&str) -> String) -> anyhow::Result<Self> {
-        const SHAPE: &str = "PROVIDERS must be a JSON list; see README.md, \"Sign-in providers\"";
+        const SHAPE: &str = "PROVIDERS must be a JSON list; see docs/providers.md";
         let settings: Vec<Setting> = serde_json::from_str(settings).context(SHAPE)?;
         let mut known = Vec::<Known>::new();
         for setting in settings {
@@ -165,19 +179,22 @@ impl Known {
     fn new(setting: Setting, callback: &str) -> anyhow::Result<Self> {
         let client = Client {
             id: setting.client_id,
-            secret: setting.client_secret,
             callback: callback.to_owned(),
         };
+        let secret = setting.client_secret.context("client_secret is missing");
         let way = match setting.kind {
             Kind::Oidc { issuer } => {
-                let url = Url::parse(&issuer).context("issuer must be a URL")?;
-                must_be_safe(&url)?;
-                Way::Oidc(Box::new(Oidc::new(issuer, client)?))
+                must_be_safe(&Url::parse(&issuer).context("issuer must be a URL")?)?;
+                Way::Oidc(Box::new(Oidc::new(issuer, client, secret?)?))
+            }
+            Kind::Apple { issuer, apple } => {
+                must_be_safe(&Url::parse(&issuer).context("issuer must be a URL")?)?;
+                Way::Oidc(Box::new(Oidc::apple(issuer, client, apple)?))
             }
             Kind::Github { base, api } => {
                 must_be_safe(&base)?;
                 must_be_safe(&api)?;
-                Way::GitHub(Box::new(GitHub::new(&base, api, client)?))
+                Way::GitHub(Box::new(GitHub::new(&base, api, client, secret?)?))
             }
         };
         Ok(Self {
@@ -191,7 +208,6 @@ impl Known {
 /// This server as the provider knows it.
 struct Client {
     id: String,
-    secret: String,
     callback: String,
 }
 
@@ -242,6 +258,10 @@ mod tests {
             format!("[{}]", one("a", "nonsense")),
             format!("[{}]", one("A/b", "https://idp.example")),
             format!("[{0},{0}]", one("a", "https://idp.example")),
+            r#"[{"id":"a","name":"N","kind":"oidc","issuer":"https://idp.example","client_id":"a"}]"#.to_owned(),
+            r#"[{"id":"a","name":"N","kind":"apple","client_id":"a"}]"#.to_owned(),
+            r#"[{"id":"a","name":"N","kind":"apple","client_id":"a","team_id":"t","key_id":"k","private_key":"x"}]"#
+                .to_owned(),
         ] {
             let error = format!("{:#}", read(&settings).unwrap_err());
             assert!(error.contains("PROVIDERS"), "{error}");

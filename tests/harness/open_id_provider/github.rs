@@ -34,7 +34,7 @@ async fn access_token(
     headers: http::HeaderMap,
     Form(ask): Form<TokenAsk>,
 ) -> Response {
-    let given = if knows_secret(&headers, &ask) {
+    let given = if knows_secret(&headers, &ask, &desk.url) {
         redeem(&desk, &ask)
     } else {
         None

@@ -1,9 +1,9 @@
 //! ID tokens, sound and broken, and the key set that the sound ones are checked with.
 
-use super::{CLIENT, Fault, Visitor};
+use super::{CLIENT, Fault, Given};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,8 +18,25 @@ pub(super) async fn key_set() -> axum::Json<Value> {
     ]}))
 }
 
-pub(super) fn id_token(issuer: &str, visitor: &Visitor, nonce: Option<&str>, fault: Fault) -> String {
-    let mut claims = claims(issuer, visitor, nonce);
+/// Whether a client secret is one that Apple would take: signed by the key of the settings, for this issuer, for minutes.
+pub(super) fn is_apple_secret(secret: &str, issuer: &str) -> bool {
+    let Ok(key) = DecodingKey::from_ec_pem(include_bytes!("apple_public_key.pem")) else {
+        return false;
+    };
+    let mut wanted = Validation::new(Algorithm::ES256);
+    wanted.set_audience(&[issuer]);
+    wanted.set_issuer(&["TEAM"]);
+    wanted.sub = Some(CLIENT.to_owned());
+    let is_named = decode_header(secret).is_ok_and(|header| header.kid.as_deref() == Some("KEY"));
+    let lives = |claims: &Value| {
+        let at = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
+        at("exp") - at("iat") <= 600
+    };
+    is_named && decode::<Value>(secret, &key, &wanted).is_ok_and(|token| lives(&token.claims))
+}
+
+pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault) -> String {
+    let mut claims = claims(issuer, given);
     spoil(&mut claims, fault);
     let key = EncodingKey::from_rsa_der(SIGNING_KEY);
     match fault {
@@ -50,8 +67,8 @@ pub(super) fn id_token(issuer: &str, visitor: &Visitor, nonce: Option<&str>, fau
     }
 }
 
-fn claims(issuer: &str, visitor: &Visitor, nonce: Option<&str>) -> Value {
-    let now = now();
+fn claims(issuer: &str, given: &Given) -> Value {
+    let (visitor, now) = (&given.visitor, now());
     let mut claims = json!({
         "iss": issuer,
         "aud": CLIENT,
@@ -59,14 +76,19 @@ fn claims(issuer: &str, visitor: &Visitor, nonce: Option<&str>) -> Value {
         "iat": now,
         "exp": now + 300,
         "email": visitor.email,
-        "name": visitor.name,
     });
-    put(&mut claims, "nonce", nonce.map(Value::from));
-    put(
-        &mut claims,
-        "email_verified",
-        visitor.is_verified.map(Value::from),
-    );
+    put(&mut claims, "nonce", given.nonce.clone().map(Value::from));
+    let is_verified = visitor.is_verified.map(|truth| {
+        if given.is_apples {
+            Value::from(truth.to_string())
+        } else {
+            Value::from(truth)
+        }
+    });
+    put(&mut claims, "email_verified", is_verified);
+    if !given.is_apples {
+        put(&mut claims, "name", Some(visitor.name.clone().into()));
+    }
     claims
 }
 

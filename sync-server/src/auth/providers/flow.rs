@@ -5,8 +5,9 @@ use super::super::cookies::{self, PROVIDER};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::next::safe_next;
 use super::super::{Auth, Visit, second_step};
-use super::{Answer, WAITS, Way, linking};
+use super::{Answer, WAITS, Way, apple, linking};
 use crate::asked::{Asked, Id};
+use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
 use anyhow::Context as _;
@@ -119,6 +120,56 @@ pub async fn provider_callback(
     }
 }
 
+/// An answer that comes as a posted form (OAuth 2.0 Form Post Response Mode).
+#[derive(Deserialize)]
+pub struct Posted {
+    #[serde(flatten)]
+    returned: Returned,
+    /// Apple's, the first time.
+    #[serde(default)]
+    user: Option<String>,
+}
+
+/// A form of another site brings no cookie of ours along. So the browser is sent on to the ordinary way back, and brings it
+/// there: the answer goes nowhere but through the browser that it was given to.
+pub async fn provider_posted(
+    State(auth): State<Auth>,
+    Id(provider): Id<String>,
+    visit: Visit,
+    Form(posted): Form<Posted>,
+) -> Result<Response> {
+    let known = auth.0.providers.known(&provider)?;
+    if !matches!(&known.way, Way::Oidc(oidc) if oidc.posts()) {
+        return Err(Code::MethodNotAllowed.into());
+    }
+    auth.0
+        .limits
+        .take(Class::OAuthStart, &[Who::Address(&visit.prefix())])
+        .await?;
+    let Posted { returned, user } = posted;
+    let name = user.as_deref().and_then(apple::name_in);
+    if let (Some(state), Some(name)) = (&returned.state, name) {
+        let key = auth.name_key(state);
+        let () = auth
+            .redis
+            .ask(&redis::Cmd::set_ex(key, name, WAITS.into()))
+            .await?;
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [
+        ("code", returned.code),
+        ("state", returned.state),
+        ("iss", returned.iss),
+        ("error", returned.error),
+    ] {
+        if let Some(value) = value {
+            query.append_pair(name, &value);
+        }
+    }
+    let back = routes::page::PROVIDER_CALLBACK.replace("{provider}", &known.id);
+    Ok(Redirect::to(&format!("{back}?{}", query.finish())).into_response())
+}
+
 /// A failure on the way out or back, told where one can try again.
 pub fn back_to_sign_in(error: Error, next: &str) -> Response {
     let problem = error.into_problem();
@@ -156,6 +207,7 @@ async fn come_back(
             iss: returned.iss,
             nonce: flow.nonce,
             verifier: flow.verifier,
+            name: auth.told_name(&state).await,
         };
         enter(auth, provider, answer, visit).await
     };
@@ -222,6 +274,17 @@ async fn note(auth: &Auth, provider: &str, error: Error, visit: &Visit) -> Error
 }
 
 impl Auth {
+    fn name_key(&self, state: &str) -> String {
+        let hash = URL_SAFE_NO_PAD.encode(cookies::digest(state));
+        self.key(format_args!("name-told:{hash}"))
+    }
+
+    /// A name is no reason to fail.
+    async fn told_name(&self, state: &str) -> Option<String> {
+        let told = self.redis.ask(&redis::Cmd::get_del(self.name_key(state))).await;
+        told.ok().flatten()
+    }
+
     fn flow_key(&self, state: &str) -> String {
         let hash = URL_SAFE_NO_PAD.encode(cookies::digest(state));
         self.key(format_args!("way-out:{hash}"))

@@ -45,10 +45,10 @@ struct Address {
 }
 
 impl GitHub {
-    pub(super) fn new(base: &Url, api: Url, client: Client) -> anyhow::Result<Self> {
+    pub(super) fn new(base: &Url, api: Url, client: Client, secret: String) -> anyhow::Result<Self> {
         let base_text = base.as_str().trim_end_matches('/');
         let relying = BasicClient::new(ClientId::new(client.id))
-            .set_client_secret(ClientSecret::new(client.secret))
+            .set_client_secret(ClientSecret::new(secret))
             .set_auth_uri(AuthUrl::new(format!("{base_text}/login/oauth/authorize")).context("base")?)
             .set_token_uri(TokenUrl::new(format!("{base_text}/login/oauth/access_token")).context("base")?)
             .set_redirect_uri(RedirectUrl::new(client.callback).context("the callback's address")?);

@@ -1,7 +1,7 @@
 //! An OpenID Connect issuer: found by discovery, believed only after its signature, issuer, audience, nonce and times.
 
 use super::outgoing::call;
-use super::{Answer, Client, Identity, Outward};
+use super::{Answer, Client, Identity, Outward, apple};
 use anyhow::{Context as _, anyhow, ensure};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
@@ -10,7 +10,7 @@ use openidconnect::core::{
     CoreSubjectIdentifierType,
 };
 use openidconnect::{
-    AdditionalProviderMetadata, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
+    AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
     CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, PkceCodeChallenge,
     PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, TokenResponse as _,
 };
@@ -66,9 +66,16 @@ type Relying = CoreClient<
 pub struct Oidc {
     issuer: IssuerUrl,
     client_id: ClientId,
-    client_secret: ClientSecret,
+    proof: Proof,
     callback: RedirectUrl,
     found: Mutex<Found>,
+}
+
+/// How this server shows the issuer who asks.
+enum Proof {
+    Shared(ClientSecret),
+    /// With all else that is Apple's own way.
+    Apple(Box<apple::Key>),
 }
 
 /// What was found of the issuer, and when it was last looked for in vain.
@@ -85,49 +92,74 @@ impl std::fmt::Debug for Oidc {
 }
 
 impl Oidc {
-    pub(super) fn new(issuer: String, client: Client) -> anyhow::Result<Self> {
+    pub(super) fn new(issuer: String, client: Client, secret: String) -> anyhow::Result<Self> {
+        Self::with(issuer, client, Proof::Shared(ClientSecret::new(secret)))
+    }
+
+    pub(super) fn apple(issuer: String, client: Client, setting: apple::Setting) -> anyhow::Result<Self> {
+        let key = apple::Key::new(setting, &client.id, &issuer)?;
+        Self::with(issuer, client, Proof::Apple(Box::new(key)))
+    }
+
+    /// Whether its answers come as a posted form.
+    pub(super) const fn posts(&self) -> bool {
+        matches!(self.proof, Proof::Apple(_))
+    }
+
+    fn with(issuer: String, client: Client, proof: Proof) -> anyhow::Result<Self> {
         Ok(Self {
             issuer: IssuerUrl::new(issuer).context("issuer must be a URL")?,
             client_id: ClientId::new(client.id),
-            client_secret: ClientSecret::new(client.secret),
+            proof,
             callback: RedirectUrl::new(client.callback).context("the callback's address")?,
             found: Mutex::default(),
         })
     }
 
     pub(super) async fn outward(&self, http: &reqwest::Client) -> anyhow::Result<Outward> {
-        let relying = self.relying(&*self.metadata(http, KEPT).await?);
+        let relying = self.relying(&*self.metadata(http, KEPT).await?, None);
+        let request = relying.authorize_url(
+            CoreAuthenticationFlow::AuthorizationCode,
+            CsrfToken::new_random,
+            Nonce::new_random,
+        );
+        let scopes = |names: [&str; 2]| names.map(|name| Scope::new(name.to_owned()));
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let (url, state, nonce) = relying
-            .authorize_url(
-                CoreAuthenticationFlow::AuthorizationCode,
-                CsrfToken::new_random,
-                Nonce::new_random,
-            )
-            .add_scope(Scope::new("email".to_owned()))
-            .add_scope(Scope::new("profile".to_owned()))
-            .set_pkce_challenge(challenge)
-            .url();
+        let (request, verifier) = match &self.proof {
+            Proof::Shared(_) => {
+                let request = request.add_scopes(scopes(["email", "profile"]));
+                (request.set_pkce_challenge(challenge), verifier.into_secret())
+            }
+            // state and nonce are what it checks; whoever asks for a name gets the answer as a form
+            Proof::Apple(_) => {
+                let request = request.add_scopes(scopes(["name", "email"]));
+                (
+                    request.add_extra_param("response_mode", "form_post"),
+                    String::new(),
+                )
+            }
+        };
+        let (url, state, nonce) = request.url();
         Ok(Outward {
             url,
             state: state.secret().clone(),
             nonce: nonce.secret().clone(),
-            verifier: verifier.secret().clone(),
+            verifier,
         })
     }
 
     pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
         let metadata = self.metadata(http, KEPT).await?;
         self.must_name_itself(&metadata, answer.iss.as_deref())?;
-        let relying = self.relying(&metadata);
+        let relying = self.proven(&metadata)?;
         let ask = |request| call(http.clone(), request);
-        let tokens = relying
+        let mut exchange = relying
             .exchange_code(AuthorizationCode::new(answer.code))
-            .context("the issuer names no token endpoint")?
-            .set_pkce_verifier(PkceCodeVerifier::new(answer.verifier))
-            .request_async(&ask)
-            .await
-            .context("redeeming the code")?;
+            .context("the issuer names no token endpoint")?;
+        if !answer.verifier.is_empty() {
+            exchange = exchange.set_pkce_verifier(PkceCodeVerifier::new(answer.verifier));
+        }
+        let tokens = exchange.request_async(&ask).await.context("redeeming the code")?;
         let token = tokens.id_token().context("the answer has no ID token")?;
         let nonce = Nonce::new(answer.nonce);
         let claims = match self.claims(&metadata, token, &nonce) {
@@ -138,16 +170,28 @@ impl Oidc {
             }
             other => other,
         };
-        Ok(identity_of(&claims.context("checking the ID token")?))
+        let identity = identity_of(&claims.context("checking the ID token")?);
+        Ok(Identity {
+            name: identity.name.or(answer.name.filter(|_| self.posts())),
+            ..identity
+        })
     }
 
-    fn relying(&self, metadata: &Metadata) -> Relying {
-        CoreClient::from_provider_metadata(
-            metadata.clone(),
-            self.client_id.clone(),
-            Some(self.client_secret.clone()),
-        )
-        .set_redirect_uri(self.callback.clone())
+    fn relying(&self, metadata: &Metadata, secret: Option<ClientSecret>) -> Relying {
+        CoreClient::from_provider_metadata(metadata.clone(), self.client_id.clone(), secret)
+            .set_redirect_uri(self.callback.clone())
+    }
+
+    /// With what the token endpoint wants to see.
+    fn proven(&self, metadata: &Metadata) -> anyhow::Result<Relying> {
+        Ok(match &self.proof {
+            Proof::Shared(secret) => self.relying(metadata, Some(secret.clone())),
+            Proof::Apple(key) => {
+                let secret = key.secret(time::OffsetDateTime::now_utc().unix_timestamp())?;
+                self.relying(metadata, Some(secret))
+                    .set_auth_type(AuthType::RequestBody)
+            }
+        })
     }
 
     /// An answer meant for us says who gave it, wherever its giver promised to (RFC 9207 §2.4).
@@ -171,7 +215,7 @@ impl Oidc {
         token: &CoreIdToken,
         nonce: &Nonce,
     ) -> Result<CoreIdTokenClaims, ClaimsVerificationError> {
-        let relying = self.relying(metadata);
+        let relying = self.relying(metadata, None);
         // Never `none`, never a shared secret: what the metadata promises, of the kinds that prove who signed.
         let signed = metadata
             .id_token_signing_alg_values_supported()
