@@ -54,9 +54,19 @@ impl Deref for App {
 impl App {
     /// Connects to what must be there at start. Each failure names the setting.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
-        must_be_writable(&config.workspaces)?;
         let pool = Pool::open(&config).await?;
         let redis = Keyspace::open(config.redis_url.expose()).await?;
+        Self::of(config, pool, redis)
+    }
+
+    /// As [`App::open`], and without Redis where it is away: what a command changes is the database's.
+    pub async fn open_for_a_command(config: Config) -> anyhow::Result<Self> {
+        let pool = Pool::open(&config).await?;
+        let redis = Keyspace::open_if_there(config.redis_url.expose()).await?;
+        Self::of(config, pool, redis)
+    }
+
+    fn of(config: Config, pool: Pool, redis: Keyspace) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
@@ -91,7 +101,7 @@ impl App {
 }
 
 /// Makes the workspaces' folder and tries a write in it, rather than failing at somebody's first session.
-fn must_be_writable(folder: &Path) -> anyhow::Result<()> {
+pub fn must_be_writable(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

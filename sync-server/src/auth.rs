@@ -11,6 +11,7 @@ mod devices;
 mod finish;
 mod native;
 mod next;
+pub mod operator;
 mod origin;
 mod password;
 mod providers;
@@ -19,6 +20,7 @@ mod seal;
 mod second_step;
 mod seen;
 mod signed_in;
+mod tries;
 mod users;
 mod verification_tokens;
 mod visit;
@@ -30,6 +32,7 @@ pub use finish::{Entry, in_words};
 pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
 pub use native::device_flow::{answer_device_code, look_at_device_code};
 pub use next::safe_next;
+pub use password::measure;
 pub use password::reset::{forgot, reset, reset_look};
 pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
@@ -47,6 +50,7 @@ pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
 
 use crate::app::App;
+use crate::config::Config;
 use crate::hints::Hints;
 use crate::limits::Limits;
 use crate::limits::address::Proxies;
@@ -100,32 +104,37 @@ impl FromRef<Auth> for Hints {
 const LETTERS: &str = "letters";
 
 impl Auth {
-    /// Reads what the settings say about signing in, and starts the room's tasks: hearing of devices signed out on other
-    /// nodes, and, where this process works, carrying letters and sweeping up.
+    /// Starts the room's tasks: hearing of devices signed out on other nodes, and, where this process works, carrying
+    /// letters and sweeping up.
     pub fn start(hints: Hints) -> anyhow::Result<Self> {
+        let auth = Self::open(hints)?;
+        seen::spawn(&auth);
+        if auth.config.role.works() {
+            let letters = Arc::clone(&auth.0.letters);
+            let carrier = Carrier::new(&auth.config, auth.pool.clone(), Arc::clone(&letters))?;
+            auth.tasks.spawn(carrier.run(auth.shutdown.clone()));
+            let woken = move |_: &[u8]| letters.notify_one();
+            // Until the confirmation comes, the carrier looks for itself every few seconds.
+            drop(auth.wire().route(auth.key(LETTERS), Arc::new(woken)));
+            auth.tasks.spawn(sweep(auth.clone()));
+        }
+        Ok(auth)
+    }
+
+    /// Reads what the settings say about signing in, and starts nothing.
+    pub fn open(hints: Hints) -> anyhow::Result<Self> {
         let config = &hints.config;
         let letters = Arc::new(Notify::new());
-        let callback = |id: &str| config.link(&page::PROVIDER_CALLBACK.replace("{provider}", id));
-        let auth = Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Parts {
             limits: Limits::new(App::clone(&hints)),
             proxies: Proxies::parse(&config.trusted_proxies)?,
             hasher: Hasher::new(&hints)?,
             signer: access::Signer::new(&hints)?,
-            providers: Registry::new(config.providers.expose(), callback)?,
+            providers: registry(config)?,
             seen: seen::Seen::default(),
-            letters: Arc::clone(&letters),
-            hints: hints.clone(),
-        }));
-        seen::spawn(&auth);
-        if config.role.works() {
-            let carrier = Carrier::new(config, hints.pool.clone(), Arc::clone(&letters))?;
-            hints.tasks.spawn(carrier.run(hints.shutdown.clone()));
-            let woken = move |_: &[u8]| letters.notify_one();
-            // Until the confirmation comes, the carrier looks for itself every few seconds.
-            drop(hints.wire().route(hints.key(LETTERS), Arc::new(woken)));
-            hints.tasks.spawn(sweep(auth.clone()));
-        }
-        Ok(auth)
+            letters,
+            hints,
+        })))
     }
 
     /// After a transaction that put a letter into the outbox.
@@ -135,7 +144,7 @@ impl Auth {
     }
 }
 
-/// Forgets, once an hour, what ended long ago.
+/// Forgets, at the start and once an hour, what ended long ago; docs/operations.md says what is kept how long.
 async fn sweep(auth: Auth) {
     while !auth.shutdown.is_cancelled() {
         for outcome in [
@@ -143,7 +152,10 @@ async fn sweep(auth: Auth) {
             verification_tokens::purge(&auth.pool).await,
             native::purge_codes(&auth.pool).await,
             second_step::purge_challenges(&auth.pool).await,
+            second_step::purge_begun(&auth.pool).await,
             mail::purge(&auth.pool).await,
+            users::purge(&auth.pool).await,
+            audit_events::purge(&auth.pool).await,
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(error = %error, "sweeping up after signing in");
@@ -154,6 +166,23 @@ async fn sweep(auth: Auth) {
             () = tokio::time::sleep(Duration::from_hours(1)) => {}
         }
     }
+}
+
+fn registry(config: &Config) -> anyhow::Result<Registry> {
+    Registry::new(config.providers.expose(), |id| callback(config, id))
+}
+
+fn callback(config: &Config, provider: &str) -> String {
+    config.link(&page::PROVIDER_CALLBACK.replace("{provider}", provider))
+}
+
+/// Where each provider sends people back to, exactly as it has to be registered there.
+pub fn redirects(config: &Config) -> anyhow::Result<Vec<(Provider, String)>> {
+    let with_address = |provider: Provider| {
+        let address = callback(config, &provider.id);
+        (provider, address)
+    };
+    Ok(registry(config)?.list().into_iter().map(with_address).collect())
 }
 
 /// The ways in besides a password, for the sign-in page.

@@ -4,15 +4,12 @@
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
-use clap::Parser;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use url::Url;
 
-/// The CompyMac server: accounts, sync, runs, sockets and the browser's pages.
-#[derive(Clone, Debug, Parser)]
-#[command(version, about)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     /// Where to listen. Port 0 takes a free one and prints it.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
@@ -104,6 +101,10 @@ pub struct Config {
     /// Bearer token for `/metrics`. Without it, only direct requests from this machine may read them.
     #[arg(long, env = "METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<Secret>,
+
+    /// Who gives `admin` commands, for the audit. Without it, the name that this machine knows them by.
+    #[arg(long, env = "COMPYMAC_OPERATOR", value_name = "NAME", global = true)]
+    pub operator: Option<String>,
 
     /// What this process does.
     #[arg(long, env = "ROLE", value_enum, default_value_t = Role::All)]
@@ -241,6 +242,20 @@ impl Config {
         }
         self.secret_bytes()?;
         Ok(self)
+    }
+
+    /// Who gives commands at this machine: as they say, else as they are signed in, under `sudo` too. `None`: nobody knows.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "names that the system gives, and no settings of ours"
+    )]
+    pub fn operator_name(&self) -> Option<String> {
+        let signed_in = ["SUDO_USER", "USER", "LOGNAME"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok());
+        let name = self.operator.clone().or(signed_in)?;
+        let name: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+        Some(name.trim().to_owned()).filter(|name| !name.is_empty())
     }
 
     /// The master secret. Keys for each purpose are derived from it (HKDF, RFC 5869).

@@ -51,11 +51,28 @@ impl Keyspace {
         for shard in shards.all() {
             must_be_new_enough(shard).await?;
         }
-        Ok(Self(Arc::new(Parts {
+        Ok(Self::of(known, shards))
+    }
+
+    /// As [`Keyspace::open`], but where Redis is away it goes on without: for who only has something to tell through it.
+    pub async fn open_if_there(addresses: &str) -> anyhow::Result<Self> {
+        let known = Known::parse(addresses)?;
+        let shards = known.look().await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "Redis is away: nodes find out by themselves"
+            );
+            Shards::none()
+        });
+        Ok(Self::of(known, shards))
+    }
+
+    fn of(known: Known, shards: Shards) -> Self {
+        Self(Arc::new(Parts {
             known,
             shards: watch::Sender::new(Arc::new(shards)),
             doubted: Notify::new(),
-        })))
+        }))
     }
 
     /// Who has what, now and as it changes.

@@ -7,8 +7,9 @@ mod bucket;
 mod local;
 
 use crate::app::App;
+use crate::error::Error;
 use crate::keyspace::Partition;
-use bucket::{Rate, SCRIPT_GIVE_BACK, SCRIPT_TAKE};
+use bucket::{Bucket, Rate, SCRIPT_GIVE_BACK, SCRIPT_TAKE};
 use protocol::{Code, Problem};
 use redis::Cmd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,8 @@ pub enum Class {
     /// Codes for programs without a browser: asked for, and typed.
     DeviceCode,
     DeviceCodeTry,
+    /// Ways back from a provider that lead nowhere.
+    ProviderReturn,
     Token,
 }
 
@@ -46,7 +49,7 @@ pub enum Who<'a> {
 }
 
 impl Class {
-    const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Password => "password",
             Self::SignUp => "sign-up",
@@ -56,6 +59,7 @@ impl Class {
             Self::OAuthStart => "oauth",
             Self::DeviceCode => "device-code",
             Self::DeviceCodeTry => "device-code-try",
+            Self::ProviderReturn => "provider-return",
             Self::Token => "token",
         }
     }
@@ -76,7 +80,7 @@ impl Class {
             // of somebody who is signed in: proving it again, and whatever else has a password hashed
             (Self::Password, Who::Device(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::Password | Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
-            (Self::OAuthStart, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
+            (Self::OAuthStart | Self::ProviderReturn, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
             (Self::DeviceCode, Who::Address(_)) => vec![Rate::new(10, HOUR)],
             (Self::DeviceCodeTry, Who::Address(_)) => vec![Rate::new(10, 10 * MINUTE)],
             (Self::DeviceCodeTry, Who::Device(_)) => vec![Rate::new(5, 10 * MINUTE)],
@@ -88,15 +92,46 @@ impl Class {
                 | Self::CodeTry
                 | Self::SecondStep
                 | Self::OAuthStart
+                | Self::ProviderReturn
                 | Self::DeviceCode,
                 Who::Device(_),
             )
-            | (Self::OAuthStart | Self::DeviceCode | Self::DeviceCodeTry | Self::Token, Who::Account(_)) => {
-                vec![]
-            }
+            | (
+                Self::OAuthStart
+                | Self::ProviderReturn
+                | Self::DeviceCode
+                | Self::DeviceCodeTry
+                | Self::Token,
+                Who::Account(_),
+            ) => vec![],
         }
     }
 }
+
+/// A try that was one too many.
+#[derive(Debug)]
+pub struct Limited {
+    pub problem: Problem,
+    /// The first refusal in a while of one of those that were counted, by its place: worth a note. All others would let
+    /// whoever tries fill the log.
+    pub is_news_of: Option<usize>,
+}
+
+impl From<Limited> for Error {
+    fn from(limited: Limited) -> Self {
+        limited.problem.into()
+    }
+}
+
+/// How long to wait, and whose refusal is news.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Verdict {
+    wait: Duration,
+    is_news_of: Option<usize>,
+}
+
+/// Seconds for which a refusal is no news once it was told, at the least.
+const NEWS: u32 = 15 * 60;
 
 /// After a failed call to Redis, how long this process counts by itself before it asks again.
 const AWAY: Duration = Duration::from_secs(1);
@@ -126,26 +161,29 @@ impl Limits {
     }
 
     /// Counts one try for each of `whos`, all or none. Refused: 429 with the seconds to wait.
-    pub async fn take(&self, class: Class, whos: &[Who<'_>]) -> Result<(), Problem> {
+    pub async fn take(&self, class: Class, whos: &[Who<'_>]) -> Result<(), Limited> {
         let buckets = self.buckets(class, whos);
         if buckets.is_empty() {
             return Ok(());
         }
-        let wait = match self.take_from_redis(class, &buckets).await {
-            Some(wait) => wait,
+        let verdict = match self.take_from_redis(class, &buckets).await {
+            Some(verdict) => verdict,
             None => self.local.take(&buckets, self.started.elapsed()),
         };
-        if wait.is_zero() {
+        if verdict.wait.is_zero() {
             return Ok(());
         }
         metrics::counter!("rate_limited_total", "class" => class.name()).increment(1);
-        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        Err(Problem::new(Code::RateLimited)
-            .detail(format!(
-                "That was tried too often. Please wait {} and try again.",
-                in_words(seconds)
-            ))
-            .retry_after(seconds))
+        let seconds = u32::try_from(verdict.wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Err(Limited {
+            problem: Problem::new(Code::RateLimited)
+                .detail(format!(
+                    "That was tried too often. Please wait {} and try again.",
+                    in_words(seconds)
+                ))
+                .retry_after(seconds),
+            is_news_of: verdict.is_news_of,
+        })
     }
 
     /// Takes back what a success counted: only failures use up a person's tries.
@@ -156,9 +194,9 @@ impl Limits {
         if buckets.is_empty() || self.is_away() {
             return;
         }
-        let mut call = self.call(SCRIPT_GIVE_BACK, class, &buckets);
-        for (_, rate) in &buckets {
-            call.arg(rate.interval_ms());
+        let mut call = self.call(SCRIPT_GIVE_BACK, class, &["limit"], &buckets);
+        for bucket in &buckets {
+            call.arg(bucket.rate.interval_ms());
         }
         let outcome: redis::RedisResult<()> = self.app.redis.ask(&call).await;
         if let Err(error) = outcome {
@@ -166,17 +204,23 @@ impl Limits {
         }
     }
 
-    fn buckets(&self, class: Class, whos: &[Who<'_>]) -> Vec<(String, Rate)> {
+    fn buckets(&self, class: Class, whos: &[Who<'_>]) -> Vec<Bucket> {
         let mut buckets = Vec::new();
-        for who in whos {
-            for rate in class.rates(*who) {
-                let rate = rate.times(self.app.config.rate_limit_factor);
+        for (place, who) in whos.iter().enumerate() {
+            let rates = class.rates(*who);
+            let longest = rates.iter().map(|rate| rate.seconds).max().unwrap_or_default();
+            for rate in rates {
                 let key = match who {
                     Who::Address(prefix) => format!("{}:{}:ip:{prefix}", class.name(), rate.seconds),
                     Who::Account(hash) => format!("{}:{}:acct:{hash}", class.name(), rate.seconds),
                     Who::Device(id) => format!("{}:{}:device:{id}", class.name(), rate.seconds),
                 };
-                buckets.push((key, rate));
+                buckets.push(Bucket {
+                    key,
+                    rate: rate.times(self.app.config.rate_limit_factor),
+                    place,
+                    news_ms: u64::from(longest.max(NEWS)) * 1000,
+                });
             }
         }
         buckets
@@ -184,28 +228,38 @@ impl Limits {
 
     /// A script's call, in full: Redis knows it by its text, and a shard that has restarted does not have to be taught it.
     /// A class lies in one partition, so that an address and an account are counted together, both or none.
-    fn call(&self, script: &str, class: Class, buckets: &[(String, Rate)]) -> Cmd {
+    fn call(&self, script: &str, class: Class, kinds: &[&str], buckets: &[Bucket]) -> Cmd {
         let mut call = redis::cmd("EVAL");
-        call.arg(script).arg(buckets.len());
-        for (key, _) in buckets {
-            let partition = Partition::of(class.name());
-            call.arg(self.app.key_in(partition, format_args!("limit:{key}")));
+        call.arg(script).arg(kinds.len() * buckets.len());
+        let partition = Partition::of(class.name());
+        for kind in kinds {
+            for bucket in buckets {
+                call.arg(self.app.key_in(partition, format_args!("{kind}:{}", bucket.key)));
+            }
         }
         call
     }
 
     /// `None`: Redis could not be asked.
-    async fn take_from_redis(&self, class: Class, buckets: &[(String, Rate)]) -> Option<Duration> {
+    async fn take_from_redis(&self, class: Class, buckets: &[Bucket]) -> Option<Verdict> {
         if self.is_away() {
             return None;
         }
-        let mut call = self.call(SCRIPT_TAKE, class, buckets);
-        for (_, rate) in buckets {
-            call.arg(rate.interval_ms()).arg(rate.tolerance_ms());
+        let mut call = self.call(SCRIPT_TAKE, class, &["limit", "limit-news"], buckets);
+        for bucket in buckets {
+            call.arg(bucket.rate.interval_ms())
+                .arg(bucket.rate.tolerance_ms())
+                .arg(bucket.news_ms);
         }
-        let outcome: redis::RedisResult<u64> = self.app.redis.ask(&call).await;
+        let outcome: redis::RedisResult<(u64, usize)> = self.app.redis.ask(&call).await;
         match outcome {
-            Ok(wait) => Some(Duration::from_millis(wait)),
+            Ok((wait, news)) => Some(Verdict {
+                wait: Duration::from_millis(wait),
+                is_news_of: news
+                    .checked_sub(1)
+                    .and_then(|index| buckets.get(index))
+                    .map(|bucket| bucket.place),
+            }),
             Err(error) => {
                 self.note_away(&error);
                 None

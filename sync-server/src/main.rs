@@ -1,5 +1,7 @@
-//! The server's start and end: settings, stores, tasks, listener; on a signal, everything in the reverse order.
+//! The server's start and end: settings, stores, tasks, listener; on a signal, everything in the reverse order. With the
+//! word `admin`, an operator's command instead.
 
+mod admin;
 mod app;
 mod asked;
 mod auth;
@@ -25,28 +27,52 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// How long tasks may take to end after their sockets are let go.
 const GRACE: Duration = Duration::from_secs(20);
 
-fn main() -> anyhow::Result<()> {
-    let config = Config::parse().check()?;
-    tell(&config)?;
+/// The CompyMac server: accounts, sync, runs, sockets and the browser's pages.
+#[derive(Debug, clap::Parser)]
+#[command(version, about, disable_help_subcommand = true)]
+struct Program {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Looks after this server's people, from its own machine and with its settings; see docs/operations.md.
+    Admin(admin::Admin),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Program { config, command } = Program::parse();
+    let config = config.check()?;
     // A second provider in the tree would make rustls ask which; a first one cannot be there yet.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("starting the runtime")?
-        .block_on(serve(config))
+        .context("starting the runtime")?;
+    if let Some(Command::Admin(admin)) = command {
+        // what a command says is its own; only what goes wrong is told beside it
+        tell(&config, "warn")?;
+        return Ok(runtime.block_on(admin::run(config, admin)));
+    }
+    tell(&config, &config.log)?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Logs to standard error; standard output says only `ready`.
-fn tell(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log)
-        .context("LOG must look like info,sync_server=debug")?;
+fn tell(config: &Config, which: &str) -> anyhow::Result<()> {
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(which).context("LOG must look like info,sync_server=debug")?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -67,6 +93,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             config.listen
         )
     })?;
+    app::must_be_writable(&config.workspaces)?;
     let app = App::open(config).await?;
     if app.config.migrate {
         database::migrate(&app.config).await?;

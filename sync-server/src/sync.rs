@@ -21,6 +21,7 @@ pub use heads::{Lock, lock};
 pub use messages::LEASE_SECONDS;
 pub use pull::page_since;
 pub use push::push;
+pub use workspace::{of_user as workspaces_of, remove as remove_folder};
 
 use crate::auth::Auth;
 use crate::hints::{Hint, Hints};

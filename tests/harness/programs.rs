@@ -100,23 +100,61 @@ pub struct Ended {
     pub said: String,
 }
 
+impl Ended {
+    /// It did what it was asked to.
+    #[track_caller]
+    pub fn succeeds(&self) -> &Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    /// It ended with a sentence that holds these words, and not by a panic.
+    #[track_caller]
+    pub fn refused(&self, words: &str) {
+        assert!(self.code.is_some_and(|code| code != 0), "{self:?}");
+        assert!(
+            self.said.contains(words) && !self.said.contains("panicked"),
+            "{words} in {self:?}"
+        );
+    }
+
+    /// The JSON document that it said.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        let line = self.said.lines().find(|line| line.starts_with(['{', '[']));
+        line.and_then(|line| serde_json::from_str(line).ok())
+            .unwrap_or_else(|| panic!("no JSON: {self:?}"))
+    }
+}
+
 /// Runs a built program with these settings alone until it ends by itself.
 pub async fn run_to_end(program: &str, settings: &[(&str, &str)]) -> Ended {
-    run(program, settings, &[]).await
+    run(program, settings, &[], None).await
 }
 
 /// Runs a built program with no settings but these arguments.
 pub async fn run_with_arguments(program: &str, arguments: &[&str]) -> Ended {
-    run(program, &[], arguments).await
+    run(program, &[], arguments, None).await
 }
 
-async fn run(program: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Ended {
+/// Runs a built program with settings, arguments and, where there is any, this on its standard input.
+pub(crate) async fn run(
+    program: &str,
+    settings: &[(&str, &str)],
+    arguments: &[&str],
+    input: Option<&str>,
+) -> Ended {
     let home = tempfile::tempdir().unwrap_or_else(|error| panic!("making a folder: {error}"));
     let mut command = child(&binary(program), home.path());
     command
         .args(arguments)
         .envs(settings.iter().copied())
         .current_dir(home.path());
+    if let Some(input) = input {
+        let heard = home.path().join("heard");
+        let file = std::fs::write(&heard, input).and_then(|()| std::fs::File::open(&heard));
+        command.stdin(file.unwrap_or_else(|error| panic!("keeping the input: {error}")));
+    }
     let output = home.path().join("said");
     let file = std::fs::File::create(&output).unwrap_or_else(|error| panic!("making a file: {error}"));
     let twin = file

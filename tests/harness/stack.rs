@@ -4,7 +4,7 @@ use crate::database::Database;
 use crate::gate::Gate;
 use crate::mailbox::{Letter, Mailbox};
 use crate::pooler::Pooler;
-use crate::programs::ui_dist;
+use crate::programs::{Ended, run, ui_dist};
 use crate::redis_cluster::RedisCluster;
 use crate::server::{Server, Settings};
 use base64::Engine as _;
@@ -206,6 +206,27 @@ impl Stack {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect()
+    }
+
+    /// An operator's command at this stack's settings.
+    pub async fn admin(&self, words: &[&str]) -> Ended {
+        self.admin_with(&[], words, None).await
+    }
+
+    /// As [`Stack::admin`], answered for machines; it succeeds.
+    pub async fn admin_json(&self, words: &[&str]) -> serde_json::Value {
+        let words = [words, &["--json"]].concat();
+        self.admin(&words).await.succeeds().json()
+    }
+
+    /// As [`Stack::admin`], with settings of its own and something on standard input. An empty setting is none.
+    pub async fn admin_with(&self, own: &[(&str, &str)], words: &[&str], input: Option<&str>) -> Ended {
+        let url = self.url();
+        let mut settings = self.settings();
+        settings.extend([("PUBLIC_URL", url.as_str()), ("COMPYMAC_OPERATOR", "olga")]);
+        settings.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+        settings.extend(own.iter().filter(|(_, value)| !value.is_empty()));
+        run("sync-server", &settings, &[&["admin"], words].concat(), input).await
     }
 
     /// The `count`th letter to an address, once it came.

@@ -27,7 +27,7 @@ const LINES: &[Line] = &[
         groups: &[
             &["main"],
             &["router", "listen"],
-            &["web", "gateway"],
+            &["web", "gateway", "admin"],
             &["runs"],
             &["sync"],
             &["sessions"],

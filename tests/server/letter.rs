@@ -25,16 +25,16 @@ async fn ask(client: &Client, email: &str, next: &str) -> Answer {
 }
 
 /// Somebody who asked for a letter: the window in which they did, what it shows, and the letter's link and code.
-struct Asked {
-    window: Client,
-    sent: Answer,
-    link: String,
-    code: String,
+pub(super) struct Asked {
+    pub window: Client,
+    pub sent: Answer,
+    pub link: String,
+    pub code: String,
 }
 
 impl Asked {
     /// `count`: the letters that the person has with this one.
-    async fn by(stack: &Stack, person: &Person, count: usize) -> Self {
+    pub async fn by(stack: &Stack, person: &Person, count: usize) -> Self {
         let window = browser(stack);
         let sent = ask(&window, person.email.as_str(), page::ARCHIVED).await;
         let letter = stack.letter_to(person.email.as_str(), count).await;
@@ -46,14 +46,14 @@ impl Asked {
         }
     }
 
-    async fn type_code(&self, client: &Client, code: &str) -> Answer {
+    pub async fn type_code(&self, client: &Client, code: &str) -> Answer {
         client
             .submit(&self.sent, page::FORM_LETTER_CODE, &[("code", code)])
             .await
     }
 }
 
-async fn press(client: &Client, link: &str, button: &str) -> Answer {
+pub(super) async fn press(client: &Client, link: &str, button: &str) -> Answer {
     let page = client.get(link).await;
     client.submit(&page, page::LETTER, &[("answer", button)]).await
 }

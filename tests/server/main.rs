@@ -12,6 +12,8 @@
 
 mod apple;
 mod breached;
+mod admin;
+mod audit;
 mod csrf;
 mod dev;
 mod device;

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
 /// An app that begins to sign in: what it keeps until the link comes home.
-struct App {
-    client: Client,
-    verifier: String,
+pub(super) struct App {
+    pub client: Client,
+    pub verifier: String,
     state: String,
 }
 
@@ -23,7 +23,7 @@ fn random() -> String {
 }
 
 impl App {
-    fn new(stack: &Stack) -> Self {
+    pub fn new(stack: &Stack) -> Self {
         Self {
             client: Client::native(&stack.url()),
             verifier: random(),
@@ -43,14 +43,14 @@ impl App {
         }
     }
 
-    async fn push(&self) -> String {
+    pub async fn push(&self) -> String {
         let answer = self.client.post(routes::PAR, &self.request()).await;
         let pushed: PushedAnswer = answer.expect();
         assert!(pushed.expires_in > 0 && pushed.expires_in <= 600);
         authorize_path(&pushed.request_uri)
     }
 
-    async fn redeem(&self, code: &str, verifier: &str) -> Answer {
+    pub async fn redeem(&self, code: &str, verifier: &str) -> Answer {
         self.client
             .token(&Grant::AuthorizationCode {
                 code: code.to_owned(),
@@ -71,7 +71,7 @@ fn authorize_path(request_uri: &str) -> String {
 }
 
 /// Presses "Open CompyMac" in a signed-in browser and gives the link that leads home.
-async fn consent(browser: &Client, path: &str) -> url::Url {
+pub(super) async fn consent(browser: &Client, path: &str) -> url::Url {
     let page = browser.visit(path).await;
     assert_eq!(page.status, 200, "{page:?}");
     let pressed = browser.submit(&page, routes::AUTHORIZE, &[]).await;
@@ -88,14 +88,14 @@ fn home_link(page: &Answer) -> url::Url {
     url::Url::parse(&link).expect("a link is a URL")
 }
 
-fn param(link: &url::Url, name: &str) -> String {
+pub(super) fn param(link: &url::Url, name: &str) -> String {
     link.query_pairs()
         .find(|(other, _)| other == name)
         .map(|(_, value)| value.into_owned())
         .unwrap_or_default()
 }
 
-fn oauth_error(answer: &Answer) -> String {
+pub(super) fn oauth_error(answer: &Answer) -> String {
     assert_eq!(answer.status, 400, "{answer:?}");
     let error: TokenError = serde_json::from_slice(&answer.body).expect("an OAuth error");
     error.error

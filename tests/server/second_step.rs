@@ -17,15 +17,15 @@ fn browser(stack: &Stack) -> Client {
 }
 
 /// Somebody with a second step: their browser, their phone, and the codes they wrote down.
-struct Careful {
-    person: Person,
-    browser: Client,
-    phone: Authenticator,
+pub(super) struct Careful {
+    pub person: Person,
+    pub browser: Client,
+    pub phone: Authenticator,
     codes: Vec<String>,
 }
 
 impl Careful {
-    async fn join(stack: &Stack) -> Self {
+    pub async fn join(stack: &Stack) -> Self {
         let (person, browser) = Person::join(stack).await;
         let phone = told(&browser).await;
         let codes = turn_on(&browser, &phone.code()).await;
@@ -40,7 +40,7 @@ impl Careful {
     }
 
     /// The challenge of a sign-in whose first step was proven.
-    async fn challenge(&self, client: &Client, kind: Kind) -> String {
+    pub async fn challenge(&self, client: &Client, kind: Kind) -> String {
         let refusal = self
             .person
             .try_sign_in(client, kind)
@@ -94,7 +94,7 @@ fn codes_in(answer: &Answer) -> Vec<String> {
         .collect()
 }
 
-async fn prove(client: &Client, challenge: &str, code: &str) -> Answer {
+pub(super) async fn prove(client: &Client, challenge: &str, code: &str) -> Answer {
     let ask = SecondStep {
         challenge: challenge.to_owned(),
         code: code.to_owned(),

@@ -1,11 +1,18 @@
-//! Stored: `audit_events`, what happened at the door, refusals too. Append-only.
+//! Stored: `audit_events`, what happened at the door, refusals too. Append-only, until it is old.
 
 use super::Visit;
-use crate::database::Pool;
+use crate::database::{Pool, Transaction};
 use crate::limits::address;
 use protocol::{DeviceId, UserId};
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
+
+/// Days that what was done is kept …
+const DONE_DAYS: i32 = 365;
+/// … and what was refused, which is mostly strangers' noise. A person's list goes back as far.
+const REFUSED_DAYS: i32 = 90;
+/// Rows that one statement takes, so that none holds its locks for long.
+const ROWS: i64 = 5_000;
 
 /// What happened, for the people who look after this server.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +68,32 @@ pub async fn note_refusal(pool: &Pool, event: Event<'_>, visit: &Visit) {
     }
 }
 
+/// What whoever runs the server did, with the transaction that does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    pub operator: &'a str,
+    pub user: UserId,
+    pub device: Option<DeviceId>,
+    pub name: &'a str,
+    /// In the operator's own words, where they gave any.
+    pub reason: Option<&'a str>,
+}
+
+pub async fn note_act(db: &mut Transaction, act: Act<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into audit_events (user_id, device_id, event, outcome, reason, operator)
+         values ($1, $2, $3, 'done', $4, $5)",
+        act.user.0,
+        act.device.map(|device| device.0),
+        act.name,
+        act.reason,
+        act.operator
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// What a user is shown of what happened at their door.
 #[derive(Clone, Debug)]
 pub struct Noted {
@@ -71,19 +104,116 @@ pub struct Noted {
     pub reason: Option<String>,
     /// Of the network, not of the computer.
     pub prefix: Option<String>,
+    pub is_by_operator: bool,
+    /// More than one: so often on that day, all told here.
+    pub times: i64,
 }
 
-/// Of the last 90 days, the newest first, a page of them.
+/// Of the last 90 days, the newest first. Anybody can be refused at somebody else's door, and can ask for letters: these
+/// are told once a day with their number, and apart from what the user did, so that they push nothing out of the list.
 pub async fn of_user(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Noted>> {
     sqlx::query_as!(
         Noted,
-        r#"select at, event as name, outcome = 'done' as "is_done!", reason, ip_prefix as prefix
-             from audit_events
-            where user_id = $1 and at > now() - interval '90 days'
-            order by at desc
-            limit 50"#,
+        r#"select at as "at!", event as "name!", is_done as "is_done!", reason, prefix,
+                  is_by_operator as "is_by_operator!", times as "times!"
+             from ((select at, event, true as is_done, reason, ip_prefix as prefix,
+                           operator is not null as is_by_operator, 1::bigint as times
+                      from audit_events
+                     where user_id = $1 and outcome = 'done' and event not in ('forgot', 'letter', 'sign_up')
+                       and at > now() - interval '90 days'
+                     order by audit_events.at desc
+                     limit 50)
+                   union all
+                   (select max(at), event, outcome = 'done', reason,
+                           case when count(distinct ip_prefix) = 1 then max(ip_prefix) end, false, count(*)
+                      from (select at, event, outcome, reason, ip_prefix
+                              from audit_events
+                             where user_id = $1 and (outcome <> 'done' or event in ('forgot', 'letter', 'sign_up'))
+                               and at > now() - interval '90 days'
+                             order by audit_events.at desc
+                             limit 2000) as tried
+                     group by event, outcome, reason, date_trunc('day', at at time zone 'UTC')
+                     order by 1 desc
+                     limit 30)) as noted
+            order by at desc"#,
         user.0
     )
     .fetch_all(pool)
     .await
+}
+
+/// An event as the people who look after this server see it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub id: i64,
+    pub at: OffsetDateTime,
+    pub user: Option<uuid::Uuid>,
+    pub email: Option<String>,
+    pub device: Option<uuid::Uuid>,
+    pub name: String,
+    pub outcome: String,
+    pub reason: Option<String>,
+    pub prefix: Option<String>,
+    pub request_id: Option<String>,
+    pub operator: Option<String>,
+}
+
+/// The newest so many, or those of one user; the newest last.
+pub async fn newest(pool: &Pool, of: Option<UserId>, count: i64) -> sqlx::Result<Vec<Told>> {
+    let mut told = match of {
+        Some(user) => {
+            sqlx::query_as!(
+                Told,
+                r#"select a.id, a.at, a.user_id as "user", u.email as "email?", a.device_id as device, a.event as name,
+                          a.outcome, a.reason, a.ip_prefix as prefix, a.request_id, a.operator
+                     from audit_events a left join users u on u.id = a.user_id
+                    where a.user_id = $1
+                    order by a.at desc, a.id desc
+                    limit $2"#,
+                user.0,
+                count
+            )
+            .fetch_all(pool)
+            .await?
+        }
+        None => {
+            sqlx::query_as!(
+                Told,
+                r#"select a.id, a.at, a.user_id as "user", u.email as "email?", a.device_id as device, a.event as name,
+                          a.outcome, a.reason, a.ip_prefix as prefix, a.request_id, a.operator
+                     from (select * from audit_events order by id desc limit $1) a
+                     left join users u on u.id = a.user_id
+                    order by a.id desc"#,
+                count
+            )
+            .fetch_all(pool)
+            .await?
+        }
+    };
+    told.reverse();
+    Ok(told)
+}
+
+/// Forgets what is old, so many rows at a time.
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
+    for (outcome, days) in [("done", DONE_DAYS), ("refused", REFUSED_DAYS)] {
+        loop {
+            let gone = sqlx::query!(
+                "delete from audit_events
+                  where id in (select id from audit_events
+                                where outcome = $1 and at < now() - make_interval(days => $2)
+                                limit $3)",
+                outcome,
+                days,
+                ROWS
+            )
+            .execute(pool)
+            .await?
+            .rows_affected();
+            if gone < ROWS.unsigned_abs() {
+                break;
+            }
+        }
+    }
+    Ok(())
 }

@@ -6,7 +6,8 @@
 use super::audit_events::{self, Event};
 use super::cookies::LETTER;
 use super::finish::{Entrance, Entry, Step, finish_sign_in};
-use super::verification_tokens::{self as tokens, Candidate, Linked, NewSignIn, Purpose};
+use super::tries::Whose;
+use super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, NewSignIn, Purpose};
 use super::{Auth, Visit, codes, cookies, devices, password, seal, users};
 use crate::database::Transaction;
 use crate::error::{Error, Result};
@@ -31,10 +32,8 @@ const CODE_CHARS: usize = 8;
 /// browser.
 pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<Cookie<'static>> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::Letter, &[Who::Address(&prefix)])
-        .await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let binding = cookies::fresh_secret();
     let binding_hash = cookies::digest(&binding);
     let (auth, visit) = (auth.clone(), visit.clone());
@@ -48,8 +47,8 @@ pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<
 
 async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit) -> Result<()> {
     let account = format!("sign-in:{}", auth.account_key(email));
-    let is_enough = auth.0.limits.take(Class::Letter, &[Who::Account(&account)]).await;
-    if is_enough.is_err() {
+    let (whos, whose) = ([Who::Account(&account)], Whose::Email(email));
+    if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
         return Ok(());
     }
     let known = users::known(&auth.pool, email).await?;
@@ -137,10 +136,8 @@ async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Lin
 /// The button on the link's page: signs in the browser that pressed it, and no other.
 pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::CodeTry, &[Who::Address(&prefix)])
-        .await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let mut tx = auth.pool.begin().await?;
@@ -150,7 +147,6 @@ pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visi
         .ok_or_else(gone)?;
     let entered = enter(auth, tx, candidate, "letter, link", visit).await;
     if is_right(&entered) {
-        let whos = [Who::Address(&prefix)];
         auth.0.limits.give_back(Class::CodeTry, &whos).await;
     }
     entered
@@ -166,21 +162,19 @@ pub async fn enter_by_code(
 ) -> Result<Entry> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
-    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let binding = cookies::read(headers, LETTER).unwrap_or_default();
     let binding_hash = cookies::digest(binding);
-    let (Some(code), Some(id)) = (
-        codes::normal(typed, CODE_CHARS),
-        tokens::of_window(&auth.pool, Purpose::SignIn, &email.key(), &binding_hash).await?,
-    ) else {
-        return Err(refuse(auth, visit).await);
+    let window = tokens::of_window(&auth.pool, Purpose::SignIn, &email.key(), &binding_hash).await?;
+    let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), &window) else {
+        return Err(refuse(auth, window, visit).await);
     };
     let mut tx = auth.pool.begin().await?;
-    let tried = tokens::try_code(&mut tx, id, &auth.code_hash(id, &code)).await?;
+    let tried = tokens::try_code(&mut tx, asked.id, &auth.code_hash(asked.id, &code)).await?;
     let Some(candidate) = tried else {
         // the try is counted, whatever becomes of this request
         tx.commit().await?;
-        return Err(refuse(auth, visit).await);
+        return Err(refuse(auth, window, visit).await);
     };
     let entered = enter(auth, tx, candidate, "letter, code", visit).await;
     if is_right(&entered) {
@@ -198,9 +192,9 @@ fn is_right(entered: &Result<Entry>) -> bool {
     }
 }
 
-async fn refuse(auth: &Auth, visit: &Visit) -> Error {
+async fn refuse(auth: &Auth, window: Option<AskedBy>, visit: &Visit) -> Error {
     let event = Event {
-        user: None,
+        user: window.and_then(|asked| asked.user_id).map(UserId),
         device: None,
         name: "sign_in",
         refusal: Some("wrong code"),

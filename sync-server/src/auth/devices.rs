@@ -150,6 +150,14 @@ fn millis(at: OffsetDateTime) -> protocol::UnixMillis {
     at.unix_timestamp() * 1000 + i64::from(at.millisecond())
 }
 
+/// Whose it is, signed in or not.
+pub async fn owner(db: &mut Transaction, device: DeviceId) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!("select user_id from sessions where id = $1", device.0)
+        .fetch_optional(db)
+        .await?;
+    Ok(user.map(UserId))
+}
+
 /// Signs a device out. False: this user has no such device, or it is out already.
 pub async fn revoke(
     db: &mut Transaction,

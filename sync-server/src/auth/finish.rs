@@ -7,7 +7,8 @@ use super::devices::{self, NewDevice};
 use super::native::refresh;
 use super::providers::PendingLink;
 use super::second_step;
-use super::{Auth, SESSION, Visit, cookies, users};
+use super::users::{self, User};
+use super::{Auth, SESSION, Visit, cookies};
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::mail::{self, Letter};
@@ -113,11 +114,9 @@ pub async fn finish_sign_in(
     let user = users::read(&mut *db, entrance.user)
         .await?
         .ok_or_else(|| Problem::new(Code::InvalidCredentials))?;
-    if user.is_disabled {
-        return Err(Code::AccountDisabled.into());
-    }
-    if !user.is_verified {
-        return Err(Code::EmailUnverified.into());
+    if let Some(code) = refusal(&user) {
+        note_refusal(auth, &entrance, code, visit);
+        return Err(code.into());
     }
     if entrance.step == Step::First && second_step::is_on(&mut *db, user.id).await? {
         return Ok(Admission::Asked(second_step::begin(db, &entrance).await?));
@@ -161,6 +160,41 @@ pub async fn finish_sign_in(
         user: replaced.map_or(user.id, |(owner, _)| owner),
         replaced: replaced.map(|(_, device)| device),
     })))
+}
+
+/// Why somebody proven is not let in all the same.
+const fn refusal(user: &User) -> Option<Code> {
+    if user.is_disabled {
+        Some(Code::AccountDisabled)
+    } else if !user.is_verified {
+        Some(Code::EmailUnverified)
+    } else {
+        None
+    }
+}
+
+/// Whether the door has noted it already, or there is nothing to note since it goes on.
+pub const fn is_noted(problem: &Problem) -> bool {
+    matches!(
+        problem.code,
+        Code::AccountDisabled | Code::EmailUnverified | Code::SecondStepRequired
+    )
+}
+
+/// Behind the answer: the transaction that holds a connection is undone first.
+fn note_refusal(auth: &Auth, entrance: &Entrance, code: Code, visit: &Visit) {
+    let (pool, user, method) = (auth.pool.clone(), entrance.user, entrance.method.clone());
+    let (reason, visit) = (code.to_string(), visit.clone());
+    auth.tasks.spawn(async move {
+        let event = Event {
+            user: Some(user),
+            device: None,
+            name: "sign_in",
+            refusal: Some(&reason),
+            method: &method,
+        };
+        audit_events::note_refusal(&pool, event, &visit).await;
+    });
 }
 
 fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {

@@ -3,6 +3,7 @@
 //! **Invariant:** an unknown address costs the same work as a wrong password.
 
 mod breached;
+pub mod measure;
 pub(super) mod reset;
 pub(super) mod sign_in;
 pub(super) mod sign_up;

@@ -11,6 +11,7 @@ mod oidc;
 mod outgoing;
 mod pending_link;
 
+pub use accounts::{Listed, list as accounts_of};
 pub use pending_link::PendingLink;
 
 use anyhow::{Context as _, bail, ensure};

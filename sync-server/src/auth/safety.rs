@@ -5,6 +5,7 @@
 use super::audit_events::{self, Event};
 use super::finish::in_words;
 use super::second_step;
+use super::tries::Whose;
 use super::{Auth, Caller, Visit, devices, native, password, users, verification_tokens};
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -60,7 +61,8 @@ pub async fn must_be_fresh(auth: &Auth, caller: &Caller) -> Result<()> {
 pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit: &Visit) -> Result<()> {
     // not by the account: strangers who try its password would keep its owner from changing it
     let (limits, whos) = (&auth.0.limits, [Who::Device(caller.device.0)]);
-    limits.take(Class::Password, &whos).await?;
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::Password, &whos, whose, visit).await?;
     let stored = users::password_of(&auth.pool, caller.user).await?;
     let has_second_step = second_step::codes_left(auth, caller).await?.is_some();
     if stored.is_none() && !has_second_step {
@@ -78,7 +80,7 @@ pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit:
     let by_account = [Who::Account(account.as_str())];
     let mut proven = None;
     if has_second_step {
-        limits.take(Class::SecondStep, &by_account).await?;
+        auth.take(Class::SecondStep, &by_account, whose, visit).await?;
         proven = auth.compare_code(caller.user, typed.1).await?;
         if proven.is_none() {
             return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
@@ -125,7 +127,8 @@ async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) 
 pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit: &Visit) -> Result<()> {
     must_be_fresh(auth, caller).await?;
     let whos = [Who::Device(caller.device.0)];
-    auth.0.limits.take(Class::Password, &whos).await?;
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::Password, &whos, whose, visit).await?;
     let about = password::about(&caller.email, caller.name.as_deref());
     let hash = auth.0.hasher.choose(new, about).await?;
     let mut tx = auth.pool.begin().await?;

@@ -9,15 +9,17 @@ mod second_factors;
 pub(super) mod turning;
 
 pub use challenges::{purge as purge_challenges, void_all as void_challenges};
-pub use second_factors::is_on;
+pub use second_factors::{is_on, purge as purge_begun};
 
 use super::audit_events::{self, Event};
 use super::cookies::STEP;
 use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
 use super::next::safe_next;
+use super::tries::Whose;
 use super::{Auth, Caller, Visit, codes, cookies, seal};
+use crate::app::Keys;
 use crate::body::Json;
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -56,15 +58,16 @@ pub async fn post_second_step(
 
 pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
-    let limits = &auth.0.limits;
-    limits.take(Class::SecondStep, &[Who::Address(&prefix)]).await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::SecondStep, &whos, Whose::Unknown, visit).await?;
     let secret_hash = cookies::digest(&ask.challenge);
     // the account's count first: a try that it refuses is none of the challenge's five
     let email = challenges::whose(&auth.pool, &secret_hash)
         .await?
         .ok_or_else(too_late)?;
     let account = auth.account_key(&email);
-    limits.take(Class::SecondStep, &[Who::Account(&account)]).await?;
+    let (whos, whose) = ([Who::Account(&account)], Whose::Email(&email));
+    auth.take(Class::SecondStep, &whos, whose, visit).await?;
     let challenge = challenges::take_try(&auth.pool, &secret_hash).await?;
     let challenge = challenge.ok_or_else(too_late)?;
     auth.must_come_from_its_client(headers, &challenge.client)?;
@@ -91,7 +94,7 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
     let whos = [Who::Address(&prefix), Who::Account(&account)];
-    limits.give_back(Class::SecondStep, &whos).await;
+    auth.0.limits.give_back(Class::SecondStep, &whos).await;
     admission.announce(auth)
 }
 
@@ -113,11 +116,49 @@ pub fn on_to_second_step(problem: &Problem, next: &str) -> Response {
 
 /// Recovery codes that are left; `None`: there is no second step.
 pub async fn codes_left(auth: &Auth, caller: &Caller) -> Result<Option<i64>> {
-    let factor = second_factors::read(&auth.pool, caller.user).await?;
+    Ok(left(&auth.pool, caller.user).await?)
+}
+
+/// As [`codes_left`], of any user.
+pub async fn left(pool: &Pool, user: UserId) -> sqlx::Result<Option<i64>> {
+    let factor = second_factors::read(pool, user).await?;
     if !factor.is_some_and(|factor| factor.is_on) {
         return Ok(None);
     }
-    Ok(Some(recovery_codes::left(&auth.pool, caller.user).await?))
+    Ok(Some(recovery_codes::left(pool, user).await?))
+}
+
+/// Turns it off whoever asks, with what was begun under it. False: there was none.
+pub async fn forget(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let is_forgotten = second_factors::turn_off(&mut *db, user).await?;
+    challenges::void_all(db, user).await?;
+    Ok(is_forgotten)
+}
+
+/// What of the sealed secrets the present key opens.
+#[derive(Clone, Debug, Default)]
+pub struct Sealing {
+    pub sound: usize,
+    /// Those that another key has sealed.
+    pub broken: Vec<UserId>,
+}
+
+pub async fn sealing(pool: &Pool, keys: &Keys) -> sqlx::Result<Sealing> {
+    let mut sealing = Sealing::default();
+    let mut after = UserId(uuid::Uuid::nil());
+    loop {
+        let page = second_factors::sealed_after(pool, after).await?;
+        let Some(last) = page.last() else {
+            return Ok(sealing);
+        };
+        after = UserId(last.user_id);
+        for sealed in &page {
+            match seal::open(keys, PLACE, sealed.user_id.as_bytes(), &sealed.secret) {
+                Some(_) => sealing.sound += 1,
+                None => sealing.broken.push(UserId(sealed.user_id)),
+            }
+        }
+    }
 }
 
 /// Whether the page has anything to ask for.

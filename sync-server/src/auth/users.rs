@@ -4,6 +4,7 @@ use super::devices::stored_email;
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use protocol::auth::Email;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What signing in with a password has to know.
@@ -68,11 +69,12 @@ pub struct User {
     pub is_disabled: bool,
 }
 
+/// Stays so until the transaction ends: whoever locks the user waits for it, and finds the device that it made.
 pub async fn read(db: &mut Transaction, user: UserId) -> sqlx::Result<Option<User>> {
     let row = sqlx::query!(
         r#"select id, email, name, email_verified is not null as "is_verified!",
                   disabled_at is not null as "is_disabled!"
-             from users where id = $1"#,
+             from users where id = $1 for share"#,
         user.0
     )
     .fetch_optional(db)
@@ -155,6 +157,112 @@ pub async fn rehash(pool: &Pool, user: UserId, old: &str, new: &str) -> sqlx::Re
         user.0,
         old,
         new
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A user as whoever runs the server finds them.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub id: Uuid,
+    pub email: String,
+    pub name: Option<String>,
+    pub is_verified: bool,
+    pub locked_at: Option<OffsetDateTime>,
+    pub created_at: OffsetDateTime,
+}
+
+/// Users a list holds at most.
+pub const LISTED: usize = 200;
+
+/// In the order of their addresses, those after `after`.
+pub async fn list(pool: &Pool, after: &str) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        r#"select id, email, name, email_verified is not null as "is_verified!", disabled_at as locked_at, created_at
+             from users where email_key > $1 order by email_key limit 200"#,
+        after
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub async fn listed(pool: &Pool, user: UserId) -> sqlx::Result<Option<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        r#"select id, email, name, email_verified is not null as "is_verified!", disabled_at as locked_at, created_at
+             from users where id = $1"#,
+        user.0
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+pub async fn find(pool: &Pool, email: &Email) -> sqlx::Result<Option<UserId>> {
+    let id = sqlx::query_scalar!("select id from users where email_key = $1", email.key())
+        .fetch_optional(pool)
+        .await?;
+    Ok(id.map(UserId))
+}
+
+/// What hangs from a user and goes with them.
+#[derive(Clone, Copy, Debug)]
+pub struct Belongings {
+    pub sessions: i64,
+    pub messages: i64,
+    pub devices: i64,
+}
+
+pub async fn belongings(db: &mut Transaction, user: UserId) -> sqlx::Result<Belongings> {
+    sqlx::query_as!(
+        Belongings,
+        r#"select (select count(*) from agent_sessions where user_id = $1 and deleted_at is null) as "sessions!",
+                  (select count(*) from conversations where user_id = $1 and deleted_at is null) as "messages!",
+                  (select count(*) from sessions where user_id = $1 and revoked_at is null) as "devices!""#,
+        user.0
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// From now on every way in refuses them. False: they were locked already.
+pub async fn lock(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update users set disabled_at = now(), updated_at = now() where id = $1 and disabled_at is null",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// False: they were not locked.
+pub async fn unlock(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update users set disabled_at = null, updated_at = now() where id = $1 and disabled_at is not null",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// With all that is theirs.
+pub async fn delete(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!("delete from users where id = $1", user.0)
+        .execute(db)
+        .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// Forgets sign-ups that nobody confirmed within a month: somebody else's address may have been typed.
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from users
+          where email_verified is null and updated_at < now() - interval '30 days' and disabled_at is null
+            and not exists (select from verification_tokens t where t.user_id = users.id and t.expires > now())"
     )
     .execute(pool)
     .await?;

@@ -61,15 +61,24 @@ pub async fn insert(db: &mut Transaction, new: &NewToken<'_>) -> sqlx::Result<()
     Ok(())
 }
 
+/// A letter that a window asked for.
+#[derive(Debug)]
+pub struct AskedBy {
+    pub id: Uuid,
+    /// `None`: it was asked for an address that nobody has.
+    pub user_id: Option<Uuid>,
+}
+
 /// The newest row that this window may use.
 pub async fn of_window(
     pool: &Pool,
     purpose: Purpose,
     identifier: &str,
     binding_hash: &[u8],
-) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "select id from verification_tokens
+) -> sqlx::Result<Option<AskedBy>> {
+    sqlx::query_as!(
+        AskedBy,
+        "select id, user_id from verification_tokens
           where identifier = $1 and purpose = $3 and binding_hash = $2
           order by created_at desc limit 1",
         identifier,

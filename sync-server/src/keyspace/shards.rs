@@ -142,6 +142,14 @@ impl Shard {
 }
 
 impl Shards {
+    /// No shard has any key: Redis is away.
+    pub fn none() -> Self {
+        Self {
+            ranges: BTreeMap::new(),
+            is_one: false,
+        }
+    }
+
     pub fn is_one(&self) -> bool {
         self.is_one
     }

@@ -43,24 +43,38 @@ impl Rate {
     }
 }
 
-/// The same as [`Rate::take`] for several keys, all or none. Answers the milliseconds to wait; 0 is a yes.
+/// One key that is counted.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub key: String,
+    pub rate: Rate,
+    /// Whose it is, among those who are counted together.
+    pub place: usize,
+    /// Milliseconds for which a refusal is no news once it was told.
+    pub news_ms: u64,
+}
+
+/// The same as [`Rate::take`] for several keys, all or none. Answers the milliseconds to wait, 0 being a yes, and the last
+/// of the keys (from 1) whose refusal is news. The keys of the counts come first, then those of the news.
 pub const SCRIPT_TAKE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local wait, next_times = 0, {}
-for i, key in ipairs(KEYS) do
-  local interval, tolerance = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
-  local theoretical = math.max(tonumber(redis.call('GET', key) or now), now)
+local count = #KEYS / 2
+local wait, news, next_times = 0, 0, {}
+for i = 1, count do
+  local interval, tolerance = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1])
+  local theoretical = math.max(tonumber(redis.call('GET', KEYS[i]) or now), now)
   local early = theoretical - now - tolerance
   if early > wait then wait = early end
+  if early > 0 and redis.call('SET', KEYS[count + i], '1', 'NX', 'PX', ARGV[3 * i]) then news = i end
   next_times[i] = theoretical + interval
 end
 if wait == 0 then
-  for i, key in ipairs(KEYS) do
-    redis.call('SET', key, string.format('%d', next_times[i]), 'PX', string.format('%d', next_times[i] - now + 1000))
+  for i = 1, count do
+    redis.call('SET', KEYS[i], string.format('%d', next_times[i]), 'PX', string.format('%d', next_times[i] - now + 1000))
   end
 end
-return wait
+return {wait, news}
 ";
 
 /// Undoes one take of each key.

@@ -1,6 +1,7 @@
 //! The buckets of this process alone, for while Redis is away: a quarter of every rate, since other nodes count too.
 
-use super::bucket::Rate;
+use super::Verdict;
+use super::bucket::Bucket;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,40 +10,64 @@ use std::time::Duration;
 const KEYS: usize = 50_000;
 
 #[derive(Debug, Default)]
-pub struct Buckets(Mutex<HashMap<String, u64>>);
+pub struct Buckets(Mutex<HashMap<String, Kept>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    time: u64,
+    /// Until when a refusal is no news.
+    told_until: u64,
+}
+
+impl Kept {
+    fn is_over(&self, now: u64) -> bool {
+        self.time <= now && self.told_until <= now
+    }
+}
 
 impl Buckets {
-    /// Zero, or how long to wait. `now` is the time since the process began to count.
-    pub fn take(&self, buckets: &[(String, Rate)], now: Duration) -> Duration {
+    /// `now` is the time since the process began to count.
+    pub fn take(&self, buckets: &[Bucket], now: Duration) -> Verdict {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next_times = Vec::with_capacity(buckets.len());
-        let mut wait = 0;
-        for (key, rate) in buckets {
-            match rate.quarter().take(now, times.get(key).copied()) {
-                Ok(next) => next_times.push((key.clone(), next)),
-                Err(early) => wait = wait.max(early),
+        let mut verdict = Verdict::default();
+        for bucket in buckets {
+            let before = kept.get(&bucket.key).copied();
+            match bucket.rate.quarter().take(now, before.map(|kept| kept.time)) {
+                Ok(next) => next_times.push((bucket, next)),
+                Err(early) => {
+                    verdict.wait = verdict.wait.max(Duration::from_millis(early));
+                    if let Some(kept) = kept.get_mut(&bucket.key)
+                        && kept.told_until <= now
+                    {
+                        kept.told_until = now + bucket.news_ms;
+                        verdict.is_news_of = Some(bucket.place);
+                    }
+                }
             }
         }
-        if wait > 0 {
-            return Duration::from_millis(wait);
+        if !verdict.wait.is_zero() {
+            return verdict;
         }
-        if times.len() + next_times.len() > KEYS {
-            times.retain(|_, time| *time > now);
+        if kept.len() + next_times.len() > KEYS {
+            kept.retain(|_, kept| !kept.is_over(now));
         }
-        if times.len() + next_times.len() > KEYS {
-            times.clear();
+        if kept.len() + next_times.len() > KEYS {
+            kept.clear();
         }
-        times.extend(next_times);
-        Duration::ZERO
+        for (bucket, next) in next_times {
+            kept.entry(bucket.key.clone()).or_default().time = next;
+        }
+        verdict
     }
 
     /// Undoes one take of each.
-    pub fn give_back(&self, buckets: &[(String, Rate)]) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, rate) in buckets {
-            if let Some(time) = times.get_mut(key) {
-                *time = time.saturating_sub(rate.quarter().interval_ms());
+    pub fn give_back(&self, buckets: &[Bucket]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for bucket in buckets {
+            if let Some(kept) = kept.get_mut(&bucket.key) {
+                kept.time = kept.time.saturating_sub(bucket.rate.quarter().interval_ms());
             }
         }
     }
@@ -50,28 +75,48 @@ impl Buckets {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bucket::Rate;
     use super::*;
+
+    fn bucket(key: &str, tries: u32, seconds: u32) -> Vec<Bucket> {
+        vec![Bucket {
+            key: key.to_owned(),
+            rate: Rate::new(tries, seconds),
+            place: 0,
+            news_ms: 900_000,
+        }]
+    }
 
     #[test]
     fn without_redis_tries_are_fewer_and_never_none() {
         let buckets = Buckets::default();
-        let key = vec![("a".to_owned(), Rate::new(20, 300))];
-        let passed = (0..20)
-            .filter(|_| buckets.take(&key, Duration::ZERO).is_zero())
-            .count();
+        let key = bucket("a", 20, 300);
+        let passes = |key: &[Bucket], at| buckets.take(key, at).wait.is_zero();
+        let passed = (0..20).filter(|_| passes(&key, Duration::ZERO)).count();
         assert_eq!(passed, 5);
-        let other = vec![("b".to_owned(), Rate::new(3, 3600))];
-        assert!(buckets.take(&other, Duration::ZERO).is_zero());
-        assert!(!buckets.take(&other, Duration::ZERO).is_zero());
-        assert!(buckets.take(&key, Duration::from_mins(5)).is_zero());
+        let other = bucket("b", 3, 3600);
+        assert!(passes(&other, Duration::ZERO));
+        assert!(!passes(&other, Duration::ZERO));
+        assert!(passes(&key, Duration::from_mins(5)));
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_in_a_while() {
+        let buckets = Buckets::default();
+        let key = bucket("a", 1, 3600);
+        let news = |at| buckets.take(&key, at).is_news_of;
+        assert_eq!(news(Duration::ZERO), None, "it passes");
+        assert_eq!(news(Duration::ZERO), Some(0));
+        assert_eq!(news(Duration::from_mins(14)), None);
+        assert_eq!(news(Duration::from_mins(15)), Some(0));
     }
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
         let buckets = Buckets::default();
-        let key = vec![("a".to_owned(), Rate::new(4, 60))];
+        let key = bucket("a", 4, 60);
         for _ in 0..10 {
-            assert!(buckets.take(&key, Duration::ZERO).is_zero());
+            assert!(buckets.take(&key, Duration::ZERO).wait.is_zero());
             buckets.give_back(&key);
         }
     }
@@ -80,7 +125,7 @@ mod tests {
     fn the_memory_is_bounded() {
         let buckets = Buckets::default();
         for n in 0..KEYS + 10 {
-            buckets.take(&[(n.to_string(), Rate::new(3, 3600))], Duration::ZERO);
+            buckets.take(&bucket(&n.to_string(), 3, 3600), Duration::ZERO);
         }
         assert!(buckets.0.lock().unwrap().len() <= KEYS);
     }

@@ -5,7 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub fn path(root: &Path, user: UserId, session: SessionId) -> PathBuf {
-    root.join(user.to_string()).join(session.to_string())
+    of_user(root, user).join(session.to_string())
+}
+
+/// The folder that all of a user's lie in.
+pub fn of_user(root: &Path, user: UserId) -> PathBuf {
+    root.join(user.to_string())
 }
 
 /// Makes it, mode 0700, with what is missing above it. One that is there already is fine: the request was repeated.

@@ -73,6 +73,8 @@ async fn draw(
             is_done: noted.is_done,
             reason: noted.reason.unwrap_or_default(),
             prefix: noted.prefix.unwrap_or_default(),
+            is_by_operator: noted.is_by_operator,
+            times: noted.times,
         })
     });
     let security = Security {

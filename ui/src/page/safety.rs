@@ -43,6 +43,10 @@ pub struct Event {
     pub when: String,
     /// The network that it came from.
     pub prefix: String,
+    /// By whoever runs the server.
+    pub is_by_operator: bool,
+    /// How often on that day.
+    pub times: i64,
 }
 
 /// What an authenticator app has to know.
@@ -223,16 +227,25 @@ fn in_words(event: &Event) -> String {
         "second_step_on" => "Turning the second step on",
         "second_step_off" => "Turning the second step off",
         "recovery_codes" => "Making new recovery codes",
+        "user_made" => "Making the account",
+        "user_locked" => "Closing the account",
+        "user_unlocked" => "Opening the account again",
         other => other,
     };
     let how = match event.reason.as_str() {
+        // why an operator did it is in words of their own, for their own
+        _ if event.is_by_operator => " by whoever runs this server".to_owned(),
         "" | "itself" => String::new(),
         reason => format!(" ({})", reason.replace('_', " ")),
     };
+    let times = match event.times {
+        ..=1 => String::new(),
+        times => format!(", {times} times on that day"),
+    };
     if event.is_done {
-        format!("{what}{how}")
+        format!("{what}{how}{times}")
     } else {
-        format!("Refused: {}{how}", what.to_lowercase())
+        format!("Refused: {}{how}{times}", what.to_lowercase())
     }
 }
 

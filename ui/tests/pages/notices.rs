@@ -125,6 +125,8 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
         reason: reason.to_owned(),
         when: "3 May 2026, 12:00 UTC".to_owned(),
         prefix: "203.0.113.0/24".to_owned(),
+        is_by_operator: false,
+        times: 1,
     };
     Security {
         csrf: "form-token".to_owned(),
@@ -136,6 +138,14 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
             event("sign_in", true, "password"),
             event("sign_in", false, "password: invalid_credentials"),
             event("second_step_on", true, "itself"),
+            Event {
+                is_by_operator: true,
+                ..event("user_locked", true, "for her own good")
+            },
+            Event {
+                times: 12,
+                ..event("letter", true, "itself")
+            },
         ],
         problem: None,
         done: is_fresh.then(|| "The second step is on.".to_owned()),

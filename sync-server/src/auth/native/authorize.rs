@@ -4,6 +4,7 @@
 //! app that holds the verifier.
 
 use super::super::audit_events::{self, Event};
+use super::super::tries::Whose;
 use super::super::{Auth, Caller, Kind, Visit, cookies, finish};
 use super::oauth_codes::{self, NewCode};
 use crate::body::Json;
@@ -33,9 +34,9 @@ pub async fn post_par(
     Json(mut ask): Json<PushedRequest>,
 ) -> Result<(StatusCode, axum::Json<PushedAnswer>)> {
     auth.must_not_be_foreign(&headers)?;
-    auth.0
-        .limits
-        .take(Class::OAuthStart, &[Who::Address(&visit.prefix())])
+    let prefix = visit.prefix();
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::OAuthStart, &whos, Whose::Unknown, &visit)
         .await?;
     must_be_sound(&ask)?;
     if let Some(provider) = &ask.provider {

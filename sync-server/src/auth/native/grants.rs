@@ -4,6 +4,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::devices::{self, Renewing};
 use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, Step, finish_sign_in};
+use super::super::tries::Whose;
 use super::super::{Auth, Visit, cookies};
 use super::device_flow;
 use super::oauth_codes;
@@ -73,10 +74,9 @@ pub async fn post_token(
     visit: Visit,
     form: Result<Form<Grant>, Error>,
 ) -> Result<Response, Refusal> {
-    auth.0
-        .limits
-        .take(Class::Token, &[Who::Address(&visit.prefix())])
-        .await?;
+    let prefix = visit.prefix();
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::Token, &whos, Whose::Unknown, &visit).await?;
     let signed_in = match form.map_err(unreadable)?.0 {
         Grant::AuthorizationCode {
             code,
@@ -213,10 +213,9 @@ async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Gran
     let Some(presented) = presented else {
         return Err(NOT_OURS);
     };
-    auth.0
-        .limits
-        .take(Class::Token, &[Who::Device(presented.device.0)])
-        .await?;
+    // whoever presents it has proven nothing yet: it may be anybody's
+    let whos = [Who::Device(presented.device.0)];
+    auth.take(Class::Token, &whos, Whose::Unknown, visit).await?;
     let mut tx = auth.pool.begin().await?;
     let row = devices::renewing(&mut tx, presented.device).await?;
     // an unknown device costs the same key and the same comparison

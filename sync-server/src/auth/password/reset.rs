@@ -5,6 +5,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
+use super::super::tries::Whose;
 use super::super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
 use super::verify::masked;
@@ -23,10 +24,8 @@ const LETTER: Duration = Duration::minutes(30);
 /// Sends the letter, if there is anybody to send it to. That is done behind the answer: how long it takes tells nothing.
 pub async fn forgot(auth: &Auth, email: Email, visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::Letter, &[Who::Address(&prefix)])
-        .await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let (auth, visit) = (auth.clone(), visit.clone());
     auth.clone().tasks.spawn(async move {
         if let Err(error) = send_letter(&auth, &email, &visit).await {
@@ -39,7 +38,8 @@ pub async fn forgot(auth: &Auth, email: Email, visit: &Visit) -> Result<()> {
 async fn send_letter(auth: &Auth, email: &Email, visit: &Visit) -> Result<()> {
     // of its own kind: letters that a stranger asks for to sign in by do not use these up
     let account = format!("reset:{}", auth.account_key(email));
-    let is_enough = auth.0.limits.take(Class::Letter, &[Who::Account(&account)]).await;
+    let (whos, whose) = ([Who::Account(&account)], Whose::Email(email));
+    let is_enough = auth.take(Class::Letter, &whos, whose, visit).await;
     let known = users::known(&auth.pool, email).await?;
     let (Ok(()), Some(known)) = (is_enough, known) else {
         return Ok(());
@@ -94,10 +94,8 @@ async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Lin
 /// Sets the password. One that is too weak leaves the link as it is.
 pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::CodeTry, &[Who::Address(&prefix)])
-        .await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let (id, linked) = linked(auth, id, secret).await?.ok_or_else(gone)?;
     let email = Email::parse(&linked.email)?;

@@ -2,10 +2,11 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
+use super::super::tries::Whose;
 use super::super::{Auth, Visit, users};
 use super::Match;
 use crate::body::Json;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::{Class, Who};
 use axum::extract::State;
 use http::HeaderMap;
@@ -30,7 +31,8 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
-    auth.0.limits.take(Class::Password, &whos).await?;
+    let whose = Whose::Email(&ask.email);
+    auth.take(Class::Password, &whos, whose, visit).await?;
     let known = users::known(&auth.pool, &ask.email).await?;
     let (user, is_verified, stored) = match known {
         Some(known) => (Some(known.user), known.is_verified, known.hash),
@@ -67,10 +69,7 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
             .await
             .into());
     }
-    let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
-        Err(Error::Told(problem)) => return Err(refuse(auth, Some(user), problem.code, visit).await.into()),
-        other => other?,
-    };
+    let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
     admission.announce(auth)
 }

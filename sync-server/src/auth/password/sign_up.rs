@@ -3,6 +3,7 @@
 //! **Invariant:** a password chosen here is nobody's until the mailbox is proven by the letter of this very sign-up.
 
 use super::super::audit_events::{self, Event};
+use super::super::tries::Whose;
 use super::super::verification_tokens::{self as tokens, NewToken};
 use super::super::{Auth, FLOW, Visit, codes, cookies, users};
 use crate::body::Json;
@@ -66,7 +67,8 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
-    auth.0.limits.take(Class::SignUp, &whos).await?;
+    let whose = Whose::Email(&ask.email);
+    auth.take(Class::SignUp, &whos, whose, visit).await?;
     // The slow part, and the same for everybody.
     let about = super::about(&ask.email, name.as_deref());
     let hash = auth.0.hasher.choose(password, about).await?;
@@ -196,14 +198,11 @@ pub async fn post_resend(
 /// Sends nothing, and says the same, for addresses without a sign-up and for those that had enough letters.
 pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
-    let limits = &auth.0.limits;
-    limits.take(Class::Letter, &[Who::Address(&prefix)]).await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let account = auth.account_key(&ask.email);
-    if limits
-        .take(Class::Letter, &[Who::Account(&account)])
-        .await
-        .is_err()
-    {
+    let (whos, whose) = ([Who::Account(&account)], Whose::Email(&ask.email));
+    if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
         return Ok(());
     }
     let binding = cookies::read(headers, FLOW).unwrap_or_default();

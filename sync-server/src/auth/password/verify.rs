@@ -5,7 +5,8 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
-use super::super::verification_tokens::{self as tokens, Candidate, Linked, Purpose};
+use super::super::tries::Whose;
+use super::super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, Purpose};
 use super::super::{Auth, FLOW, Visit, codes, cookies, devices, seal, users};
 use super::Match;
 use super::sign_up::CODE_CHARS;
@@ -38,42 +39,37 @@ pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
-    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    let whose = Whose::Email(&ask.email);
+    auth.take(Class::CodeTry, &whos, whose, visit).await?;
     let binding = ask
         .binding
         .as_deref()
         .or_else(|| cookies::read(headers, FLOW))
         .unwrap_or_default();
-    let (Some(code), Some(id)) = (
-        codes::normal(&ask.code, CODE_CHARS),
-        tokens::of_window(
-            &auth.pool,
-            Purpose::Verify,
-            &ask.email.key(),
-            &cookies::digest(binding),
-        )
-        .await?,
-    ) else {
-        return Err(refuse_code(auth, None, visit).await);
+    let (email, binding_hash) = (ask.email.key(), cookies::digest(binding));
+    let window = tokens::of_window(&auth.pool, Purpose::Verify, &email, &binding_hash).await?;
+    let (Some(code), Some(asked)) = (codes::normal(&ask.code, CODE_CHARS), &window) else {
+        return Err(refuse_code(auth, window, visit).await);
     };
     let mut tx = auth.pool.begin().await?;
-    let tried = tokens::try_code(&mut tx, id, &auth.code_hash(id, &code)).await?;
+    let tried = tokens::try_code(&mut tx, asked.id, &auth.code_hash(asked.id, &code)).await?;
     let Some(candidate) = tried else {
         // the try is counted, whatever becomes of this request
         tx.commit().await?;
-        return Err(refuse_code(auth, Some(id), visit).await);
+        return Err(refuse_code(auth, window, visit).await);
     };
     let entry = confirm(auth, tx, candidate, ask.client, "code", visit).await?;
     auth.0.limits.give_back(Class::CodeTry, &whos).await;
     Ok(entry)
 }
 
-async fn refuse_code(auth: &Auth, id: Option<Uuid>, visit: &Visit) -> Error {
+async fn refuse_code(auth: &Auth, window: Option<AskedBy>, visit: &Visit) -> Error {
+    let is_known = window.is_some();
     let event = Event {
-        user: None,
+        user: window.and_then(|asked| asked.user_id).map(UserId),
         device: None,
         name: "verify",
-        refusal: Some(if id.is_some() { "wrong code" } else { "no sign-up" }),
+        refusal: Some(if is_known { "wrong code" } else { "no sign-up" }),
         method: "code",
     };
     audit_events::note_refusal(&auth.pool, event, visit).await;
@@ -154,10 +150,8 @@ pub async fn verify_link(
     visit: &Visit,
 ) -> Result<Entry> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::CodeTry, &[Who::Address(&prefix)])
-        .await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let link_hash = cookies::digest(secret);

@@ -1,6 +1,6 @@
 //! Stored: `accounts`, who somebody is at a provider.
 
-use crate::database::Transaction;
+use crate::database::{Pool, Transaction};
 use protocol::UserId;
 
 pub async fn owner(db: &mut Transaction, provider: &str, subject: &str) -> sqlx::Result<Option<UserId>> {
@@ -64,4 +64,21 @@ pub async fn note_avatar(db: &mut Transaction, user: UserId, avatar_url: Option<
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// An identity as whoever runs the server sees it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub provider: String,
+    pub email: Option<String>,
+}
+
+pub async fn list(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        "select provider, email from accounts where user_id = $1 order by provider, created_at",
+        user.0
+    )
+    .fetch_all(pool)
+    .await
 }

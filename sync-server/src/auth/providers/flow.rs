@@ -2,8 +2,9 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::cookies::{self, PROVIDER};
-use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
+use super::super::finish::{Entrance, Entry, Step, finish_sign_in, is_noted};
 use super::super::next::safe_next;
+use super::super::tries::Whose;
 use super::super::{Auth, Visit, second_step};
 use super::{Answer, WAITS, Way, apple, linking};
 use crate::asked::{Asked, Id};
@@ -48,10 +49,9 @@ pub async fn provider_start(
     headers: &HeaderMap,
     visit: &Visit,
 ) -> Result<(String, Cookie<'static>)> {
-    auth.0
-        .limits
-        .take(Class::OAuthStart, &[Who::Address(&visit.prefix())])
-        .await?;
+    let prefix = visit.prefix();
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::OAuthStart, &whos, Whose::Unknown, visit).await?;
     let known = auth.0.providers.known(provider)?;
     let outward = match &known.way {
         Way::Oidc(oidc) => oidc
@@ -191,7 +191,7 @@ async fn come_back(
     let state = returned.state.unwrap_or_default();
     let flow = match auth.flow(provider, &state, headers).await {
         Ok(flow) => flow,
-        Err(error) => return Err((note(auth, provider, error, visit).await, String::new())),
+        Err(error) => return Err((made_up(auth, provider, error, visit).await, String::new())),
     };
     let entered = async {
         let code = match (returned.code, returned.error) {
@@ -213,10 +213,7 @@ async fn come_back(
     };
     match entered.await {
         Ok(entry) => Ok((entry, flow.next)),
-        // no refusal: it goes on
-        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
-            Err((Error::Told(problem), flow.next))
-        }
+        Err(Error::Told(problem)) if is_noted(&problem) => Err((Error::Told(problem), flow.next)),
         Err(error) => Err((note(auth, provider, error, visit).await, flow.next)),
     }
 }
@@ -257,6 +254,19 @@ fn failed(provider: &str, error: &anyhow::Error) -> Problem {
         "a provider did not confirm somebody"
     );
     Problem::new(Code::ProviderFailed)
+}
+
+/// Nothing left under that state. Anybody can make such a return up, so they are counted before they are noted.
+async fn made_up(auth: &Auth, provider: &str, error: Error, visit: &Visit) -> Error {
+    let prefix = visit.prefix();
+    let whos = [Who::Address(&prefix)];
+    match auth
+        .take(Class::ProviderReturn, &whos, Whose::Unknown, visit)
+        .await
+    {
+        Ok(()) => note(auth, provider, error, visit).await,
+        Err(limited) => limited,
+    }
 }
 
 async fn note(auth: &Auth, provider: &str, error: Error, visit: &Visit) -> Error {

@@ -91,3 +91,31 @@ pub async fn turn_off(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> 
         .await?;
     Ok(outcome.rows_affected() > 0)
 }
+
+/// A secret as it lies there, and whose it is.
+#[derive(Debug)]
+pub struct Sealed {
+    pub user_id: uuid::Uuid,
+    pub secret: Vec<u8>,
+}
+
+/// The next so many after this user's.
+pub async fn sealed_after(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Sealed>> {
+    sqlx::query_as!(
+        Sealed,
+        "select user_id, secret from second_factors where user_id > $1 order by user_id limit 500",
+        user.0
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Forgets what was begun the day before and never confirmed.
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from second_factors where confirmed_at is null and created_at < now() - interval '1 day'"
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

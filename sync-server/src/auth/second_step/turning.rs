@@ -5,6 +5,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
 use super::super::safety::must_be_fresh;
+use super::super::tries::Whose;
 use super::super::{Auth, Caller, Visit, codes, devices, native, seal};
 use super::{PLACE, RECOVERY_CHARS, SELECTOR_CHARS, app_code, recovery_codes, second_factors, wrong_code};
 use crate::database::Transaction;
@@ -68,7 +69,8 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
     must_be_fresh(auth, caller).await?;
     let account = auth.account_key(&caller.email);
     let whos = [Who::Account(&account)];
-    auth.0.limits.take(Class::SecondStep, &whos).await?;
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::SecondStep, &whos, whose, visit).await?;
     let factor = second_factors::read(&auth.pool, caller.user).await?;
     let factor = factor
         .filter(|factor| !factor.is_on)
@@ -103,7 +105,8 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
 pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<Vec<String>> {
     must_be_fresh(auth, caller).await?;
     let whos = [Who::Device(caller.device.0)];
-    auth.0.limits.take(Class::Password, &whos).await?;
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::Password, &whos, whose, visit).await?;
     let fresh = Codes::new(auth).await?;
     let mut tx = auth.pool.begin().await?;
     if !second_factors::hold(&mut tx, caller.user).await? {
@@ -118,10 +121,9 @@ pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<
 pub async fn turn_off(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()> {
     must_be_fresh(auth, caller).await?;
     let mut tx = auth.pool.begin().await?;
-    if !second_factors::turn_off(&mut tx, caller.user).await? {
+    if !super::forget(&mut tx, caller.user).await? {
         return Ok(());
     }
-    super::void_challenges(&mut tx, caller.user).await?;
     note(&mut tx, caller, "second_step_off", visit).await?;
     let letter = Letter::SecondStepOff {
         when: in_words(OffsetDateTime::now_utc())?,

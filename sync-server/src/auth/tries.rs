@@ -1,0 +1,77 @@
+//! Counting tries at the door: a refusal for too many of them is noted too, the first of each key in a while.
+//!
+//! **Invariant:** whoever tries without end writes no more than that into the log.
+
+use super::audit_events::{self, Event};
+use super::{Auth, Visit, users};
+use crate::error::Result;
+use crate::limits::{Class, Limited, Who};
+use protocol::auth::Email;
+use protocol::{DeviceId, UserId};
+
+/// Whose door it is, as far as it is known before anything is proven.
+#[derive(Clone, Copy, Debug)]
+pub enum Whose<'a> {
+    Unknown,
+    Email(&'a Email),
+    User(UserId, Option<DeviceId>),
+}
+
+impl Auth {
+    /// Counts one try for each of `whos`, all or none.
+    pub(super) async fn take(
+        &self,
+        class: Class,
+        whos: &[Who<'_>],
+        whose: Whose<'_>,
+        visit: &Visit,
+    ) -> Result<()> {
+        let Err(limited) = self.0.limits.take(class, whos).await else {
+            return Ok(());
+        };
+        self.note_limited(class, whos, whose, &limited, visit).await;
+        Err(limited.into())
+    }
+
+    async fn note_limited(
+        &self,
+        class: Class,
+        whos: &[Who<'_>],
+        whose: Whose<'_>,
+        limited: &Limited,
+        visit: &Visit,
+    ) {
+        let Some(who) = limited.is_news_of.and_then(|place| whos.get(place)) else {
+            return;
+        };
+        // an address that is refused says nothing about the account that it tried last
+        let (user, device) = match (who, whose) {
+            (Who::Address(_), _) | (_, Whose::Unknown) => (None, None),
+            (Who::Account(_) | Who::Device(_), Whose::User(user, device)) => (Some(user), device),
+            (Who::Account(_) | Who::Device(_), Whose::Email(email)) => {
+                // where it cannot be read now, the note goes without
+                (users::find(&self.pool, email).await.ok().flatten(), None)
+            }
+        };
+        let event = Event {
+            user,
+            device,
+            name: tried(class, whose),
+            refusal: Some("too often"),
+            method: class.name(),
+        };
+        audit_events::note_refusal(&self.pool, event, visit).await;
+    }
+}
+
+/// What was tried, as the audit names it.
+const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
+    match (class, whose) {
+        (Class::Password | Class::SecondStep, Whose::User(_, Some(_))) => "prove",
+        (Class::Password | Class::SecondStep | Class::CodeTry | Class::ProviderReturn, _) => "sign_in",
+        (Class::SignUp, _) => "sign_up",
+        (Class::Letter, _) => "letter",
+        (Class::OAuthStart, _) => "authorize",
+        (Class::Token, _) => "refresh",
+    }
+}

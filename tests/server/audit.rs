@@ -1,0 +1,239 @@
+//! What the audit holds: refusals by their owners, floods by one line, and nothing for longer than it says.
+
+use crate::letter::Asked;
+use harness::{Client, Person, Stack, until};
+use http::Method;
+use protocol::auth::Client as Kind;
+use protocol::routes::{self, page};
+use protocol::{Code, UserId};
+use serde_json::{Value, json};
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+/// As people get it, behind a proxy that tells whence they come.
+async fn strict() -> Stack {
+    Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with("TRUSTED_PROXIES", "127.0.0.0/8")
+        .start()
+        .await
+}
+
+async fn events(stack: &Stack) -> Vec<Value> {
+    let events = stack.admin_json(&["audit", "tail", "--count", "10000"]).await;
+    events.as_array().cloned().unwrap_or_default()
+}
+
+/// Those with this reason.
+async fn with_reason(stack: &Stack, reason: &str) -> Vec<Value> {
+    let mut events = events(stack).await;
+    events.retain(|event| event["reason"] == reason);
+    events
+}
+
+async fn post_from(client: &Client, network: &str, path: &str, body: &Value) -> u16 {
+    let request = client.request(Method::POST, path);
+    let request = request.header("X-Forwarded-For", network).json(body);
+    client.send(request).await.status
+}
+
+#[tokio::test]
+async fn too_many_guesses_at_an_account_are_noted_once_as_theirs() {
+    let stack = strict().await;
+    let (person, window) = Person::join(&stack).await;
+    let client = browser(&stack);
+    let mut statuses = Vec::new();
+    for number in 0..40 {
+        let body = json!({"email": person.email, "password": format!("a guess of number {number}")});
+        statuses.push(post_from(&client, &format!("198.18.0.{number}"), routes::SIGN_IN, &body).await);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30);
+    let noted = with_reason(&stack, "password: too often").await;
+    assert_eq!(noted.len(), 1, "thirty refusals, one line: {noted:?}");
+    let user: UserId = window.me().await.user;
+    assert_eq!(noted[0]["user"], user.to_string().as_str());
+    assert_eq!(
+        (&noted[0]["event"], &noted[0]["outcome"]),
+        (&"sign_in".into(), &"refused".into())
+    );
+    assert_eq!(noted[0]["network"], "198.18.0.0/24");
+}
+
+#[tokio::test]
+async fn too_many_tries_from_one_address_are_noted_once_and_as_nobodys() {
+    let stack = strict().await;
+    let (person, _) = Person::join(&stack).await;
+    let client = browser(&stack);
+    for number in 0..40 {
+        let body =
+            json!({"email": format!("x{number}@example.org"), "password": "a guess that is long enough"});
+        post_from(&client, "198.18.0.1", routes::SIGN_IN, &body).await;
+    }
+    // the account of the last try has nothing to do with it
+    let body = json!({"email": person.email, "password": "a guess that is long enough"});
+    assert_eq!(
+        post_from(&client, "198.18.0.1", routes::SIGN_IN, &body).await,
+        429
+    );
+    let noted = with_reason(&stack, "password: too often").await;
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    assert_eq!(noted[0]["user"], Value::Null);
+}
+
+#[tokio::test]
+async fn without_redis_too_many_tries_are_noted_once_too() {
+    let stack = Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with_gates()
+        .start()
+        .await;
+    let client = browser(&stack);
+    stack.redis_gate().shut();
+    for number in 0..30 {
+        let body =
+            json!({"email": format!("x{number}@example.org"), "password": "a guess that is long enough"});
+        client.post(routes::SIGN_IN, &body).await;
+    }
+    stack.redis_gate().open();
+    let noted = "select count(*) from audit_events where reason = 'password: too often'";
+    assert_eq!(stack.number(noted).await, 1);
+}
+
+#[tokio::test]
+async fn returns_that_nobody_left_for_fill_no_log() {
+    let provider = harness::OpenIdProvider::start().await;
+    let stack = Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let client = browser(&stack);
+    for number in 0..100 {
+        let path = page::PROVIDER_CALLBACK.replace("{provider}", "google");
+        let back = client.get(&format!("{path}?code=x&state={number}")).await;
+        assert!(back.location().contains("problem="), "{back:?}");
+    }
+    let noted = stack.number("select count(*) from audit_events").await;
+    assert_eq!(noted, 61, "sixty made up, and that they were too many");
+}
+
+#[tokio::test]
+async fn a_wrong_code_of_a_letter_is_noted_as_its_readers() {
+    let stack = Stack::start().await;
+    let (person, window) = Person::join(&stack).await;
+    let user = window.me().await.user.to_string();
+    let asked = Asked::by(&stack, &person, 2).await;
+    for typed in ["00000000", "not a code"] {
+        asked.type_code(&asked.window, typed).await;
+    }
+    let noted = with_reason(&stack, "letter: wrong code").await;
+    assert_eq!(noted.len(), 2, "{noted:?}");
+    assert!(
+        noted.iter().all(|event| event["user"] == user.as_str()),
+        "{noted:?}"
+    );
+
+    let newcomer = Person::fresh();
+    let client = browser(&stack);
+    newcomer.sign_up(&client).await.succeeds();
+    newcomer
+        .confirm(&client, "00000000", None, Kind::Browser)
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+    let noted = with_reason(&stack, "code: wrong code").await;
+    assert_eq!(noted[0]["email"], newcomer.email.as_str(), "{noted:?}");
+}
+
+#[tokio::test]
+async fn whatever_strangers_try_a_person_still_sees_what_they_did() {
+    let stack = Stack::start().await;
+    let (person, window) = Person::join(&stack).await;
+    person.native(&stack, "Laptop").await;
+    let user = window.me().await.user;
+    // of four days, more than a page holds on each
+    stack
+        .execute(&format!(
+            "insert into audit_events (at, user_id, event, outcome, reason, ip_prefix)
+             select now() - n * interval '1 minute', '{user}', 'sign_in', 'refused', 'password: invalid_credentials',
+                    '198.18.' || n % 200 || '.0/24'
+             from generate_series(1, 5000) n;
+             insert into audit_events (at, user_id, event, outcome, reason)
+             select now() - n * interval '30 minutes', '{user}', 'letter', 'done', 'itself' from generate_series(1, 200) n"
+        ))
+        .await;
+    let text = window.get(page::SECURITY).await.text();
+    let lines: Vec<&str> = text.split("<li data-done").skip(1).collect();
+    assert!(lines.len() < 40, "{} lines", lines.len());
+    let holds = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(holds(">Signing in (password)<"), 1, "the laptop's own: {text}");
+    assert_eq!(holds("Signing in (code)"), 1, "and the first");
+    assert!(
+        holds("times on that day") >= 4,
+        "what was tried is told by its number: {text}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_and_what_is_not_is_kept() {
+    let stack = Stack::start().await;
+    let (person, window) = Person::join(&stack).await;
+    let user = window.me().await.user;
+    let device = window.me().await.device;
+    stack
+        .execute(&format!(
+            "delete from audit_events;
+             insert into audit_events (at, event, outcome, reason)
+             select now() - days * interval '1 day', 'sign_in', outcome, 'test'
+             from (values (366, 'done'), (364, 'done'), (91, 'refused'), (89, 'refused')) old (days, outcome);
+             insert into audit_events (at, event, outcome, reason)
+             select now() - interval '91 days', 'sign_in', 'refused', 'flood' from generate_series(1, 12000);
+             insert into users (email, email_key, updated_at, email_verified)
+             select name || '@example.org', name || '@example.org', now() - days * interval '1 day', proven
+             from (values ('old', 31, null), ('young', 29, null), ('proven', 400, now())) u (name, days, proven);
+             insert into users (email, email_key, updated_at) values ('w@example.org', 'w@example.org', now() - interval '31 days');
+             insert into verification_tokens (id, purpose, identifier, user_id, token, code_hash, binding_hash, expires)
+             select gen_random_uuid(), 'verify', who || '@example.org', u.id, who::bytea, '', '', now() - days * interval '1 day'
+             from (values ('w', -1), ('t-old', 8), ('t-young', 6)) t (who, days)
+             left join users u on u.email_key = who || '@example.org';
+             insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires)
+             select days::text::bytea, '{user}', '', '', '{{}}', now() - days * interval '1 day' from (values (3), (1)) c (days);
+             insert into challenges (secret_hash, user_id, method, client, expires)
+             select hours::text::bytea, '{user}', '', '{{}}', now() - hours * interval '1 hour' from (values (25), (23)) c (hours);
+             insert into second_factors (user_id, secret, created_at)
+             select id, '', now() - interval '25 hours' from users where email_key = 'proven@example.org';
+             insert into email_outbox (id, recipient, template, context, sent_at)
+             select gen_random_uuid(), 'purged@example.org', 'reset', '{{}}', now() - days * interval '1 day'
+             from (values (31), (29)) l (days);
+             insert into sessions (id, user_id, kind, session_token, name, expires, absolute_expires)
+             select gen_random_uuid(), '{user}', 0, 'old' || days, 'Browser', now() - days * interval '1 day', now()
+             from (values (91), (89)) d (days)"
+        ))
+        .await;
+    stack.server.stop().await;
+    stack.server.start_again().await;
+    for (what, left) in [
+        ("audit_events where reason in ('test', 'flood')", 2),
+        (
+            "users where email_key in ('old@example.org', 'young@example.org', 'proven@example.org', 'w@example.org')",
+            3,
+        ),
+        (
+            "verification_tokens where identifier in ('t-old@example.org', 't-young@example.org')",
+            1,
+        ),
+        ("oauth_codes", 1),
+        ("challenges", 1),
+        ("second_factors", 0),
+        ("email_outbox where recipient = 'purged@example.org'", 1),
+        ("sessions where session_token like 'old%'", 1),
+    ] {
+        until(&format!("{left} to be left of {what}"), async || {
+            (stack.number(&format!("select count(*) from {what}")).await == left).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(window.me().await.device, device);
+    person.browser(&stack).await;
+}
