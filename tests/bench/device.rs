@@ -194,11 +194,7 @@ pub fn raw_insert(cache: &Path, most: usize) -> anyhow::Result<Duration> {
         .prefix("compymac-bench-")
         .tempdir_in("/var/tmp")?;
     let mut raw = Connection::open(folder.path().join("raw.db"))?;
-    // as ours does, so that scripts without spaces are found
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    raw.create_scalar_function("segmented", 1, flags, |context| {
-        Ok(segmented(context.get_raw(0).as_str()?).into_owned())
-    })?;
+    teach(&raw)?;
     raw.execute_batch(
         "pragma journal_mode = wal; pragma synchronous = normal;
          create table messages (rowid integer primary key, id text not null unique, session_id text not null,
@@ -226,6 +222,14 @@ pub fn raw_insert(cache: &Path, most: usize) -> anyhow::Result<Duration> {
     Ok(begun.elapsed())
 }
 
+/// What the index is read and written with, so that scripts without spaces are found.
+fn teach(raw: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    raw.create_scalar_function("segmented", 1, flags, |context| {
+        Ok(segmented(context.get_raw(0).as_str()?).into_owned())
+    })
+}
+
 /// Reads on the device alone, of so many sessions with twenty messages each.
 pub async fn local(stage: &Stage, sessions: u32) -> anyhow::Result<Vec<Row>> {
     let member = stage.members.last().context("a person")?;
@@ -234,6 +238,7 @@ pub async fn local(stage: &Stage, sessions: u32) -> anyhow::Result<Vec<Row>> {
     let laptop = Laptop::new(&stage.server.address, member).await?;
     laptop.until_it_has(u64::from(sessions) * 20 + 4_980).await?;
     let raw = Connection::open_with_flags(laptop.cache()?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    teach(&raw)?;
     let listed = laptop.device.list(false, usize::MAX).await?;
     let opened = listed.first().context("a session")?.id;
     let device = &laptop.device;
