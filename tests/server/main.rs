@@ -10,10 +10,10 @@
     reason = "a claim is told in one piece and looks only for what it claims"
 )]
 
-mod apple;
-mod breached;
 mod admin;
+mod apple;
 mod audit;
+mod breached;
 mod csrf;
 mod dev;
 mod device;

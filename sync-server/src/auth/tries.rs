@@ -71,7 +71,7 @@ const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
         (Class::Password | Class::SecondStep | Class::CodeTry | Class::ProviderReturn, _) => "sign_in",
         (Class::SignUp, _) => "sign_up",
         (Class::Letter, _) => "letter",
-        (Class::OAuthStart, _) => "authorize",
+        (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",
         (Class::Token, _) => "refresh",
     }
 }

@@ -6,6 +6,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Step, finish_sign_in};
+use super::super::tries::Whose;
 use super::super::{Auth, Caller, Kind, Visit, cookies};
 use super::authorize::tidy;
 use super::device_codes::{self, NewDeviceCode, PAUSE, WAITS};
@@ -58,9 +59,9 @@ pub async fn post_device_authorization(
     visit: Visit,
     Form(ask): Form<DeviceCodeAsk>,
 ) -> Result<Response, Refusal> {
-    auth.0
-        .limits
-        .take(Class::DeviceCode, &[Who::Address(&visit.prefix())])
+    let prefix = visit.prefix();
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::DeviceCode, &whos, Whose::Unknown, &visit)
         .await?;
     if ask.client_id != CLIENT_ID {
         let why = "This server knows no such app.".to_owned();
@@ -118,7 +119,8 @@ pub async fn look_at_device_code(
     }
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix), Who::Device(caller.device.0)];
-    auth.0.limits.take(Class::DeviceCodeTry, &whos).await?;
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::DeviceCodeTry, &whos, whose, visit).await?;
     let code = meant(typed).ok_or_else(unknown)?;
     let hash = cookies::digest(&code);
     let claimed = device_codes::claim(&auth.pool, &hash, caller.user, caller.device).await?;

@@ -142,10 +142,14 @@ pub async fn provider_posted(
     if !matches!(&known.way, Way::Oidc(oidc) if oidc.posts()) {
         return Err(Code::MethodNotAllowed.into());
     }
-    auth.0
-        .limits
-        .take(Class::OAuthStart, &[Who::Address(&visit.prefix())])
-        .await?;
+    let prefix = visit.prefix();
+    auth.take(
+        Class::OAuthStart,
+        &[Who::Address(&prefix)],
+        Whose::Unknown,
+        &visit,
+    )
+    .await?;
     let Posted { returned, user } = posted;
     let name = user.as_deref().and_then(apple::name_in);
     if let (Some(state), Some(name)) = (&returned.state, name) {
