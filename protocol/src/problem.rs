@@ -36,6 +36,8 @@ codes! {
     EmailUnverified = 403, "Please confirm your e-mail address first. We sent you a letter with a link and a code.";
     /// Right password, but an operator closed the account.
     AccountDisabled = 403, "This account is closed. Please write to whoever runs this server.";
+    /// All was right, but the account is to be deleted; `detail` says when. Its owner keeps it in a browser.
+    AccountLeaving = 403, "This account is about to be deleted. To keep it, sign in with your browser.";
     /// The first step was proven, and this account wants a second; `challenge` goes back with the code.
     SecondStepRequired = 401, "One more step: please give the code from your authenticator app, or a recovery code.";
     /// What is asked for needs a proof of who asks that is no older than ten minutes.

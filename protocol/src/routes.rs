@@ -104,6 +104,22 @@ pub mod page {
     pub const FORM_SECOND_STEP_ON: &str = "/settings/security/second-step/on";
     pub const FORM_SECOND_STEP_OFF: &str = "/settings/security/second-step/off";
     pub const FORM_RECOVERY_CODES: &str = "/settings/security/recovery-codes";
+    /// Asks for the account to be deleted.
+    pub const FORM_LEAVE: &str = "/settings/security/leave";
+    /// A sign-in to an account that is to be deleted: is it kept?
+    pub const KEEP: &str = "/auth/keep";
+    /// Asks for a copy of everything.
+    pub const FORM_EXPORT: &str = "/settings/security/export";
+    /// That copy, for its owner.
+    pub const EXPORT: &str = "/settings/security/export/{id}";
+    /// Asks for another e-mail address.
+    pub const FORM_EMAIL: &str = "/settings/security/email";
+    /// Calls that off.
+    pub const FORM_EMAIL_STOP: &str = "/settings/security/email/stop";
+    /// The link in the letters to both addresses; as with [`VERIFY`], only its buttons act.
+    pub const EMAIL_LINK: &str = "/auth/email";
+    /// The link that takes a change back; as with [`VERIFY`], only its button acts.
+    pub const EMAIL_UNDO: &str = "/auth/email/undo";
 
     /// Form posts: each answers 303 to a page, or the page again with the problem.
     pub const FORM_SIGN_IN: &str = "/auth/sign-in";

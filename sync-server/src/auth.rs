@@ -7,12 +7,15 @@ mod by_letter;
 mod caller;
 mod codes;
 mod cookies;
+mod deletion;
 mod devices;
+mod email_change;
 mod finish;
 mod native;
 mod next;
 pub mod operator;
 mod origin;
+mod own_data;
 mod password;
 mod providers;
 mod safety;
@@ -28,23 +31,31 @@ mod visit;
 pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
 pub use caller::{Caller, Kind};
 use cookies::{FLOW, SESSION};
+pub use deletion::{
+    ask_to_delete, claim_deletion, deletion_is_done, forget_user, keep, keep_look, renew_deletion,
+};
+pub use email_change::{
+    Answered, answer_email, ask_for_email, email_look, pending_email_change, stop_email_change, undo_email,
+    undo_look,
+};
 pub use finish::{Entry, in_words};
 pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
 pub use native::device_flow::{answer_device_code, look_at_device_code};
 pub use next::safe_next;
+pub use own_data::{account_of, address_of, devices_after, events_after};
 pub use password::measure;
 pub use password::reset::{forgot, reset, reset_look};
 pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
 pub use password::verify::{verify, verify_link, verify_link_look};
 pub use providers::flow::{back_to_sign_in, provider_start};
-pub use safety::{change_password, look as safety_of, prove};
+pub use safety::{allow_export, change_password, look as safety_of, may_fetch_export, prove};
 pub use second_step::turning::{
     ToTell, begin as begin_second_step, begun as begun_second_step, fresh_codes,
     turn_off as turn_second_step_off, turn_on as turn_second_step_on,
 };
 pub use second_step::{
-    awaited_step, is_second_step_open, on_to_second_step, second_step, too_late as second_step_is_over,
+    awaited_step, goes_on, is_second_step_open, second_step, too_late as second_step_is_over,
 };
 pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
@@ -138,7 +149,7 @@ impl Auth {
     }
 
     /// After a transaction that put a letter into the outbox.
-    fn letters_wait(&self) {
+    pub fn letters_wait(&self) {
         self.0.letters.notify_one();
         self.wire().publish(self.key(LETTERS), []);
     }
@@ -153,6 +164,7 @@ async fn sweep(auth: Auth) {
             native::purge_codes(&auth.pool).await,
             second_step::purge_challenges(&auth.pool).await,
             second_step::purge_begun(&auth.pool).await,
+            email_change::purge(&auth.pool).await,
             mail::purge(&auth.pool).await,
             users::purge(&auth.pool).await,
             audit_events::purge(&auth.pool).await,

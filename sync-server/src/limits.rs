@@ -36,6 +36,8 @@ pub enum Class {
     /// Ways back from a provider that lead nowhere.
     ProviderReturn,
     Token,
+    /// Copies of everything that somebody has.
+    Export,
 }
 
 /// Who is counted.
@@ -61,6 +63,7 @@ impl Class {
             Self::DeviceCodeTry => "device-code-try",
             Self::ProviderReturn => "provider-return",
             Self::Token => "token",
+            Self::Export => "export",
         }
     }
 
@@ -86,6 +89,8 @@ impl Class {
             (Self::DeviceCodeTry, Who::Device(_)) => vec![Rate::new(5, 10 * MINUTE)],
             (Self::Token, Who::Address(_)) => vec![Rate::new(120, 5 * MINUTE)],
             (Self::Token, Who::Device(_)) => vec![Rate::new(30, 5 * MINUTE)],
+            // each reads all that somebody has
+            (Self::Export, Who::Account(_)) => vec![Rate::new(3, 24 * HOUR)],
             (
                 Self::SignUp
                 | Self::Letter
@@ -93,9 +98,11 @@ impl Class {
                 | Self::SecondStep
                 | Self::OAuthStart
                 | Self::ProviderReturn
-                | Self::DeviceCode,
+                | Self::DeviceCode
+                | Self::Export,
                 Who::Device(_),
             )
+            | (Self::Export, Who::Address(_))
             | (
                 Self::OAuthStart
                 | Self::ProviderReturn

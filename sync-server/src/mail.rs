@@ -48,6 +48,29 @@ pub enum Letter {
     SecondStepOn { when: String, link: String },
     /// It does so no more.
     SecondStepOff { when: String, link: String },
+    /// The account is to be deleted.
+    AccountLeaving { until: String, link: String },
+    /// It is not, after all.
+    AccountKept { when: String, link: String },
+    /// A copy of everything can be fetched.
+    ExportReady { until: String, link: String },
+    /// None could be made.
+    ExportFailed { link: String },
+    /// To the new address of an account: is it theirs?
+    EmailNew { link: String },
+    /// To the address that the account has: may it be changed?
+    EmailOld { new: String, when: String, link: String },
+    /// To the address that the account had.
+    EmailChanged {
+        new: String,
+        when: String,
+        until: String,
+        link: String,
+    },
+    /// To the address that the account has now.
+    EmailWelcome { old: String, link: String },
+    /// To both: the account has its former address again.
+    EmailUndone { old: String, link: String },
     /// Somebody signed in by a code that was written down.
     RecoveryCodeUsed { left: i64, when: String, link: String },
 }
@@ -66,6 +89,15 @@ impl std::fmt::Debug for Letter {
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",
             Self::SecondStepOn { .. } => "Letter::SecondStepOn(…)",
             Self::SecondStepOff { .. } => "Letter::SecondStepOff(…)",
+            Self::AccountLeaving { .. } => "Letter::AccountLeaving(…)",
+            Self::AccountKept { .. } => "Letter::AccountKept(…)",
+            Self::ExportReady { .. } => "Letter::ExportReady(…)",
+            Self::ExportFailed { .. } => "Letter::ExportFailed(…)",
+            Self::EmailNew { .. } => "Letter::EmailNew(…)",
+            Self::EmailOld { .. } => "Letter::EmailOld(…)",
+            Self::EmailChanged { .. } => "Letter::EmailChanged(…)",
+            Self::EmailWelcome { .. } => "Letter::EmailWelcome(…)",
+            Self::EmailUndone { .. } => "Letter::EmailUndone(…)",
             Self::RecoveryCodeUsed { .. } => "Letter::RecoveryCodeUsed(…)",
         })
     }

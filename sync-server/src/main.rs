@@ -15,6 +15,7 @@ mod keyspace;
 mod limits;
 mod listen;
 mod mail;
+mod rights;
 mod router;
 mod runs;
 mod sessions;
@@ -102,8 +103,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let auth = auth::Auth::start(hints)?;
     let sync = sync::Sync::start(auth);
     let runs = runs::Runs::start(sync);
+    let rights = rights::Rights::start(runs.clone());
     let gateway = gateway::Gateway::start(runs);
-    let routes = router::router(gateway.clone(), metrics)?;
+    let routes = router::router(gateway.clone(), rights, metrics)?;
 
     say_ready(listener.local_addr().context("reading the listener's address")?)?;
     let ending = app.clone();

@@ -1,6 +1,7 @@
 //! Every room's routes under one roof, and the layers that all answers pass.
 
 use crate::app::App;
+use crate::rights::Rights;
 use crate::web::{self, assets::Manifest, headers::Headers};
 use crate::{auth, gateway, runs, sessions, sync};
 use axum::Router;
@@ -28,7 +29,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct Api;
 
 /// `gateway` holds every room below it. A process that only works shows the operator's routes and no others.
-pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::Result<Router> {
+pub fn router(
+    gateway: gateway::Gateway,
+    rights: Rights,
+    metrics: PrometheusHandle,
+) -> anyhow::Result<Router> {
     let runs: runs::Runs = gateway.runs().clone();
     let sync: sync::Sync = runs.sync().clone();
     let auth: auth::Auth = sync.auth().clone();
@@ -50,8 +55,10 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
     ] {
         document.merge(docs);
     }
-    let pages = web::pages::Pages::open(runs.clone(), &manifest);
-    let compression = SizeAbove::new(512).and(NotForContentType::new("application/wasm"));
+    let pages = web::pages::Pages::open(rights, &manifest);
+    let compression = SizeAbove::new(512)
+        .and(NotForContentType::new("application/wasm"))
+        .and(NotForContentType::new("application/zip"));
     let rooms = Router::new()
         .merge(auth::router(auth))
         .merge(sessions::router(sync.auth().clone()))
@@ -65,6 +72,7 @@ pub fn router(gateway: gateway::Gateway, metrics: PrometheusHandle) -> anyhow::R
         .merge(web::device_code::router(pages.clone()))
         .merge(web::second_step::router(pages.clone()))
         .merge(web::security::router(pages.clone()))
+        .merge(web::rights::router(pages.clone()))
         .merge(web::leaving::router(pages.clone()))
         .merge(web::forms::router(pages.clone()))
         .layer(CompressionLayer::new().compress_when(compression))

@@ -160,6 +160,23 @@ impl Runs {
         }
     }
 
+    /// Stops whatever is being made for somebody who goes, and names what may have a log.
+    pub async fn stop_all_of(&self, user: UserId) -> Result<Vec<RunId>> {
+        let runs = leases::recent(&self.pool, user).await?;
+        for run in &runs {
+            self.tell(Work::Stop(*run));
+        }
+        Ok(runs)
+    }
+
+    /// Removes the logs of runs whose messages are gone. Those that Redis does not give up now end by themselves.
+    pub async fn forget_logs(&self, runs: &[RunId]) -> Result<()> {
+        for run in runs {
+            log::forget(self.hints(), *run).await?;
+        }
+        Ok(())
+    }
+
     /// Makes a run that this node holds. Watchable before this returns.
     fn begin(&self, claimed: Claimed, is_cancelled: bool) {
         let live = self

@@ -6,8 +6,8 @@ mod agent_sessions;
 mod messages;
 
 pub use crate::asked::{Asked, Id};
-pub use agent_sessions::{SessionRow, list, newest, session};
-pub use messages::{MessageRow, histories, history, message, newest_of};
+pub use agent_sessions::{SessionRow, after as sessions_after, list, newest, session};
+pub use messages::{MessageRow, after as messages_after, histories, history, message, newest_of};
 
 use crate::auth::{Auth, Caller};
 use crate::body;

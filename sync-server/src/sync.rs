@@ -5,6 +5,7 @@
 
 mod agent_sessions;
 mod answers;
+mod forgetting;
 mod heads;
 mod messages;
 mod mutations;
@@ -17,11 +18,12 @@ mod turns;
 mod verify;
 mod workspace;
 
+pub use forgetting::{forget_some, forget_workspaces, workspace_of};
 pub use heads::{Lock, lock};
 pub use messages::LEASE_SECONDS;
 pub use pull::page_since;
 pub use push::push;
-pub use workspace::{of_user as workspaces_of, remove as remove_folder};
+pub use workspace::{all_of as workspaces_of, remove as remove_folder};
 
 use crate::auth::Auth;
 use crate::hints::{Hint, Hints};

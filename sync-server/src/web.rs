@@ -13,5 +13,6 @@ pub mod leaving;
 pub mod letter;
 pub mod operations;
 pub mod pages;
+pub mod rights;
 pub mod second_step;
 pub mod security;

@@ -113,6 +113,23 @@ impl Database {
         run(dump).await;
     }
 
+    /// See [`crate::Stack::dump`].
+    pub async fn text(&self) -> String {
+        let mut dump = self.program("pg_dump");
+        dump.arg(&self.name);
+        let output = tokio::process::Command::from(dump).output().await;
+        let output = output.unwrap_or_else(|error| panic!("starting pg_dump: {error}"));
+        assert!(output.status.success(), "pg_dump has failed");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// See [`crate::Stack::redis_dump`].
+    pub async fn redis_text(&self) -> String {
+        read_all(&self.redis_url, &self.redis_prefix)
+            .await
+            .unwrap_or_else(|error| panic!("reading Redis: {error:#}"))
+    }
+
     /// See [`crate::Stack::restore`]. Into a database of its own first, which then takes the place of the other: the
     /// servers find none for a moment, and the old one afterwards.
     pub async fn restore(&self, file: &Path) {
@@ -326,4 +343,40 @@ async fn clear(redis_url: &str, prefix: &str) -> anyhow::Result<()> {
         let _: () = redis.del(keys).await?;
     }
     Ok(())
+}
+
+/// Keys under a prefix, each with its value as Redis prints it.
+async fn read_all(redis_url: &str, prefix: &str) -> anyhow::Result<String> {
+    let mut redis = redis::Client::open(redis_url)?
+        .get_multiplexed_async_connection()
+        .await?;
+    let mut keys: Vec<String> = Vec::new();
+    {
+        let mut found = redis.scan_match::<_, String>(format!("{prefix}*")).await?;
+        while let Some(key) = found.next_item().await {
+            keys.push(key?);
+        }
+    }
+    let mut text = String::new();
+    for key in keys {
+        let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut redis).await?;
+        let read = match kind.as_str() {
+            "stream" => redis::cmd("XRANGE").arg(&key).arg("-").arg("+").clone(),
+            "hash" => redis::cmd("HGETALL").arg(&key).clone(),
+            "none" => continue,
+            _ => redis::cmd("GET").arg(&key).clone(),
+        };
+        let value: redis::Value = read.query_async(&mut redis).await?;
+        let _ = writeln!(text, "{key} {}", spelled(&value));
+    }
+    Ok(text)
+}
+
+/// A value's texts, one after the other.
+fn spelled(value: &redis::Value) -> String {
+    match value {
+        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        redis::Value::Array(values) => values.iter().map(spelled).collect::<Vec<_>>().join(" "),
+        other => format!("{other:?}"),
+    }
 }

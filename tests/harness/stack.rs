@@ -240,6 +240,18 @@ impl Stack {
             .unwrap_or_else(|| panic!("letter {count} to {address}"))
     }
 
+    /// The newest letter to an address whose subject has these words, once one came.
+    pub async fn letter_about(&self, address: &str, subject: &str) -> Letter {
+        crate::wait::until(&format!("a letter to {address} about {subject}"), async || {
+            let letters = self.mailbox.letters_to(address);
+            letters
+                .into_iter()
+                .rev()
+                .find(|letter| letter.subject.contains(subject))
+        })
+        .await
+    }
+
     /// Changes the database behind the server's back, for states that no client can reach.
     pub async fn execute(&self, sql: &str) -> u64 {
         self.database.execute(sql).await
@@ -264,6 +276,16 @@ impl Stack {
     /// Writes a dump of the database into a file, while everybody goes on.
     pub async fn back_up(&self, dump: &Path) {
         self.database.dump(dump).await;
+    }
+
+    /// The whole database as text: every table, every row.
+    pub async fn dump(&self) -> String {
+        self.database.text().await
+    }
+
+    /// All that Redis keeps for this stack, keys and values, as far as they are text.
+    pub async fn redis_dump(&self) -> String {
+        self.database.redis_text().await
     }
 
     /// Puts the database back to a dump, and does what is to be done after a restore: another epoch for everybody.

@@ -28,6 +28,7 @@ const LINES: &[Line] = &[
             &["main"],
             &["router", "listen"],
             &["web", "gateway", "admin"],
+            &["rights"],
             &["runs"],
             &["sync"],
             &["sessions"],

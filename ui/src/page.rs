@@ -3,6 +3,7 @@
 mod device_code;
 mod letter;
 mod notice;
+mod rights;
 mod safety;
 mod shell;
 
@@ -10,6 +11,7 @@ pub use crate::state::keep::{THEME, Theme};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
+pub use rights::{Change, EmailLink, EmailUndo, Export, Keep, Rights, Told};
 pub use safety::{Event, Picture, Prove, SecondStep, Security, SetUp};
 pub use shell::{Shell, shell};
 

@@ -1,4 +1,4 @@
-//! Stored: `audit_events`, what happened at the door, refusals too. Append-only, until it is old.
+//! Stored: `audit_events`, what happened at the door, refusals too. Append-only, until it is old; whoever is gone is unnamed.
 
 use super::Visit;
 use crate::database::{Pool, Transaction};
@@ -6,6 +6,7 @@ use crate::limits::address;
 use protocol::{DeviceId, UserId};
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Days that what was done is kept …
 const DONE_DAYS: i32 = 365;
@@ -147,9 +148,9 @@ pub async fn of_user(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Noted>> {
 pub struct Told {
     pub id: i64,
     pub at: OffsetDateTime,
-    pub user: Option<uuid::Uuid>,
+    pub user: Option<Uuid>,
     pub email: Option<String>,
-    pub device: Option<uuid::Uuid>,
+    pub device: Option<Uuid>,
     pub name: String,
     pub outcome: String,
     pub reason: Option<String>,
@@ -216,4 +217,47 @@ pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What was noted of somebody who is gone stays, under a name that is nobody's, and without what could lead to them.
+pub async fn unname(db: &mut Transaction, user: UserId, pseudonym: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update audit_events set user_id = $2, device_id = null, ip_prefix = null, request_id = null
+          where user_id = $1",
+        user.0,
+        pseudonym
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A page of everything that was noted of a user, after this one; each with its number.
+pub async fn after(pool: &Pool, user: UserId, last: i64, limit: i64) -> sqlx::Result<Vec<(i64, Noted)>> {
+    let rows = sqlx::query!(
+        r#"select id, at, event as name, outcome = 'done' as "is_done!", reason, ip_prefix as prefix,
+                  operator is not null as "is_by_operator!"
+             from audit_events
+            where user_id = $1 and id > $2
+            order by id
+            limit $3"#,
+        user.0,
+        last,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let noted = rows.into_iter().map(|row| {
+        let noted = Noted {
+            at: row.at,
+            name: row.name,
+            is_done: row.is_done,
+            reason: row.reason,
+            prefix: row.prefix,
+            is_by_operator: row.is_by_operator,
+            times: 1,
+        };
+        (row.id, noted)
+    });
+    Ok(noted.collect())
 }

@@ -187,7 +187,7 @@ pub async fn enter_by_code(
 fn is_right(entered: &Result<Entry>) -> bool {
     match entered {
         Ok(_) => true,
-        Err(Error::Told(problem)) => problem.code == Code::SecondStepRequired,
+        Err(Error::Told(problem)) => matches!(problem.code, Code::SecondStepRequired | Code::AccountLeaving),
         Err(Error::Kept(_)) => false,
     }
 }

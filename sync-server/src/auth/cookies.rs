@@ -15,6 +15,8 @@ pub const FLOW: &str = "__Host-compymac_flow";
 pub const PROVIDER: &str = "__Host-compymac_provider";
 /// Between the two steps of a sign-in: what the second is for.
 pub const STEP: &str = "__Host-compymac_step";
+/// An account that is to be deleted, which whoever holds this may keep.
+pub const KEEP: &str = "__Host-compymac_keep";
 /// Binds a letter that signs its reader in to the browser that asked for it.
 pub const LETTER: &str = "__Host-compymac_letter";
 /// Gives forms a token before anybody is signed in.

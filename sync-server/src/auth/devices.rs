@@ -211,6 +211,44 @@ pub async fn revoke_others(
     Ok(ids.into_iter().map(DeviceId).collect())
 }
 
+/// A device as its owner may read it, signed out or not.
+#[derive(Debug)]
+pub struct Whole {
+    pub id: Uuid,
+    pub kind: i16,
+    pub name: String,
+    pub os: String,
+    pub version: String,
+    pub created_at: OffsetDateTime,
+    pub last_active: OffsetDateTime,
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// A page of all devices that are remembered, after this one.
+pub async fn after(pool: &Pool, user: UserId, last: Uuid, limit: i64) -> sqlx::Result<Vec<Whole>> {
+    sqlx::query_as!(
+        Whole,
+        "select id, kind, name, os, version, created_at, last_active, revoked_at
+           from sessions where user_id = $1 and id > $2 order by id limit $3",
+        user.0,
+        last,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The user's signed-in devices.
+pub async fn ids(db: &mut Transaction, user: UserId) -> sqlx::Result<Vec<DeviceId>> {
+    let ids = sqlx::query_scalar!(
+        "select id from sessions where user_id = $1 and revoked_at is null",
+        user.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(DeviceId).collect())
+}
+
 /// Whether the person at this device has shown who they are since then, by signing in or again.
 pub async fn is_proven_since(pool: &Pool, device: DeviceId, since: OffsetDateTime) -> sqlx::Result<bool> {
     sqlx::query_scalar!(

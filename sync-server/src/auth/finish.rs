@@ -1,4 +1,4 @@
-//! The one door: whatever the way in, here a second step is asked for, and a device made, noted and told about.
+//! The one door: whatever the way in, here a second step is asked for, whether an account that is to go is kept, and a device made, noted and told about.
 //!
 //! **Invariant:** nothing else inserts into `sessions`.
 
@@ -6,11 +6,11 @@ use super::audit_events::{self, Event};
 use super::devices::{self, NewDevice};
 use super::native::refresh;
 use super::providers::PendingLink;
-use super::second_step;
 use super::users::{self, User};
 use super::{Auth, SESSION, Visit, cookies};
+use super::{deletion, second_step};
 use crate::database::Transaction;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mail::{self, Letter};
 use anyhow::Context as _;
 use axum::Json;
@@ -72,6 +72,8 @@ pub enum Admission {
     In(Box<Admitted>),
     /// A second step is asked for, and this is what the client holds for it.
     Asked(String),
+    /// The account is to be deleted. A browser is asked whether it is kept.
+    Leaving(Box<Problem>),
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ impl Admission {
     pub fn device(&self) -> Option<DeviceId> {
         match self {
             Self::In(admitted) => Some(admitted.device),
-            Self::Asked(_) => None,
+            Self::Asked(_) | Self::Leaving(_) => None,
         }
     }
 
@@ -101,6 +103,7 @@ impl Admission {
                 Ok(admitted.entry)
             }
             Self::Asked(secret) => Err(Problem::new(Code::SecondStepRequired).challenge(secret).into()),
+            Self::Leaving(problem) => Err(Error::Told(problem)),
         }
     }
 }
@@ -118,8 +121,8 @@ pub async fn finish_sign_in(
         note_refusal(auth, &entrance, code, visit);
         return Err(code.into());
     }
-    if entrance.step == Step::First && second_step::is_on(&mut *db, user.id).await? {
-        return Ok(Admission::Asked(second_step::begin(db, &entrance).await?));
+    if let Some(awaited) = awaited(db, &entrance).await? {
+        return Ok(awaited);
     }
     if let Some(link) = &entrance.link {
         link.link(auth, &mut *db, user.id).await?;
@@ -197,6 +200,26 @@ fn note_refusal(auth: &Auth, entrance: &Entrance, code: Code, visit: &Visit) {
     });
 }
 
+/// What a sign-in still waits for: the second step, or whether an account that is to be deleted is kept.
+async fn awaited(db: &mut Transaction, entrance: &Entrance) -> Result<Option<Admission>> {
+    if entrance.step == Step::First && second_step::is_on(&mut *db, entrance.user).await? {
+        return Ok(Some(Admission::Asked(
+            second_step::begin(db, entrance, false).await?,
+        )));
+    }
+    if let Some(leaving) = deletion::leaving(&mut *db, entrance.user).await? {
+        let may_keep = !leaving.is_begun && matches!(entrance.client, Client::Browser);
+        let challenge = if may_keep {
+            Some(second_step::begin(db, entrance, true).await?)
+        } else {
+            None
+        };
+        let problem = deletion::refusal(leaving, challenge)?;
+        return Ok(Some(Admission::Leaving(Box::new(problem))));
+    }
+    Ok(None)
+}
+
 fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
     let secret = cookies::fresh_secret();
     let (name, os) = visit.browser();
@@ -217,6 +240,7 @@ fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
             cookies::clear(cookies::FLOW),
             cookies::clear(cookies::STEP),
             cookies::clear(cookies::LETTER),
+            cookies::clear(cookies::KEEP),
         ],
     };
     (new, entry)

@@ -1,6 +1,5 @@
 //! Where to go after signing in: pages of this site only, by a list.
 
-use protocol::SessionId;
 use protocol::routes::{self, page};
 use url::Url;
 
@@ -36,11 +35,14 @@ fn is_page(path: &str) -> bool {
         page::SECURITY,
         routes::AUTHORIZE,
     ];
-    pages.contains(&path)
-        || page::SESSION
+    // one of ours by its id
+    let is_of = |route: &str| {
+        route
             .strip_suffix("{id}")
             .and_then(|before| path.strip_prefix(before))
-            .is_some_and(|id| id.parse::<SessionId>().is_ok())
+            .is_some_and(|id| uuid::Uuid::parse_str(id).is_ok())
+    };
+    pages.contains(&path) || is_of(page::SESSION) || is_of(page::EXPORT)
 }
 
 #[cfg(test)]
@@ -54,6 +56,7 @@ mod tests {
             "/",
             "/archived",
             "/settings",
+            "/settings/security/export/018f0000-0000-7000-8000-000000000001",
             "/s/018f0000-0000-7000-8000-000000000001",
             "/oauth/authorize?client_id=compymac-desktop&request_uri=urn%3Ax",
         ] {

@@ -11,7 +11,7 @@ mod oidc;
 mod outgoing;
 mod pending_link;
 
-pub use accounts::{Listed, list as accounts_of};
+pub use accounts::{Listed, list as accounts_of, of_user as identities_of, unlink_since};
 pub use pending_link::PendingLink;
 
 use anyhow::{Context as _, bail, ensure};

@@ -7,6 +7,7 @@ use super::finish::in_words;
 use super::second_step;
 use super::tries::Whose;
 use super::{Auth, Caller, Visit, devices, native, password, users, verification_tokens};
+use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -156,4 +157,35 @@ pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit:
     auth.announce_signed_out(caller.user, &signed_out);
     auth.letters_wait();
     Ok(())
+}
+
+/// Lets somebody ask for a copy of everything: with a fresh proof, a few times a day.
+pub async fn allow_export(auth: &Auth, db: &mut Transaction, caller: &Caller, visit: &Visit) -> Result<()> {
+    must_be_fresh(auth, caller).await?;
+    let account = auth.account_key(&caller.email);
+    auth.0
+        .limits
+        .take(Class::Export, &[Who::Account(&account)])
+        .await?;
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "export",
+        refusal: None,
+        method: "itself",
+    };
+    Ok(audit_events::note(db, event, visit).await?)
+}
+
+/// Lets somebody fetch it, who is who they were within ten minutes: it is all that they have.
+pub async fn may_fetch_export(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()> {
+    must_be_fresh(auth, caller).await?;
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "export_fetched",
+        refusal: None,
+        method: "itself",
+    };
+    Ok(audit_events::note(&auth.pool, event, visit).await?)
 }

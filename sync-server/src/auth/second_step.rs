@@ -3,7 +3,7 @@
 //! **Invariant:** between the two steps there is no device. What the client holds then is good for five tries at one code.
 
 mod app_code;
-mod challenges;
+pub(super) mod challenges;
 mod recovery_codes;
 mod second_factors;
 pub(super) mod turning;
@@ -16,7 +16,7 @@ use super::cookies::STEP;
 use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
 use super::next::safe_next;
 use super::tries::Whose;
-use super::{Auth, Caller, Visit, codes, cookies, seal};
+use super::{Auth, Caller, Visit, codes, cookies, deletion, seal};
 use crate::app::Keys;
 use crate::body::Json;
 use crate::database::{Pool, Transaction};
@@ -103,8 +103,19 @@ pub fn awaited_step(headers: &HeaderMap) -> Option<&str> {
     cookies::read(headers, STEP)
 }
 
+/// Where a browser goes on whose sign-in waits for something more. `None`: it does not.
+pub fn goes_on(problem: &Problem, next: &str) -> Option<Response> {
+    if problem.code == Code::SecondStepRequired {
+        Some(on_to_second_step(problem, next))
+    } else if problem.code == Code::AccountLeaving {
+        deletion::on_to_question(problem)
+    } else {
+        None
+    }
+}
+
 /// The browser that proved the first step goes on to the page of the second.
-pub fn on_to_second_step(problem: &Problem, next: &str) -> Response {
+fn on_to_second_step(problem: &Problem, next: &str) -> Response {
     let challenge = problem.challenge.clone().unwrap_or_default();
     let cookie = cookies::set(STEP, challenge, Some(WAITS.whole_seconds()));
     let query = url::form_urlencoded::Serializer::new(String::new())
@@ -190,8 +201,8 @@ pub fn wrong_code() -> Problem {
     )
 }
 
-/// Begins the second step of a sign-in; gives what the client has to hold.
-pub async fn begin(db: &mut Transaction, entrance: &Entrance) -> Result<String> {
+/// Begins what a sign-in still waits for, the second step or whether the account is kept; gives what the client has to hold.
+pub async fn begin(db: &mut Transaction, entrance: &Entrance, is_to_keep: bool) -> Result<String> {
     let secret = cookies::fresh_secret();
     let link = entrance.link.as_ref().map(serde_json::to_value).transpose();
     let new = NewChallenge {
@@ -200,6 +211,7 @@ pub async fn begin(db: &mut Transaction, entrance: &Entrance) -> Result<String> 
         method: &entrance.method,
         client: &entrance.client,
         link: link.context("keeping what is to be linked")?,
+        is_to_keep,
         expires: OffsetDateTime::now_utc() + WAITS,
     };
     challenges::insert(db, &new).await?;

@@ -157,6 +157,14 @@ impl Auth {
         self.0.seen.forget(device);
     }
 
+    /// Tells every node to read these devices' rows again. Call after the transaction that changed something.
+    pub(super) fn announce_changed(&self, devices: &[DeviceId]) {
+        for device in devices {
+            self.0.seen.forget(*device);
+            self.wire().publish(self.key(CHANNEL), device.0.as_bytes());
+        }
+    }
+
     /// Tells every node that these devices of a user are signed out. Call after the transaction that signed them out.
     pub(super) fn announce_signed_out(&self, user: UserId, devices: &[DeviceId]) {
         for device in devices {

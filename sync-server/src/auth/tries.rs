@@ -73,5 +73,6 @@ const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
         (Class::Letter, _) => "letter",
         (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",
         (Class::Token, _) => "refresh",
+        (Class::Export, _) => "export",
     }
 }

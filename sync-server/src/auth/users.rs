@@ -200,6 +200,70 @@ pub async fn listed(pool: &Pool, user: UserId) -> sqlx::Result<Option<Listed>> {
     .await
 }
 
+/// Gives the account another address, which somebody has proven. False: it is another account's.
+pub async fn set_email(db: &mut Transaction, user: UserId, email: &Email) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update users set email = $2, email_key = $3, email_verified = now(), updated_at = now() where id = $1",
+        user.0,
+        email.as_str(),
+        email.key()
+    )
+    .execute(db)
+    .await;
+    match outcome {
+        Ok(outcome) => Ok(outcome.rows_affected() > 0),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whoever signed up with an address and never proved it has nothing that could be lost.
+pub async fn remove_unproven(db: &mut Transaction, email_key: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from users where email_key = $1 and email_verified is null",
+        email_key
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// No password opens the account until its owner has chosen one by a letter.
+pub async fn put_password_away(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set password_hash = null, updated_at = now() where id = $1",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A user's row as its owner may read it: all of it but the password's hash.
+#[derive(Debug)]
+pub struct Whole {
+    pub email: String,
+    pub name: Option<String>,
+    pub avatar_url: Option<String>,
+    pub email_verified: Option<OffsetDateTime>,
+    pub has_password: bool,
+    pub has_second_step: bool,
+    pub created_at: OffsetDateTime,
+}
+
+pub async fn whole(pool: &Pool, user: UserId) -> sqlx::Result<Option<Whole>> {
+    sqlx::query_as!(
+        Whole,
+        r#"select u.email, u.name, u.avatar_url, u.email_verified, u.password_hash is not null as "has_password!",
+                  exists (select from second_factors f where f.user_id = u.id and f.confirmed_at is not null) as "has_second_step!",
+                  u.created_at
+             from users u where u.id = $1"#,
+        user.0
+    )
+    .fetch_optional(pool)
+    .await
+}
+
 pub async fn find(pool: &Pool, email: &Email) -> sqlx::Result<Option<UserId>> {
     let id = sqlx::query_scalar!("select id from users where email_key = $1", email.key())
         .fetch_optional(pool)

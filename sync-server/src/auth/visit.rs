@@ -20,6 +20,17 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// What happens here because its time has come, and nobody asks for it just now.
+    pub(super) fn of_the_server() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            user_agent: String::new(),
+            request_id: None,
+            session_cookie: None,
+            provider_cookie: None,
+        }
+    }
+
     /// What limits count.
     pub fn prefix(&self) -> String {
         address::prefix(self.address)

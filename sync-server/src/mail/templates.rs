@@ -2,7 +2,8 @@
 
 use super::Letter;
 use anyhow::Context as _;
-use minijinja::{Environment, Value, context};
+use minijinja::value::Serde;
+use minijinja::{Environment, Value};
 
 /// A letter ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,16 @@ letters!(
     "password_changed",
     "second_step_on",
     "second_step_off",
-    "recovery_code_used"
+    "recovery_code_used",
+    "account_leaving",
+    "account_kept",
+    "export_ready",
+    "export_failed",
+    "email_new",
+    "email_old",
+    "email_changed",
+    "email_welcome",
+    "email_undone"
 );
 
 impl Templates {
@@ -48,6 +58,7 @@ impl Templates {
     pub fn new(origin: String) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.add_global("origin", origin);
+        environment.add_filter("spaced", spaced);
         for (name, source) in SOURCES {
             environment
                 .add_template(name, source)
@@ -57,61 +68,12 @@ impl Templates {
     }
 
     pub fn render(&self, letter: &Letter) -> anyhow::Result<Page> {
-        let (name, subject, values) = match letter {
-            Letter::Verify { link, code } => (
-                "verify",
-                "Confirm your e-mail address",
-                context! { link, code => spaced(code) },
-            ),
-            Letter::AlreadyHaveAccount { link } => (
-                "already_have_account",
-                "You already have an account",
-                context! { link },
-            ),
-            Letter::NewDevice { device, when, link } => (
-                "new_device",
-                "A new device signed in to your account",
-                context! { device, when, link },
-            ),
-            Letter::DeviceSignedOut { device, link } => (
-                "device_signed_out",
-                "We signed one of your devices out",
-                context! { device, link },
-            ),
-            Letter::ProviderLinked { provider, link } => (
-                "provider_linked",
-                "Another way to sign in to your account",
-                context! { provider, link },
-            ),
-            Letter::Reset { link } => ("reset", "Choose a new password", context! { link }),
-            Letter::SignIn { link, code } => (
-                "sign_in",
-                "Sign in to CompyMac",
-                context! { link, code => spaced(code) },
-            ),
-            Letter::PasswordChanged { when, link } => (
-                "password_changed",
-                "Your password was changed",
-                context! { when, link },
-            ),
-            Letter::SecondStepOn { when, link } => (
-                "second_step_on",
-                "A second step now protects your account",
-                context! { when, link },
-            ),
-            Letter::SecondStepOff { when, link } => (
-                "second_step_off",
-                "The second step of your account was turned off",
-                context! { when, link },
-            ),
-            Letter::RecoveryCodeUsed { left, when, link } => (
-                "recovery_code_used",
-                "A recovery code of your account was used",
-                context! { left, when, link },
-            ),
-        };
+        let stored = serde_json::to_value(letter).context("reading a letter")?;
+        let name = stored.get("template").and_then(|name| name.as_str());
+        let name = name.context("a letter has a template")?;
+        let values = Value::from(Serde(stored.get("context")));
         Ok(Page {
-            subject: subject.to_owned(),
+            subject: subject(letter).to_owned(),
             text: self.fill(&format!("{name}.txt"), values.clone())?,
             html: self.fill(&format!("{name}.html"), values)?,
         })
@@ -125,11 +87,36 @@ impl Templates {
     }
 }
 
+const fn subject(letter: &Letter) -> &'static str {
+    match letter {
+        Letter::Verify { .. } => "Confirm your e-mail address",
+        Letter::AlreadyHaveAccount { .. } => "You already have an account",
+        Letter::NewDevice { .. } => "A new device signed in to your account",
+        Letter::DeviceSignedOut { .. } => "We signed one of your devices out",
+        Letter::ProviderLinked { .. } => "Another way to sign in to your account",
+        Letter::Reset { .. } => "Choose a new password",
+        Letter::SignIn { .. } => "Sign in to CompyMac",
+        Letter::PasswordChanged { .. } => "Your password was changed",
+        Letter::SecondStepOn { .. } => "A second step now protects your account",
+        Letter::SecondStepOff { .. } => "The second step of your account was turned off",
+        Letter::RecoveryCodeUsed { .. } => "A recovery code of your account was used",
+        Letter::AccountLeaving { .. } => "Your account will be deleted",
+        Letter::AccountKept { .. } => "Your account is kept",
+        Letter::ExportReady { .. } => "Your data is ready",
+        Letter::ExportFailed { .. } => "Your data could not be gathered",
+        Letter::EmailNew { .. } => "Confirm your new e-mail address",
+        Letter::EmailOld { .. } => "Is your e-mail address to be changed?",
+        Letter::EmailChanged { .. } => "Your e-mail address was changed",
+        Letter::EmailWelcome { .. } => "This is your new e-mail address",
+        Letter::EmailUndone { .. } => "The change of your e-mail address was undone",
+    }
+}
+
 /// `ABCD-EFGH`: easier to read off and type.
-fn spaced(code: &str) -> String {
+fn spaced(code: String) -> String {
     match code.split_at_checked(4) {
         Some((first, second)) if !second.is_empty() => format!("{first}-{second}"),
-        _ => code.to_owned(),
+        _ => code,
     }
 }
 
@@ -184,10 +171,51 @@ mod tests {
         ]
     }
 
+    fn letters_about_the_whole() -> Vec<Letter> {
+        let link = || "https://c.example/settings".to_owned();
+        let when = || "3 May 2026, 12:00 UTC".to_owned();
+        let hidden = || "<b>Firefox</b>@example.org".to_owned();
+        vec![
+            Letter::AccountLeaving {
+                until: when(),
+                link: link(),
+            },
+            Letter::AccountKept {
+                when: when(),
+                link: link(),
+            },
+            Letter::ExportReady {
+                until: when(),
+                link: link(),
+            },
+            Letter::ExportFailed { link: link() },
+            Letter::EmailNew { link: link() },
+            Letter::EmailOld {
+                new: hidden(),
+                when: when(),
+                link: link(),
+            },
+            Letter::EmailChanged {
+                new: hidden(),
+                when: when(),
+                until: when(),
+                link: link(),
+            },
+            Letter::EmailWelcome {
+                old: hidden(),
+                link: link(),
+            },
+            Letter::EmailUndone {
+                old: hidden(),
+                link: link(),
+            },
+        ]
+    }
+
     #[test]
     fn every_letter_is_written_as_text_and_as_html() {
         let templates = Templates::new("https://c.example".to_owned()).unwrap();
-        for letter in letters() {
+        for letter in letters().into_iter().chain(letters_about_the_whole()) {
             let page = templates.render(&letter).unwrap();
             assert!(page.text.contains("https://c.example"), "{}", page.text);
             assert!(!page.text.contains("&amp;"), "{}", page.text);

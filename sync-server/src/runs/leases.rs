@@ -259,3 +259,15 @@ async fn clear(mut lock: sync::Lock, user: UserId, session: SessionId) -> Result
     lock.transaction.commit().await?;
     Ok(cleared.rows_affected() > 0)
 }
+
+/// The runs of a user that are not over, or began within a day: those that may have a log.
+pub async fn recent(pool: &Pool, user: UserId) -> Result<Vec<RunId>> {
+    let ids = sqlx::query_scalar!(
+        "select run_id from runs
+         where user_id = $1 and (status in (0, 1) or created_at > now() - interval '1 day')",
+        user.0,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().map(RunId).collect())
+}

@@ -113,6 +113,11 @@ pub async fn read(hints: &Hints, run: RunId, after: Option<At>) -> redis::RedisR
     Ok(entries.collect())
 }
 
+/// Removes a log before its time.
+pub async fn forget(hints: &Hints, run: RunId) -> redis::RedisResult<()> {
+    hints.redis.ask(redis::cmd("DEL").arg(key(hints, run))).await
+}
+
 /// Says the end of a run that has no writer any more, in the name of the next attempt, which shuts the log for the last one.
 pub async fn close(hints: &Hints, run: RunId, entry: &Entry) -> redis::RedisResult<()> {
     let mut pipeline = redis::pipe();

@@ -168,6 +168,24 @@ pub async fn session(executor: impl PgExecutor<'_>, user: UserId, id: SessionId)
     row.map(Session::from).ok_or_else(|| Code::NotFound.into())
 }
 
+/// A page of all sessions after this one, in an order that nothing changes.
+pub async fn after(pool: &Pool, user: UserId, last: SessionId, limit: i64) -> Result<Vec<Session>> {
+    let rows = sqlx::query_as!(
+        SessionRow,
+        "select id, seq, title, title_seq, archived, last_ord, preview, live_runs, last_active, created_at
+         from agent_sessions
+         where user_id = $1 and id > $2 and deleted_at is null
+         order by id
+         limit $3",
+        user.0,
+        last.0,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Session::from).collect())
+}
+
 /// Where the user's changes stand.
 pub(super) async fn head(executor: impl PgExecutor<'_>, user: UserId) -> Result<Cursor> {
     let row = sqlx::query!(

@@ -232,6 +232,38 @@ pub async fn newest_of(
     Ok(histories.collect())
 }
 
+/// A page of a session's messages after this place, oldest first, ended early where its text grows large.
+pub async fn after(
+    pool: &Pool,
+    user: UserId,
+    session: SessionId,
+    last: Ord,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    let rows = sqlx::query_as!(
+        MessageRow,
+        r#"select m.id as "id!", m.agent_session_id as "agent_session_id!", m.seq as "seq!", m.ord as "ord!", m.parent_id,
+                  m.role as "role!", m.status as "status!", m.run_id, m.content as "content!", m.metadata as "metadata!",
+                  m.created_at as "created_at!", m.deleted_at is not null as "is_deleted!"
+           from (select *, sum(octet_length(content)) over (order by ord) as bytes from (
+                     select * from conversations
+                     where user_id = $1 and agent_session_id = $2 and ord > $3
+                     order by ord limit $4
+                 ) page
+           ) m
+           where m.bytes - octet_length(m.content) < $5
+           order by m.ord"#,
+        user.0,
+        session.0,
+        last,
+        limit,
+        PAGE_BYTES,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}
+
 /// One message; `not_found` where it is not there or somebody else's.
 pub async fn message(pool: &Pool, user: UserId, id: MessageId) -> Result<Message> {
     let row = sqlx::query_as!(

@@ -300,3 +300,16 @@ pub async fn drop_tombstones(
     .fetch_all(connection)
     .await
 }
+
+/// Removes so many of a user's sessions, tombstones too.
+pub async fn forget(pool: &Pool, user: UserId, limit: i64) -> Result<u64, sqlx::Error> {
+    let outcome = sqlx::query!(
+        "delete from agent_sessions
+         where user_id = $1 and id = any(array(select id from agent_sessions where user_id = $1 limit $2))",
+        user.0,
+        limit,
+    )
+    .execute(pool)
+    .await?;
+    Ok(outcome.rows_affected())
+}

@@ -317,3 +317,16 @@ pub async fn versions(
     });
     Ok(versions.collect())
 }
+
+/// Removes so many of a user's messages, and their runs with them.
+pub async fn forget(pool: &Pool, user: UserId, limit: i64) -> Result<u64, sqlx::Error> {
+    let outcome = sqlx::query!(
+        "delete from conversations
+         where user_id = $1 and id = any(array(select id from conversations where user_id = $1 limit $2))",
+        user.0,
+        limit,
+    )
+    .execute(pool)
+    .await?;
+    Ok(outcome.rows_affected())
+}

@@ -2,6 +2,7 @@
 
 use super::push::Stamp;
 use crate::database::{Pool, Transaction};
+use protocol::UserId;
 use protocol::mutation::OpResult;
 use protocol::sync::Seq;
 
@@ -59,4 +60,18 @@ pub async fn forget(pool: &Pool, days: i32, rows: i64) -> Result<u64, sqlx::Erro
     .execute(pool)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Removes so many of a user's outcomes.
+pub async fn forget_of(pool: &Pool, user: UserId, limit: i64) -> Result<u64, sqlx::Error> {
+    let outcome = sqlx::query!(
+        "delete from mutations
+         where user_id = $1
+           and mutation_id = any(array(select mutation_id from mutations where user_id = $1 limit $2))",
+        user.0,
+        limit,
+    )
+    .execute(pool)
+    .await?;
+    Ok(outcome.rows_affected())
 }

@@ -5,12 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub fn path(root: &Path, user: UserId, session: SessionId) -> PathBuf {
-    of_user(root, user).join(session.to_string())
-}
-
-/// The folder that all of a user's lie in.
-pub fn of_user(root: &Path, user: UserId) -> PathBuf {
-    root.join(user.to_string())
+    all_of(root, user).join(session.to_string())
 }
 
 /// Makes it, mode 0700, with what is missing above it. One that is there already is fine: the request was repeated.
@@ -33,6 +28,11 @@ pub async fn remove(path: PathBuf) {
         }
         _ => {}
     }
+}
+
+/// Where all folders of a user lie.
+pub fn all_of(root: &Path, user: UserId) -> PathBuf {
+    root.join(user.to_string())
 }
 
 #[cfg(test)]

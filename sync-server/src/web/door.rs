@@ -76,16 +76,17 @@ async fn refused(
     Ok(pages.draw(headers, path, pages.boot(None, said)).await)
 }
 
-/// In, and on to where the person was going; where a second step is wanted, to its page first.
+/// In, and on to where the person was going; where something more is wanted, to its page first.
 pub fn let_in(entered: Result<Entry>, next: &str) -> Result<Response> {
     match entered {
         Ok(entry) => {
             let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
             Ok((jar, Redirect::to(&auth::safe_next(next))).into_response())
         }
-        Err(Error::Told(problem)) if problem.code == Code::SecondStepRequired => {
-            Ok(auth::on_to_second_step(&problem, next))
-        }
+        Err(Error::Told(problem)) => match auth::goes_on(&problem, next) {
+            Some(response) => Ok(response),
+            None => Err(Error::Told(problem)),
+        },
         Err(error) => Err(error),
     }
 }

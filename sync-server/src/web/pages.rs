@@ -3,6 +3,7 @@
 use crate::asked::{Asked, Id};
 use crate::auth::{self, Auth, Caller};
 use crate::error::{Error, Result};
+use crate::rights::Rights;
 use crate::runs::Runs;
 use crate::sessions;
 use crate::web::assets::Manifest;
@@ -23,6 +24,7 @@ use ui::page::{Failed, Notice, Shell, THEME, Theme};
 #[derive(Clone)]
 pub struct Pages {
     pub runs: Runs,
+    pub rights: Rights,
     assets: Arc<Manifest>,
 }
 
@@ -75,9 +77,10 @@ impl FromRef<Pages> for Auth {
 }
 
 impl Pages {
-    pub fn open(runs: Runs, manifest: &Manifest) -> Self {
+    pub fn open(rights: Rights, manifest: &Manifest) -> Self {
         Self {
-            runs,
+            runs: Runs::clone(&rights),
+            rights,
             assets: Arc::new(manifest.clone()),
         }
     }

@@ -5,6 +5,7 @@ use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::web::door::status_of;
 use crate::web::pages::{Pages, signed_in};
+use crate::web::rights;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -41,12 +42,12 @@ struct Fields {
 }
 
 /// A form of somebody who is signed in; others are sent to the door.
-async fn sent(
+pub async fn sent(
     pages: &Pages,
     headers: &HeaderMap,
-    fields: &Fields,
+    csrf: &str,
 ) -> Result<std::result::Result<Caller, Response>> {
-    pages.auth().check_csrf(headers, &fields.csrf)?;
+    pages.auth().check_csrf(headers, csrf)?;
     signed_in(pages, headers, page::SECURITY).await
 }
 
@@ -57,7 +58,7 @@ async fn look(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response
     }
 }
 
-async fn draw(
+pub async fn draw(
     pages: &Pages,
     headers: &HeaderMap,
     caller: &Caller,
@@ -65,6 +66,7 @@ async fn draw(
     done: Option<&str>,
 ) -> Result<Response> {
     let safety = auth::safety_of(pages.auth(), caller).await?;
+    let rights = rights::standing(pages, caller).await?;
     let status = problem.as_ref().map_or(StatusCode::OK, status_of);
     let events = safety.events.into_iter().map(|noted| {
         Ok(Event {
@@ -83,6 +85,7 @@ async fn draw(
         has_password: safety.has_password,
         codes_left: safety.codes_left,
         is_fresh: safety.is_fresh,
+        rights,
         events: events.collect::<Result<_>>()?,
         problem,
         done: done.map(str::to_owned),
@@ -92,7 +95,7 @@ async fn draw(
 }
 
 /// What was refused is told where it was asked for; who has to show first who they are is led there.
-async fn refused(pages: &Pages, headers: &HeaderMap, caller: &Caller, error: Error) -> Result<Response> {
+pub async fn refused(pages: &Pages, headers: &HeaderMap, caller: &Caller, error: Error) -> Result<Response> {
     match error {
         Error::Told(problem) if problem.code == Code::ProofRequired => {
             Ok(Redirect::to(page::PROVE).into_response())
@@ -134,7 +137,7 @@ async fn prove(
     visit: Visit,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields).await? {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
@@ -152,7 +155,7 @@ async fn change_password(
     visit: Visit,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields).await? {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
@@ -170,7 +173,7 @@ async fn begin(
     headers: HeaderMap,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields).await? {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
@@ -222,7 +225,7 @@ async fn turn_on(
     visit: Visit,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields).await? {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
@@ -253,7 +256,7 @@ async fn fresh_codes(
     visit: Visit,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields).await? {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
@@ -269,7 +272,7 @@ async fn turn_off(
     visit: Visit,
     Form(fields): Form<Fields>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields).await? {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };

@@ -2,6 +2,7 @@
 
 use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 use super::letter::{self, LetterAsk, LetterLink, LetterSent};
+use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
@@ -26,6 +27,10 @@ pub enum Notice {
     /// Ten codes, shown this once.
     RecoveryCodes(Vec<String>),
     Prove(Prove),
+    Keep(Keep),
+    EmailLink(EmailLink),
+    EmailUndo(EmailUndo),
+    Told(Told),
     Authorize(Authorize),
     Authorized(Authorized),
     DeviceCodeAsk(DeviceCodeAsk),
@@ -127,6 +132,10 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::SetUp(set_up) => safety::set_up(set_up),
                     Notice::RecoveryCodes(codes) => safety::recovery_codes(codes),
                     Notice::Prove(prove) => safety::prove(prove),
+                    Notice::Keep(kept) => rights::keep(kept),
+                    Notice::EmailLink(link) => rights::email_link(link),
+                    Notice::EmailUndo(undo) => rights::email_undo(undo),
+                    Notice::Told(told) => rights::told(told),
                     Notice::Authorize(authorize) => ask(authorize),
                     Notice::Authorized(authorized) => done(authorized),
                     Notice::DeviceCodeAsk(asked) => device_code::ask(asked),

@@ -1,6 +1,7 @@
 //! The pages that keep an account safe: the second step, and how the account stands. They run no script, and the desktop
 //! opens them in the system's browser: what changes how one signs in has one implementation.
 
+use super::rights::{Rights, email_section, export_section, leaving_section};
 use crate::auth::gate::{Gate, PasswordField};
 use crate::controls::PostForm;
 use protocol::routes::page;
@@ -26,6 +27,7 @@ pub struct Security {
     pub codes_left: Option<i64>,
     /// Without a fresh proof nothing can be changed.
     pub is_fresh: bool,
+    pub rights: Rights,
     pub events: Vec<Event>,
     pub problem: Option<Problem>,
     /// What was just done, in words.
@@ -125,6 +127,9 @@ pub fn security(security: &Security) -> Html {
             }
             { second_step_section(security) }
             { password_section(security) }
+            { email_section(security) }
+            { export_section(security) }
+            { leaving_section(security) }
             { events(&security.events) }
             <p class="gate-foot"><a href={page::SETTINGS}>{ "Back to settings" }</a></p>
         </Gate>
@@ -226,6 +231,15 @@ fn in_words(event: &Event) -> String {
         "authorize" => "Letting an app in",
         "second_step_on" => "Turning the second step on",
         "second_step_off" => "Turning the second step off",
+        "leave" => "Asking for the account to be deleted",
+        "keep" => "Keeping the account",
+        "export" => "Asking for a copy of your data",
+        "export_fetched" => "Downloading the copy of your data",
+        "email_asked" => "Asking for another e-mail address",
+        "email_agreed" => "Agreeing to another e-mail address",
+        "email_stopped" => "Calling off the change of the e-mail address",
+        "email_changed" => "Changing the e-mail address",
+        "email_undone" => "Taking the e-mail address back",
         "recovery_codes" => "Making new recovery codes",
         "user_made" => "Making the account",
         "user_locked" => "Closing the account",

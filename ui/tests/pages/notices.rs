@@ -3,9 +3,9 @@
 use super::fixture::email;
 use protocol::{Code, Problem};
 use ui::page::{
-    Authorize, Authorized, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound, Event, Failed, Forgot,
-    LetterAsk, LetterLink, LetterSent, NewPassword, Notice, Picture, Prove, SecondStep, Security, SetUp,
-    VerifyLink,
+    Authorize, Authorized, Change, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound, EmailLink, EmailUndo,
+    Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, NewPassword, Notice, Picture,
+    Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -60,6 +60,7 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
     ];
     notices.extend(of_safety());
     notices.extend(of_device_codes());
+    notices.extend(of_rights());
     notices
 }
 
@@ -110,6 +111,59 @@ fn of_safety() -> Vec<(&'static str, Notice)> {
     ]
 }
 
+fn of_rights() -> Vec<(&'static str, Notice)> {
+    let until = || "10 December 2026, 12:00 UTC".to_owned();
+    let asked = Rights {
+        export: Export::Ready {
+            path: "/settings/security/export/1".to_owned(),
+            size: "12 MB".to_owned(),
+            until: until(),
+        },
+        change: Some(Change {
+            new: "ana.new@example.org".to_owned(),
+            has_old_agreed: true,
+            has_new_agreed: false,
+            until: until(),
+        }),
+    };
+    let security = Security {
+        rights: asked,
+        problem: Some(Problem::new(Code::Invalid).detail("That is not the address of this account.")),
+        ..security(None, true)
+    };
+    let link = |is_old| EmailLink {
+        csrf: "form-token".to_owned(),
+        token: "link-token".to_owned(),
+        new: "ana.new@example.org".to_owned(),
+        is_old,
+        problem: None,
+    };
+    let undo = EmailUndo {
+        csrf: "form-token".to_owned(),
+        token: "link-token".to_owned(),
+        old: email().to_string(),
+        problem: None,
+    };
+    let keep = Keep {
+        csrf: "form-token".to_owned(),
+        email: email().to_string(),
+        until: until(),
+    };
+    let told = Told {
+        heading: "Your account will be deleted".to_owned(),
+        text: format!("It goes on {}. To keep it, sign in before then.", until()),
+        way_on: ("/sign-in".to_owned(), "Go to sign in".to_owned()),
+    };
+    vec![
+        ("security-asked", Notice::Security(Box::new(security))),
+        ("keep", Notice::Keep(keep)),
+        ("email-link-old", Notice::EmailLink(link(true))),
+        ("email-link-new", Notice::EmailLink(link(false))),
+        ("email-undo", Notice::EmailUndo(undo)),
+        ("told", Notice::Told(told)),
+    ]
+}
+
 fn second_step() -> SecondStep {
     SecondStep {
         csrf: "form-token".to_owned(),
@@ -134,6 +188,7 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
         has_password: true,
         codes_left,
         is_fresh,
+        rights: Rights::default(),
         events: vec![
             event("sign_in", true, "password"),
             event("sign_in", false, "password: invalid_credentials"),

@@ -7,7 +7,7 @@ use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
 use super::super::tries::Whose;
 use super::super::verification_tokens::{self as tokens, Linked, NewReset};
-use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
+use super::super::{Auth, Visit, cookies, devices, email_change, native, second_step, users};
 use super::verify::masked;
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -114,6 +114,7 @@ pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, 
     tokens::void_all(&mut tx, &email.key()).await?;
     native::void_codes(&mut tx, user).await?;
     second_step::void_challenges(&mut tx, user).await?;
+    email_change::void_pending(&mut tx, user).await?;
     let signed_out = devices::revoke_all(&mut tx, user, "password reset").await?;
     let letter = Letter::PasswordChanged {
         when: in_words(OffsetDateTime::now_utc())?,

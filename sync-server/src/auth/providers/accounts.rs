@@ -2,6 +2,7 @@
 
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
+use time::OffsetDateTime;
 
 pub async fn owner(db: &mut Transaction, provider: &str, subject: &str) -> sqlx::Result<Option<UserId>> {
     let user = sqlx::query_scalar!(
@@ -77,6 +78,37 @@ pub async fn list(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Listed>> {
     sqlx::query_as!(
         Listed,
         "select provider, email from accounts where user_id = $1 order by provider, created_at",
+        user.0
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// What was linked after a moment is not linked any more.
+pub async fn unlink_since(db: &mut Transaction, user: UserId, since: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from accounts where user_id = $1 and created_at >= $2",
+        user.0,
+        since
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An identity as its owner may read it.
+#[derive(Debug)]
+pub struct Linked {
+    pub provider: String,
+    pub provider_account_id: String,
+    pub email: Option<String>,
+    pub created_at: OffsetDateTime,
+}
+
+pub async fn of_user(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Linked>> {
+    sqlx::query_as!(
+        Linked,
+        "select provider, provider_account_id, email, created_at from accounts where user_id = $1 order by created_at",
         user.0
     )
     .fetch_all(pool)

@@ -4,8 +4,9 @@ use super::super::audit_events::{self, Event};
 use super::super::cookies::{self, PROVIDER};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in, is_noted};
 use super::super::next::safe_next;
+use super::super::second_step::goes_on;
 use super::super::tries::Whose;
-use super::super::{Auth, Visit, second_step};
+use super::super::{Auth, Visit};
 use super::{Answer, WAITS, Way, apple, linking};
 use crate::asked::{Asked, Id};
 use crate::body::Form;
@@ -113,8 +114,8 @@ pub async fn provider_callback(
             let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
             (jar, Redirect::to(&next)).into_response()
         }
-        Err((Error::Told(problem), next)) if problem.code == Code::SecondStepRequired => {
-            second_step::on_to_second_step(&problem, &next)
+        Err((Error::Told(problem), next)) => {
+            goes_on(&problem, &next).unwrap_or_else(|| back_to_sign_in(Error::Told(problem), &next))
         }
         Err((error, next)) => back_to_sign_in(error, &next),
     }
@@ -217,7 +218,9 @@ async fn come_back(
     };
     match entered.await {
         Ok(entry) => Ok((entry, flow.next)),
-        Err(Error::Told(problem)) if is_noted(&problem) => Err((Error::Told(problem), flow.next)),
+        Err(Error::Told(problem)) if is_noted(&problem) || problem.challenge.is_some() => {
+            Err((Error::Told(problem), flow.next))
+        }
         Err(error) => Err((note(auth, provider, error, visit).await, flow.next)),
     }
 }

@@ -1,4 +1,5 @@
-//! Stored: `challenges`, sign-ins whose first step was proven and whose second is awaited.
+//! Stored: `challenges`, sign-ins whose first step was proven and whose second is awaited, or that wait for an answer
+//! whether the account is kept.
 //!
 //! **Invariant:** a try is counted by the statement that reads the row, before anybody looks at the code.
 
@@ -20,18 +21,21 @@ pub struct NewChallenge<'a> {
     pub client: &'a Client,
     /// What is linked once the second step is proven too.
     pub link: Option<serde_json::Value>,
+    /// All steps are proven: what is awaited is whether the account is kept.
+    pub is_to_keep: bool,
     pub expires: OffsetDateTime,
 }
 
 pub async fn insert(db: &mut Transaction, new: &NewChallenge<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into challenges (secret_hash, user_id, method, client, link, expires)
-         values ($1, $2, $3, $4, $5, $6)",
+        "insert into challenges (secret_hash, user_id, method, client, link, is_to_keep, expires)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         &new.secret_hash,
         new.user.0,
         new.method,
         Json(new.client) as _,
         new.link,
+        new.is_to_keep,
         new.expires
     )
     .execute(db)
@@ -52,7 +56,8 @@ pub struct Challenge {
 pub async fn whose(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Email>> {
     let email = sqlx::query_scalar!(
         "select u.email from challenges c join users u on u.id = c.user_id
-          where c.secret_hash = $1 and c.consumed_at is null and c.attempts < $2 and c.expires > now()",
+          where c.secret_hash = $1 and not c.is_to_keep
+            and c.consumed_at is null and c.attempts < $2 and c.expires > now()",
         secret_hash,
         TRIES
     )
@@ -66,7 +71,8 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
     let row = sqlx::query!(
         r#"update challenges c set attempts = attempts + 1
              from users u
-            where c.secret_hash = $1 and c.consumed_at is null and c.attempts < $2 and c.expires > now()
+            where c.secret_hash = $1 and not c.is_to_keep
+              and c.consumed_at is null and c.attempts < $2 and c.expires > now()
               and u.id = c.user_id
         returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link"#,
         secret_hash,
@@ -93,6 +99,43 @@ pub async fn consume(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::Result<b
     .execute(db)
     .await?;
     Ok(outcome.rows_affected() > 0)
+}
+
+/// An account that may be kept by whoever holds this, and when it goes otherwise. `None`: as for [`take_try`].
+pub async fn to_keep(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<(Email, OffsetDateTime)>> {
+    let row = sqlx::query!(
+        "select u.email, d.due
+           from challenges c join users u on u.id = c.user_id join deletions d on d.user_id = c.user_id
+          where c.secret_hash = $1 and c.is_to_keep and c.consumed_at is null and c.expires > now()
+            and d.begun_at is null",
+        secret_hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((stored_email(&row.email)?, row.due)))
+}
+
+/// Uses it up: its owner keeps the account.
+pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::Result<Option<Challenge>> {
+    let row = sqlx::query!(
+        r#"update challenges c set consumed_at = now()
+             from users u
+            where c.secret_hash = $1 and c.is_to_keep and c.consumed_at is null and c.expires > now()
+              and u.id = c.user_id
+        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link"#,
+        secret_hash
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Challenge {
+        user: UserId(row.user_id),
+        email: stored_email(&row.email)?,
+        method: row.method,
+        client: row.client.0,
+        link: row.link,
+    }))
 }
 
 /// What was begun with a first step that no longer holds ends.

@@ -1,0 +1,410 @@
+//! What the security page lets people ask for of their account as a whole, and where the letters and sign-ins about it lead.
+
+use crate::asked::{Asked, Id};
+use crate::auth::{self, Answered, Visit};
+use crate::body::Form;
+use crate::error::{Error, Result};
+use crate::rights::{self, Export as Made};
+use crate::web::door::{Link, dead_link, let_in, status_of};
+use crate::web::pages::{Pages, signed_in};
+use crate::web::security::{draw, refused, sent};
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use axum_extra::extract::CookieJar;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use protocol::auth::Email;
+use protocol::routes::page;
+use protocol::{Code, Problem};
+use serde::Deserialize;
+use tower_http::services::ServeFile;
+use ui::page::{Change, EmailLink, EmailUndo, Export, Failed, Keep, Notice, Rights, Told};
+use uuid::Uuid;
+
+pub fn router(pages: Pages) -> Router {
+    Router::new()
+        .route(page::FORM_LEAVE, post(leave))
+        .route(page::KEEP, get(ask_to_keep).post(keep))
+        .route(page::FORM_EXPORT, post(ask_for_export))
+        .route(page::EXPORT, get(fetch_export))
+        .route(page::FORM_EMAIL, post(ask_for_email))
+        .route(page::FORM_EMAIL_STOP, post(stop_email))
+        .route(page::EMAIL_LINK, get(look_at_email).post(answer_email))
+        .route(page::EMAIL_UNDO, get(look_at_undo).post(undo_email))
+        .with_state(pages)
+}
+
+/// How what somebody asked for stands, for the security page.
+pub async fn standing(pages: &Pages, caller: &auth::Caller) -> Result<Rights> {
+    let export = match rights::export_of(&pages.rights, caller).await? {
+        None => Export::None,
+        Some(Made::Waiting) => Export::Waiting,
+        Some(Made::Ready { id, bytes, expires }) => Export::Ready {
+            path: page::with_id(page::EXPORT, id),
+            size: in_words(bytes),
+            until: auth::in_words(expires)?,
+        },
+    };
+    let pending = auth::pending_email_change(&pages.auth().pool, caller.user).await?;
+    let change = match pending {
+        None => None,
+        Some(pending) => Some(Change {
+            new: pending.new_email,
+            has_old_agreed: pending.has_old_agreed,
+            has_new_agreed: pending.has_new_agreed,
+            until: auth::in_words(pending.expires)?,
+        }),
+    };
+    Ok(Rights { export, change })
+}
+
+/// Bytes as people say them.
+fn in_words(bytes: u64) -> String {
+    const KB: u64 = 1000;
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(KB)),
+        1_000_000..1_000_000_000 => format!("{} MB", bytes.div_ceil(KB * KB)),
+        _ => format!("{} GB", bytes.div_ceil(KB * KB * KB)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    email: String,
+}
+
+async fn leave(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::ask_to_delete(pages.auth(), &caller, &fields.email, &visit).await {
+        Ok((until, cookie)) => {
+            let told = Told {
+                heading: "Your account will be deleted".to_owned(),
+                text: format!(
+                    "It goes for good on {until}. Every device was signed out. To keep it, sign in before then."
+                ),
+                way_on: (page::SIGN_IN.to_owned(), "Go to sign in".to_owned()),
+            };
+            let drawn = pages
+                .draw_notice(
+                    &headers,
+                    StatusCode::OK,
+                    "Your account will be deleted",
+                    |_csrf| Notice::Told(told),
+                )
+                .await;
+            Ok((CookieJar::new().add(cookie), drawn).into_response())
+        }
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn ask_to_keep(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+    let Some(kept) = auth::keep_look(pages.auth(), &headers).await? else {
+        return Ok(Redirect::to(page::SIGN_IN).into_response());
+    };
+    let notice = |csrf| {
+        Notice::Keep(Keep {
+            csrf,
+            email: kept.email,
+            until: kept.until,
+        })
+    };
+    Ok(pages
+        .draw_notice(&headers, StatusCode::OK, "Keep your account?", notice)
+        .await)
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    csrf: String,
+}
+
+async fn keep(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(token): Form<Token>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &token.csrf)?;
+    match let_in(auth::keep(auth, &headers, &visit).await, page::HOME) {
+        Ok(response) => Ok(response),
+        Err(Error::Told(problem)) => {
+            let status = status_of(&problem);
+            let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
+            let failed = Failed {
+                problem: *problem,
+                way_on,
+            };
+            Ok(pages
+                .draw_notice(&headers, status, "Please sign in again", |_csrf| {
+                    Notice::Failed(failed)
+                })
+                .await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn ask_for_export(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(token): Form<Token>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &token.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match rights::ask_for_export(&pages.rights, &caller, &visit).await {
+        Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+/// For its owner's own browser alone; others are told that it is not there.
+async fn fetch_export(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Id(id): Id<Uuid>,
+    request: Request,
+) -> Result<Response> {
+    let here = page::with_id(page::EXPORT, id);
+    let caller = match signed_in(&pages, &headers, &here).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let path = match rights::fetch_export(&pages.rights, &caller, id, &visit).await {
+        Ok(path) => path,
+        Err(error) => return refused(&pages, &headers, &caller, error).await,
+    };
+    let served = ServeFile::new(path).try_call(request).await;
+    let mut response = served.context("reading an archive")?.into_response();
+    if response.status() == StatusCode::NOT_FOUND {
+        // the row says that it is there: this node does not see the others' folder
+        return Err(Code::Unavailable.into());
+    }
+    let attachment = HeaderValue::from_static("attachment; filename=\"compymac-data.zip\"");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_DISPOSITION, attachment);
+    Ok(response)
+}
+
+async fn ask_for_email(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let asked = async {
+        let email = Email::parse(&fields.email)?;
+        auth::ask_for_email(pages.auth(), &caller, &email, &visit).await
+    };
+    match asked.await {
+        Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn stop_email(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(token): Form<Token>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &token.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    auth::stop_email_change(pages.auth(), &caller, &visit).await?;
+    let done = "Your e-mail address stays as it is.";
+    draw(&pages, &headers, &caller, None, Some(done)).await
+}
+
+/// Reads only: mail scanners follow links, and must not answer by it.
+async fn look_at_email(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Asked(link): Asked<Link>,
+) -> Result<Response> {
+    draw_email(&pages, &headers, (&link.id, &link.t), None).await
+}
+
+async fn draw_email(
+    pages: &Pages,
+    headers: &HeaderMap,
+    (id, secret): (&str, &str),
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let Some(look) = auth::email_look(pages.auth(), (id, secret)).await? else {
+        return Ok(dead_link(pages, headers).await);
+    };
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::EmailLink(EmailLink {
+            csrf,
+            token: format!("{id}~{secret}"),
+            new: look.new,
+            is_old: look.is_old,
+            problem,
+        })
+    };
+    Ok(pages
+        .draw_notice(headers, status, "Change the e-mail address?", notice)
+        .await)
+}
+
+#[derive(Deserialize)]
+struct Pressed {
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    token: String,
+    /// Which of the two buttons: `yes` or `no`.
+    #[serde(default)]
+    answer: String,
+}
+
+async fn answer_email(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(pressed): Form<Pressed>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &pressed.csrf)?;
+    let link = pressed.token.split_once('~').unwrap_or_default();
+    // a form that names neither button answers nothing
+    let agrees = match pressed.answer.as_str() {
+        "yes" => true,
+        "no" => false,
+        _ => return draw_email(&pages, &headers, link, None).await,
+    };
+    let (heading, text) = match auth::answer_email(auth, link, agrees, &visit).await {
+        Ok(Answered::Half) => (
+            "Thank you",
+            "Now the letter to the other address has to be answered too. Until then nothing changes.",
+        ),
+        Ok(Answered::Changed) => (
+            "The e-mail address is changed",
+            "Sign in with the new address from now on. The old one can take the change back for seven days.",
+        ),
+        Ok(Answered::Refused) => (
+            "Nothing is changed",
+            "The e-mail address stays as it is. If you did not ask for this, please change your password.",
+        ),
+        Err(Error::Told(problem)) => return draw_email(&pages, &headers, link, Some(*problem)).await,
+        Err(error) => return Err(error),
+    };
+    Ok(tell(
+        &pages,
+        &headers,
+        heading,
+        text,
+        (page::SECURITY, "Go to your account"),
+    )
+    .await)
+}
+
+async fn tell(
+    pages: &Pages,
+    headers: &HeaderMap,
+    heading: &str,
+    text: &str,
+    (address, words): (&str, &str),
+) -> Response {
+    let told = Told {
+        heading: heading.to_owned(),
+        text: text.to_owned(),
+        way_on: (address.to_owned(), words.to_owned()),
+    };
+    pages
+        .draw_notice(headers, StatusCode::OK, heading, |_csrf| Notice::Told(told))
+        .await
+}
+
+/// Reads only, as every link of a letter.
+async fn look_at_undo(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Asked(link): Asked<Link>,
+) -> Result<Response> {
+    draw_undo(&pages, &headers, (&link.id, &link.t), None).await
+}
+
+async fn draw_undo(
+    pages: &Pages,
+    headers: &HeaderMap,
+    (id, secret): (&str, &str),
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let Some(old) = auth::undo_look(pages.auth(), (id, secret)).await? else {
+        return Ok(dead_link(pages, headers).await);
+    };
+    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+    let notice = |csrf| {
+        Notice::EmailUndo(EmailUndo {
+            csrf,
+            token: format!("{id}~{secret}"),
+            old,
+            problem,
+        })
+    };
+    Ok(pages
+        .draw_notice(headers, status, "Take the change back?", notice)
+        .await)
+}
+
+async fn undo_email(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(pressed): Form<Pressed>,
+) -> Result<Response> {
+    let auth = pages.auth();
+    auth.check_csrf(&headers, &pressed.csrf)?;
+    let link = pressed.token.split_once('~').unwrap_or_default();
+    match auth::undo_email(auth, link, &visit).await {
+        Ok(()) => {
+            let heading = "Your e-mail address is back";
+            let text = "Every device was signed out. Please choose a new password by a letter, then sign in with it.";
+            let way_on = (page::FORGOT, "Choose a new password");
+            Ok(tell(&pages, &headers, heading, text, way_on).await)
+        }
+        Err(Error::Told(problem)) => draw_undo(&pages, &headers, link, Some(*problem)).await,
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_said_as_people_say_them() {
+        assert_eq!(in_words(0), "0 kB");
+        assert_eq!(in_words(1_200), "2 kB");
+        assert_eq!(in_words(12_000_000), "12 MB");
+        assert_eq!(in_words(3_000_000_000), "3 GB");
+    }
+}

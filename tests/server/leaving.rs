@@ -1,0 +1,438 @@
+//! An account that its owner wants gone: kept for two weeks in which nobody is in, and then nothing of it is left.
+
+use harness::mailbox::path_of;
+use harness::{
+    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native, until,
+};
+use http::{Method, StatusCode};
+use protocol::Code;
+use protocol::auth::{Client as Kind, SecondStep};
+use protocol::routes::{self, page};
+use std::path::Path;
+
+const KEEP_COOKIE: &str = "__Host-compymac_keep";
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+fn is_in(client: &Client) -> bool {
+    client
+        .cookie(SESSION_COOKIE)
+        .is_some_and(|value| !value.is_empty())
+}
+
+async fn leave(client: &Client, typed: &str) -> Answer {
+    let page = client.get(page::SECURITY).await;
+    client.submit(&page, page::FORM_LEAVE, &[("email", typed)]).await
+}
+
+async fn sign_in_by_form(client: &Client, person: &Person) -> Answer {
+    let door = client.get(page::SIGN_IN).await;
+    let fields = [("email", person.email.as_str()), ("password", &person.password)];
+    let answer = client.submit(&door, page::FORM_SIGN_IN, &fields).await;
+    client.follow(answer).await
+}
+
+/// The two weeks are over.
+async fn let_time_pass(stack: &Stack) {
+    stack
+        .execute("update deletions set due = now() - interval '1 second'")
+        .await;
+}
+
+async fn is_removed(stack: &Stack) {
+    until("the account to be removed", async || {
+        (stack.number("select count(*) from deletions").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_is_asked_for_with_a_fresh_proof_and_ones_own_address_typed() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let (other, _) = Person::join(&stack).await;
+    let fresh = client.get(page::SECURITY).await;
+    for wrong in ["", "yes", other.email.as_str(), &format!("x{}", person.email)] {
+        let answer = client.submit(&fresh, page::FORM_LEAVE, &[("email", wrong)]).await;
+        assert_eq!(answer.status, 422, "{wrong}: {answer:?}");
+        assert!(
+            answer.text().contains("not the address of this account"),
+            "{answer:?}"
+        );
+    }
+    stack
+        .execute("update sessions set proven_at = now() - interval '11 minutes'")
+        .await;
+    let own = [("email", person.email.as_str())];
+    let stale = client.submit(&fresh, page::FORM_LEAVE, &own).await;
+    assert_eq!(stale.location(), page::PROVE, "{stale:?}");
+    let no_token = client.request(Method::POST, page::FORM_LEAVE).form(&own);
+    client.send(no_token).await.has_status(StatusCode::FORBIDDEN);
+    assert_eq!(stack.number("select count(*) from deletions").await, 0);
+    assert_eq!(client.me().await.email, person.email, "still in");
+}
+
+#[tokio::test]
+async fn asking_signs_every_device_out_and_tells_the_owner() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await;
+    let other_browser = person.browser(&stack).await;
+    let told = leave(&client, &person.email.as_str().to_uppercase()).await;
+    assert!(told.succeeds().text().contains("will be deleted"), "{told:?}");
+    assert!(!is_in(&client), "its cookie is taken away");
+    laptop.get(routes::ME).await.refused(Code::SessionRevoked);
+    other_browser.get(routes::ME).await.refused(Code::SessionRevoked);
+    let renewed = laptop.refresh_with(&laptop.tokens().refresh_token).await;
+    assert_eq!(renewed.status, 400, "{renewed:?}");
+    let letter = stack.letter_about(person.email.as_str(), "will be deleted").await;
+    assert!(letter.text.contains("can be kept"), "{}", letter.text);
+    assert_eq!(
+        path_of(&letter.link.expect("a link")),
+        format!("{}?", page::SIGN_IN)
+    );
+}
+
+#[tokio::test]
+async fn whoever_signs_in_before_is_asked_and_may_keep_it() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let session = client.create_session("Kept").await;
+    leave(&client, person.email.as_str()).await.succeeds();
+
+    let back = browser(&stack);
+    let question = sign_in_by_form(&back, &person).await;
+    assert!(question.text().contains("Keep your account?"), "{question:?}");
+    assert!(!is_in(&back), "nobody is in yet");
+    back.get(routes::ME).await.refused(Code::SignInRequired);
+    // looking does not keep it, and leaving the page neither
+    back.get(page::KEEP).await.succeeds();
+    assert_eq!(stack.number("select count(*) from deletions").await, 1);
+
+    let kept = back.submit(&question, page::KEEP, &[]).await;
+    assert_eq!(kept.location(), page::HOME, "{kept:?}");
+    assert_eq!(back.me().await.email, person.email);
+    assert_eq!(back.session(session).await.title, "Kept");
+    assert!(back.cookie(KEEP_COOKIE).is_none_or(|value| value.is_empty()));
+    assert_eq!(stack.number("select count(*) from deletions").await, 0);
+    let letter = stack.letter_about(person.email.as_str(), "is kept").await;
+    assert!(letter.text.contains("not deleted after all"), "{}", letter.text);
+    // once is enough: afterwards one signs in as ever
+    person.native(&stack, "Laptop").await;
+    let page = back.get(page::SECURITY).await.text();
+    assert!(page.contains("Keeping the account"), "{page}");
+}
+
+#[tokio::test]
+async fn the_question_is_answered_once_and_only_by_who_proved_all_steps() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let page = client.get(page::SECURITY).await;
+    let set_up = client.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
+    let phone = Authenticator::told(&set_up.text_of("secret"));
+    let code = [("code", phone.code())];
+    let fields: Vec<(&str, &str)> = code.iter().map(|(name, code)| (*name, code.as_str())).collect();
+    client
+        .submit(&set_up, page::FORM_SECOND_STEP_ON, &fields)
+        .await
+        .succeeds();
+    stack.execute("update second_factors set last_step = 0").await;
+    leave(&client, person.email.as_str()).await.succeeds();
+
+    let back = browser(&stack);
+    let step = sign_in_by_form(&back, &person).await;
+    assert!(step.text().contains("One more step"), "{step:?}");
+    // what is held for the second step keeps nothing
+    let thief = browser(&stack);
+    thief.put_cookie(
+        KEEP_COOKIE,
+        &back.cookie("__Host-compymac_step").expect("a challenge"),
+    );
+    assert_eq!(thief.get(page::KEEP).await.location(), page::SIGN_IN);
+
+    let answer = back.submit(&step, page::SECOND_STEP, &fields).await;
+    let question = back.follow(answer).await;
+    assert!(question.text().contains("Keep your account?"), "{question:?}");
+    // and what is held for the question is no second step
+    let secret = back.cookie(KEEP_COOKIE).expect("what the question is about");
+    stack.execute("update second_factors set last_step = 0").await;
+    let ask = SecondStep {
+        challenge: secret.clone(),
+        code: phone.code(),
+    };
+    back.post(routes::SECOND_STEP, &ask)
+        .await
+        .refused(Code::InvalidOrExpiredLink);
+    back.submit(&question, page::KEEP, &[])
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert!(is_in(&back));
+
+    leave(&back, person.email.as_str()).await.succeeds();
+    back.put_cookie(KEEP_COOKIE, &secret);
+    assert_eq!(back.get(page::KEEP).await.location(), page::SIGN_IN, "used up");
+    let again = back.submit(&question, page::KEEP, &[]).await;
+    assert_eq!(again.status, StatusCode::GONE, "{again:?}");
+    assert_eq!(stack.number("select count(*) from deletions").await, 1);
+}
+
+#[tokio::test]
+async fn no_way_in_makes_a_device_of_an_account_that_is_to_go() {
+    let provider = OpenIdProvider::start().await;
+    let stack = Stack::builder()
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let person = Person::fresh();
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let client = browser(&stack);
+    crate::providers::sign_in(&stack, &client, "google").await;
+    let page = client.get(page::SECURITY).await;
+    client
+        .submit(&page, page::FORM_PASSWORD, &[("password", &person.password)])
+        .await
+        .succeeds();
+    leave(&client, person.email.as_str()).await.succeeds();
+
+    let refusal = person
+        .try_sign_in(&Client::native(&stack.url()), native("Laptop"))
+        .await
+        .refused(Code::AccountLeaving);
+    assert!(
+        refusal.sentence().contains("with your browser before then"),
+        "{refusal:?}"
+    );
+    assert!(refusal.challenge.is_none(), "an app has no page to answer on");
+    person
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::AccountLeaving);
+    let by_provider = browser(&stack);
+    let question = crate::providers::sign_in(&stack, &by_provider, "google").await;
+    assert!(question.text().contains("Keep your account?"), "{question:?}");
+
+    let by_letter = browser(&stack);
+    let form = by_letter.get(page::LETTER_ASK).await;
+    by_letter
+        .submit(&form, page::LETTER_ASK, &[("email", person.email.as_str())])
+        .await
+        .succeeds();
+    let letter = stack
+        .letter_about(person.email.as_str(), "Sign in to CompyMac")
+        .await;
+    let opened = by_letter.get(&path_of(&letter.link.expect("a link"))).await;
+    let pressed = by_letter
+        .submit(&opened, page::LETTER, &[("answer", "here")])
+        .await;
+    let question = by_letter.follow(pressed).await;
+    assert!(question.text().contains("Keep your account?"), "{question:?}");
+
+    for client in [&by_provider, &by_letter] {
+        assert!(!is_in(client));
+    }
+    assert_eq!(
+        stack
+            .number("select count(*) from sessions where revoked_at is null")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn once_it_has_begun_nothing_takes_it_back() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    leave(&client, person.email.as_str()).await.succeeds();
+    let back = browser(&stack);
+    let question = sign_in_by_form(&back, &person).await;
+    stack
+        .execute("update deletions set begun_at = now(), lease_until = now() + interval '1 hour'")
+        .await;
+    let late = back.submit(&question, page::KEEP, &[]).await;
+    assert_eq!(late.status, StatusCode::GONE, "{late:?}");
+    let refusal = person
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::AccountLeaving);
+    assert!(refusal.sentence().contains("is being deleted"), "{refusal:?}");
+    assert!(!is_in(&back));
+    assert_eq!(stack.number("select count(*) from deletions").await, 1);
+}
+
+/// Every file under a folder, by its path and its content.
+fn read_folder(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        text.push_str(&path.to_string_lossy());
+        text.push('\n');
+        if path.is_dir() {
+            read_folder(&path, text);
+        } else {
+            text.push_str(&String::from_utf8_lossy(
+                &std::fs::read(&path).unwrap_or_default(),
+            ));
+        }
+    }
+}
+
+/// Somebody with something in every corner, and the words by which all of it is found.
+async fn dweller(stack: &Stack) -> (Person, Client, Vec<(&'static str, String)>) {
+    let (person, client) = Person::join(stack).await;
+    let me = client.me().await;
+    let mark = format!("{:016x}", rand::random::<u64>());
+    let words = |what: &str| format!("{what}{mark}");
+    let name = words("name");
+    stack
+        .execute(&format!(
+            "update users set name = '{name}' where id = '{}'",
+            me.user
+        ))
+        .await;
+    let laptop = person.native(stack, &words("laptop")).await;
+    let session = laptop.create_session(&words("title")).await;
+    let sent = laptop.say(session, &words("message")).await;
+    laptop.committed(session, sent.reply()).await;
+    let workspace = stack
+        .workspaces()
+        .join(me.user.to_string())
+        .join(session.to_string());
+    std::fs::write(workspace.join("notes.txt"), words("file")).expect("a file in the workspace");
+    stack
+        .execute(&format!(
+            "insert into accounts (user_id, provider, provider_account_id, email)
+             values ('{}', 'google', '{}', '{}')",
+            me.user,
+            words("subject"),
+            words("elsewhere") + "@example.org"
+        ))
+        .await;
+    // a second step, a copy of everything, and a change of address that waits
+    let page = client.get(page::SECURITY).await;
+    client
+        .submit(&page, page::SECOND_STEP_BEGIN, &[])
+        .await
+        .succeeds();
+    client.submit(&page, page::FORM_EXPORT, &[]).await;
+    stack.letter_about(person.email.as_str(), "data is ready").await;
+    let new = words("fresh") + "@example.org";
+    client.submit(&page, page::FORM_EMAIL, &[("email", &new)]).await;
+    stack.letter_about(&new, "Confirm your new").await;
+    let needles = vec![
+        ("the user", me.user.to_string()),
+        ("the address", person.email.to_string()),
+        ("the name", name),
+        ("the device", words("laptop")),
+        ("the title", words("title")),
+        ("the message", words("message")),
+        ("the file", words("file")),
+        ("the identity", words("subject")),
+        ("the address elsewhere", words("elsewhere")),
+        ("the new address", new),
+        ("the session", session.to_string()),
+    ];
+    (person, client, needles)
+}
+
+async fn everything(stack: &Stack) -> String {
+    let mut text = stack.dump().await;
+    read_folder(&stack.workspaces(), &mut text);
+    text.push_str(&stack.redis_dump().await);
+    text
+}
+
+#[tokio::test]
+async fn when_its_time_is_over_nothing_of_it_is_left_anywhere() {
+    let stack = Stack::start().await;
+    let (person, client, needles) = dweller(&stack).await;
+    let (_, _, others) = dweller(&stack).await;
+    let events = stack.number("select count(*) from audit_events").await;
+    let before = everything(&stack).await;
+    for (what, needle) in needles.iter().chain(&others) {
+        assert!(
+            before.contains(needle.as_str()),
+            "{what} is found while it is there"
+        );
+    }
+    leave(&client, person.email.as_str()).await.succeeds();
+    let_time_pass(&stack).await;
+    is_removed(&stack).await;
+
+    let after = everything(&stack).await;
+    for (what, needle) in &needles {
+        let place = after
+            .find(needle.as_str())
+            .map(|at| after.get(at.saturating_sub(300)..at + 100));
+        assert!(place.is_none(), "{what} is still there: {place:?}");
+    }
+    for (what, needle) in &others {
+        assert!(after.contains(needle.as_str()), "{what} of somebody else is gone");
+    }
+    // what happened at the door is still told, of nobody
+    let left = stack.number("select count(*) from audit_events").await;
+    assert!(left > events, "{left} of {events}");
+    let unnamed = "select count(*) from audit_events a
+                    where user_id is not null and not exists (select from users u where u.id = a.user_id)
+                      and (device_id is not null or ip_prefix is not null or request_id is not null)";
+    assert_eq!(stack.number(unnamed).await, 0);
+
+    // and nothing of it stands in the way of beginning anew
+    person
+        .try_sign_in(&browser(&stack), Kind::Browser)
+        .await
+        .refused(Code::InvalidCredentials);
+    client.get(routes::ME).await.refused(Code::SignInRequired);
+    person
+        .sign_up(&browser(&stack))
+        .await
+        .has_status(StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_removal_that_was_cut_off_is_taken_up_again() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let user = client.me().await.user;
+    client.create_session("Gone").await;
+    leave(&client, person.email.as_str()).await.succeeds();
+    // as a node leaves it that dies between the rows and the folders
+    stack.server.kill();
+    stack.execute("delete from users").await;
+    stack
+        .execute(
+            "update deletions set due = now(), begun_at = now(), lease_until = now() - interval '1 second'",
+        )
+        .await;
+    let folder = stack.workspaces().join(user.to_string());
+    assert!(folder.exists());
+    stack.server.start_again().await;
+    is_removed(&stack).await;
+    assert!(!folder.exists());
+    assert!(!stack.dump().await.contains(&user.to_string()));
+}
+
+#[tokio::test]
+async fn nobody_goes_before_their_time() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let (gone, other) = Person::join(&stack).await;
+    leave(&client, person.email.as_str()).await.succeeds();
+    let days = "select round(extract(epoch from due - now()) / 86400)::bigint from deletions";
+    assert_eq!(stack.number(days).await, 14);
+    // the job has looked, since it removed somebody else whose time was over
+    leave(&other, gone.email.as_str()).await.succeeds();
+    stack
+        .execute(&format!(
+            "update deletions set due = now() from users u where u.id = user_id and u.email_key = '{}'",
+            gone.email.key()
+        ))
+        .await;
+    until("the other account to be removed", async || {
+        (stack.number("select count(*) from deletions").await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(stack.number("select count(*) from users").await, 1);
+    let question = sign_in_by_form(&browser(&stack), &person).await;
+    assert!(question.text().contains("Keep your account?"), "{question:?}");
+}
