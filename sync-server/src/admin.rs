@@ -5,6 +5,7 @@
 
 mod audit;
 mod devices;
+mod keys;
 mod said;
 mod secrets;
 mod suited;
@@ -62,6 +63,9 @@ enum WithStores {
     /// The secrets in the settings.
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// The keys that access tokens are signed with.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// What happened at the door.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -131,6 +135,7 @@ impl Desk {
             WithStores::Password(command) => users::password(self, command).await,
             WithStores::SecondStep(command) => users::second_step(self, command).await,
             WithStores::Secrets(command) => secrets::answer(self, command).await,
+            WithStores::Keys(command) => keys::answer(self, command).await,
             WithStores::Audit(command) => audit::answer(self, command).await,
         }
     }

@@ -70,14 +70,16 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::{delete, get, post};
 use http::header;
-use native::{access, authorize, device_flow, grants};
+use native::{access, authorize, device_flow, following, grants};
 use password::{Hasher, sign_in as by_password, sign_up as signing_up, verify as verifying};
 use protocol::auth::Provider;
 use protocol::routes::{self, page};
 use providers::{Registry, flow};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 use utoipa::OpenApi as _;
 
@@ -94,6 +96,8 @@ pub struct Parts {
     signer: access::Signer,
     providers: Registry,
     seen: seen::Seen,
+    /// When an unknown signing key was looked for last, in Unix seconds.
+    keys_looked_for: AtomicI64,
     /// Wakes the letters' carrier on this node.
     letters: Arc<Notify>,
 }
@@ -117,8 +121,12 @@ const LETTERS: &str = "letters";
 impl Auth {
     /// Starts the room's tasks: hearing of devices signed out on other nodes, and, where this process works, carrying
     /// letters and sweeping up.
-    pub fn start(hints: Hints) -> anyhow::Result<Self> {
+    pub async fn start(hints: Hints) -> anyhow::Result<Self> {
         let auth = Self::open(hints)?;
+        auth.read_signing_keys()
+            .await
+            .map_err(|error| anyhow::anyhow!("reading the signing keys: {error:?}"))?;
+        following::spawn(&auth);
         seen::spawn(&auth);
         if auth.config.role.works() {
             let letters = Arc::clone(&auth.0.letters);
@@ -143,6 +151,7 @@ impl Auth {
             signer: access::Signer::new(&hints)?,
             providers: registry(config)?,
             seen: seen::Seen::default(),
+            keys_looked_for: AtomicI64::new(0),
             letters,
             hints,
         })))
@@ -202,12 +211,12 @@ pub fn providers(auth: &Auth) -> Vec<Provider> {
     auth.0.providers.list()
 }
 
-/// The public half of the key that signs access tokens (RFC 7517).
+/// The public halves of the keys that sign access tokens (RFC 7517).
 #[utoipa::path(get, path = routes::JWKS, tag = "Native app", responses((status = 200)))]
 async fn read_key_set(State(auth): State<Auth>) -> impl axum::response::IntoResponse {
     (
         [(header::CACHE_CONTROL, "public, max-age=300")],
-        axum::Json(auth.0.signer.key_set()),
+        axum::Json(auth.0.signer.key_set(OffsetDateTime::now_utc())),
     )
 }
 

@@ -100,7 +100,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         database::migrate(&app.config).await?;
     }
     let hints = hints::Hints::start(app.clone());
-    let auth = auth::Auth::start(hints)?;
+    let auth = auth::Auth::start(hints).await?;
     let sync = sync::Sync::start(auth);
     let runs = runs::Runs::start(sync);
     let rights = rights::Rights::start(runs.clone());

@@ -23,6 +23,7 @@ const STORED: &[&str] = &[
     "recovery_codes",
     "runs",
     "second_factors",
+    "signing_keys",
     "users",
     "verification_tokens",
 ];

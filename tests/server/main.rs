@@ -25,6 +25,7 @@ mod exports;
 mod forgotten;
 mod histories;
 mod hostile;
+mod keys;
 mod leaving;
 mod letter;
 mod limits;

@@ -73,7 +73,7 @@ pub async fn note_refusal(pool: &Pool, event: Event<'_>, visit: &Visit) {
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
     pub operator: &'a str,
-    pub user: UserId,
+    pub user: Option<UserId>,
     pub device: Option<DeviceId>,
     pub name: &'a str,
     /// In the operator's own words, where they gave any.
@@ -84,7 +84,7 @@ pub async fn note_act(db: &mut Transaction, act: Act<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into audit_events (user_id, device_id, event, outcome, reason, operator)
          values ($1, $2, $3, 'done', $4, $5)",
-        act.user.0,
+        act.user.map(|user| user.0),
         act.device.map(|device| device.0),
         act.name,
         act.reason,

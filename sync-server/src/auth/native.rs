@@ -4,9 +4,12 @@ pub(super) mod access;
 pub(super) mod authorize;
 mod device_codes;
 pub(super) mod device_flow;
+pub(super) mod following;
 pub(super) mod grants;
 mod oauth_codes;
 pub(super) mod refresh;
+pub(super) mod ring;
+pub(super) mod signing_keys;
 
 use crate::database::{Pool, Transaction};
 use protocol::UserId;

@@ -2,6 +2,13 @@
 //!
 //! **Invariant:** what changes anything is noted with the operator's name, in the transaction that changes it.
 
+mod keys;
+
+pub use super::audit_events::Told;
+pub use super::providers::Listed as Identity;
+pub use super::second_step::Sealing;
+pub use super::users::{Belongings, LISTED, Listed};
+
 use super::audit_events::{self, Act};
 use super::finish::in_words;
 use super::{Auth, devices, native, password, providers, second_step, users, verification_tokens};
@@ -13,11 +20,6 @@ use protocol::routes::page;
 use protocol::{Code, DeviceId, Problem, UserId, limits};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-pub use super::audit_events::Told;
-pub use super::providers::Listed as Identity;
-pub use super::second_step::Sealing;
-pub use super::users::{Belongings, LISTED, Listed};
 
 /// Somebody at the server's own machine, by the name that the audit gets.
 #[derive(Clone, Debug)]
@@ -262,6 +264,13 @@ impl Operator {
         Ok(audit_events::newest(&self.auth.pool, of, count.into()).await?)
     }
 
+    fn name(&self) -> Result<&str, Problem> {
+        self.name.as_deref().ok_or_else(|| {
+            Problem::new(Code::BadRequest)
+                .detail("Please say who you are with --operator NAME, since what you change is noted.")
+        })
+    }
+
     async fn note(
         &self,
         db: &mut Transaction,
@@ -270,13 +279,9 @@ impl Operator {
         name: &str,
         reason: Option<&str>,
     ) -> Result<()> {
-        let operator = self.name.as_deref().ok_or_else(|| {
-            Problem::new(Code::BadRequest)
-                .detail("Please say who you are with --operator NAME, since what you change is noted.")
-        })?;
         let act = Act {
-            operator,
-            user,
+            operator: self.name()?,
+            user: Some(user),
             device,
             name,
             reason,

@@ -23,6 +23,8 @@ pub struct Seen {
     /// By the hash of the credential. A token's signature is checked once, not at every request.
     proofs: Cache<[u8; 32], Proof>,
     standings: Cache<DeviceId, Arc<Standing>>,
+    /// Counts how often all proofs were forgotten, so that one that was checked before is not kept after it.
+    proofs_forgotten: AtomicU64,
     /// Counts sign-outs heard, so that a standing read before one is not kept after it.
     signed_out: AtomicU64,
     active: Mutex<HashSet<DeviceId>>,
@@ -45,6 +47,7 @@ impl Default for Seen {
                 .max_capacity(100_000)
                 .time_to_live(BELIEVED)
                 .build(),
+            proofs_forgotten: AtomicU64::new(0),
             signed_out: AtomicU64::new(0),
             active: Mutex::default(),
         }
@@ -52,6 +55,12 @@ impl Default for Seen {
 }
 
 impl Seen {
+    /// Every credential is looked at afresh.
+    pub fn forget_proofs(&self) {
+        self.proofs_forgotten.fetch_add(1, Ordering::SeqCst);
+        self.proofs.invalidate_all();
+    }
+
     fn forget(&self, device: DeviceId) {
         self.signed_out.fetch_add(1, Ordering::SeqCst);
         self.standings.invalidate(&device);
@@ -131,8 +140,13 @@ impl Auth {
         let proof = match self.0.seen.proofs.get(&key) {
             Some(proof) if proof.expires_at > now.unix_timestamp() => proof,
             _ => {
+                self.look_for_key_of(token, now).await;
+                let before = self.0.seen.proofs_forgotten.load(Ordering::SeqCst);
                 let proof = self.0.signer.verify(token, now)?;
                 self.0.seen.proofs.insert(key, proof);
+                if self.0.seen.proofs_forgotten.load(Ordering::SeqCst) != before {
+                    self.0.seen.proofs.invalidate(&key);
+                }
                 proof
             }
         };

@@ -2,16 +2,15 @@
 //!
 //! **Invariant:** one algorithm, and every claim that says what a token is for is required.
 
+use super::ring::{Key, Ring, State};
 use crate::app::App;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::EncodePrivateKey as _;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
+use jsonwebtoken::{Algorithm, Header, Validation, errors::ErrorKind};
 use protocol::{Code, DeviceId, Problem, UserId};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use std::sync::{Arc, PoisonError, RwLock};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -50,43 +49,52 @@ pub struct Proof {
 
 pub struct Signer {
     issuer: String,
-    key_id: String,
-    public: [u8; 32],
-    encoding: EncodingKey,
-    decoding: DecodingKey,
     validation: Validation,
+    ring: RwLock<Arc<Ring>>,
 }
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Signer({})", self.key_id)
+        write!(f, "Signer({:?})", self.ring())
     }
 }
 
 impl Signer {
+    /// Knows the first key alone, until it is told of others.
     pub fn new(app: &App) -> anyhow::Result<Self> {
-        Self::from_seed(&app.keys.derive("access token", b"ed25519"), app.config.origin())
+        let first = Key::first(&app.keys, false)?;
+        Ok(Self::with(Ring::of(vec![first]), app.config.origin()))
     }
 
-    fn from_seed(seed: &[u8; 32], issuer: String) -> anyhow::Result<Self> {
-        let key = SigningKey::from_bytes(seed);
-        let public = key.verifying_key().to_bytes();
-        let private = key.to_pkcs8_der().context("writing the signing key as PKCS#8")?;
+    fn with(ring: Ring, issuer: String) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&issuer]);
         validation.set_required_spec_claims(&["exp", "nbf", "aud", "iss", "sub"]);
-        let hash = Sha256::digest(public);
-        Ok(Self {
+        Self {
             issuer,
-            key_id: URL_SAFE_NO_PAD.encode(hash.get(..9).unwrap_or_default()),
-            public,
-            encoding: EncodingKey::from_ed_der(private.as_bytes()),
-            decoding: DecodingKey::from_ed_der(&public),
             validation,
-        })
+            ring: RwLock::new(Arc::new(ring)),
+        }
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these keys are the ones. Whether any of them is new or was revoked.
+    pub fn take_up(&self, ring: Ring) -> bool {
+        let mut held = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let is_news = !held.is_same(&ring);
+        *held = Arc::new(ring);
+        is_news
+    }
+
+    /// Whether the key that a token names was heard of.
+    pub fn knows_key_of(&self, token: &str, now: OffsetDateTime) -> bool {
+        named_key(token).is_none_or(|id| self.ring().find(&id, now).is_some())
     }
 
     /// A token for this generation of a device, and the seconds it lives.
@@ -98,10 +106,14 @@ impl Signer {
         now: OffsetDateTime,
     ) -> anyhow::Result<(String, u32)> {
         let lifetime = LIFETIME + rand::random_range(-JITTER..=JITTER);
+        let ring = self.ring();
+        let key = ring
+            .signing(now)
+            .context("every key that signs access tokens is revoked")?;
         let now = now.unix_timestamp();
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
-        header.kid = Some(self.key_id.clone());
+        header.kid = Some(key.id.clone());
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: AUDIENCE.to_owned(),
@@ -114,14 +126,23 @@ impl Signer {
             jti: Uuid::new_v4(),
         };
         let token =
-            jsonwebtoken::encode(&header, &claims, &self.encoding).context("signing an access token")?;
+            jsonwebtoken::encode(&header, &claims, &key.encoding).context("signing an access token")?;
         Ok((token, u32::try_from(lifetime).unwrap_or_default()))
     }
 
     /// Only `token_expired` tells a client to renew; anything else about a token is one refusal.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Proof, Problem> {
+        let ring = self.ring();
+        let named = named_key(token).and_then(|id| ring.find(&id, now));
+        let key = match named {
+            None => return Err(Problem::new(Code::SignInRequired)),
+            // the client renews, and gets one that another key has signed
+            Some((_, State::Revoked | State::Retired)) => return Err(Problem::new(Code::TokenExpired)),
+            // another node's clock may be a little ahead
+            Some((key, State::Pending | State::Active | State::Retiring)) => key,
+        };
         let data =
-            jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).map_err(|error| {
+            jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).map_err(|error| {
                 Problem::new(if *error.kind() == ErrorKind::ExpiredSignature {
                     Code::TokenExpired
                 } else {
@@ -130,7 +151,6 @@ impl Signer {
             })?;
         let claims = data.claims;
         let is_ours = data.header.typ.as_deref() == Some(TYPE)
-            && data.header.kid.as_deref() == Some(self.key_id.as_str())
             && claims.iat <= now.unix_timestamp() + LEEWAY.cast_signed();
         if !is_ours {
             return Err(Problem::new(Code::SignInRequired));
@@ -143,40 +163,52 @@ impl Signer {
         })
     }
 
-    /// The public half (RFC 7517, RFC 8037), for whoever wants to check our tokens.
-    pub fn key_set(&self) -> serde_json::Value {
-        serde_json::json!({ "keys": [{
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "alg": "EdDSA",
-            "use": "sig",
-            "kid": self.key_id,
-            "x": URL_SAFE_NO_PAD.encode(self.public),
-        }] })
+    /// The public halves (RFC 7517, RFC 8037), for whoever wants to check our tokens.
+    pub fn key_set(&self, now: OffsetDateTime) -> serde_json::Value {
+        let ring = self.ring();
+        let keys = ring.told(now).map(|key| {
+            serde_json::json!({
+                "kty": "OKP",
+                "crv": "Ed25519",
+                "alg": "EdDSA",
+                "use": "sig",
+                "kid": key.id,
+                "x": URL_SAFE_NO_PAD.encode(key.public),
+            })
+        });
+        serde_json::json!({ "keys": keys.collect::<Vec<_>>() })
     }
+}
+
+/// What a token says of itself, whatever that is worth.
+fn named_key(token: &str) -> Option<String> {
+    jsonwebtoken::decode_header(token).ok()?.kid
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(seed: u8) -> Key {
+        Key::from_seed(&[seed; 32], OffsetDateTime::UNIX_EPOCH, false).unwrap()
+    }
+
     fn signer(seed: u8) -> Signer {
-        Signer::from_seed(&[seed; 32], "https://c.example".to_owned()).unwrap()
+        Signer::with(Ring::of(vec![key(seed)]), "https://c.example".to_owned())
     }
 
     /// A token with other claims or another header, soundly signed.
     fn forged(change: impl FnOnce(&mut Header, &mut serde_json::Value)) -> String {
-        let signer = signer(1);
         let now = OffsetDateTime::now_utc().unix_timestamp();
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.to_owned());
-        header.kid = Some(signer.key_id.clone());
+        header.kid = Some(key(1).id);
         let mut claims = serde_json::json!({
             "iss": "https://c.example", "aud": AUDIENCE, "sub": Uuid::nil(), "sid": Uuid::nil(), "gen": 1,
             "exp": now + 600, "nbf": now, "iat": now, "jti": Uuid::nil(),
         });
         change(&mut header, &mut claims);
-        jsonwebtoken::encode(&header, &claims, &signer.encoding).unwrap()
+        jsonwebtoken::encode(&header, &claims, &key(1).encoding).unwrap()
     }
 
     fn refusal(token: &str) -> Option<Code> {
@@ -244,8 +276,29 @@ mod tests {
             serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
-        let with_public_key =
-            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&signer(1).public)).unwrap();
+        header.kid = Some(key(1).id);
+        let public = jsonwebtoken::EncodingKey::from_secret(&key(1).public);
+        let with_public_key = jsonwebtoken::encode(&header, &claims, &public).unwrap();
         assert_eq!(refusal(&with_public_key), Some(Code::SignInRequired));
+    }
+
+    #[test]
+    fn a_token_of_a_key_before_is_believed_and_one_of_a_revoked_key_is_renewed() {
+        let token = forged(|_, _| ());
+        let signer = signer(1);
+        let now = OffsetDateTime::now_utc();
+        let fresh = |is_old_revoked| {
+            let old = Key::from_seed(&[1; 32], OffsetDateTime::UNIX_EPOCH, is_old_revoked).unwrap();
+            Ring::of(vec![old, Key::from_seed(&[2; 32], now, false).unwrap()])
+        };
+        assert!(signer.take_up(fresh(false)), "a fresh key is news");
+        assert!(!signer.take_up(fresh(false)));
+        assert!(signer.verify(&token, now).is_ok());
+        assert_eq!(signer.key_set(now)["keys"].as_array().unwrap().len(), 2);
+        assert!(signer.take_up(fresh(true)), "a revocation is news");
+        assert_eq!(signer.verify(&token, now).unwrap_err().code, Code::TokenExpired);
+        let (token, _) = signer.sign(UserId::fresh(), DeviceId::fresh(), 1, now).unwrap();
+        assert!(signer.verify(&token, now).is_ok());
+        assert_eq!(signer.key_set(now)["keys"].as_array().unwrap().len(), 1);
     }
 }

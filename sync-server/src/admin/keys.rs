@@ -1,0 +1,66 @@
+//! Commands about the keys that access tokens are signed with.
+
+use super::Desk;
+use super::said::{Said, when};
+use crate::error::Result;
+use serde_json::{Value, json};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// The keys, the newest first, and which of them signs.
+    List,
+    /// Makes a fresh key. It is told of at once, and signs in ten minutes; the one before is believed a while longer.
+    Rotate,
+    /// Nothing that this key signed is believed any more. For a key that somebody else may have.
+    Revoke {
+        /// As `keys list` tells it.
+        id: String,
+    },
+}
+
+pub async fn answer(desk: &Desk, command: Command) -> Result<Said> {
+    match command {
+        Command::List => list(desk).await,
+        Command::Rotate => {
+            let key = desk.operator.rotate_key().await?;
+            let text = format!(
+                "A fresh key, {}, signs from {} on. Until then it is only told of.",
+                key.id,
+                when(key.active_from)
+            );
+            Ok(Said::new(
+                text,
+                json!({ "id": key.id, "active_from": when(key.active_from) }),
+            ))
+        }
+        Command::Revoke { id } => {
+            let fresh = desk.operator.revoke_key(&id).await?;
+            let text = match &fresh {
+                Some(fresh) => format!("{id} is revoked. A fresh key, {fresh}, signs from now on."),
+                None => format!("{id} is revoked."),
+            };
+            Ok(Said::new(text, json!({ "id": id, "fresh": fresh })))
+        }
+    }
+}
+
+async fn list(desk: &Desk) -> Result<Said> {
+    let keys = desk.operator.keys().await?;
+    let rows = keys.iter().map(|key| {
+        vec![
+            key.id.clone(),
+            key.state.to_owned(),
+            when(key.active_from),
+            key.origin.to_owned(),
+        ]
+    });
+    let json = keys
+        .iter()
+        .map(|key| json!({ "id": key.id, "state": key.state, "active_from": when(key.active_from), "origin": key.origin }));
+    let json = Value::Array(json.collect());
+    Ok(Said::table(
+        &["ID", "STATE", "SIGNS FROM", "ORIGIN"],
+        rows.collect(),
+        json,
+    ))
+}
