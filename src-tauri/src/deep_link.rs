@@ -133,6 +133,19 @@ mod tests {
     }
 
     #[test]
+    fn every_body_of_the_app_is_registered_for_both_schemes() {
+        let bundles: serde_json::Value = serde_json::from_str(include_str!("../tauri.conf.json")).unwrap();
+        let bundled = &bundles["plugins"]["deep-link"]["desktop"]["schemes"];
+        assert_eq!(bundled, &serde_json::json!(SCHEMES));
+        let entry = include_str!("../linux/compymac.desktop");
+        let types: String = SCHEMES
+            .map(|scheme| format!("x-scheme-handler/{scheme};"))
+            .concat();
+        assert!(entry.contains(&format!("\nMimeType={types}\n")));
+        assert!(entry.contains("\nExec=compymac %u\n"), "the link is handed over");
+    }
+
+    #[test]
     fn a_refusal_comes_home_too() {
         let link = "compymac://auth/callback?error=access_denied&state=s&iss=https://compymac.dev";
         let Some(Link::Callback(callback)) = parse(link) else {

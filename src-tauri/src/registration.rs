@@ -1,11 +1,28 @@
 //! Makes this program the one that its links open, where no installed package has done so: an AppImage, a build from
-//! source.
+//! source. A package's registration is left alone: the system takes it back with the package, and would not take back ours.
 
 use tauri::AppHandle;
 use tauri_plugin_deep_link::DeepLinkExt as _;
 
+/// Whether links with this scheme open this very program, as far as the system says.
+pub fn is_ours(app: &AppHandle, scheme: &str) -> bool {
+    // A bundle on macOS has its schemes from its bundle.
+    if cfg!(target_os = "macos") {
+        return !cfg!(debug_assertions);
+    }
+    #[cfg(target_os = "linux")]
+    if linux::is_installed() {
+        return linux::is_opened_by_the_package(scheme);
+    }
+    app.deep_link().is_registered(scheme).unwrap_or(false)
+}
+
 /// Failing is no reason not to start: codes can be pasted instead.
 pub fn register(app: &AppHandle) {
+    #[cfg(target_os = "linux")]
+    if linux::is_installed() {
+        return;
+    }
     if let Err(error) = app.deep_link().register_all() {
         tracing::warn!(%error, "links to this app will not open it; codes can be pasted instead");
     }
@@ -19,7 +36,31 @@ pub fn register(app: &AppHandle) {
 mod linux {
     use crate::error::{Error, Result};
     use std::fs;
+    use std::path::Path;
+    use std::process::Command;
     use tauri::{AppHandle, Manager as _};
+
+    /// Where packages put the program and its entry; `Cargo.toml` says it to those that pack.
+    const PROGRAM: &str = "/usr/bin/compymac";
+    const FOLDER: &str = "/usr/share/applications";
+    const ENTRY: &str = "compymac.desktop";
+
+    /// Whether a package of the system brought this program, and its entry with it.
+    pub fn is_installed() -> bool {
+        tauri::utils::platform::current_exe().is_ok_and(|program| program == Path::new(PROGRAM))
+            && Path::new(FOLDER).join(ENTRY).is_file()
+    }
+
+    pub fn is_opened_by_the_package(scheme: &str) -> bool {
+        let asked = Command::new("xdg-mime")
+            .args(["query", "default", &format!("x-scheme-handler/{scheme}")])
+            .output();
+        asked.is_ok_and(|answer| {
+            let said = String::from_utf8_lossy(&answer.stdout);
+            // some backends print more lines
+            said.lines().next().map(str::trim) == Some(ENTRY)
+        })
+    }
 
     /// Outside the large desktops `xdg-open` takes the quotes around the program for a part of its name (xdg-utils 1.1.3,
     /// `search_desktop_file`), and so opens nothing. A path that needs no quotes gets none.

@@ -1,6 +1,6 @@
 //! Builds: the programs, and the page.
 
-use crate::place::Place;
+use crate::place::{Place, cargo_home};
 use crate::setup::webassembly;
 use crate::supervisor::Supervisor;
 use anyhow::Context as _;
@@ -37,6 +37,27 @@ pub fn bundler(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()>
 
 pub fn desktop(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     build(place, supervisor, Profile::Debug, &["desktop"])
+}
+
+/// The app as it is shipped, of this package alone: what others ask of its libraries is no part of it. Says nothing of where it
+/// was built.
+pub fn shipped(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<PathBuf> {
+    let mut command = place.cargo(&["build", "--release", "--locked", "--package", "desktop"]);
+    let forget = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let flags = [
+        forget(&place.root, "/compymac"),
+        forget(&place.target(), "/target"),
+        forget(&cargo_home()?, "/cargo"),
+    ];
+    // Told apart by a character that no path has.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    supervisor.run(&mut command)?;
+    Ok(place.target().join("release/desktop"))
+}
+
+/// What tries an installed package.
+pub fn installed(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    build(place, supervisor, Profile::Debug, &["installed"])
 }
 
 /// The device that storms kill.

@@ -5,6 +5,7 @@
 mod bench;
 mod compile;
 mod dev;
+mod dist;
 mod fuzz;
 mod guards;
 mod leftovers;
@@ -44,6 +45,9 @@ cargo xtask <command>
       lost or doubled. Ten minutes; S is the first seed; without it, another each time.
   fuzz [TARGET] [--seconds N]
       Lets a fuzzer make up what strangers may send: frames, cursors, searches, links. A minute each.
+  dist [--check]
+      Packs the desktop app for Debian and for Fedora into dist, with licences, lists of parts and checksums; then installs the
+      Debian package, tries it and takes it away again. --check only tries the package that is there.
   prepare [--check]
       Writes .sqlx, the types of the server's queries. --check only says whether it is fresh.
   bundle
@@ -87,6 +91,7 @@ fn run() -> anyhow::Result<()> {
         "bench" => bench::run(&place, &mut supervisor, rest),
         "soak" => soak::run(&place, &mut supervisor, rest),
         "fuzz" => fuzz::run(&place, &mut supervisor, rest),
+        "dist" => dist::run(&place, &mut supervisor, rest),
         "prepare" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;
             prepare::run(&place, &mut supervisor, rest.iter().any(|word| word == "--check"))

@@ -105,6 +105,14 @@ pub fn home() -> anyhow::Result<PathBuf> {
     setting("HOME").map(PathBuf::from).context("HOME is not set")
 }
 
+/// Where cargo keeps what it has downloaded.
+pub fn cargo_home() -> anyhow::Result<PathBuf> {
+    match setting("CARGO_HOME") {
+        Some(own) => Ok(PathBuf::from(own)),
+        None => Ok(home()?.join(".cargo")),
+    }
+}
+
 /// An environment variable that is set and not empty.
 #[expect(
     clippy::disallowed_methods,

@@ -19,6 +19,8 @@ pub enum Need {
     Desktop,
     /// Run the guards and every test.
     Test,
+    /// Pack the desktop app.
+    Dist,
 }
 
 impl Need {
@@ -34,7 +36,11 @@ impl Need {
 
     /// Whether what `other` needs is needed for this.
     pub fn covers(self, other: Self) -> bool {
-        other == Self::Dev || other == self || self == Self::Test
+        match self {
+            Self::Test => other != Self::Dist,
+            Self::Dist => matches!(other, Self::Dev | Self::Desktop | Self::Dist),
+            Self::Dev | Self::Server | Self::Desktop => other == Self::Dev || other == self,
+        }
     }
 }
 
@@ -46,7 +52,17 @@ pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow:
 
 /// What only `cargo xtask fuzz` needs.
 pub fn ensure_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
-    tools::install(place, supervisor, "cargo-fuzz")
+    tools::install(place, supervisor, "cargo-fuzz", &[])
+}
+
+/// What only `cargo xtask dist` needs.
+pub fn ensure_packers(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    ensure(place, supervisor, Need::Dist)?;
+    for name in ["cargo-deb", "cargo-generate-rpm", "cargo-cyclonedx"] {
+        tools::install(place, supervisor, name, &[])?;
+    }
+    // its program is a feature of it
+    tools::install(place, supervisor, "cargo-about", &["cli"])
 }
 
 /// What the guards and the tests are run with, besides.

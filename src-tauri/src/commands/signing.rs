@@ -3,6 +3,7 @@
 use super::{Answer, Shell, blocking, now};
 use crate::deep_link::{Callback, SCHEME};
 use crate::error::Error;
+use crate::registration;
 use crate::sign_in::{Homecoming, Loopback};
 use crate::window;
 use protocol::auth::Device as SignedInDevice;
@@ -12,7 +13,6 @@ use protocol::view::Push;
 use protocol::{Code, Problem};
 use std::future::Future;
 use tauri::{AppHandle, Manager as _, State};
-use tauri_plugin_deep_link::DeepLinkExt as _;
 use tauri_plugin_opener::OpenerExt as _;
 use tokio::task::JoinHandle;
 
@@ -35,7 +35,7 @@ enum WayHome {
 impl WayHome {
     async fn find(app: &AppHandle) -> Answer<Self> {
         let looking = app.clone();
-        let is_ours = blocking(move || Ok(is_ours(&looking))).await?;
+        let is_ours = blocking(move || Ok(registration::is_ours(&looking, SCHEME))).await?;
         if is_ours {
             return Ok(Self::DeepLink);
         }
@@ -62,14 +62,6 @@ impl WayHome {
             }
         }))
     }
-}
-
-/// A bundled app on macOS has its scheme from its bundle; everywhere else the system says who opens it.
-fn is_ours(app: &AppHandle) -> bool {
-    if cfg!(target_os = "macos") {
-        return !cfg!(debug_assertions);
-    }
-    app.deep_link().is_registered(SCHEME).unwrap_or(false)
 }
 
 /// The browser is done: the sign-in is finished, and the window comes to the front.

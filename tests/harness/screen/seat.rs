@@ -18,6 +18,8 @@ pub struct Seat {
     folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
     server: String,
+    /// The app's program.
+    app: PathBuf,
 }
 
 impl Seat {
@@ -29,7 +31,18 @@ impl Seat {
 
     /// As where nobody has installed one.
     pub async fn without_keychain(stack: &Stack) -> Self {
-        let server = stack.url();
+        Self::with(binary("desktop"), stack.url()).await
+    }
+
+    /// With the app that a package installed, and nobody at its server's address.
+    pub async fn with_installed(app: &Path) -> Self {
+        let nobody = format!("http://127.0.0.1:{}", free_port());
+        let seat = Self::with(app.to_owned(), nobody).await;
+        seat.start_keychain().await;
+        seat
+    }
+
+    async fn with(app: PathBuf, server: String) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("compymac-seat-")
             .tempdir()
@@ -38,12 +51,18 @@ impl Seat {
             programs: Arc::new(Offspring::new()),
             environment: surroundings(folder.path(), &server),
             server,
+            app,
             folder: Arc::new(folder),
         };
         seat.lay_out();
         seat.start_display().await;
         seat.start_bus().await;
         seat
+    }
+
+    /// From here on the web view runs no WebAssembly, so that the app's page never comes.
+    pub fn take_webassembly_away(&mut self) {
+        self.environment.push(("JSC_useWasm".to_owned(), "0".to_owned()));
     }
 
     /// The folder in which the app keeps what it keeps.
@@ -54,7 +73,7 @@ impl Seat {
     /// Starts the app under its driver and waits for its window.
     pub async fn launch(&self) -> Screen {
         let driver = self.start_driver().await;
-        let capabilities = json!({"tauri:options": {"application": binary("desktop"), "args": []}});
+        let capabilities = json!({"tauri:options": {"application": self.app, "args": []}});
         Screen::over(
             &driver,
             capabilities,
@@ -77,15 +96,51 @@ impl Seat {
 
     /// Starts the app with a link as its argument, without a driver.
     pub fn start_with(&self, link: &str) {
-        let mut command = self.command(&binary("desktop").display().to_string());
-        command.arg(link);
+        self.start(&[link]);
+    }
+
+    /// Starts the app with these arguments, without a driver.
+    pub fn start(&self, arguments: &[&str]) {
+        let mut command = self.command(&self.app.display().to_string());
+        command.args(arguments);
         self.programs
             .start(&mut command, &self.folder.path().join("second.log"));
     }
 
+    /// The entry that the system opens links of this scheme by; empty: none.
+    pub fn opens(&self, scheme: &str) -> String {
+        let mut ask = self.command("xdg-mime");
+        ask.args(["query", "default", &format!("x-scheme-handler/{scheme}")]);
+        let answer = ask
+            .output()
+            .unwrap_or_else(|error| panic!("asking xdg-mime: {error}"));
+        String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+    }
+
+    /// Waits for a dialog with this heading and strikes the key of one of its buttons.
+    pub async fn answer(&self, heading: &str, key: &str) {
+        let window = until(&format!("the dialog {heading:?}"), async || self.window(heading)).await;
+        let mut strike = self.command("xdotool");
+        strike.args(["windowfocus", "--sync", &window, "key", &format!("alt+{key}")]);
+        let struck = strike.status();
+        assert!(
+            struck.is_ok_and(|status| status.success()),
+            "the key {key} could not be struck"
+        );
+    }
+
+    /// The window on the display that has this title, as xdotool calls it.
+    pub fn window(&self, title: &str) -> Option<String> {
+        let mut search = self.command("xdotool");
+        search.args(["search", "--onlyvisible", "--name", &format!("^{title}$")]);
+        let found = search.output().ok()?;
+        let found = String::from_utf8_lossy(&found.stdout).into_owned();
+        found.lines().next().map(str::to_owned)
+    }
+
     /// Ends the app without a word, as a lost power supply does.
     pub fn end_app(&self) {
-        self.programs.end_program(&binary("desktop"));
+        self.programs.end_program(&self.app);
     }
 
     /// Ends the process that draws the app's page, as a fault of its own does.

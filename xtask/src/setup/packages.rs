@@ -52,6 +52,12 @@ const PACKAGES: &[(&str, Need, Sign)] = &[
     ("dbus", Need::Test, Sign::Program("dbus-daemon")),
     ("dbus-x11", Need::Test, Sign::Program("dbus-launch")),
     ("gnome-keyring", Need::Test, Sign::Program("gnome-keyring-daemon")),
+    // presses the buttons of dialogs
+    ("xdotool", Need::Test, Sign::Program("xdotool")),
+    // say which packages and libraries a program needs
+    ("dpkg-dev", Need::Dist, Sign::Program("dpkg-shlibdeps")),
+    ("rpm", Need::Dist, Sign::File("/usr/lib/rpm/find-requires")),
+    ("appstream", Need::Dist, Sign::Program("appstreamcli")),
 ];
 
 impl Sign {
