@@ -14,7 +14,7 @@ use crate::sign_in::SignIn;
 use crate::sync::Sync;
 use protocol::auth::Provider;
 use protocol::{Problem, UnixMillis};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,6 +22,7 @@ use sync_client::Device;
 use sync_client::driver::Computer;
 use tauri::Wry;
 use tauri::ipc::Invoke;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -29,6 +30,8 @@ use url::Url;
 #[derive(Debug)]
 pub struct Shell {
     pub config: Config,
+    /// The folder of the logs.
+    pub logs: PathBuf,
     pub keychain: Arc<Keychain>,
     pub sign_in: SignIn,
     pub sync: Sync,
@@ -37,7 +40,18 @@ pub struct Shell {
     /// The door that waits for the browser, where it does not come home by link.
     door: Mutex<Option<JoinHandle<()>>>,
     /// The page has been drawn.
-    pub is_drawn: AtomicBool,
+    pub is_drawn: watch::Sender<bool>,
+    /// What the person is asked, and wants, where it was not.
+    pub rescue: Rescue,
+}
+
+/// Where the page does not come.
+#[derive(Debug, Default)]
+pub struct Rescue {
+    /// There is a dialog.
+    pub is_asking: AtomicBool,
+    /// This program is to be started once more when it ends.
+    pub starts_again: AtomicBool,
 }
 
 type Answer<T> = std::result::Result<T, Problem>;
@@ -105,7 +119,9 @@ impl Shell {
             sync,
             providers: Mutex::default(),
             door: Mutex::default(),
-            is_drawn: AtomicBool::new(false),
+            is_drawn: watch::Sender::new(false),
+            rescue: Rescue::default(),
+            logs: folder.join("logs"),
         }
     }
 

@@ -120,7 +120,11 @@ fn computer_name() -> String {
 pub fn calm_the_renderer(config: &Config) {
     let mut settings = vec![("WEBKIT_DISABLE_DMABUF_RENDERER", "1")];
     if config.safe_rendering {
-        settings.push(("WEBKIT_DISABLE_COMPOSITING_MODE", "1"));
+        settings.extend([
+            ("WEBKIT_DISABLE_COMPOSITING_MODE", "1"),
+            ("WEBKIT_SKIA_ENABLE_CPU_RENDERING", "1"),
+            ("LIBGL_ALWAYS_SOFTWARE", "1"),
+        ]);
     }
     // Sound: two constants of the library.
     let version = unsafe { (webkit_get_major_version(), webkit_get_minor_version()) };

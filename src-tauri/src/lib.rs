@@ -1,12 +1,13 @@
 //! The desktop shell: one window over the page that this program carries, the commands that the page may call, the
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
-//! [`run`] is the way in. The arrows: `lib → commands → sign_in, sync → window, keychain, deep_link, registration, outside →
-//! log, config, folder`; any room may use `error`.
+//! [`run`] is the way in. The arrows: `lib → rescue → commands → sign_in, sync → window, keychain, deep_link, registration,
+//! outside, crash → log, config, folder`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
 mod commands;
 mod config;
+mod crash;
 mod deep_link;
 mod error;
 mod folder;
@@ -14,6 +15,7 @@ mod keychain;
 mod log;
 mod outside;
 mod registration;
+mod rescue;
 mod sign_in;
 mod sync;
 mod window;
@@ -24,14 +26,10 @@ use deep_link::Link;
 use protocol::view::Push;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tauri::{App, AppHandle, Manager as _, RunEvent, WindowEvent, Wry};
 use tauri_plugin_deep_link::DeepLinkExt as _;
 use url::Url;
-
-/// A page that is not drawn by then is taken for stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run() -> ExitCode {
     let config = Config::read();
@@ -73,8 +71,11 @@ fn single_instance(config: &Config) -> tauri::plugin::TauriPlugin<Wry> {
 fn start(app: &mut App, config: Config) -> error::Result<()> {
     let home = home(app, &config)?;
     folder::make_private(&home)?;
-    log::begin(&home.join("logs"), &config.log);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), server = %config.server, "the app starts");
+    let logs = home.join("logs");
+    log::begin(&logs, &config.log);
+    crash::write_down_in(logs);
+    let (server, is_safe) = (&config.server, config.safe_rendering);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %server, is_safe, "the app starts");
     let service = app.config().identifier.clone();
     let shell = {
         // The device's tasks run on the app's own runtime.
@@ -83,12 +84,12 @@ fn start(app: &mut App, config: Config) -> error::Result<()> {
     };
     app.manage(shell);
     let handle = app.handle().clone();
-    window::open(app.handle(), &home, move || {
-        handle.state::<Shell>().is_drawn.store(false, Ordering::Relaxed);
-        watch_over_the_page(handle.clone());
+    window::open(app.handle(), &home, is_safe, move || {
+        handle.state::<Shell>().is_drawn.send_replace(false);
+        rescue::watch_over_the_page(handle.clone());
     })?;
     listen_for_links(app.handle());
-    watch_over_the_page(app.handle().clone());
+    rescue::watch_over_the_page(app.handle().clone());
     Ok(())
 }
 
@@ -135,16 +136,6 @@ async fn follow(app: AppHandle, link: Link) {
     }
 }
 
-/// Some drivers leave the window empty without a word.
-fn watch_over_the_page(app: AppHandle) {
-    tauri::async_runtime::spawn(async move {
-        tokio::time::sleep(PATIENCE).await;
-        if !app.state::<Shell>().is_drawn.load(Ordering::Relaxed) {
-            tracing::error!("the page was not drawn in 10 s; starting with --safe-rendering may help");
-        }
-    });
-}
-
 fn happened(app: &AppHandle, event: RunEvent) {
     let Some(shell) = app.try_state::<Shell>() else {
         return;
@@ -162,5 +153,6 @@ fn happened(app: &AppHandle, event: RunEvent) {
             // Nothing is lost by not waiting longer: what was written is on the disk.
             let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
         });
+        rescue::start_again_if_asked(app);
     }
 }

@@ -3,10 +3,12 @@
 #[cfg(target_os = "linux")]
 mod page_process;
 mod place;
+mod stuck;
 
 use crate::error::Result;
 use place::Keeper;
 use std::path::Path;
+pub use stuck::{Choice, ask};
 use tauri::webview::NewWindowResponse;
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use url::Url;
@@ -14,10 +16,20 @@ use url::Url;
 /// The label that the capability file grants its commands to.
 pub const MAIN: &str = "main";
 
+/// For WebView2; the others pass it over, and on Linux the environment says it. The first of the two repeats what it gets
+/// without any arguments.
+const WITHOUT_GRAPHICS_CARD: &str =
+    "--disable-features=msWebOOUI,msPdfOOUI,msSmartScreenProtection --disable-gpu";
+
 /// Opens the window where it was last, or in the middle where that place is no more.
 ///
 /// `before_anew` is called each time before the page is loaded again because the process that drew it was lost.
-pub fn open(app: &AppHandle, folder: &Path, before_anew: impl Fn() + Clone + Send + 'static) -> Result<()> {
+pub fn open(
+    app: &AppHandle,
+    folder: &Path,
+    is_safe: bool,
+    before_anew: impl Fn() + Clone + Send + 'static,
+) -> Result<()> {
     let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("CompyMac")
         .inner_size(1280.0, 800.0)
@@ -29,6 +41,11 @@ pub fn open(app: &AppHandle, folder: &Path, before_anew: impl Fn() + Clone + Sen
         .disable_drag_drop_handler();
     #[cfg(debug_assertions)]
     let window = window.devtools(true);
+    let window = if is_safe {
+        window.additional_browser_args(WITHOUT_GRAPHICS_CARD)
+    } else {
+        window
+    };
     // Shown once it stands where it belongs.
     let window = window.visible(false).build()?;
     let keeper = Keeper::new(folder);

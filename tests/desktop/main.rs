@@ -2,6 +2,7 @@
 
 mod deep_link;
 mod offline;
+mod rescue;
 mod searching;
 mod storage;
 mod window;

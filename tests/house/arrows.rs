@@ -60,9 +60,17 @@ const LINES: &[Line] = &[
         groups: &[
             &["main"],
             &["lib"],
+            &["rescue"],
             &["commands"],
             &["sign_in", "sync"],
-            &["window", "keychain", "deep_link", "registration", "outside"],
+            &[
+                "window",
+                "keychain",
+                "deep_link",
+                "registration",
+                "outside",
+                "crash",
+            ],
             &["log", "config", "folder"],
         ],
         friends: &[],

@@ -8,6 +8,7 @@ in_both_bodies! {
     everything_is_reached_by_the_keyboard,
     light_and_dark_are_worn_at_once_and_kept,
     the_list_is_made_wider_and_shut_and_opened,
+    a_page_that_broke_says_so_and_comes_again,
 }
 
 const ENTER: &str = "\u{E007}";
@@ -151,4 +152,23 @@ async fn the_app_wakes_without_a_visible_jump() {
         places.push(seen);
     }
     assert_eq!(places.first(), places.last());
+}
+
+async fn a_page_that_broke_says_so_and_comes_again(body: Body) {
+    const SAID: &str = ".broken[role=alert]";
+    let scene = Scene::signed_in(body).await;
+    // as the web view reports it when the app's program is lost, by a fault or for want of memory
+    let trap = "const error = new WebAssembly.RuntimeError('unreachable'); \
+                dispatchEvent(new ErrorEvent('error', { error }))";
+    scene.screen.evaluate(trap).await;
+    until("the page to say that it broke", async || {
+        let said = scene.screen.texts_in(SAID).await.concat();
+        said.contains("Your messages are safe.").then_some(())
+    })
+    .await;
+    scene.screen.evaluate(trap).await;
+    assert_eq!(scene.screen.texts_in(SAID).await.len(), 1, "once is enough");
+    scene.screen.click_on(".broken a").await;
+    scene.screen.wait("new-session").await;
+    assert!(scene.screen.texts_in(SAID).await.is_empty());
 }

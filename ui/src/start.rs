@@ -150,8 +150,7 @@ fn Broken(props: &BrokenProps) -> Html {
     }
 }
 
-/// The app itself failed. The page stands as it was last drawn, with a line above it; without any of the app's own code,
-/// since that is what failed.
+/// The app itself failed. The page stands as it was last drawn; the starter sees the trap that follows, and says so above it.
 fn break_down(info: &PanicHookInfo<'_>) {
     console::error_1(&info.to_string().into());
     let Some(document) = document() else { return };
@@ -161,18 +160,5 @@ fn break_down(info: &PanicHookInfo<'_>) {
     {
         // Once more, and then drawn from nothing.
         let _ = window.location().reload();
-        return;
-    }
-    let (Ok(bar), Ok(link)) = (document.create_element("div"), document.create_element("a")) else {
-        return;
-    };
-    bar.set_class_name("broken");
-    let _ = bar.set_attribute("role", "alert");
-    bar.set_text_content(Some("Something broke. Your messages are safe. "));
-    let _ = link.set_attribute("href", "");
-    link.set_text_content(Some("Reload"));
-    let _ = bar.append_child(&link);
-    if let Some(body) = document.body() {
-        let _ = body.append_child(&bar);
     }
 }

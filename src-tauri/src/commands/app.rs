@@ -5,7 +5,6 @@ use crate::error::Error;
 use crate::outside;
 use protocol::ipc;
 use protocol::view::Push;
-use std::sync::atomic::Ordering;
 use tauri::ipc::Channel;
 use tauri::{AppHandle, State};
 use tauri_plugin_opener::OpenerExt as _;
@@ -46,7 +45,7 @@ pub async fn watch(ask: ipc::Watch, channel: Channel<Push>, shell: State<'_, She
 #[tauri::command]
 pub async fn ui_ready(ask: ipc::UiReady, shell: State<'_, Shell>) -> Answer<()> {
     let ipc::UiReady {} = ask;
-    if !shell.is_drawn.swap(true, Ordering::Relaxed) {
+    if !shell.is_drawn.send_replace(true) {
         tracing::info!("the page is drawn");
     }
     Ok(())

@@ -15,7 +15,10 @@ use parcel::Parcel;
 use std::fs;
 
 /// Changes with this program's own output, so that folders of an older build are made anew.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
+
+/// Begins the app, and tells where it broke; the names of its files are put in.
+const STARTER: &str = include_str!("boot.js");
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
@@ -24,6 +27,7 @@ fn main() -> anyhow::Result<()> {
     let style = style::read(&arguments.css)?;
     let inputs = parcel::digest(&[
         FORMAT.as_bytes(),
+        STARTER.as_bytes(),
         &wasm,
         style.as_bytes(),
         &[u8::from(arguments.is_release_size)],
@@ -40,9 +44,7 @@ fn main() -> anyhow::Result<()> {
         parcel.add_as(path, text.as_bytes())?;
     }
     let style = parcel.add("style", ".css", style.as_bytes())?;
-    let starter = format!(
-        "import init from \"./{script}\";\nawait init({{ module_or_path: new URL(\"./{module}\", import.meta.url) }});\n"
-    );
+    let starter = STARTER.replace("SCRIPT", &script).replace("MODULE", &module);
     let boot = parcel.add("boot", ".js", starter.as_bytes())?;
     parcel.add_as(
         "manifest.json",

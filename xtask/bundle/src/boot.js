@@ -1,0 +1,30 @@
+import init from "./SCRIPT";
+
+// Without any of the app's own code, since that is what failed. It says this where the program was lost in whatever way: by a
+// fault of its own, for want of memory, or because it never began.
+const tell = (text) => {
+  if (document.querySelector(".broken")) return;
+  const bar = document.createElement("div");
+  const link = document.createElement("a");
+  bar.className = "broken";
+  bar.setAttribute("role", "alert");
+  link.href = "";
+  link.textContent = "Reload";
+  bar.append(`${text} Your messages are safe. `, link);
+  document.body.append(bar);
+};
+
+const see = ({ error, reason }) => {
+  const trap = globalThis.WebAssembly?.RuntimeError;
+  if (trap && (error ?? reason) instanceof trap) tell("Something broke.");
+};
+addEventListener("error", see);
+addEventListener("unhandledrejection", see);
+
+try {
+  await init({ module_or_path: new URL("./MODULE", import.meta.url) });
+} catch (error) {
+  // A page that the server drew does its work without the program.
+  if (!document.getElementById("app")) tell("CompyMac could not start here.");
+  throw error;
+}
