@@ -182,7 +182,7 @@ async fn what_is_answered_does_not_tell_whether_the_address_is_somebodys() {
             .replace(new.as_str(), "NEW");
         // the minute and the form's token are not about the address
         let words = section
-            .split(" The links in them")
+            .split(" The links work")
             .next()
             .unwrap_or_default()
             .to_owned();

@@ -122,7 +122,7 @@ pub fn email_section(security: &Security) -> Html {
             if let Some(change) = &security.rights.change {
                 <p data-testid="email-waiting">
                     { "To be changed to " }<bdi><strong>{ &change.new }</strong></bdi>
-                    { format!(". {} The links in them work until {}.", awaited(change), change.until) }
+                    { format!(". {} The links work until {}.", awaited(change), change.until) }
                 </p>
                 <PostForm action={page::FORM_EMAIL_STOP} csrf={csrf.clone()}>
                     <button class="button button-wide" data-testid="email-stop">{ "Call the change off" }</button>
