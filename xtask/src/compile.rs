@@ -51,6 +51,11 @@ pub fn shipped(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<Pat
     ];
     // Told apart by a character that no path has.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    // Smaller rather than faster: the app waits for people, disks and networks.
+    command
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
+        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     supervisor.run(&mut command)?;
     Ok(place.target().join("release/desktop"))
 }
