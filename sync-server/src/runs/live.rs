@@ -276,9 +276,13 @@ impl Live {
         state.wake();
     }
 
-    /// An entry of the log, heard or read.
+    /// An entry of the log, heard or read. What is made here is taken from nowhere: after a restore the log may hold another
+    /// history's entries of the very attempt that is being made.
     pub fn take(&self, entry: &Entry) -> Taken {
         let mut state = self.state();
+        if state.is_local {
+            return Taken::Old;
+        }
         let taken = state.take(entry);
         if taken == Taken::New {
             state.show_all();
@@ -290,6 +294,9 @@ impl Live {
     /// A checkpoint or another whole text, where it is further than what is here.
     pub fn restore(&self, at: At, text: String) {
         let mut state = self.state();
+        if state.is_local {
+            return;
+        }
         if at > state.at || (at == state.at && text.len() > state.text.len()) {
             state.at = at;
             state.text = text;
@@ -454,6 +461,13 @@ mod tests {
         live
     }
 
+    /// One that is made elsewhere, in its first attempt.
+    fn followed() -> Live {
+        let live = live();
+        live.state().is_local = false;
+        live
+    }
+
     const fn at(attempt: u32, idx: u64) -> At {
         At { attempt, idx }
     }
@@ -489,7 +503,7 @@ mod tests {
 
     #[test]
     fn only_the_successor_is_taken() {
-        let live = live();
+        let live = followed();
         assert_eq!(live.take(&more(at(1, 1), 0, "ab")), Taken::New);
         assert_eq!(live.take(&more(at(1, 1), 0, "ab")), Taken::Old);
         assert_eq!(live.take(&more(at(1, 3), 4, "ef")), Taken::Gap);
@@ -499,7 +513,7 @@ mod tests {
 
     #[test]
     fn a_later_attempt_voids_the_text_and_an_earlier_one_is_ignored() {
-        let live = live();
+        let live = followed();
         live.take(&more(at(1, 1), 0, "lost"));
         let begun = Entry {
             at: at(2, 0),
@@ -518,9 +532,20 @@ mod tests {
         ));
     }
 
+    /// A node that followed a run takes it up after a restore, while it still reads what another history logged of the very
+    /// same attempt.
+    #[test]
+    fn what_is_made_here_takes_nothing_from_a_log() {
+        let live = live();
+        assert_eq!(live.take(&more(at(1, 1), 0, "of another history")), Taken::Old);
+        live.restore(at(1, 7), "of another history".to_owned());
+        live.append("from the first byte");
+        assert_eq!(live.text(), "from the first byte");
+    }
+
     #[test]
     fn a_whole_text_heals_a_gap() {
-        let live = live();
+        let live = followed();
         live.take(&more(at(1, 1), 0, "a"));
         assert_eq!(live.take(&more(at(1, 5), 9, "z")), Taken::Gap);
         let whole = Entry {
