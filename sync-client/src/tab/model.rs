@@ -1,8 +1,8 @@
 //! Devices in memory against a model server, with crashes, restores, and a network that loses, doubles and reorders.
 //!
-//! Each run is a [`script`] of what people do and what befalls requests, frames, devices and the server; a law of
-//! [`laws`] that does not hold ends it. A failing script is printed, and kept in `proptest-regressions` where it
-//! was found by chance; [`ablation`] has fixed seeds.
+//! Each run is a script of what people do and what befalls requests, frames, devices and the server; a law of
+//! `laws` that does not hold ends it. A failing script is printed, and kept in `proptest-regressions` where it
+//! was found by chance; `ablation` has fixed seeds.
 //!
 //! With the feature `model` the same scripts are played on a [`Real`] server.
 #![expect(
