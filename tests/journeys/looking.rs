@@ -9,6 +9,7 @@ in_both_bodies! {
     light_and_dark_are_worn_at_once_and_kept,
     the_list_is_made_wider_and_shut_and_opened,
     a_page_that_broke_says_so_and_comes_again,
+    a_page_that_breaks_while_it_begins_is_loaded_again_once_by_itself,
 }
 
 const ENTER: &str = "\u{E007}";
@@ -154,21 +155,40 @@ async fn the_app_wakes_without_a_visible_jump() {
     assert_eq!(places.first(), places.last());
 }
 
+const SAID: &str = ".broken[role=alert]";
+/// As the web view reports it when the app's program is lost, by a fault or for want of memory.
+const TRAP: &str = "const error = new WebAssembly.RuntimeError('unreachable'); \
+                    dispatchEvent(new ErrorEvent('error', { error }));";
+
 async fn a_page_that_broke_says_so_and_comes_again(body: Body) {
-    const SAID: &str = ".broken[role=alert]";
     let scene = Scene::signed_in(body).await;
-    // as the web view reports it when the app's program is lost, by a fault or for want of memory
-    let trap = "const error = new WebAssembly.RuntimeError('unreachable'); \
-                dispatchEvent(new ErrorEvent('error', { error }))";
-    scene.screen.evaluate(trap).await;
+    scene.screen.evaluate(TRAP).await;
     until("the page to say that it broke", async || {
         let said = scene.screen.texts_in(SAID).await.concat();
         said.contains("Your messages are safe.").then_some(())
     })
     .await;
-    scene.screen.evaluate(trap).await;
+    scene.screen.evaluate(TRAP).await;
     assert_eq!(scene.screen.texts_in(SAID).await.len(), 1, "once is enough");
     scene.screen.click_on(".broken a").await;
     scene.screen.wait("new-session").await;
     assert!(scene.screen.texts_in(SAID).await.is_empty());
+}
+
+async fn a_page_that_breaks_while_it_begins_is_loaded_again_once_by_itself(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let as_it_begins = format!(
+        "window.isOld = true; document.querySelector('.is-awake').classList.remove('is-awake'); {TRAP}"
+    );
+    scene.screen.evaluate(&as_it_begins).await;
+    until("another page", async || {
+        let is_old = scene.screen.evaluate("return window.isOld === true").await;
+        (is_old.as_bool() == Some(false)).then_some(())
+    })
+    .await;
+    scene.screen.wait("new-session").await;
+    scene.screen.wait_for(".is-awake").await;
+    assert!(scene.screen.texts_in(SAID).await.is_empty());
+    scene.screen.evaluate(&as_it_begins).await;
+    scene.screen.wait_text_in(SAID, "Your messages are safe.").await;
 }

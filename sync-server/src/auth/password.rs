@@ -265,12 +265,10 @@ pub fn about(email: &protocol::auth::Email, name: Option<&str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BreachList;
     use crate::error::Error;
 
     fn hasher(memory: u32) -> Hasher {
-        let breached = Breached::new(&reqwest::Client::new(), &BreachList(None));
-        Hasher::with(Params::new(memory, 1, 1, None).unwrap(), 1, breached).unwrap()
+        Hasher::with(Params::new(memory, 1, 1, None).unwrap(), 1, Breached::off()).unwrap()
     }
 
     fn code(error: Error) -> Code {

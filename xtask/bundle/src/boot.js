@@ -14,9 +14,27 @@ const tell = (text) => {
   document.body.append(bar);
 };
 
+// Some web views lose a program now and then while they begin it (WebKitGTK 2.50 does). Nobody has done anything in the page
+// yet, so it is loaded again by itself: once, and then it is told.
+const isTriedAgain = () => {
+  try {
+    if (document.querySelector(".is-awake") || sessionStorage.getItem("again")) return false;
+    sessionStorage.setItem("again", "1");
+    location.reload();
+    return true;
+  } catch {
+    return false;
+  }
+};
+setTimeout(() => {
+  try {
+    sessionStorage.removeItem("again");
+  } catch {}
+}, 10000);
+
 const see = ({ error, reason }) => {
   const trap = globalThis.WebAssembly?.RuntimeError;
-  if (trap && (error ?? reason) instanceof trap) tell("Something broke.");
+  if (trap && (error ?? reason) instanceof trap && !isTriedAgain()) tell("Something broke.");
 };
 addEventListener("error", see);
 addEventListener("unhandledrejection", see);

@@ -17,27 +17,27 @@ const TOLD: usize = 5;
 /// An answer has some thousand lines of forty characters.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
+/// `None`: nobody is asked.
 #[derive(Clone, Debug)]
-pub struct Breached {
-    http: reqwest::Client,
-    list: Option<Url>,
-}
+pub struct Breached(Option<(reqwest::Client, Url)>);
 
 impl Breached {
     pub fn new(http: &reqwest::Client, list: &BreachList) -> Self {
-        Self {
-            http: http.clone(),
-            list: list.0.clone(),
-        }
+        Self(list.0.clone().map(|list| (http.clone(), list)))
+    }
+
+    #[cfg(test)]
+    pub const fn off() -> Self {
+        Self(None)
     }
 
     pub async fn holds(&self, password: &Password) -> bool {
-        let Some(list) = &self.list else {
+        let Some((http, list)) = &self.0 else {
             return false;
         };
         let hash = hash(password);
         let (told, kept) = hash.split_at(TOLD);
-        let asked = tokio::time::timeout(WITHIN, self.ask(list, told)).await;
+        let asked = tokio::time::timeout(WITHIN, ask(http, list, told)).await;
         let outcome = match asked {
             Ok(Ok(lines)) => Ok(is_in(&lines, kept)),
             Ok(Err(error)) => Err(error.to_string()),
@@ -54,23 +54,23 @@ impl Breached {
             false
         })
     }
+}
 
-    async fn ask(&self, list: &Url, told: &str) -> anyhow::Result<String> {
-        let address = list.join(told)?;
-        // an answer is filled up, so that its length tells nobody which hashes it has
-        let request = self.http.get(address).header("Add-Padding", "true");
-        let sent = request.send().await.and_then(reqwest::Response::error_for_status);
-        let mut response = sent.map_err(reqwest::Error::without_url)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
-            anyhow::ensure!(
-                body.len() + chunk.len() <= ANSWER_BYTES,
-                "an answer above the bound"
-            );
-            body.extend_from_slice(&chunk);
-        }
-        Ok(String::from_utf8(body)?)
+async fn ask(http: &reqwest::Client, list: &Url, told: &str) -> anyhow::Result<String> {
+    let address = list.join(told)?;
+    // an answer is filled up, so that its length tells nobody which hashes it has
+    let request = http.get(address).header("Add-Padding", "true");
+    let sent = request.send().await.and_then(reqwest::Response::error_for_status);
+    let mut response = sent.map_err(reqwest::Error::without_url)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        anyhow::ensure!(
+            body.len() + chunk.len() <= ANSWER_BYTES,
+            "an answer above the bound"
+        );
+        body.extend_from_slice(&chunk);
     }
+    Ok(String::from_utf8(body)?)
 }
 
 fn hash(password: &Password) -> String {
