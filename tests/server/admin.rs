@@ -75,10 +75,7 @@ async fn somebody_locked_is_out_on_every_node_within_two_seconds() {
 #[tokio::test]
 async fn every_way_in_refuses_somebody_locked_alike_and_only_who_proves_themselves_hears_why() {
     let provider = OpenIdProvider::start().await;
-    let stack = Stack::builder()
-        .with("PROVIDERS", provider.settings())
-        .start()
-        .await;
+    let stack = crate::providers::stack_with(&provider).await;
     let person = Person::fresh();
     provider.seat(&Visitor::with_address(person.email.as_str()));
     let window = browser(&stack);
@@ -509,10 +506,7 @@ async fn the_parameters_that_are_measured_are_safe_and_the_server_takes_them() {
 #[tokio::test]
 async fn the_addresses_to_register_are_those_that_providers_are_told() {
     let provider = OpenIdProvider::start().await;
-    let stack = Stack::builder()
-        .with("PROVIDERS", provider.settings())
-        .start()
-        .await;
+    let stack = crate::providers::stack_with(&provider).await;
     let urls = stack.admin_json(&["urls"]).await;
     let google = format!("{}/auth/google/callback", stack.url());
     assert_eq!(urls[0]["redirect_uri"], google.as_str(), "{urls}");

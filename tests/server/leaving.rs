@@ -181,10 +181,7 @@ async fn the_question_is_answered_once_and_only_by_who_proved_all_steps() {
 #[tokio::test]
 async fn no_way_in_makes_a_device_of_an_account_that_is_to_go() {
     let provider = OpenIdProvider::start().await;
-    let stack = Stack::builder()
-        .with("PROVIDERS", provider.settings())
-        .start()
-        .await;
+    let stack = crate::providers::stack_with(&provider).await;
     let person = Person::fresh();
     provider.seat(&Visitor::with_address(person.email.as_str()));
     let client = browser(&stack);

@@ -4,7 +4,7 @@ use harness::{Answer, Client, Fault, OpenIdProvider, Person, SESSION_COOKIE, Sta
 use protocol::auth::{Client as Kind, Provider, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 
-async fn stack_with(provider: &OpenIdProvider) -> Stack {
+pub async fn stack_with(provider: &OpenIdProvider) -> Stack {
     Stack::builder()
         .with("PROVIDERS", provider.settings())
         .start()

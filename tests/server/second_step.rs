@@ -272,10 +272,7 @@ async fn a_recovery_code_works_once_and_its_owner_is_told() {
 #[tokio::test]
 async fn a_provider_is_a_first_step_only() {
     let provider = OpenIdProvider::start().await;
-    let stack = Stack::builder()
-        .with("PROVIDERS", provider.settings())
-        .start()
-        .await;
+    let stack = crate::providers::stack_with(&provider).await;
     let person = Person::fresh();
     provider.seat(&Visitor::with_address(person.email.as_str()));
     let client = browser(&stack);
@@ -299,10 +296,7 @@ async fn a_provider_is_a_first_step_only() {
 #[tokio::test]
 async fn an_identity_is_linked_only_once_both_steps_are_proven() {
     let provider = OpenIdProvider::start().await;
-    let stack = Stack::builder()
-        .with("PROVIDERS", provider.settings())
-        .start()
-        .await;
+    let stack = crate::providers::stack_with(&provider).await;
     let careful = Careful::join(&stack).await;
     provider.seat(&Visitor::with_address(careful.person.email.as_str()));
     let client = browser(&stack);
