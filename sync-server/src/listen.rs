@@ -10,9 +10,10 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,24 @@ use tokio_util::task::TaskTracker;
 const HEAD: Duration = Duration::from_secs(10);
 /// How long requests that are being answered are waited for at the end.
 const ANSWERED: Duration = Duration::from_secs(20);
+
+/// Connections that may wait to be accepted, as far as the system allows. Everybody comes at once after a restart, and who
+/// finds no room tries again a second later.
+const WAITING: u32 = 4096;
+
+/// A listener with room for many who come at once. Port 0 takes a free one.
+pub fn on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // else a restart would wait for what the last one left on the way. On Windows it would share the port instead
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
 
 /// Serves until `ending`, then takes no more and waits for what is being answered. Upgraded connections are not its own
 /// any more.

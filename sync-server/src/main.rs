@@ -30,7 +30,6 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 /// How long tasks may take to end after their sockets are let go.
 const GRACE: Duration = Duration::from_secs(20);
@@ -88,7 +87,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("installing the metrics recorder")?;
-    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+    let listener = listen::on(config.listen).with_context(|| {
         format!(
             "LISTEN: {} cannot be listened on; is another program using it?",
             config.listen

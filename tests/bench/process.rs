@@ -46,17 +46,7 @@ impl Process {
     /// Memory that it holds now (VmRSS), in KiB.
     pub fn memory(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("it has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        status
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("VmRSS:")?
-                    .split_whitespace()
-                    .next()?
-                    .parse()
-                    .ok()
-            })
-            .context("reading its memory")
+        harness::resident(id).context("reading its memory")
     }
 }
 

@@ -149,6 +149,10 @@ impl Gate {
         self.passage.send_modify(|passage| passage.era += 1);
     }
 
+    pub(crate) fn upstream(&self) -> SocketAddr {
+        self.passage.borrow().upstream
+    }
+
     pub(crate) fn lead_to(&self, upstream: SocketAddr) {
         self.passage.send_modify(|passage| passage.upstream = upstream);
     }

@@ -46,6 +46,13 @@ pub fn xtask() -> PathBuf {
     setting("COMPYMAC_XTASK").map_or_else(|| root().join("target/debug/xtask"), PathBuf::from)
 }
 
+/// Memory that a process holds now (VmRSS), in KiB.
+pub fn resident(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// A port for a program that cannot be given port 0 and asked: this test's alone until its process ends.
 ///
 /// It lies below the ports that the kernel gives to connections on their way out, which may take one between our look and

@@ -1,7 +1,7 @@
 //! One running sync server, reached through a gate whose address stays when the server does not.
 
 use crate::gate::Gate;
-use crate::programs::{binary, child};
+use crate::programs::{binary, child, resident};
 use crate::wait::soon;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -51,6 +51,18 @@ impl Server {
     /// Its address, without a slash at the end. Stays the same over restarts.
     pub fn url(&self) -> String {
         format!("http://{}", self.gate.address())
+    }
+
+    /// Its own address, past the gate; changes with every start.
+    pub fn own_address(&self) -> SocketAddr {
+        self.gate.upstream()
+    }
+
+    /// Memory that it holds now, in KiB.
+    pub fn memory(&self) -> u64 {
+        let id = self.lock().as_ref().map(Child::id);
+        id.and_then(resident)
+            .unwrap_or_else(|| panic!("{} does not run", self.name))
     }
 
     /// The network before this node.

@@ -27,7 +27,7 @@ pub async fn within<T>(deadline: Duration, what: &str, mut ask: impl AsyncFnMut(
 }
 
 /// One future with a deadline.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("waited {PATIENCE:?} for {what}"))

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use harness::{Person, Socket, Stack, mutation, within};
+use harness::{Person, Socket, Stack, mutation, soon, within};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::frame::{ClientFrame, ServerFrame, close};
 use protocol::limits::ATTACHED_RUNS;
@@ -10,6 +10,8 @@ use protocol::mutation::{Mutation, Op, OpResult, RunMode};
 use protocol::sync::Cursor;
 use protocol::{Code, MessageId, RunId, SessionId, routes};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Sockets that one person may hold on one node.
 const PER_USER: usize = 64;
@@ -27,23 +29,29 @@ fn message(session: SessionId, text: String, run: RunMode) -> Mutation {
     })
 }
 
-#[tokio::test]
-async fn two_thousand_sockets_that_never_say_hello_are_closed_and_others_do_not_feel_them() {
-    const MANY: usize = 2_000;
-    // both ends of each, and twice more at the gate; the server inherits it
+/// Lets this process and the servers that it starts have so many files open.
+fn allow_open_files(count: usize) {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open files");
     assert!(
-        most > 3 * MANY as u64 + 1_000,
+        most > count as u64 + 1_000,
         "only {most} open files are allowed here: raise the hard limit"
     );
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("raising it");
+}
+
+#[tokio::test]
+async fn ten_thousand_sockets_that_never_say_hello_are_closed_and_others_do_not_feel_them() {
+    const MANY: usize = 10_000;
+    allow_open_files(MANY);
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;
     let (_, neighbour) = Person::join_natively(&stack).await;
     let mut calm = Socket::open(&neighbour).await;
     let session = neighbour.create_session("Undisturbed").await;
+    // past the gate, which would hold two files more for each
+    let near = client.at(&format!("http://{}", stack.server.own_address()));
     let silent = futures_util::stream::iter(0..MANY)
-        .map(|_| Socket::connect(&client))
+        .map(|_| Socket::connect(&near))
         .buffer_unordered(50)
         .map(|socket| {
             let mut socket = socket.expect("a socket");
@@ -63,6 +71,46 @@ async fn two_thousand_sockets_that_never_say_hello_are_closed_and_others_do_not_
     let run = neighbour.say(session, "and after").await.run();
     calm.watch(run).await;
     Socket::open(&client).await;
+}
+
+/// BoundedMemory: all ten thousand are held at once, and each costs little until its time is over.
+#[tokio::test]
+async fn ten_thousand_connections_that_say_half_a_request_are_closed_and_others_do_not_feel_them() {
+    const MANY: usize = 10_000;
+    /// KiB of an unoptimised server; an idle and signed-in socket may take as much.
+    const EACH: u64 = 32;
+    allow_open_files(MANY);
+    let stack = Stack::start().await;
+    let (_, neighbour) = Person::join_natively(&stack).await;
+    let mut calm = Socket::open(&neighbour).await;
+    let session = neighbour.create_session("Undisturbed").await;
+    let before = stack.server.memory();
+    let half = format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n",
+        routes::SOCKET
+    );
+    let silent: Vec<TcpStream> = futures_util::stream::iter(0..MANY)
+        .map(async |_| {
+            let connecting = TcpStream::connect(stack.server.own_address());
+            let mut stream = connecting.await.expect("a connection");
+            stream.write_all(half.as_bytes()).await.expect("half a request");
+            stream
+        })
+        .buffer_unordered(50)
+        .collect()
+        .await;
+    let run = neighbour.say(session, "quick").await.run();
+    calm.watch(run).await;
+    let held = stack.server.memory().saturating_sub(before);
+    assert!(held < MANY as u64 * EACH, "{held} KiB for {MANY} connections");
+    let mut answer = [0; 64];
+    for mut stream in silent {
+        // an answer that says so, or none; then the end
+        let ended = async { while let Ok(1..) = stream.read(&mut answer).await {} };
+        soon("the end of a connection", ended).await;
+    }
+    let run = neighbour.say(session, "and after").await.run();
+    calm.watch(run).await;
 }
 
 /// BoundedMemory: the queue of one who reads nothing ends at its bound, and the socket with it.
