@@ -63,33 +63,33 @@ impl Database {
 
     /// How each of these would be carried out whatever its parameters are: lines of the plan.
     pub async fn plans(&self, statements: &[(String, usize)]) -> Vec<Vec<String>> {
-        let options =
-            PgConnectOptions::from_str(&self.url).unwrap_or_else(|error| panic!("{}: {error}", self.url));
-        let mut connection = PgConnection::connect_with(&options)
-            .await
-            .unwrap_or_else(|error| panic!("reaching the test's database: {error}"));
+        let mut connection = self.connect().await;
         let mut plans = Vec::new();
-        for (number, (statement, parameters)) in statements.iter().enumerate() {
+        for (statement, parameters) in statements {
             let nulls = vec!["null"; *parameters].join(", ");
-            let given = if *parameters == 0 {
-                String::new()
-            } else {
-                format!("({nulls})")
-            };
-            let prepare =
-                format!("set plan_cache_mode = force_generic_plan; prepare plan_{number} as {statement}");
-            let explain = format!("explain (costs off) execute plan_{number}{given}");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(prepare))
-                .execute(&mut connection)
-                .await
-                .unwrap_or_else(|error| panic!("preparing {statement}: {error}"));
-            let lines = sqlx::raw_sql(sqlx::AssertSqlSafe(explain))
-                .fetch_all(&mut connection)
-                .await
-                .unwrap_or_else(|error| panic!("explaining {statement}: {error}"));
-            plans.push(lines.iter().map(|line| line.get(0)).collect());
+            plans.push(plan(&mut connection, "force_generic_plan", statement, &nulls).await);
         }
         plans
+    }
+
+    /// How one would be carried out with these parameters, as SQL has them.
+    pub async fn plan(&self, statement: &str, parameters: &[&str]) -> Vec<String> {
+        let mut connection = self.connect().await;
+        plan(
+            &mut connection,
+            "force_custom_plan",
+            statement,
+            &parameters.join(", "),
+        )
+        .await
+    }
+
+    async fn connect(&self) -> PgConnection {
+        let options =
+            PgConnectOptions::from_str(&self.url).unwrap_or_else(|error| panic!("{}: {error}", self.url));
+        PgConnection::connect_with(&options)
+            .await
+            .unwrap_or_else(|error| panic!("reaching the test's database: {error}"))
     }
 
     /// One number from the database.
@@ -379,4 +379,27 @@ fn spelled(value: &redis::Value) -> String {
         redis::Value::Array(values) => values.iter().map(spelled).collect::<Vec<_>>().join(" "),
         other => format!("{other:?}"),
     }
+}
+
+async fn plan(connection: &mut PgConnection, mode: &str, statement: &str, parameters: &str) -> Vec<String> {
+    let given = if parameters.is_empty() {
+        String::new()
+    } else {
+        format!("({parameters})")
+    };
+    let prepare = format!("set plan_cache_mode = {mode}; prepare asked as {statement}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(prepare))
+        .execute(&mut *connection)
+        .await
+        .unwrap_or_else(|error| panic!("preparing {statement}: {error}"));
+    let explain = format!("explain (costs off) execute asked{given}");
+    let lines = sqlx::raw_sql(sqlx::AssertSqlSafe(explain))
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap_or_else(|error| panic!("explaining {statement}: {error}"));
+    sqlx::raw_sql("deallocate asked")
+        .execute(&mut *connection)
+        .await
+        .unwrap_or_else(|error| panic!("forgetting {statement}: {error}"));
+    lines.iter().map(|line| line.get(0)).collect()
 }

@@ -262,6 +262,11 @@ impl Stack {
         self.database.plans(statements).await
     }
 
+    /// How the database would carry out one statement with these parameters, as SQL has them.
+    pub async fn plan(&self, statement: &str, parameters: &[&str]) -> Vec<String> {
+        self.database.plan(statement, parameters).await
+    }
+
     /// One number from the database, for what no client may see.
     pub async fn number(&self, sql: &str) -> i64 {
         self.database.number(sql).await

@@ -162,6 +162,8 @@ const TRAP: &str = "const error = new WebAssembly.RuntimeError('unreachable'); \
 
 async fn a_page_that_broke_says_so_and_comes_again(body: Body) {
     let scene = Scene::signed_in(body).await;
+    // one that breaks while it begins is loaded again instead
+    scene.screen.wait_for(".is-awake").await;
     scene.screen.evaluate(TRAP).await;
     until("the page to say that it broke", async || {
         let said = scene.screen.texts_in(SAID).await.concat();
@@ -177,6 +179,7 @@ async fn a_page_that_broke_says_so_and_comes_again(body: Body) {
 
 async fn a_page_that_breaks_while_it_begins_is_loaded_again_once_by_itself(body: Body) {
     let scene = Scene::signed_in(body).await;
+    scene.screen.wait_for(".is-awake").await;
     let as_it_begins = format!(
         "window.isOld = true; document.querySelector('.is-awake').classList.remove('is-awake'); {TRAP}"
     );

@@ -96,6 +96,51 @@ async fn no_statement_reads_a_whole_table_that_grows() {
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }
 
+/// 64 people with one session each of two hundred messages; the first person's and session's id are known.
+const LONG: &str = "
+    insert into users (id, email, email_key)
+        select case n when 1 then '00000000-0000-7000-8000-000000000001' else gen_random_uuid() end,
+               'p' || n || '@example.org', 'p' || n || '@example.org' from generate_series(1, 64) n;
+    insert into sync_heads (user_id, head_seq) select id, 1000 from users on conflict (user_id) do nothing;
+    insert into agent_sessions (user_id, id, seq, created_seq, title, workspace_path, last_ord)
+        select id, id, 1, 1, 'Long', '/nowhere', 200 from users;
+    insert into conversations (user_id, id, agent_session_id, seq, created_seq, ord, role, content)
+        select s.user_id, gen_random_uuid(), s.id, s.seq * 200 + n, s.seq * 200 + n, n, 'user', repeat('Words ', 50)
+        from agent_sessions s, generate_series(1, 200) n;";
+
+/// How the newest page of a long session is read, once the database has looked at its tables.
+async fn plan_of_a_page(stack: &Stack) -> String {
+    const ID: &str = "'00000000-0000-7000-8000-000000000001'";
+    stack.server.kill();
+    stack.execute(LONG).await;
+    stack.execute("vacuum analyze").await;
+    let statements = statements();
+    let (page, _) = statements
+        .iter()
+        .find(|(statement, _)| statement.contains("ord < $3") && statement.contains("from conversations"))
+        .expect("the statement that reads a page");
+    let parameters = [ID, ID, "9223372036854775807", "20", "2097152"];
+    stack.plan(page, &parameters).await.join("\n")
+}
+
+const READS_ALL: &str = "Sort Key: conversations.ord";
+
+#[tokio::test]
+async fn a_page_of_a_long_session_reads_the_page_and_not_the_session() {
+    let stack = Stack::start().await;
+    let plan = plan_of_a_page(&stack).await;
+    assert!(!plan.contains(READS_ALL), "{plan}");
+    assert!(plan.contains("Index Scan Backward"), "{plan}");
+}
+
+#[tokio::test]
+async fn without_its_statistics_a_page_is_seen_to_read_and_sort_the_whole_session() {
+    let stack = Stack::start().await;
+    stack.execute("drop statistics conversations_of_session").await;
+    let plan = plan_of_a_page(&stack).await;
+    assert!(plan.contains(READS_ALL), "{plan}");
+}
+
 #[tokio::test]
 async fn without_its_index_the_list_is_seen_to_be_read_from_end_to_end() {
     let stack = Stack::start().await;
