@@ -179,24 +179,42 @@ impl Runs {
 
     /// Makes a run that this node holds. Watchable before this returns.
     fn begin(&self, claimed: Claimed, is_cancelled: bool) {
-        let live = self
-            .lives()
-            .entry(claimed.run)
-            .or_insert_with(|| {
-                Arc::new(Live::new(
-                    claimed.user,
-                    claimed.run,
-                    claimed.session,
-                    claimed.reply,
-                ))
-            })
-            .clone();
+        let live = self.to_be_made_here(&claimed);
         live.begin_here(claimed.attempt);
         if is_cancelled {
             live.cancel.cancel();
         }
         metrics::gauge!("runs_live").increment(1);
         self.0.workers.spawn(worker::work(self.clone(), claimed, live));
+    }
+
+    /// The live half of a run that this node makes from now on: the follower's where there is one. Another worker's, of an
+    /// earlier attempt or another history, is not shared: two of them would write one text.
+    fn to_be_made_here(&self, claimed: &Claimed) -> Arc<Live> {
+        let mut lives = self.lives();
+        let known = lives.get(&claimed.run).cloned();
+        if let Some(follower) = known.as_ref().filter(|live| !live.is_left() && !live.is_local()) {
+            return follower.clone();
+        }
+        let Claimed {
+            user,
+            run,
+            session,
+            reply,
+            ..
+        } = *claimed;
+        let live = Arc::new(Live::new(user, run, session, reply));
+        lives.insert(run, live.clone());
+        drop(lives);
+        if let Some(former) = known {
+            former.lose();
+        }
+        live
+    }
+
+    /// A run's live half that somebody feeds. One that was left stays in the map until its feeder has noticed.
+    fn fed(&self, run: RunId) -> Option<Arc<Live>> {
+        self.lives().get(&run).filter(|live| !live.is_left()).cloned()
     }
 
     /// Forgets a run's live half, unless somebody else's took its place.
@@ -230,8 +248,7 @@ impl Runs {
 
     /// Watches a run of the user's, wherever it is made. `None`: there is no such run.
     pub async fn attach(&self, user: UserId, run: RunId) -> Result<Option<Attached>> {
-        let known = self.lives().get(&run).cloned();
-        if let Some(live) = known {
+        if let Some(live) = self.fed(run) {
             return Ok((live.user == user).then_some(Attached::Live(live)));
         }
         let Some(found) = leases::find(&self.pool, user, run).await? else {

@@ -11,9 +11,13 @@ use std::future::Future;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:55432/postgres";
 const REDIS: &str = "redis://127.0.0.1:56379/";
+/// How long PostgreSQL may take to be back after a crash.
+const RECOVERY: Duration = Duration::from_secs(90);
+
 /// The lock under which the template is made: any number that nothing else here uses.
 const TEMPLATE_LOCK: i64 = 0x0c0d_e1a7;
 
@@ -182,7 +186,8 @@ impl Database {
             let _ =
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
-        crate::wait::until("PostgreSQL to be back", async || {
+        // it reads its log again first, which takes as long as the machine is busy
+        crate::wait::within(RECOVERY, "PostgreSQL to be back", async || {
             let options = PgConnectOptions::from_str(&self.url).ok()?;
             PgConnection::connect_with(&options).await.ok()
         })

@@ -2,9 +2,11 @@
 
 use futures_util::future::join_all;
 use harness::{Person, Reply, Socket, Stack, until, within};
-use protocol::frame::ClientFrame;
-use protocol::routes;
+use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::mutation::Op;
 use protocol::run::Status;
+use protocol::sync::Change;
+use protocol::{RunId, routes};
 use std::time::Duration;
 
 /// Goes on for longer than any test waits.
@@ -215,6 +217,68 @@ async fn a_worker_stops_once_a_renewal_says_that_its_run_is_somebody_elses() {
     .await;
     let left = "select count(*) from runs where status = 1 and owner_node = 'another'";
     assert_eq!(stack.number(left).await, 1, "and leaves it as it is");
+}
+
+/// Its viewers look for it again, and must not keep a node of one thread from everything else while they do.
+#[tokio::test]
+async fn a_run_that_is_lost_under_its_viewers_stops_no_node() {
+    let stack = Stack::builder().with("TOKIO_WORKER_THREADS", "1").start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Elsewhere").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client.say(session, ENDLESS).await;
+    let mut reply = begin_to_watch(&mut socket, sent.run()).await;
+    let taken = "update runs set owner_node = 'another' where status = 1";
+    assert_eq!(stack.execute(taken).await, 1, "it was being made");
+    within(Duration::from_secs(15), "its worker to stop", async || {
+        let metrics = client.get(routes::METRICS).await.text();
+        metrics.contains("runs_total{status=\"lost\"} 1").then_some(())
+    })
+    .await;
+    // whoever watches is told by the next one who holds it
+    let ended = "update runs set status = 5 where status = 1";
+    assert_eq!(stack.execute(ended).await, 1);
+    socket.watch_on(sent.run(), &mut reply).await;
+    assert_eq!(reply.status, Some(Status::Interrupted));
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_under_its_viewers_stops_no_node() {
+    let stack = Stack::start().await;
+    let second = stack.second_server_with("TOKIO_WORKER_THREADS", "1").await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let session = desk.create_session("Short-lived").await;
+    let sent = desk.say(session, ENDLESS).await;
+    let mut socket = Socket::open(&laptop).await;
+    begin_to_watch(&mut socket, sent.run()).await;
+    desk.write(Op::SessionDelete { session }).await;
+    let is_it = |change: &Change| matches!(change, Change::SessionGone { id, .. } if *id == session);
+    socket
+        .find("the deletion", |frame| match frame {
+            ServerFrame::Sync(page) => page.changes.iter().any(is_it).then_some(()),
+            ServerFrame::Head { .. } => Some(()),
+            _ => None,
+        })
+        .await;
+    // whoever asks the node is answered, and a reply begun there is watched to its end
+    let other = laptop.create_session("Goes on").await;
+    let sent = laptop.say(other, "quick").await;
+    assert_eq!(socket.watch(sent.run()).await.status, Some(Status::Complete));
+}
+
+/// Watches from its beginning, until there is text.
+async fn begin_to_watch(socket: &mut Socket, run: RunId) -> Reply {
+    socket
+        .send(&ClientFrame::Attach {
+            run,
+            at: None,
+            bytes: 0,
+        })
+        .await;
+    let mut reply = Reply::default();
+    socket.watch_until(run, &mut reply, 1).await;
+    reply
 }
 
 #[tokio::test]

@@ -189,7 +189,10 @@ impl Showing {
             let _ = self.tell(ended(run, end)).await;
             return;
         }
-        while self.next().await.is_ok() {}
+        while self.next().await.is_ok() {
+            // whatever is always ready here, others have their turn too
+            tokio::task::coop::consume_budget().await;
+        }
     }
 
     async fn next(&mut self) -> Result<(), Ended> {

@@ -110,6 +110,8 @@ impl Conversation {
             if let Err(ended) = self.next(line).await {
                 return ended;
             }
+            // whatever is always ready here, others have their turn too
+            tokio::task::coop::consume_budget().await;
         }
     }
 

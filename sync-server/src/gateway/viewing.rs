@@ -7,6 +7,7 @@ use protocol::{MessageId, RunId, UserId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub struct Viewing {
     user: UserId,
@@ -24,6 +25,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 struct Watched {
     live: Arc<Live>,
     place: Option<Place>,
+    since: Instant,
 }
 
 /// What is to be shown of a run.
@@ -103,7 +105,8 @@ impl Viewing {
         match runs.attach(self.user, run).await? {
             Some(Attached::Live(live)) => {
                 live.watch(&self.wake);
-                self.watched.push(Watched { live, place });
+                let since = Instant::now();
+                self.watched.push(Watched { live, place, since });
                 self.wake.notify_one();
                 Ok(Attempt::Watching)
             }
@@ -138,7 +141,10 @@ impl Viewing {
             if let Some(end) = news.end {
                 shown.push(Shown::End(run, reply, end, watched.live.text()));
             } else if news.is_left {
-                left.push((run, reply, watched.place));
+                // one that is lost as soon as it is found is not looked for without end
+                let is_steady = watched.since.elapsed() >= AGAIN;
+                let again = if is_steady { &mut left } else { &mut self.missed };
+                again.push((run, reply, watched.place));
             }
             news.end.is_none() && !news.is_left
         });

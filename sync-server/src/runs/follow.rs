@@ -19,7 +19,7 @@ const HEARD: usize = 256;
 /// The run's live half on this node, fed from the log. There already, if somebody was quicker.
 pub fn follow(runs: &Runs, user: UserId, run: RunId, found: Found) -> Arc<Live> {
     let mut lives = runs.lives();
-    if let Some(live) = lives.get(&run) {
+    if let Some(live) = lives.get(&run).filter(|live| !live.is_left()) {
         return live.clone();
     }
     let live = Arc::new(Live::new(user, run, found.session, found.message));
@@ -66,14 +66,29 @@ async fn attend(runs: Runs, live: Arc<Live>, found: Found) {
                 look_up(&runs, &live).await;
             }
             _ = tell_worker.tick() => wire.publish(runs.work(), format!("f{}", live.run).as_bytes()),
+            // its session went
+            () = live.cancel.cancelled() => break,
             () = runs.shutdown.cancelled() => break,
         }
     }
-    wire.forget(log::channel(runs.hints(), live.run));
+    give_up(&runs, &live);
     // taken up by this node meanwhile, it is the worker's
     if !live.is_local() {
-        runs.remove(&live);
         live.leave();
+    }
+}
+
+/// Hears nothing more of it, and keeps it no longer. Under the map's lock, since another follower of the same run may be on
+/// its way, and hears by the same channel.
+fn give_up(runs: &Runs, live: &Arc<Live>) {
+    let mut lives = runs.lives();
+    let known = lives.get(&live.run);
+    let is_own = known.is_some_and(|known| Arc::ptr_eq(known, live));
+    if is_own || known.is_none_or(|other| other.is_local()) {
+        runs.hints().wire().forget(log::channel(runs.hints(), live.run));
+    }
+    if is_own && !live.is_local() {
+        lives.remove(&live.run);
     }
 }
 
