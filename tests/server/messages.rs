@@ -1,10 +1,13 @@
 //! Messages: kept once, in order, within their bounds.
 
+use futures_util::future::join_all;
 use harness::{Client, Person, Stack, mutation, until};
 use protocol::mutation::{Op, OpResult, RunMode};
+use protocol::run::Status;
 use protocol::sync::{History, Role};
 use protocol::{Code, MessageId, SessionId, limits, routes};
 use serde_json::json;
+use std::time::Duration;
 
 fn message(session: SessionId, content: &str) -> Op {
     Op::MessageCreate {
@@ -172,7 +175,7 @@ async fn a_message_kept_without_an_answer_gets_one_when_somebody_asks_and_never_
         message: sent.id,
     };
     assert_eq!(refused(&stranger.write(ask.clone()).await), Code::NotFound);
-    let asked = futures_util::future::join_all((0..20).map(|_| client.write(ask.clone()))).await;
+    let asked = join_all((0..20).map(|_| client.write(ask.clone()))).await;
     let mut runs: Vec<_> = asked
         .iter()
         .map(|result| match result {
@@ -253,4 +256,47 @@ async fn two_people_never_see_each_others_messages() {
         assert!(bootstrap.contains(own) && page.contains(own));
         assert!(![bootstrap, sync, page].iter().any(|text| text.contains(other)));
     }
+}
+
+/// Between the commit of a prompt and the start of its reply lies a moment in which its sender may be gone.
+#[tokio::test]
+async fn whoever_leaves_while_a_prompt_is_stored_finds_its_whole_reply() {
+    const PROMPTS: u64 = 6;
+    let stack = Stack::builder().with_gates().start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut sessions = Vec::new();
+    for number in 0..PROMPTS {
+        sessions.push(client.create_session(&format!("Left {number}")).await);
+    }
+    // each statement takes a while, so that some leave before it and some in the middle of it
+    stack.postgres_gate().slow(Duration::from_millis(100));
+    let leaving = sessions.iter().zip(1..).map(|(session, number)| {
+        let prompt = Op::MessageCreate {
+            id: MessageId::fresh(),
+            session: *session,
+            parent: None,
+            content: "quick".to_owned(),
+            run: RunMode::Auto,
+        };
+        tokio::time::timeout(Duration::from_millis(100 * number), client.write(prompt))
+    });
+    join_all(leaving).await;
+    stack.postgres_gate().open();
+    let mut answered = 0;
+    for session in sessions {
+        let history = until("what was stored to be answered", async || {
+            let history = client.history(session).await;
+            let is_over = history
+                .messages
+                .iter()
+                .all(|message| message.status.is_terminal());
+            is_over.then_some(history)
+        })
+        .await;
+        if let [_, reply] = history.messages.as_slice() {
+            assert_eq!(reply.status, Status::Complete, "{reply:?}");
+            answered += 1;
+        }
+    }
+    assert!(answered > 0, "somebody left after their prompt was on its way");
 }

@@ -8,6 +8,7 @@ use super::{Claimed, Sync, Work, agent_sessions, answers, heads, messages, mutat
 use crate::auth::Caller;
 use crate::body;
 use crate::error::{Error, Result};
+use anyhow::Context as _;
 use axum::Json;
 use axum::extract::State;
 use protocol::mutation::{
@@ -145,7 +146,7 @@ async fn weigh(
     device: Option<DeviceId>,
     mutation: Mutation,
 ) -> Result<(Outcome, Option<Epoch>)> {
-    let id = mutation.id;
+    let (id, name) = (mutation.id, op_name(&mutation.op));
     let (result, epoch) = match check(&mutation) {
         Err(problem) => {
             let current = None;
@@ -158,12 +159,15 @@ async fn weigh(
                 mutation: id,
                 request,
             };
-            let (result, epoch) = settle(sync, &stamp, &mutation.op).await?;
+            // a task of its own: whoever asks may leave between the commit and what follows from it
+            let (owned, op) = (sync.clone(), mutation.op);
+            let settling = async move { settle(&owned, &stamp, &op).await };
+            let settled = sync.tasks.spawn(settling).await;
+            let (result, epoch) = settled.context("waiting for a write")??;
             (result, Some(epoch))
         }
     };
-    metrics::counter!("mutations_total", "op" => op_name(&mutation.op), "result" => result_name(&result))
-        .increment(1);
+    metrics::counter!("mutations_total", "op" => name, "result" => result_name(&result)).increment(1);
     Ok((Outcome { id, result }, epoch))
 }
 
