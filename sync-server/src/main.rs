@@ -98,6 +98,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if app.config.migrate {
         database::migrate(&app.config).await?;
     }
+    app.tasks
+        .spawn(web::operations::keep_measures_small(app.clone(), metrics.clone()));
     let hints = hints::Hints::start(app.clone());
     let auth = auth::Auth::start(hints).await?;
     let sync = sync::Sync::start(auth);

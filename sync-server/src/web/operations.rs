@@ -26,6 +26,18 @@ pub fn router(app: App, metrics: PrometheusHandle) -> Router {
         .with_state(Operations { app, metrics })
 }
 
+/// Folds what was measured into what is kept of it. Otherwise only a reading would, and where nobody reads, every request
+/// of a process's life would be held.
+pub async fn keep_measures_small(app: App, metrics: PrometheusHandle) {
+    let mut due = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            _ = due.tick() => metrics.run_upkeep(),
+            () = app.shutdown.cancelled() => return,
+        }
+    }
+}
+
 pub fn docs() -> utoipa::openapi::OpenApi {
     Docs::openapi()
 }
