@@ -74,6 +74,10 @@ codes! {
     StateMismatch = 400, "This sign-in was started elsewhere or is too old. Please start again.";
     /// An account with this address exists; signing in to it links the provider.
     LinkRequired = 409, "There is already an account with this e-mail address. Please sign in the way you did before.";
+    /// The identity at the provider is somebody else's here.
+    IdentityInUse = 409, "That account at the sign-in service already signs somebody in here. Sign in with it instead.";
+    /// Without it nobody could sign in to the account any more.
+    LastWayIn = 409, "This is the only way to sign in to your account. Please choose a password first, or connect another service.";
     /// Hashing or another bounded resource is full; nobody is signed out by this.
     Busy = 503, "We are very busy right now. Please try again in a moment.";
     Unavailable = 503, "Part of the service is away right now. Your work is kept; please try again in a moment.";

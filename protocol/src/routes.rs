@@ -104,6 +104,10 @@ pub mod page {
     pub const FORM_SECOND_STEP_ON: &str = "/settings/security/second-step/on";
     pub const FORM_SECOND_STEP_OFF: &str = "/settings/security/second-step/off";
     pub const FORM_RECOVERY_CODES: &str = "/settings/security/recovery-codes";
+    /// Connects an account at a provider to one's own (`POST` with the form token): leads there and back.
+    pub const FORM_LINK: &str = "/settings/security/accounts/{provider}/link";
+    /// Takes one away again.
+    pub const FORM_UNLINK: &str = "/settings/security/accounts/unlink";
     /// Asks for the account to be deleted.
     pub const FORM_LEAVE: &str = "/settings/security/leave";
     /// A sign-in to an account that is to be deleted: is it kept?
@@ -151,5 +155,9 @@ pub mod page {
 
     pub fn provider_start(provider: &str) -> String {
         PROVIDER_START.replace("{provider}", provider)
+    }
+
+    pub fn form_link(provider: &str) -> String {
+        FORM_LINK.replace("{provider}", provider)
     }
 }

@@ -37,7 +37,14 @@ pub enum Letter {
     /// A device was signed out since its credential was used twice.
     DeviceSignedOut { device: String, link: String },
     /// A provider now opens this account too.
-    ProviderLinked { provider: String, link: String },
+    ProviderLinked {
+        provider: String,
+        /// Its owner did it on the page for that, and did not sign in with it first.
+        is_asked_for: bool,
+        link: String,
+    },
+    /// An account at a provider signs nobody in any more.
+    ProviderUnlinked { provider: String, link: String },
     /// Choose a new password.
     Reset { link: String },
     /// Sign in.
@@ -84,6 +91,7 @@ impl std::fmt::Debug for Letter {
             Self::NewDevice { .. } => "Letter::NewDevice(…)",
             Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
             Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
+            Self::ProviderUnlinked { .. } => "Letter::ProviderUnlinked(…)",
             Self::Reset { .. } => "Letter::Reset(…)",
             Self::SignIn { .. } => "Letter::SignIn(…)",
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",

@@ -14,6 +14,7 @@ mod admin;
 mod apple;
 mod audit;
 mod breached;
+mod connecting;
 mod csrf;
 mod dev;
 mod device;

@@ -1,5 +1,6 @@
 //! Drawing pages on the server: the app's first paint, the few pages that are no part of it, and the document around both.
 
+mod accounts;
 mod device_code;
 mod letter;
 mod notice;
@@ -8,6 +9,7 @@ mod safety;
 mod shell;
 
 pub use crate::state::keep::{THEME, Theme};
+pub use accounts::{Accounts, Connected};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};

@@ -9,6 +9,7 @@ mod github;
 mod linking;
 mod oidc;
 mod outgoing;
+pub(super) mod own;
 mod pending_link;
 
 pub use accounts::{Listed, list as accounts_of, of_user as identities_of, unlink_since};

@@ -163,6 +163,24 @@ pub async fn rehash(pool: &Pool, user: UserId, old: &str, new: &str) -> sqlx::Re
     Ok(())
 }
 
+/// How many ways lead in without a letter: identities and a password. The user's row is held until the transaction ends,
+/// so that nobody takes the last two away at once.
+pub async fn count_ways_in(db: &mut Transaction, user: UserId) -> sqlx::Result<i64> {
+    let has_password = sqlx::query_scalar!(
+        r#"select password_hash is not null as "has_password!" from users where id = $1 for update"#,
+        user.0
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let identities = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from accounts where user_id = $1"#,
+        user.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(identities + i64::from(has_password == Some(true)))
+}
+
 /// A user as whoever runs the server finds them.
 #[derive(Clone, Debug)]
 pub struct Listed {

@@ -36,6 +36,7 @@ letters!(
     "new_device",
     "device_signed_out",
     "provider_linked",
+    "provider_unlinked",
     "reset",
     "sign_in",
     "password_changed",
@@ -94,6 +95,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::NewDevice { .. } => "A new device signed in to your account",
         Letter::DeviceSignedOut { .. } => "We signed one of your devices out",
         Letter::ProviderLinked { .. } => "Another way to sign in to your account",
+        Letter::ProviderUnlinked { .. } => "One way to sign in to your account is gone",
         Letter::Reset { .. } => "Choose a new password",
         Letter::SignIn { .. } => "Sign in to CompyMac",
         Letter::PasswordChanged { .. } => "Your password was changed",
@@ -143,6 +145,11 @@ mod tests {
                 link: link.clone(),
             },
             Letter::ProviderLinked {
+                provider: "GitHub".to_owned(),
+                is_asked_for: true,
+                link: link.clone(),
+            },
+            Letter::ProviderUnlinked {
                 provider: "GitHub".to_owned(),
                 link: link.clone(),
             },

@@ -376,9 +376,15 @@ async fn straight_to_provider(
     (asked, here): (&auth::Asked, &str),
 ) -> Option<Response> {
     let provider = asked.provider.as_deref()?;
-    let (url, cookie) = auth::provider_start(pages.auth(), provider, here, headers, visit)
-        .await
-        .ok()?;
+    let (url, cookie) = auth::provider_start(
+        pages.auth(),
+        provider,
+        auth::Errand::SignIn { next: here },
+        headers,
+        visit,
+    )
+    .await
+    .ok()?;
     Some((CookieJar::new().add(cookie), Redirect::to(&url)).into_response())
 }
 

@@ -8,12 +8,14 @@ use crate::auth::{self, Visit};
 use crate::body::Form;
 use crate::error::Result;
 use crate::web::pages::Pages;
+use crate::web::security;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::post;
 use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use protocol::routes::page;
 use serde::Deserialize;
@@ -21,6 +23,7 @@ use serde::Deserialize;
 pub fn router(pages: Pages) -> Router {
     Router::new()
         .route(page::PROVIDER_START, post(start))
+        .route(page::FORM_LINK, post(connect))
         .with_state(pages)
 }
 
@@ -42,15 +45,37 @@ async fn start(
 ) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &form.csrf)?;
-    match auth::provider_start(auth, &provider, &form.next, &headers, &visit).await {
-        Ok((url, cookie)) => {
-            let page = draw(&pages, &provider, &url)?;
-            let mut response = (CookieJar::new().add(cookie), Html(page)).into_response();
-            lead_on(&mut response, &url);
-            Ok(response)
-        }
+    let errand = auth::Errand::SignIn { next: &form.next };
+    match auth::provider_start(auth, &provider, errand, &headers, &visit).await {
+        Ok(outward) => leave(&pages, &provider, outward),
         Err(error) => Ok(auth::back_to_sign_in(error, &form.next)),
     }
+}
+
+/// The button "Connect …" of somebody who is signed in.
+async fn connect(
+    State(pages): State<Pages>,
+    Id(provider): Id<String>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(form): Form<Start>,
+) -> Result<Response> {
+    let caller = match security::sent(&pages, &headers, &form.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let errand = auth::Errand::Connect(&caller);
+    match auth::provider_start(pages.auth(), &provider, errand, &headers, &visit).await {
+        Ok(outward) => leave(&pages, &provider, outward),
+        Err(error) => security::refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+fn leave(pages: &Pages, provider: &str, (url, cookie): (String, Cookie<'static>)) -> Result<Response> {
+    let page = draw(pages, provider, &url)?;
+    let mut response = (CookieJar::new().add(cookie), Html(page)).into_response();
+    lead_on(&mut response, &url);
+    Ok(response)
 }
 
 fn draw(pages: &Pages, provider: &str, url: &str) -> anyhow::Result<String> {

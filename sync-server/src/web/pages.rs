@@ -37,11 +37,11 @@ pub struct Said {
 
 /// The query of a page: where to go on after signing in, and why one is here.
 #[derive(Deserialize)]
-struct Hints {
+pub struct Hints {
     #[serde(default)]
-    next: String,
+    pub next: String,
     #[serde(default, deserialize_with = "known")]
-    problem: Option<Code>,
+    pub problem: Option<Code>,
 }
 
 /// A code that this version does not have says nothing: the page is shown without it.

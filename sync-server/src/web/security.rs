@@ -1,10 +1,11 @@
 //! The page on which people protect their account, and the forms on it.
 
+use crate::asked::Asked;
 use crate::auth::{self, Caller, Visit};
 use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::web::door::status_of;
-use crate::web::pages::{Pages, signed_in};
+use crate::web::pages::{Hints, Pages, signed_in};
 use crate::web::rights;
 use axum::Router;
 use axum::extract::State;
@@ -17,7 +18,8 @@ use protocol::{Code, Problem};
 use qrcode::{Color, QrCode};
 use serde::Deserialize;
 use std::fmt::Write as _;
-use ui::page::{Event, Notice, Picture, Prove, Security, SetUp};
+use ui::page::{Accounts, Connected, Event, Notice, Picture, Prove, Security, SetUp};
+use uuid::Uuid;
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -28,6 +30,7 @@ pub fn router(pages: Pages) -> Router {
         .route(page::FORM_SECOND_STEP_ON, post(turn_on))
         .route(page::FORM_SECOND_STEP_OFF, post(turn_off))
         .route(page::FORM_RECOVERY_CODES, post(fresh_codes))
+        .route(page::FORM_UNLINK, post(disconnect))
         .with_state(pages)
 }
 
@@ -51,9 +54,16 @@ pub async fn sent(
     signed_in(pages, headers, page::SECURITY).await
 }
 
-async fn look(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+async fn look(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Asked(hints): Asked<Hints>,
+) -> Result<Response> {
     match signed_in(&pages, &headers, page::SECURITY).await? {
-        Ok(caller) => draw(&pages, &headers, &caller, None, None).await,
+        Ok(caller) => {
+            let problem = hints.problem.map(Problem::new);
+            draw(&pages, &headers, &caller, problem, None).await
+        }
         Err(door) => Ok(door),
     }
 }
@@ -67,6 +77,7 @@ pub async fn draw(
 ) -> Result<Response> {
     let safety = auth::safety_of(pages.auth(), caller).await?;
     let rights = rights::standing(pages, caller).await?;
+    let accounts = accounts(pages, caller).await?;
     let status = problem.as_ref().map_or(StatusCode::OK, status_of);
     let events = safety.events.into_iter().map(|noted| {
         Ok(Event {
@@ -85,6 +96,7 @@ pub async fn draw(
         has_password: safety.has_password,
         codes_left: safety.codes_left,
         is_fresh: safety.is_fresh,
+        accounts,
         rights,
         events: events.collect::<Result<_>>()?,
         problem,
@@ -92,6 +104,22 @@ pub async fn draw(
     };
     let notice = |csrf| Notice::Security(Box::new(Security { csrf, ..security }));
     Ok(pages.draw_notice(headers, status, "Security", notice).await)
+}
+
+/// What is connected, and what could be.
+async fn accounts(pages: &Pages, caller: &Caller) -> Result<Accounts> {
+    let connected = auth::connected(pages.auth(), caller).await?;
+    let mut others = auth::providers(pages.auth());
+    others.retain(|other| connected.iter().all(|one| one.provider != other.id));
+    let connected = connected.into_iter().map(|one| Connected {
+        id: one.id.to_string(),
+        name: one.name,
+        email: one.email.unwrap_or_default(),
+    });
+    Ok(Accounts {
+        connected: connected.collect(),
+        others,
+    })
 }
 
 /// What was refused is told where it was asked for; who has to show first who they are is led there.
@@ -279,6 +307,32 @@ async fn turn_off(
     match auth::turn_second_step_off(pages.auth(), &caller, &visit).await {
         Ok(()) => {
             let done = "The second step is off.";
+            draw(&pages, &headers, &caller, None, Some(done)).await
+        }
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Which {
+    #[serde(default)]
+    csrf: String,
+    account: Uuid,
+}
+
+async fn disconnect(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(which): Form<Which>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &which.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::disconnect(pages.auth(), &caller, which.account, &visit).await {
+        Ok(()) => {
+            let done = "It is taken away, and signs you in no more.";
             draw(&pages, &headers, &caller, None, Some(done)).await
         }
         Err(error) => refused(&pages, &headers, &caller, error).await,

@@ -1,6 +1,7 @@
 //! The pages that keep an account safe: the second step, and how the account stands. They run no script, and the desktop
 //! opens them in the system's browser: what changes how one signs in has one implementation.
 
+use super::accounts::{Accounts, accounts_section};
 use super::rights::{Rights, email_section, export_section, leaving_section};
 use crate::auth::gate::{Gate, PasswordField};
 use crate::controls::PostForm;
@@ -27,6 +28,7 @@ pub struct Security {
     pub codes_left: Option<i64>,
     /// Without a fresh proof nothing can be changed.
     pub is_fresh: bool,
+    pub accounts: Accounts,
     pub rights: Rights,
     pub events: Vec<Event>,
     pub problem: Option<Problem>,
@@ -127,6 +129,7 @@ pub fn security(security: &Security) -> Html {
             }
             { second_step_section(security) }
             { password_section(security) }
+            { accounts_section(security) }
             { email_section(security) }
             { export_section(security) }
             { leaving_section(security) }
@@ -231,6 +234,8 @@ fn in_words(event: &Event) -> String {
         "authorize" => "Letting an app in",
         "second_step_on" => "Turning the second step on",
         "second_step_off" => "Turning the second step off",
+        "account_connected" => "Connecting another way to sign in",
+        "account_disconnected" => "Taking a way to sign in away",
         "leave" => "Asking for the account to be deleted",
         "keep" => "Keeping the account",
         "export" => "Asking for a copy of your data",

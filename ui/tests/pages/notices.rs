@@ -1,11 +1,12 @@
 //! The pages that are no part of the app, in their states.
 
 use super::fixture::email;
+use protocol::auth::Provider;
 use protocol::{Code, Problem};
 use ui::page::{
-    Authorize, Authorized, Change, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound, EmailLink, EmailUndo,
-    Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, NewPassword, Notice, Picture,
-    Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
+    Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
+    EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent,
+    NewPassword, Notice, Picture, Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -188,6 +189,17 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
         has_password: true,
         codes_left,
         is_fresh,
+        accounts: Accounts {
+            connected: vec![Connected {
+                id: "0".to_owned(),
+                name: "GitHub".to_owned(),
+                email: "ana@example.org".to_owned(),
+            }],
+            others: vec![Provider {
+                id: "google".to_owned(),
+                name: "Google".to_owned(),
+            }],
+        },
         rights: Rights::default(),
         events: vec![
             event("sign_in", true, "password"),

@@ -3,6 +3,7 @@
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 pub async fn owner(db: &mut Transaction, provider: &str, subject: &str) -> sqlx::Result<Option<UserId>> {
     let user = sqlx::query_scalar!(
@@ -96,9 +97,21 @@ pub async fn unlink_since(db: &mut Transaction, user: UserId, since: OffsetDateT
     Ok(())
 }
 
+/// One of a user's identities is theirs no more. Its provider; `None`: there is none of that id.
+pub async fn remove(db: &mut Transaction, user: UserId, id: Uuid) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "delete from accounts where user_id = $1 and id = $2 returning provider",
+        user.0,
+        id
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// An identity as its owner may read it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Linked {
+    pub id: Uuid,
     pub provider: String,
     pub provider_account_id: String,
     pub email: Option<String>,
@@ -108,7 +121,8 @@ pub struct Linked {
 pub async fn of_user(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Linked>> {
     sqlx::query_as!(
         Linked,
-        "select provider, provider_account_id, email, created_at from accounts where user_id = $1 order by created_at",
+        "select id, provider, provider_account_id, email, created_at
+         from accounts where user_id = $1 order by created_at",
         user.0
     )
     .fetch_all(pool)

@@ -4,10 +4,12 @@ use super::super::audit_events::{self, Event};
 use super::super::cookies::{self, PROVIDER};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in, is_noted};
 use super::super::next::safe_next;
+use super::super::safety::must_be_fresh;
 use super::super::second_step::goes_on;
 use super::super::tries::Whose;
-use super::super::{Auth, Visit};
-use super::{Answer, WAITS, Way, apple, linking};
+use super::super::{Auth, Caller, Visit};
+use super::own::{self, Owner};
+use super::{Answer, Identity, WAITS, Way, apple, linking};
 use crate::asked::{Asked, Id};
 use crate::body::Form;
 use crate::error::{Error, Result};
@@ -21,6 +23,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use protocol::auth::{Client, Provider};
+use protocol::routes::page;
 use protocol::{Code, Problem, routes};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -34,6 +37,48 @@ struct Flow {
     nonce: String,
     verifier: String,
     next: String,
+    /// Whose account is to be connected; `None`: somebody signs in.
+    #[serde(default)]
+    owner: Option<Owner>,
+}
+
+/// What somebody leaves for.
+#[derive(Clone, Copy, Debug)]
+pub enum Errand<'a> {
+    /// To sign in, and then go on there.
+    SignIn { next: &'a str },
+    /// To connect an account to one's own.
+    Connect(&'a Caller),
+}
+
+/// Where a way back ends: in the app, or on the page where it began.
+enum Home {
+    Door { next: String },
+    Security,
+}
+
+impl Flow {
+    fn home(&self) -> Home {
+        match self.owner {
+            None => Home::Door {
+                next: self.next.clone(),
+            },
+            Some(_) => Home::Security,
+        }
+    }
+}
+
+impl Home {
+    /// A failure, told where one can try again.
+    fn tell(&self, error: Error) -> Response {
+        match self {
+            Self::Door { next } => back_to_sign_in(error, next),
+            Self::Security => {
+                let code = error.into_problem().code;
+                Redirect::to(&format!("{}?problem={code}", page::SECURITY)).into_response()
+            }
+        }
+    }
 }
 
 /// The ways in besides a password.
@@ -46,10 +91,17 @@ pub async fn list_providers(State(auth): State<Auth>) -> axum::Json<Vec<Provider
 pub async fn provider_start(
     auth: &Auth,
     provider: &str,
-    next: &str,
+    errand: Errand<'_>,
     headers: &HeaderMap,
     visit: &Visit,
 ) -> Result<(String, Cookie<'static>)> {
+    let (next, owner) = match errand {
+        Errand::SignIn { next } => (safe_next(next), None),
+        Errand::Connect(caller) => {
+            must_be_fresh(auth, caller).await?;
+            (String::new(), Some(Owner::of(caller)))
+        }
+    };
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::OAuthStart, &whos, Whose::Unknown, visit).await?;
@@ -70,7 +122,8 @@ pub async fn provider_start(
         browser: cookies::digest(&browser),
         nonce: outward.nonce,
         verifier: outward.verifier,
-        next: safe_next(next),
+        next,
+        owner,
     };
     let () = auth
         .redis
@@ -109,15 +162,17 @@ pub async fn provider_callback(
         Ok(known) => known,
         Err(problem) => return back_to_sign_in(problem.into(), ""),
     };
-    match come_back(&auth, provider, returned, &headers, &visit).await {
-        Ok((entry, next)) => {
+    let (came, home) = come_back(&auth, provider, returned, &headers, &visit).await;
+    match (came, &home) {
+        (Ok(Some(entry)), Home::Door { next }) => {
             let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
-            (jar, Redirect::to(&next)).into_response()
+            (jar, Redirect::to(next)).into_response()
         }
-        Err((Error::Told(problem), next)) => {
-            goes_on(&problem, &next).unwrap_or_else(|| back_to_sign_in(Error::Told(problem), &next))
+        (Ok(_), _) => Redirect::to(page::SECURITY).into_response(),
+        (Err(Error::Told(problem)), Home::Door { next }) => {
+            goes_on(&problem, next).unwrap_or_else(|| home.tell(Error::Told(problem)))
         }
-        Err((error, next)) => back_to_sign_in(error, &next),
+        (Err(error), _) => home.tell(error),
     }
 }
 
@@ -171,7 +226,7 @@ pub async fn provider_posted(
             query.append_pair(name, &value);
         }
     }
-    let back = routes::page::PROVIDER_CALLBACK.replace("{provider}", &known.id);
+    let back = page::PROVIDER_CALLBACK.replace("{provider}", &known.id);
     Ok(Redirect::to(&format!("{back}?{}", query.finish())).into_response())
 }
 
@@ -182,60 +237,86 @@ pub fn back_to_sign_in(error: Error, next: &str) -> Response {
         .append_pair("problem", &problem.code.to_string())
         .append_pair("next", &safe_next(next))
         .finish();
-    Redirect::to(&format!("{}?{query}", routes::page::SIGN_IN)).into_response()
+    Redirect::to(&format!("{}?{query}", page::SIGN_IN)).into_response()
 }
 
-/// The error goes with where the person wanted to go, so that a second try still leads there.
+/// What came of it, with where that is told. No entry: somebody was in already.
 async fn come_back(
     auth: &Auth,
     provider: &str,
     returned: Returned,
     headers: &HeaderMap,
     visit: &Visit,
-) -> Result<(Entry, String), (Error, String)> {
-    let state = returned.state.unwrap_or_default();
+) -> (Result<Option<Entry>>, Home) {
+    let state = returned.state.clone().unwrap_or_default();
     let flow = match auth.flow(provider, &state, headers).await {
         Ok(flow) => flow,
-        Err(error) => return Err((made_up(auth, provider, error, visit).await, String::new())),
-    };
-    let entered = async {
-        let code = match (returned.code, returned.error) {
-            (Some(code), None) => code,
-            (_, Some(error)) if error == "access_denied" || error == "user_cancelled_authorize" => {
-                return Err(Code::ProviderCancelled.into());
-            }
-            (None, None) => return Err(Code::ProviderCancelled.into()),
-            (_, Some(_)) => return Err(Code::ProviderFailed.into()),
-        };
-        let answer = Answer {
-            code,
-            iss: returned.iss,
-            nonce: flow.nonce,
-            verifier: flow.verifier,
-            name: auth.told_name(&state).await,
-        };
-        enter(auth, provider, answer, visit).await
-    };
-    match entered.await {
-        Ok(entry) => Ok((entry, flow.next)),
-        Err(Error::Told(problem)) if is_noted(&problem) || problem.challenge.is_some() => {
-            Err((Error::Told(problem), flow.next))
+        Err(error) => {
+            let home = Home::Door { next: String::new() };
+            return (Err(made_up(auth, provider, error, visit).await), home);
         }
-        Err(error) => Err((note(auth, provider, error, visit).await, flow.next)),
-    }
+    };
+    let home = flow.home();
+    let came = async {
+        let owner = flow.owner;
+        let identity = identify(auth, provider, returned, flow, &state).await?;
+        match owner {
+            None => enter(auth, provider, &identity, visit).await.map(Some),
+            Some(owner) => {
+                let caller = auth.caller_by_headers(headers).await?;
+                let caller = caller.filter(|caller| Owner::of(caller) == owner);
+                let caller = caller.ok_or(Code::StateMismatch)?;
+                own::connect(auth, &caller, provider, &identity, visit).await?;
+                Ok(None)
+            }
+        }
+    };
+    let came = match came.await {
+        Err(Error::Told(problem)) if is_noted(&problem) || problem.challenge.is_some() => {
+            Err(Error::Told(problem))
+        }
+        Err(error) => Err(note(auth, provider, error, visit).await),
+        Ok(entry) => Ok(entry),
+    };
+    (came, home)
 }
 
-async fn enter(auth: &Auth, provider: &str, answer: Answer, visit: &Visit) -> Result<Entry> {
+/// Who the provider says that somebody is.
+async fn identify(
+    auth: &Auth,
+    provider: &str,
+    returned: Returned,
+    flow: Flow,
+    state: &str,
+) -> Result<Identity> {
+    let code = match (returned.code, returned.error) {
+        (Some(code), None) => code,
+        (_, Some(error)) if error == "access_denied" || error == "user_cancelled_authorize" => {
+            return Err(Code::ProviderCancelled.into());
+        }
+        (None, None) => return Err(Code::ProviderCancelled.into()),
+        (_, Some(_)) => return Err(Code::ProviderFailed.into()),
+    };
+    let answer = Answer {
+        code,
+        iss: returned.iss,
+        nonce: flow.nonce,
+        verifier: flow.verifier,
+        name: auth.told_name(state).await,
+    };
     let known = auth.0.providers.known(provider)?;
     let identity = match &known.way {
         Way::Oidc(oidc) => oidc.identity(&auth.http, answer).await,
         Way::GitHub(github) => github.identity(&auth.http, answer).await,
     };
-    let identity = identity.map_err(|error| failed(provider, &error))?;
+    Ok(identity.map_err(|error| failed(provider, &error))?)
+}
+
+async fn enter(auth: &Auth, provider: &str, identity: &Identity, visit: &Visit) -> Result<Entry> {
     let mut tx = auth.pool.begin().await?;
-    let linked = match linking::link(&mut tx, provider, &identity).await {
+    let linked = match linking::link(&mut tx, provider, identity).await {
         Err(Error::Told(problem)) if problem.code == Code::LinkRequired => {
-            auth.remember_to_link(provider, &identity, visit).await;
+            auth.remember_to_link(provider, identity, visit).await;
             return Err(Error::Told(problem));
         }
         other => other?,

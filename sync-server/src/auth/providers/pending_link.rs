@@ -75,7 +75,8 @@ impl PendingLink {
         }
         let letter = Letter::ProviderLinked {
             provider: auth.0.providers.name(&self.provider).to_owned(),
-            link: auth.config.link(page::SETTINGS),
+            is_asked_for: false,
+            link: auth.config.link(page::SECURITY),
         };
         mail::put(db, Some(user), &self.email, &letter).await
     }
