@@ -198,6 +198,17 @@ pub struct SecondStep {
     pub code: String,
 }
 
+/// What a browser asks its passkeys with. Answered by the form that it was asked for, within five minutes and once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PasskeyOptions {
+    /// Goes back with the answer.
+    pub ceremony: String,
+    /// `PublicKeyCredentialCreationOptionsJSON` or `PublicKeyCredentialRequestOptionsJSON` (WebAuthn level 3 §5.1.8).
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub options: serde_json::Value,
+}
+
 impl fmt::Debug for SecondStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecondStep(…)")

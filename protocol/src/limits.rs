@@ -10,6 +10,10 @@ pub const EMAIL_BYTES: usize = 254;
 pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=256;
 /// A person's display name, in characters.
 pub const NAME_CHARS: usize = 255;
+/// Passkeys of one user: one for each computer, phone and key that somebody carries.
+pub const PASSKEYS: usize = 10;
+/// What its owner calls a passkey, in characters.
+pub const PASSKEY_NAME_CHARS: usize = 64;
 /// Mutations in one batch, and its bytes: one round trip that still fits a slow link.
 pub const BATCH_OPS: usize = 50;
 /// Bytes of one batch's request body. One message of full size, escaped at its worst, fits.

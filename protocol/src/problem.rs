@@ -42,6 +42,10 @@ codes! {
     SecondStepRequired = 401, "One more step: please give the code from your authenticator app, or a recovery code.";
     /// What is asked for needs a proof of who asks that is no older than ten minutes.
     ProofRequired = 403, "Please show that it is you first.";
+    /// No passkey of an account here answered as it must; never says which of the two.
+    PasskeyRefused = 401, "That passkey did not work here. Please try again, or sign in another way.";
+    /// Without it its owner could not sign in but by letter.
+    LastWayIn = 409, "This is your only way to sign in. Please choose a password first, or connect another service.";
     InvalidOrExpiredLink = 410, "This link or code is no longer valid. Please ask for a new one.";
     /// No credential came with the request.
     SignInRequired = 401, "Please sign in to go on.";
@@ -77,7 +81,6 @@ codes! {
     /// The identity at the provider is somebody else's here.
     IdentityInUse = 409, "That account at the sign-in service already signs somebody in here. Sign in with it instead.";
     /// Without it nobody could sign in to the account any more.
-    LastWayIn = 409, "This is the only way to sign in to your account. Please choose a password first, or connect another service.";
     /// Hashing or another bounded resource is full; nobody is signed out by this.
     Busy = 503, "We are very busy right now. Please try again in a moment.";
     Unavailable = 503, "Part of the service is away right now. Your work is kept; please try again in a moment.";

@@ -84,6 +84,11 @@ pub mod page {
     /// The link in that letter; as with [`VERIFY`], only its button acts.
     pub const RESET: &str = "/auth/reset";
 
+    /// Signs in with a passkey, as a script of the sign-in page fills it in.
+    pub const PASSKEY: &str = "/auth/passkey";
+    /// Begins that. By this rule the script finds it: the form's address, and `/options`.
+    pub const PASSKEY_OPTIONS: &str = "/auth/passkey/options";
+
     /// Asking for a letter to sign in by. Drawn by the server alone, as the next two.
     pub const LETTER_ASK: &str = "/auth/letter";
     /// Where that letter's code is typed.
@@ -98,6 +103,14 @@ pub mod page {
     pub const SECURITY: &str = "/settings/security";
     /// Shows that it is still the same person.
     pub const PROVE: &str = "/settings/security/prove";
+    /// The same with a passkey; and begins it.
+    pub const PROVE_PASSKEY: &str = "/settings/security/prove/passkey";
+    pub const PROVE_PASSKEY_OPTIONS: &str = "/settings/security/prove/passkey/options";
+    /// Adds a passkey; and begins that.
+    pub const FORM_PASSKEY_ADD: &str = "/settings/security/passkeys";
+    pub const PASSKEY_ADD_OPTIONS: &str = "/settings/security/passkeys/options";
+    pub const FORM_PASSKEY_RENAME: &str = "/settings/security/passkeys/{id}/rename";
+    pub const FORM_PASSKEY_REMOVE: &str = "/settings/security/passkeys/{id}/remove";
     pub const FORM_PASSWORD: &str = "/settings/security/password";
     /// Begins a second step: the page shows what the authenticator app wants to know.
     pub const SECOND_STEP_BEGIN: &str = "/settings/security/second-step";

@@ -16,6 +16,7 @@ mod next;
 pub mod operator;
 mod origin;
 mod own_data;
+mod passkey;
 mod password;
 mod providers;
 mod safety;
@@ -43,6 +44,11 @@ pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authoriz
 pub use native::device_flow::{answer_device_code, look_at_device_code};
 pub use next::safe_next;
 pub use own_data::{account_of, address_of, devices_after, events_after};
+pub use passkey::adding::{
+    NewPasskey, add as add_passkey, remove as remove_passkey, rename as rename_passkey,
+};
+pub use passkey::entering::{enter as enter_by_passkey, prove as prove_by_passkey};
+pub use passkey::{Kept as Passkey, PasskeyAnswer, offers as offers_passkeys};
 pub use password::measure;
 pub use password::reset::{forgot, reset, reset_look};
 pub use password::sign_in::sign_in;
@@ -83,6 +89,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use utoipa::OpenApi as _;
+use webauthn_rs::Webauthn;
 
 /// The room's state. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -95,6 +102,8 @@ pub struct Parts {
     proxies: Proxies,
     hasher: Hasher,
     signer: access::Signer,
+    /// `None`: this site's address is a number, and browsers have no passkeys for such.
+    passkeys: Option<Webauthn>,
     providers: Registry,
     seen: seen::Seen,
     /// When an unknown signing key was looked for last, in Unix seconds.
@@ -150,6 +159,7 @@ impl Auth {
             proxies: Proxies::parse(&config.trusted_proxies)?,
             hasher: Hasher::new(&hints)?,
             signer: access::Signer::new(&hints)?,
+            passkeys: passkey::relying_party(config)?,
             providers: registry(config)?,
             seen: seen::Seen::default(),
             keys_looked_for: AtomicI64::new(0),
@@ -229,6 +239,15 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::VERIFY, post(verifying::post_verify))
         .route(routes::SIGN_IN, post(by_password::post_sign_in))
         .route(routes::SECOND_STEP, post(second_step::post_second_step))
+        .route(
+            page::PASSKEY_OPTIONS,
+            post(passkey::entering::post_sign_in_options),
+        )
+        .route(
+            page::PROVE_PASSKEY_OPTIONS,
+            post(passkey::entering::post_proof_options),
+        )
+        .route(page::PASSKEY_ADD_OPTIONS, post(passkey::adding::post_options))
         .route(routes::SIGN_OUT, post(signed_in::post_sign_out))
         .route(routes::PROVIDERS, get(flow::list_providers))
         .route(routes::ME, get(signed_in::read_me))
@@ -256,6 +275,9 @@ pub fn router(auth: Auth) -> Router {
     verifying::post_verify,
     by_password::post_sign_in,
     second_step::post_second_step,
+    passkey::entering::post_sign_in_options,
+    passkey::entering::post_proof_options,
+    passkey::adding::post_options,
     signed_in::post_sign_out,
     flow::list_providers,
     signed_in::read_me,

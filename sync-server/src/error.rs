@@ -68,12 +68,26 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         match self {
             Self::Told(problem) => *problem,
+            Self::Kept(error) if is_undone(&error) => {
+                tracing::warn!(error = format!("{error:#}"), "undone by the database");
+                Problem::new(Code::Unavailable).retry_after(1)
+            }
             Self::Kept(error) => {
                 tracing::error!(error = format!("{error:#}"), "internal error");
                 Problem::new(Code::Internal)
             }
         }
     }
+}
+
+/// Whether the database took a transaction back because of another one, and would let it through if it were tried again.
+/// 40P01: they waited for each other; 40001: they could not be put into an order.
+fn is_undone(error: &anyhow::Error) -> bool {
+    let database = error
+        .downcast_ref::<sqlx::Error>()
+        .and_then(sqlx::Error::as_database_error);
+    let code = database.and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "40P01" || code == "40001")
 }
 
 impl IntoResponse for Error {

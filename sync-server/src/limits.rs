@@ -28,6 +28,9 @@ pub enum Class {
     /// Codes of an authenticator app and recovery codes: a class of its own, since only who proved the first step counts
     /// here. Nobody else can shut the owner out by it.
     SecondStep,
+    /// Passkeys: asked for, and answering.
+    Passkey,
+    PasskeyTry,
     /// The way out to a provider, and pushed authorization requests.
     OAuthStart,
     /// Codes for programs without a browser: asked for, and typed.
@@ -58,6 +61,8 @@ impl Class {
             Self::Letter => "letter",
             Self::CodeTry => "code",
             Self::SecondStep => "second-step",
+            Self::Passkey => "passkey",
+            Self::PasskeyTry => "passkey-try",
             Self::OAuthStart => "oauth",
             Self::DeviceCode => "device-code",
             Self::DeviceCodeTry => "device-code-try",
@@ -83,7 +88,10 @@ impl Class {
             // of somebody who is signed in: proving it again, and whatever else has a password hashed
             (Self::Password, Who::Device(_)) => vec![Rate::new(10, 15 * MINUTE)],
             (Self::Password | Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
-            (Self::OAuthStart | Self::ProviderReturn, Who::Address(_)) => vec![Rate::new(60, 5 * MINUTE)],
+            (Self::Passkey | Self::PasskeyTry | Self::OAuthStart | Self::ProviderReturn, Who::Address(_)) => {
+                vec![Rate::new(60, 5 * MINUTE)]
+            }
+            (Self::Passkey, Who::Account(_)) => vec![Rate::new(20, 5 * MINUTE)],
             (Self::DeviceCode, Who::Address(_)) => vec![Rate::new(10, HOUR)],
             (Self::DeviceCodeTry, Who::Address(_)) => vec![Rate::new(10, 10 * MINUTE)],
             (Self::DeviceCodeTry, Who::Device(_)) => vec![Rate::new(5, 10 * MINUTE)],
@@ -96,6 +104,8 @@ impl Class {
                 | Self::Letter
                 | Self::CodeTry
                 | Self::SecondStep
+                | Self::Passkey
+                | Self::PasskeyTry
                 | Self::OAuthStart
                 | Self::ProviderReturn
                 | Self::DeviceCode
@@ -104,7 +114,8 @@ impl Class {
             )
             | (Self::Export, Who::Address(_))
             | (
-                Self::OAuthStart
+                Self::PasskeyTry
+                | Self::OAuthStart
                 | Self::ProviderReturn
                 | Self::DeviceCode
                 | Self::DeviceCodeTry

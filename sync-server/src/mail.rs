@@ -55,6 +55,18 @@ pub enum Letter {
     SecondStepOn { when: String, link: String },
     /// It does so no more.
     SecondStepOff { when: String, link: String },
+    /// A passkey signs in to the account from now on.
+    PasskeyAdded {
+        name: String,
+        when: String,
+        link: String,
+    },
+    /// It does so no more.
+    PasskeyRemoved {
+        name: String,
+        when: String,
+        link: String,
+    },
     /// The account is to be deleted.
     AccountLeaving { until: String, link: String },
     /// It is not, after all.
@@ -97,6 +109,8 @@ impl std::fmt::Debug for Letter {
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",
             Self::SecondStepOn { .. } => "Letter::SecondStepOn(…)",
             Self::SecondStepOff { .. } => "Letter::SecondStepOff(…)",
+            Self::PasskeyAdded { .. } => "Letter::PasskeyAdded(…)",
+            Self::PasskeyRemoved { .. } => "Letter::PasskeyRemoved(…)",
             Self::AccountLeaving { .. } => "Letter::AccountLeaving(…)",
             Self::AccountKept { .. } => "Letter::AccountKept(…)",
             Self::ExportReady { .. } => "Letter::ExportReady(…)",

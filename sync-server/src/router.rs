@@ -72,6 +72,7 @@ pub fn router(
         .merge(web::device_code::router(pages.clone()))
         .merge(web::second_step::router(pages.clone()))
         .merge(web::security::router(pages.clone()))
+        .merge(web::passkeys::router(pages.clone()))
         .merge(web::rights::router(pages.clone()))
         .merge(web::leaving::router(pages.clone()))
         .merge(web::forms::router(pages.clone()))

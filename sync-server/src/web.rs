@@ -13,6 +13,7 @@ pub mod leaving;
 pub mod letter;
 pub mod operations;
 pub mod pages;
+pub mod passkeys;
 pub mod rights;
 pub mod second_step;
 pub mod security;

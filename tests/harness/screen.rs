@@ -282,6 +282,17 @@ impl Screen {
         .await;
     }
 
+    /// Whether it is to be seen now.
+    pub async fn is_seen(&self, selector: &str) -> bool {
+        let look = async {
+            let element = self.driver.find(Locator::Css(selector)).await.ok()?;
+            element.is_displayed().await.ok()
+        };
+        soon(&format!("a look at {selector}"), look)
+            .await
+            .unwrap_or(false)
+    }
+
     pub async fn wait_gone(&self, selector: &str) {
         until(&format!("{selector} to be gone"), async || {
             (self.count(selector).await == 0).then_some(())
@@ -353,6 +364,23 @@ impl Screen {
         soon(script, self.driver.execute(script, Vec::new()))
             .await
             .unwrap_or_default()
+    }
+
+    /// Gives the browser something that holds passkeys and knows its owner, as a computer with a fingerprint reader does
+    /// (WebAuthn level 3 §11).
+    pub async fn hold_passkeys(&self) {
+        let ask = json!({
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": true,
+            "hasUserVerification": true,
+            "isUserVerified": true,
+            "isUserConsenting": true,
+        });
+        let url = format!("{}/webauthn/authenticator", self.session);
+        let answer = plain_http().post(url).json(&ask).send().await;
+        let is_there = answer.is_ok_and(|answer| answer.status().is_success());
+        assert!(is_there, "the driver gives no holder of passkeys");
     }
 
     pub async fn resize(&self, width: u32, height: u32) {

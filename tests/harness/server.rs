@@ -13,11 +13,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::oneshot;
 
+/// How nodes are called in addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Called {
+    #[default]
+    ByNumber,
+    /// `localhost`.
+    ByName,
+}
+
 /// Everything a node is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub folder: PathBuf,
     pub environment: Vec<(String, String)>,
+    pub called: Called,
 }
 
 /// A node of the installation.
@@ -28,6 +38,7 @@ pub struct Server {
     running: Mutex<Option<Child>>,
     starts: AtomicU32,
     name: String,
+    called: Called,
 }
 
 impl Server {
@@ -35,7 +46,8 @@ impl Server {
     pub(crate) async fn start(name: &str, mut settings: Settings, public_url: Option<String>) -> Self {
         // nobody listens there yet: the gate leads on once the server has said its port
         let gate = Gate::to(SocketAddr::from(([127, 0, 0, 1], 9))).await;
-        let public_url = public_url.unwrap_or_else(|| format!("http://{}", gate.address()));
+        let called = settings.called;
+        let public_url = public_url.unwrap_or_else(|| url(&gate, called));
         settings.environment.push(("PUBLIC_URL".to_owned(), public_url));
         let server = Self {
             gate,
@@ -43,6 +55,7 @@ impl Server {
             running: Mutex::new(None),
             starts: AtomicU32::new(0),
             name: name.to_owned(),
+            called,
         };
         server.start_again().await;
         server
@@ -50,7 +63,7 @@ impl Server {
 
     /// Its address, without a slash at the end. Stays the same over restarts.
     pub fn url(&self) -> String {
-        format!("http://{}", self.gate.address())
+        url(&self.gate, self.called)
     }
 
     /// Its own address, past the gate; changes with every start.
@@ -121,6 +134,14 @@ impl Server {
         self.running
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn url(gate: &Gate, called: Called) -> String {
+    let address = gate.address();
+    match called {
+        Called::ByNumber => format!("http://{address}"),
+        Called::ByName => format!("http://localhost:{}", address.port()),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::mailbox::{Letter, Mailbox};
 use crate::pooler::Pooler;
 use crate::programs::{Ended, run, ui_dist};
 use crate::redis_cluster::RedisCluster;
-use crate::server::{Server, Settings};
+use crate::server::{Called, Server, Settings};
 use base64::Engine as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -32,6 +32,7 @@ pub struct StackBuilder {
     has_gates: bool,
     has_pooler: bool,
     has_redis_cluster: bool,
+    called: Called,
 }
 
 impl StackBuilder {
@@ -60,6 +61,13 @@ impl StackBuilder {
     #[must_use]
     pub fn with_redis_cluster(mut self) -> Self {
         self.has_redis_cluster = true;
+        self
+    }
+
+    /// Lets the public address be a name, which browsers want for passkeys.
+    #[must_use]
+    pub fn with_name(mut self) -> Self {
+        self.called = Called::ByName;
         self
     }
 
@@ -129,6 +137,7 @@ impl StackBuilder {
         let settings = Settings {
             folder: folder.path().to_path_buf(),
             environment,
+            called: self.called,
         };
         let server = Server::start("server", settings.clone(), None).await;
         Stack {

@@ -20,6 +20,7 @@ const STORED: &[&str] = &[
     "mutations",
     "oauth_codes",
     "outbox",
+    "passkeys",
     "recovery_codes",
     "runs",
     "second_factors",

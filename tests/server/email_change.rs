@@ -374,6 +374,14 @@ async fn the_old_mailbox_takes_a_change_back_and_whoever_made_it_is_out() {
             "insert into accounts (user_id, provider, provider_account_id) values ('{user}', 'google', 'thief')"
         ))
         .await;
+    for (name, at) in [("Ana", "now() - interval '1 day'"), ("thief", "now()")] {
+        stack
+            .execute(&format!(
+                "insert into passkeys (user_id, id, credential_id, name, credential, created_at)
+                 values ('{user}', gen_random_uuid(), '{name}', '{name}', '{{}}', {at})"
+            ))
+            .await;
+    }
     // a second change does not shut the first mailbox out
     let page = asked.client.get(page::SECURITY).await;
     let third = fresh_address();
@@ -417,6 +425,9 @@ async fn the_old_mailbox_takes_a_change_back_and_whoever_made_it_is_out() {
             .refused(Code::InvalidCredentials);
     }
     assert_eq!(stack.number("select count(*) from accounts").await, 0);
+    let passkeys = "select count(*) from passkeys where name";
+    assert_eq!(stack.number(&format!("{passkeys} = 'thief'")).await, 0);
+    assert_eq!(stack.number(&format!("{passkeys} = 'Ana'")).await, 1);
     stack.letter_about(&third, "was undone").await;
     let letter = stack
         .letter_about(asked.person.email.as_str(), "was undone")

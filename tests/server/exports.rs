@@ -105,6 +105,13 @@ async fn a_copy_holds_everything_and_nothing_that_opens_a_door() {
     std::fs::write(workspace.join("src/main.rs"), "fn main() {}").expect("a file");
     std::os::unix::fs::symlink("/etc/passwd", workspace.join("src/outside")).expect("a link");
 
+    stack
+        .execute(&format!(
+            "insert into passkeys (user_id, id, credential_id, name, credential)
+             values ('{user}', gen_random_uuid(), 'key-id', 'Ana''s phone', '{{\"key\": \"kept\"}}')"
+        ))
+        .await;
+
     let asked = ask(&client).await;
     assert_eq!(asked.location(), page::SECURITY, "{asked:?}");
     let link = ready(&stack, &person).await;
@@ -118,6 +125,10 @@ async fn a_copy_holds_everything_and_nothing_that_opens_a_door() {
     let account = opened.json("account.json");
     assert_eq!(account["email"], person.email.as_str());
     assert_eq!(account["has_password"], true);
+    let passkey = account["passkeys"][0].as_object().expect("a passkey");
+    assert_eq!(passkey["name"], "Ana's phone");
+    let fields: Vec<&str> = passkey.keys().map(String::as_str).collect();
+    assert_eq!(fields, ["added_at", "last_used", "name"], "and no key");
     let devices = opened.text("devices.json");
     assert!(devices.contains("Ana's tower"), "{devices}");
     assert!(

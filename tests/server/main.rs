@@ -36,6 +36,7 @@ mod native_sign_in;
 mod operations;
 mod packed_frames;
 mod pages;
+mod passkeys;
 mod plans;
 mod providers;
 mod runs;

@@ -453,6 +453,47 @@ async fn nothing_is_changed_without_a_fresh_proof() {
     prove(&laptop, &challenge, &codes[0]).await.succeeds();
 }
 
+/// Whoever is in by a stolen cookie may have a request on its way while the owner puts them out.
+#[tokio::test]
+async fn what_is_on_its_way_while_its_device_is_signed_out_changes_nothing() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let client = &careful.browser;
+    let page = client.get(page::SECURITY).await;
+    let user = client.me().await.user;
+    // holds the user as a reset does, and signs everybody out before it lets go
+    let put_out = format!(
+        "begin; select from users where id = '{user}' for update; select pg_sleep(1);
+         update sessions set revoked_at = now() where user_id = '{user}'; commit"
+    );
+    let forms: [(&str, &[(&str, &str)]); 3] = [
+        (page::FORM_SECOND_STEP_OFF, &[]),
+        (page::FORM_RECOVERY_CODES, &[]),
+        (
+            page::FORM_PASSWORD,
+            &[("password", "walnut-ferry-copper-drizzle")],
+        ),
+    ];
+    let asking = async {
+        let sleeps = "select count(*) from pg_stat_activity
+                      where datname = current_database() and wait_event = 'PgSleep'";
+        until("the user to be held", async || {
+            (stack.number(sleeps).await == 1).then_some(())
+        })
+        .await;
+        join_all(forms.iter().map(|(form, fields)| client.submit(&page, form, fields))).await
+    };
+    let (_, answers) = tokio::join!(stack.execute(&put_out), asking);
+    for answer in answers {
+        assert!(answer.status == 401 || answer.status == 303, "{answer:?}");
+    }
+    let changed = "select count(*) from audit_events
+                   where event in ('password', 'second_step_off', 'recovery_codes') and outcome = 'done'";
+    assert_eq!(stack.number(changed).await, 0);
+    // the password and the second step are the owner's still
+    careful.challenge(&browser(&stack), Kind::Browser).await;
+}
+
 #[tokio::test]
 async fn turning_it_on_signs_out_whoever_is_in_by_the_first_step_alone() {
     let stack = Stack::start().await;

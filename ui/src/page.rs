@@ -4,6 +4,7 @@ mod accounts;
 mod device_code;
 mod letter;
 mod notice;
+mod passkeys;
 mod rights;
 mod safety;
 mod shell;
@@ -13,6 +14,7 @@ pub use accounts::{Accounts, Connected};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
+pub use passkeys::Passkey;
 pub use rights::{Change, EmailLink, EmailUndo, Export, Keep, Rights, Told};
 pub use safety::{Event, Picture, Prove, SecondStep, Security, SetUp};
 pub use shell::{Shell, shell};
@@ -35,7 +37,7 @@ pub async fn render(boot: Boot, path: &str) -> String {
     .await
 }
 
-/// The inside of `<div id="app">` for a page that runs no script.
+/// The inside of `<div id="app">` for a page that runs no script of the app's.
 pub async fn render_notice(notice: Notice) -> String {
     ServerRenderer::<notice::Page>::with_props(move || notice::PageProps {
         notice: Rc::new(notice),

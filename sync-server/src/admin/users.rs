@@ -154,6 +154,7 @@ async fn show(desk: &Desk, who: &str) -> Result<Said> {
                 format!("yes, recovery codes left: {left}")
             }),
         ),
+        ("passkeys", belongings.passkeys.to_string()),
         ("providers", accounts_in_words),
         ("devices", belongings.devices.to_string()),
         ("sessions", belongings.sessions.to_string()),
@@ -166,6 +167,7 @@ async fn show(desk: &Desk, who: &str) -> Result<Said> {
         "has_password": has_password,
         "second_step": codes_left.map(|left| json!({ "recovery_codes_left": left })),
         "accounts": accounts.iter().map(|account| json!({ "provider": account.provider, "email": account.email })).collect::<Value>(),
+        "passkeys": belongings.passkeys,
         "devices": belongings.devices,
         "sessions": belongings.sessions,
         "messages": belongings.messages,

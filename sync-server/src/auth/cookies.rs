@@ -19,6 +19,8 @@ pub const STEP: &str = "__Host-compymac_step";
 pub const KEEP: &str = "__Host-compymac_keep";
 /// Binds a letter that signs its reader in to the browser that asked for it.
 pub const LETTER: &str = "__Host-compymac_letter";
+/// Binds what a passkey is asked for to the browser that asks.
+pub const PASSKEY: &str = "__Host-compymac_passkey";
 /// Gives forms a token before anybody is signed in.
 pub const PRE_SESSION: &str = "__Host-compymac_pre";
 

@@ -11,7 +11,7 @@ pub use deletions::{claim as claim_deletion, leaving, renew as renew_deletion};
 use super::audit_events::{self, Event};
 use super::cookies::KEEP;
 use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
-use super::safety::must_be_fresh;
+use super::safety::{self, must_be_fresh};
 use super::second_step::challenges;
 use super::{
     Auth, Caller, Visit, cookies, devices, email_change, native, seal, second_step, users,
@@ -54,8 +54,7 @@ pub async fn ask_to_delete(
             .detail("That is not the address of this account, so nothing was deleted. Please type it as it stands above.")
             .into());
     }
-    let mut tx = auth.pool.begin().await?;
-    deletions::lock(&mut tx, caller.user).await?;
+    let mut tx = safety::change(auth, caller).await?;
     let due = deletions::schedule(&mut tx, caller.user, OffsetDateTime::now_utc() + GRACE).await?;
     verification_tokens::void_all(&mut tx, &caller.email.key()).await?;
     native::void_codes(&mut tx, caller.user).await?;

@@ -260,6 +260,21 @@ pub async fn is_proven_since(pool: &Pool, device: DeviceId, since: OffsetDateTim
     .await
 }
 
+/// Whether the person at this device has shown who they are since then; `None`: it is signed out.
+pub async fn proof(
+    db: &mut Transaction,
+    device: DeviceId,
+    since: OffsetDateTime,
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar!(
+        r#"select coalesce(proven_at > $2, false) as "is_proven!" from sessions where id = $1 and revoked_at is null"#,
+        device.0,
+        since
+    )
+    .fetch_optional(db)
+    .await
+}
+
 pub async fn note_proof(db: &mut Transaction, device: DeviceId) -> sqlx::Result<()> {
     sqlx::query!("update sessions set proven_at = now() where id = $1", device.0)
         .execute(db)

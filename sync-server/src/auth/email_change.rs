@@ -13,8 +13,10 @@ use super::devices::stored_email;
 use super::finish::in_words;
 use super::password::masked;
 use super::providers::unlink_since;
-use super::safety::must_be_fresh;
-use super::{Auth, Caller, Visit, cookies, devices, native, second_step, users, verification_tokens};
+use super::safety::{self, must_be_fresh};
+use super::{
+    Auth, Caller, Visit, cookies, devices, native, passkey, second_step, users, verification_tokens,
+};
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -58,7 +60,7 @@ pub async fn ask_for_email(auth: &Auth, caller: &Caller, new: &Email, visit: &Vi
         auth.config
             .link(&format!("{}?id={id}&t={secret}", page::EMAIL_LINK))
     };
-    let mut tx = auth.pool.begin().await?;
+    let mut tx = safety::change(auth, caller).await?;
     let change = NewChange {
         id,
         user: caller.user,
@@ -246,7 +248,7 @@ pub async fn undo_look(auth: &Auth, (id, secret): (&str, &str)) -> Result<Option
 }
 
 /// Gives the account its former address back, and takes it out of whoever's hands it was in: nobody stays in, no password
-/// opens it, and what was linked since is gone. A second step stays, as after every letter.
+/// opens it, and what was linked or added since is gone. A second step stays, as after every letter.
 pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
@@ -266,6 +268,7 @@ pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) 
     }
     users::put_password_away(&mut tx, user).await?;
     unlink_since(&mut tx, user, linked.created_at).await?;
+    passkey::forget_since(&mut tx, user, linked.created_at).await?;
     verification_tokens::void_all(&mut tx, &current.email.key()).await?;
     verification_tokens::void_all(&mut tx, &old.key()).await?;
     native::void_codes(&mut tx, user).await?;

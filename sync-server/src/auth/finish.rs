@@ -46,7 +46,7 @@ pub struct Entrance {
 pub enum Step {
     /// A password, a letter, a provider: who has a second step is asked for it.
     First,
-    /// Both are proven, here or by the browser that let an app in.
+    /// Both are proven, here, by a passkey, or by the browser that let an app in.
     Second,
 }
 
@@ -241,6 +241,7 @@ fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
             cookies::clear(cookies::STEP),
             cookies::clear(cookies::LETTER),
             cookies::clear(cookies::KEEP),
+            cookies::clear(cookies::PASSKEY),
         ],
     };
     (new, entry)

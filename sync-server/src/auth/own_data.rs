@@ -3,7 +3,7 @@
 //! **Invariant:** nothing that opens a door is in it: no hash, no secret, no token.
 
 use super::providers::identities_of;
-use super::{Auth, audit_events, devices, users};
+use super::{Auth, audit_events, devices, passkey, users};
 use crate::database::Transaction;
 use crate::error::Result;
 use anyhow::Context as _;
@@ -30,6 +30,14 @@ pub async fn account_of(auth: &Auth, user: UserId) -> Result<Option<Value>> {
             "linked_at": written(linked.created_at)?,
         }));
     }
+    let mut passkeys = Vec::new();
+    for kept in passkey::list(&auth.pool, user).await? {
+        passkeys.push(json!({
+            "name": kept.name,
+            "added_at": written(kept.created_at)?,
+            "last_used": kept.last_used.map(written).transpose()?,
+        }));
+    }
     Ok(Some(json!({
         "id": user,
         "email": whole.email,
@@ -40,6 +48,7 @@ pub async fn account_of(auth: &Auth, user: UserId) -> Result<Option<Value>> {
         "has_second_step": whole.has_second_step,
         "created_at": written(whole.created_at)?,
         "identities": identities,
+        "passkeys": passkeys,
     })))
 }
 

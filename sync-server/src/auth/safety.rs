@@ -1,12 +1,14 @@
 //! What keeps an account safe, for its owner: how things stand, showing that it is still them, a new password.
 //!
-//! **Invariant:** nothing here is changed by a browser whose person has not shown who they are within ten minutes.
+//! **Invariant:** nothing here is changed by a browser whose person has not shown who they are within ten minutes: every such
+//! change is made in the transaction that [`change`] begins.
 
 use super::audit_events::{self, Event};
 use super::finish::in_words;
-use super::second_step;
 use super::tries::Whose;
-use super::{Auth, Caller, Visit, devices, native, password, users, verification_tokens};
+use super::{
+    Auth, Caller, Visit, devices, native, passkey, password, second_step, users, verification_tokens,
+};
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -25,21 +27,25 @@ pub struct Safety {
     pub has_password: bool,
     /// Recovery codes that are left; `None`: there is no second step.
     pub codes_left: Option<i64>,
+    /// The oldest first; `None`: this site has none.
+    pub passkeys: Option<Vec<passkey::Kept>>,
     pub is_fresh: bool,
     /// The newest first.
     pub events: Vec<audit_events::Noted>,
 }
 
 pub async fn look(auth: &Auth, caller: &Caller) -> Result<Safety> {
-    let (has_password, codes_left, is_fresh, events) = tokio::try_join!(
+    let (has_password, codes_left, passkeys, is_fresh, events) = tokio::try_join!(
         async { Result::Ok(users::password_of(&auth.pool, caller.user).await?.is_some()) },
         second_step::codes_left(auth, caller),
+        async { Ok(passkey::list(&auth.pool, caller.user).await?) },
         is_fresh(auth, caller),
         async { Ok(audit_events::of_user(&auth.pool, caller.user).await?) },
     )?;
     Ok(Safety {
         has_password,
         codes_left,
+        passkeys: passkey::offers(auth).then_some(passkeys),
         is_fresh,
         events,
     })
@@ -58,7 +64,24 @@ pub async fn must_be_fresh(auth: &Auth, caller: &Caller) -> Result<()> {
     }
 }
 
-/// Everything that the account has is asked for: the password where there is one, a code where there is a second step.
+/// A transaction in which the caller changes how they sign in. It holds the user from its beginning, and only then looks
+/// whether this device is still signed in and the proof still fresh: a request that was on its way while the owner signed
+/// everybody out changes nothing afterwards, and nobody signs in meanwhile by what is being changed.
+pub async fn change(auth: &Auth, caller: &Caller) -> Result<Transaction> {
+    let mut tx = auth.pool.begin().await?;
+    if !users::hold(&mut tx, caller.user).await? {
+        return Err(Code::AccountDisabled.into());
+    }
+    let since = OffsetDateTime::now_utc() - FRESH;
+    match devices::proof(&mut tx, caller.device, since).await? {
+        Some(true) => Ok(tx),
+        Some(false) => Err(Code::ProofRequired.into()),
+        None => Err(Code::SessionRevoked.into()),
+    }
+}
+
+/// Everything that the account has is asked for: the password where there is one, a code where there is a second step. A
+/// passkey does without either (`passkey::entering::prove`).
 pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit: &Visit) -> Result<()> {
     // not by the account: strangers who try its password would keep its owner from changing it
     let (limits, whos) = (&auth.0.limits, [Who::Device(caller.device.0)]);
@@ -132,7 +155,7 @@ pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit:
     auth.take(Class::Password, &whos, whose, visit).await?;
     let about = password::about(&caller.email, caller.name.as_deref());
     let hash = auth.0.hasher.choose(new, about).await?;
-    let mut tx = auth.pool.begin().await?;
+    let mut tx = change(auth, caller).await?;
     if !users::set_password(&mut tx, caller.user, &hash).await? {
         return Err(Code::AccountDisabled.into());
     }

@@ -67,8 +67,19 @@ impl Auth {
 /// What was tried, as the audit names it.
 const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
     match (class, whose) {
-        (Class::Password | Class::SecondStep, Whose::User(_, Some(_))) => "prove",
-        (Class::Password | Class::SecondStep | Class::CodeTry | Class::ProviderReturn, _) => "sign_in",
+        (
+            Class::Password | Class::SecondStep | Class::Passkey | Class::PasskeyTry,
+            Whose::User(_, Some(_)),
+        ) => "prove",
+        (
+            Class::Password
+            | Class::SecondStep
+            | Class::Passkey
+            | Class::PasskeyTry
+            | Class::CodeTry
+            | Class::ProviderReturn,
+            _,
+        ) => "sign_in",
         (Class::SignUp, _) => "sign_up",
         (Class::Letter, _) => "letter",
         (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",

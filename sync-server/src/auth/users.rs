@@ -1,6 +1,7 @@
 //! Stored: `users`, and the head that each user's changes are numbered from.
 
 use super::devices::stored_email;
+use super::passkey;
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use protocol::auth::Email;
@@ -123,6 +124,7 @@ pub async fn verify(
     password_hash: Option<&str>,
     name: Option<&str>,
 ) -> sqlx::Result<bool> {
+    passkey::forget_unproven(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set email_verified = now(), password_hash = $2, name = $3, updated_at = now()
@@ -138,6 +140,7 @@ pub async fn verify(
 
 /// By the link of a letter, which proves the mailbox too, or by the user who is in. False: the user may not sign in.
 pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
+    passkey::forget_unproven(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set password_hash = $2, email_verified = coalesce(email_verified, now()), updated_at = now()
@@ -163,22 +166,28 @@ pub async fn rehash(pool: &Pool, user: UserId, old: &str, new: &str) -> sqlx::Re
     Ok(())
 }
 
-/// How many ways lead in without a letter: identities and a password. The user's row is held until the transaction ends,
-/// so that nobody takes the last two away at once.
-pub async fn count_ways_in(db: &mut Transaction, user: UserId) -> sqlx::Result<i64> {
-    let has_password = sqlx::query_scalar!(
-        r#"select password_hash is not null as "has_password!" from users where id = $1 for update"#,
+/// Until the transaction ends, nobody else changes how this user signs in, and nobody signs in as them. Before any other lock of
+/// theirs is taken. False: they may not sign in.
+pub async fn hold(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    let row = sqlx::query!(
+        "select id from users where id = $1 and disabled_at is null for no key update",
         user.0
     )
-    .fetch_optional(&mut *db)
+    .fetch_optional(db)
     .await?;
-    let identities = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from accounts where user_id = $1"#,
+    Ok(row.is_some())
+}
+
+/// Whether the user has any way to sign in of their own, besides letters.
+pub async fn has_way_in(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select (exists (select from users where id = $1 and password_hash is not null)
+                   or exists (select from accounts where user_id = $1)
+                   or exists (select from passkeys where user_id = $1)) as "has_way_in!""#,
         user.0
     )
     .fetch_one(db)
-    .await?;
-    Ok(identities + i64::from(has_password == Some(true)))
+    .await
 }
 
 /// A user as whoever runs the server finds them.
@@ -295,6 +304,7 @@ pub struct Belongings {
     pub sessions: i64,
     pub messages: i64,
     pub devices: i64,
+    pub passkeys: i64,
 }
 
 pub async fn belongings(db: &mut Transaction, user: UserId) -> sqlx::Result<Belongings> {
@@ -302,7 +312,8 @@ pub async fn belongings(db: &mut Transaction, user: UserId) -> sqlx::Result<Belo
         Belongings,
         r#"select (select count(*) from agent_sessions where user_id = $1 and deleted_at is null) as "sessions!",
                   (select count(*) from conversations where user_id = $1 and deleted_at is null) as "messages!",
-                  (select count(*) from sessions where user_id = $1 and revoked_at is null) as "devices!""#,
+                  (select count(*) from sessions where user_id = $1 and revoked_at is null) as "devices!",
+                  (select count(*) from passkeys where user_id = $1) as "passkeys!""#,
         user.0
     )
     .fetch_one(db)

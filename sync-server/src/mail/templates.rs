@@ -43,6 +43,8 @@ letters!(
     "second_step_on",
     "second_step_off",
     "recovery_code_used",
+    "passkey_added",
+    "passkey_removed",
     "account_leaving",
     "account_kept",
     "export_ready",
@@ -102,6 +104,8 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::SecondStepOn { .. } => "A second step now protects your account",
         Letter::SecondStepOff { .. } => "The second step of your account was turned off",
         Letter::RecoveryCodeUsed { .. } => "A recovery code of your account was used",
+        Letter::PasskeyAdded { .. } => "A passkey was added to your account",
+        Letter::PasskeyRemoved { .. } => "A passkey of your account was removed",
         Letter::AccountLeaving { .. } => "Your account will be deleted",
         Letter::AccountKept { .. } => "Your account is kept",
         Letter::ExportReady { .. } => "Your data is ready",
@@ -178,6 +182,23 @@ mod tests {
         ]
     }
 
+    fn letters_about_passkeys() -> Vec<Letter> {
+        let name = "<b>Firefox</b> on Linux";
+        let (when, link) = ("3 May 2026, 12:00 UTC", "https://c.example/settings/security");
+        vec![
+            Letter::PasskeyAdded {
+                name: name.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
+            },
+            Letter::PasskeyRemoved {
+                name: name.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
+            },
+        ]
+    }
+
     fn letters_about_the_whole() -> Vec<Letter> {
         let link = || "https://c.example/settings".to_owned();
         let when = || "3 May 2026, 12:00 UTC".to_owned();
@@ -222,7 +243,8 @@ mod tests {
     #[test]
     fn every_letter_is_written_as_text_and_as_html() {
         let templates = Templates::new("https://c.example".to_owned()).unwrap();
-        for letter in letters().into_iter().chain(letters_about_the_whole()) {
+        let all = letters().into_iter().chain(letters_about_passkeys());
+        for letter in all.chain(letters_about_the_whole()) {
             let page = templates.render(&letter).unwrap();
             assert!(page.text.contains("https://c.example"), "{}", page.text);
             assert!(!page.text.contains("&amp;"), "{}", page.text);

@@ -17,6 +17,7 @@ pub struct Manifest {
     pub wasm: String,
     pub style: String,
     pub boot: String,
+    pub passkeys: String,
 }
 
 impl Manifest {

@@ -58,7 +58,7 @@ impl Fields {
 }
 
 /// A refusal on the page that it is about; anything else goes on.
-async fn refused(
+pub async fn refused(
     pages: &Pages,
     headers: &HeaderMap,
     path: &str,

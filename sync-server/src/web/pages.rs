@@ -70,6 +70,11 @@ fn worn(headers: &HeaderMap) -> Theme {
         .unwrap_or_default()
 }
 
+/// The page to sign in at, and those that lead to it without a visit to the server.
+fn is_door(path: &str) -> bool {
+    [page::SIGN_IN, page::SIGN_UP, page::CHECK_MAIL].contains(&path)
+}
+
 impl FromRef<Pages> for Auth {
     fn from_ref(pages: &Pages) -> Self {
         pages.auth().clone()
@@ -109,13 +114,19 @@ impl Pages {
             boot: Some((&boot, path)),
             style: &self.assets.style,
             script: Some(&self.assets.boot),
+            passkeys: self.passkeys_on(is_door(path)),
             preload: Some((&self.assets.script, &self.assets.wasm)),
         });
         let jar = cookie.into_iter().fold(CookieJar::new(), CookieJar::add);
         (status, jar, Html(html)).into_response()
     }
 
-    /// A page that runs no script.
+    /// The script that talks to the browser's passkeys, on a page that has to do with them.
+    fn passkeys_on(&self, is_such: bool) -> Option<&str> {
+        (is_such && auth::offers_passkeys(self.auth())).then_some(&*self.assets.passkeys)
+    }
+
+    /// A page that runs no script, or that of passkeys alone.
     pub async fn draw_notice(
         &self,
         headers: &HeaderMap,
@@ -124,7 +135,9 @@ impl Pages {
         notice: impl FnOnce(String) -> Notice,
     ) -> Response {
         let (csrf, cookie) = self.auth().csrf_token(headers);
-        let body = ui::page::render_notice(notice(csrf)).await;
+        let notice = notice(csrf);
+        let passkeys = self.passkeys_on(notice.asks_for_passkeys());
+        let body = ui::page::render_notice(notice).await;
         let style = &self.assets.style;
         let html = ui::page::shell(&Shell {
             title,
@@ -133,6 +146,7 @@ impl Pages {
             boot: None,
             style,
             script: None,
+            passkeys,
             preload: None,
         });
         (

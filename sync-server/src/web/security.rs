@@ -6,6 +6,7 @@ use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::web::door::status_of;
 use crate::web::pages::{Hints, Pages, signed_in};
+use crate::web::passkeys::shown;
 use crate::web::rights;
 use axum::Router;
 use axum::extract::State;
@@ -95,6 +96,7 @@ pub async fn draw(
         email: caller.email.to_string(),
         has_password: safety.has_password,
         codes_left: safety.codes_left,
+        passkeys: safety.passkeys.map(shown).transpose()?,
         is_fresh: safety.is_fresh,
         accounts,
         rights,
@@ -128,6 +130,8 @@ pub async fn refused(pages: &Pages, headers: &HeaderMap, caller: &Caller, error:
         Error::Told(problem) if problem.code == Code::ProofRequired => {
             Ok(Redirect::to(page::PROVE).into_response())
         }
+        // signed out meanwhile: nothing of the account is shown any more
+        Error::Told(problem) if problem.status == 401 => Err(Error::Told(problem)),
         Error::Told(problem) => draw(pages, headers, caller, Some(*problem), None).await,
         error @ Error::Kept(_) => Err(error),
     }
@@ -140,7 +144,7 @@ async fn ask_for_proof(State(pages): State<Pages>, headers: HeaderMap) -> Result
     }
 }
 
-async fn draw_proof(
+pub async fn draw_proof(
     pages: &Pages,
     headers: &HeaderMap,
     caller: &Caller,
@@ -153,6 +157,7 @@ async fn draw_proof(
             csrf,
             has_password: safety.has_password,
             has_second_step: safety.codes_left.is_some(),
+            has_passkey: safety.passkeys.is_some_and(|passkeys| !passkeys.is_empty()),
             problem,
         })
     };

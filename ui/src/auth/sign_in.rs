@@ -106,16 +106,27 @@ fn providers(scene: &Scene, stage: &Stage, onbrowser: &Callback<Option<String>>)
                         { icon(Sign::Globe) }{ "Sign in with your browser" }
                     </button>
                 } else {
-                    <PostForm action={page::LETTER_ASK} csrf={stage.csrf.clone()}>
-                        <input type="hidden" name="next" value={scene.typed.next.clone()} />
-                        <button class="button button-wide" data-testid="by-letter">
-                            { icon(Sign::Mail) }{ "Send me a letter to sign in by" }
-                        </button>
-                    </PostForm>
+                    { other_way(scene, stage, page::PASSKEY, Sign::Key, "Sign in with a passkey") }
+                    { other_way(scene, stage, page::LETTER_ASK, Sign::Mail, "Send me a letter to sign in by") }
                 }
             </div>
             <p class="or"><span>{ "or" }</span></p>
         </>
+    }
+}
+
+/// A way in of this site's own. What a passkey answers is shown once a script has found that the browser has such.
+fn other_way(scene: &Scene, stage: &Stage, action: &'static str, sign: Sign, words: &'static str) -> Html {
+    let (class, testid) = if action == page::PASSKEY {
+        ("passkey", "by-passkey")
+    } else {
+        ("", "by-letter")
+    };
+    html! {
+        <PostForm {action} csrf={stage.csrf.clone()} {class}>
+            <input type="hidden" name="next" value={scene.typed.next.clone()} />
+            <button class="button button-wide" data-testid={testid}>{ icon(sign) }{ words }</button>
+        </PostForm>
     }
 }
 

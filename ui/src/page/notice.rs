@@ -1,4 +1,4 @@
-//! Pages that are no part of the app: they ask or tell one thing, and run no script.
+//! Pages that are no part of the app: they ask or tell one thing, and run no script but the one that talks to passkeys.
 
 use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 use super::letter::{self, LetterAsk, LetterLink, LetterSent};
@@ -37,6 +37,13 @@ pub enum Notice {
     DeviceCodeFound(DeviceCodeFound),
     DeviceCodeAnswered(DeviceCodeAnswered),
     Failed(Failed),
+}
+
+impl Notice {
+    /// Whether a passkey may answer a form of this page, which needs a script.
+    pub const fn asks_for_passkeys(&self) -> bool {
+        matches!(self, Self::Security(_) | Self::Prove(_))
+    }
 }
 
 /// The letter's link was followed: only the button confirms, so that a mail scanner's visit does nothing.

@@ -1,7 +1,9 @@
-//! The pages that keep an account safe: the second step, and how the account stands. They run no script, and the desktop
-//! opens them in the system's browser: what changes how one signs in has one implementation.
+//! The pages that keep an account safe: the second step, and how the account stands. They run no script but the
+//! one that talks to passkeys, and the desktop opens them in the system's browser: what changes how one signs in has one
+//! implementation.
 
 use super::accounts::{Accounts, accounts_section};
+use super::passkeys::{self, Passkey};
 use super::rights::{Rights, email_section, export_section, leaving_section};
 use crate::auth::gate::{Gate, PasswordField};
 use crate::controls::PostForm;
@@ -26,6 +28,8 @@ pub struct Security {
     pub has_password: bool,
     /// Recovery codes that are left; `None`: there is no second step.
     pub codes_left: Option<i64>,
+    /// `None`: this site has none.
+    pub passkeys: Option<Vec<Passkey>>,
     /// Without a fresh proof nothing can be changed.
     pub is_fresh: bool,
     pub accounts: Accounts,
@@ -77,6 +81,7 @@ pub struct Prove {
     pub csrf: String,
     pub has_password: bool,
     pub has_second_step: bool,
+    pub has_passkey: bool,
     pub problem: Option<Problem>,
 }
 
@@ -127,6 +132,7 @@ pub fn security(security: &Security) -> Html {
                 <p class="gate-text">{ "To change anything here, please show first that it is you." }</p>
                 <a class="button button-main button-wide" href={page::PROVE} data-testid="prove">{ "Show that it is me" }</a>
             }
+            { passkeys::section(security) }
             { second_step_section(security) }
             { password_section(security) }
             { accounts_section(security) }
@@ -236,6 +242,9 @@ fn in_words(event: &Event) -> String {
         "second_step_off" => "Turning the second step off",
         "account_connected" => "Connecting another way to sign in",
         "account_disconnected" => "Taking a way to sign in away",
+        "passkey_added" => "Adding a passkey",
+        "passkey_renamed" => "Renaming a passkey",
+        "passkey_removed" => "Removing a passkey",
         "leave" => "Asking for the account to be deleted",
         "keep" => "Keeping the account",
         "export" => "Asking for a copy of your data",
@@ -310,10 +319,20 @@ pub fn recovery_codes(codes: &[String]) -> Html {
 
 pub fn prove(prove: &Prove) -> Html {
     let can_prove = prove.has_password || prove.has_second_step;
+    let otherwise = if prove.has_passkey {
+        "Without it, please sign out and in again, and come back here within ten minutes."
+    } else {
+        "Your account has no password. Please sign out and in again, and come back here within ten minutes."
+    };
     html! {
         <Gate heading="Is it you?" problem={prove.problem.clone()}>
-            if can_prove {
+            if can_prove || prove.has_passkey {
                 <p class="gate-text">{ "For the next ten minutes you can change how your account is protected." }</p>
+            }
+            if prove.has_passkey {
+                { passkeys::proof(&prove.csrf) }
+            }
+            if can_prove {
                 <PostForm action={page::PROVE} csrf={prove.csrf.clone()} class="fields" testid="prove-form">
                     if prove.has_password {
                         <label class="labelled">
@@ -335,9 +354,7 @@ pub fn prove(prove: &Prove) -> Html {
                     <button class="button button-main button-wide" data-testid="prove">{ "Go on" }</button>
                 </PostForm>
             } else {
-                <p class="gate-text">
-                    { "Your account has no password. Please sign out and in again, and come back here within ten minutes." }
-                </p>
+                <p class="gate-text">{ otherwise }</p>
                 <PostForm action={page::FORM_SIGN_OUT} csrf={prove.csrf.clone()}>
                     <button class="button button-wide" data-testid="sign-out">{ "Sign out" }</button>
                 </PostForm>

@@ -6,7 +6,7 @@ use protocol::{Code, Problem};
 use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
     EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent,
-    NewPassword, Notice, Picture, Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
+    NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -188,6 +188,18 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
         email: email().to_string(),
         has_password: true,
         codes_left,
+        passkeys: is_fresh.then(|| {
+            let passkey = |name: &str, used: Option<&str>| Passkey {
+                id: "018f0000-0000-7000-8000-000000000001".to_owned(),
+                name: name.to_owned(),
+                added: "3 May 2026, 12:00 UTC".to_owned(),
+                used: used.map(str::to_owned),
+            };
+            vec![
+                passkey("Laptop", Some("4 May 2026, 12:00 UTC")),
+                passkey("<b>Key</b>", None),
+            ]
+        }),
         is_fresh,
         accounts: Accounts {
             connected: vec![Connected {
@@ -242,6 +254,7 @@ fn prove() -> Prove {
         csrf: "form-token".to_owned(),
         has_password: true,
         has_second_step: true,
+        has_passkey: true,
         problem: None,
     }
 }

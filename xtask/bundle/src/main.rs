@@ -15,10 +15,13 @@ use parcel::Parcel;
 use std::fs;
 
 /// Changes with this program's own output, so that folders of an older build are made anew.
-const FORMAT: &str = "3";
+const FORMAT: &str = "4";
 
 /// Begins the app, and tells where it broke; the names of its files are put in.
 const STARTER: &str = include_str!("boot.js");
+
+/// Talks to the browser's passkeys, on the pages that the server draws for it.
+const PASSKEYS: &str = include_str!("passkeys.js");
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
@@ -28,6 +31,7 @@ fn main() -> anyhow::Result<()> {
     let inputs = parcel::digest(&[
         FORMAT.as_bytes(),
         STARTER.as_bytes(),
+        PASSKEYS.as_bytes(),
         &wasm,
         style.as_bytes(),
         &[u8::from(arguments.is_release_size)],
@@ -46,10 +50,11 @@ fn main() -> anyhow::Result<()> {
     let style = parcel.add("style", ".css", style.as_bytes())?;
     let starter = STARTER.replace("SCRIPT", &script).replace("MODULE", &module);
     let boot = parcel.add("boot", ".js", starter.as_bytes())?;
+    let passkeys = parcel.add("passkeys", ".js", PASSKEYS.as_bytes())?;
     parcel.add_as(
         "manifest.json",
         format!(
-            "{{\n  \"script\": \"/app/{script}\",\n  \"wasm\": \"/app/{module}\",\n  \"style\": \"/app/{style}\",\n  \"boot\": \"/app/{boot}\"\n}}\n"
+            "{{\n  \"script\": \"/app/{script}\",\n  \"wasm\": \"/app/{module}\",\n  \"style\": \"/app/{style}\",\n  \"boot\": \"/app/{boot}\",\n  \"passkeys\": \"/app/{passkeys}\"\n}}\n"
         )
         .as_bytes(),
     )?;

@@ -4,8 +4,7 @@
 //! they are, when they left and still when they came back. Addresses play no part, and the account's own never changes.
 
 use super::super::audit_events::{self, Event};
-use super::super::safety::must_be_fresh;
-use super::super::{Auth, Caller, Visit, users};
+use super::super::{Auth, Caller, Visit, safety, users};
 use super::{Identity, accounts};
 use crate::database::Transaction;
 use crate::error::Result;
@@ -63,9 +62,8 @@ pub(super) async fn connect(
     identity: &Identity,
     visit: &Visit,
 ) -> Result<()> {
-    must_be_fresh(auth, caller).await?;
     let address = identity.email.as_ref().map(Email::as_str);
-    let mut tx = auth.pool.begin().await?;
+    let mut tx = safety::change(auth, caller).await?;
     let is_new = accounts::insert(&mut tx, caller.user, provider, &identity.subject, address).await?;
     if !is_new {
         return match accounts::owner(&mut tx, provider, &identity.subject).await? {
@@ -86,12 +84,10 @@ pub(super) async fn connect(
 
 /// Takes one away, unless it is the only way in that there is without a letter.
 pub async fn disconnect(auth: &Auth, caller: &Caller, id: Uuid, visit: &Visit) -> Result<()> {
-    must_be_fresh(auth, caller).await?;
-    let mut tx = auth.pool.begin().await?;
-    let ways = users::count_ways_in(&mut tx, caller.user).await?;
+    let mut tx = safety::change(auth, caller).await?;
     let removed = accounts::remove(&mut tx, caller.user, id).await?;
     let provider = removed.ok_or(Code::NotFound)?;
-    if ways < 2 {
+    if !users::has_way_in(&mut tx, caller.user).await? {
         return Err(Code::LastWayIn.into());
     }
     let letter = Letter::ProviderUnlinked {

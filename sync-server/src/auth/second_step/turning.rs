@@ -4,7 +4,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
-use super::super::safety::must_be_fresh;
+use super::super::safety::{self, must_be_fresh};
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Visit, codes, devices, native, seal};
 use super::{PLACE, RECOVERY_CHARS, SELECTOR_CHARS, app_code, recovery_codes, second_factors, wrong_code};
@@ -79,7 +79,7 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
     let digits = app_code::digits(typed).ok_or_else(wrong_code)?;
     let step = app_code::step_of(&secret, &digits, OffsetDateTime::now_utc())?.ok_or_else(wrong_code)?;
     let fresh = Codes::new(auth).await?;
-    let mut tx = auth.pool.begin().await?;
+    let mut tx = safety::change(auth, caller).await?;
     if !second_factors::turn_on(&mut tx, caller.user, &factor.sealed, step).await? {
         return Err(Code::Conflict.into());
     }
@@ -108,7 +108,7 @@ pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<
     let whose = Whose::User(caller.user, Some(caller.device));
     auth.take(Class::Password, &whos, whose, visit).await?;
     let fresh = Codes::new(auth).await?;
-    let mut tx = auth.pool.begin().await?;
+    let mut tx = safety::change(auth, caller).await?;
     if !second_factors::hold(&mut tx, caller.user).await? {
         return Err(Code::Conflict.into());
     }
@@ -119,8 +119,7 @@ pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<
 }
 
 pub async fn turn_off(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()> {
-    must_be_fresh(auth, caller).await?;
-    let mut tx = auth.pool.begin().await?;
+    let mut tx = safety::change(auth, caller).await?;
     if !super::forget(&mut tx, caller.user).await? {
         return Ok(());
     }
