@@ -40,6 +40,10 @@ commands! {
     /// Looks through everything that is here; any text will do.
     "search" Search { typed: String } -> Found;
     "create" Create { } -> SessionId;
+    /// What was being written in this session; `null`: where one begins.
+    "draft" GetDraft { session: Option<SessionId> } -> String;
+    /// An empty text is no draft. What is sent is none any more by itself.
+    "keep_draft" KeepDraft { session: Option<SessionId>, text: String } -> ();
     "send" Send { session: SessionId, text: String } -> MessageId;
     /// Asks for the answer to a message that was stored without one.
     "answer" Answer { session: SessionId, message: MessageId } -> ();

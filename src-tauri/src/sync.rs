@@ -70,6 +70,12 @@ impl Sync {
             .unwrap_or_else(|| Err(Problem::new(Code::Internal)))
     }
 
+    /// Without waiting for it: a page was shown, so it was opened.
+    pub fn device_now(&self) -> std::result::Result<Device, Problem> {
+        let opened = self.opened.borrow().clone();
+        opened.unwrap_or_else(|| Err(Problem::new(Code::Internal)))
+    }
+
     /// The page that is now there. It asked for what it shows a moment ago: what changed since is told at once.
     pub async fn watch(&self, channel: Channel<Push>) -> Result<()> {
         let held = {

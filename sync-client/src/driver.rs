@@ -5,6 +5,7 @@
 //! **Invariant:** what a person wrote is in `outbox.db` before a method returns and before a byte of it is sent.
 
 mod core;
+mod drafts;
 mod hydrate;
 mod loads;
 mod room;

@@ -5,6 +5,7 @@
 //! the cache ever touches the outbox.
 
 mod cache;
+mod drafts;
 mod eviction;
 mod fault;
 mod files;
@@ -20,6 +21,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use drafts::Draft;
 pub use eviction::GivenUp;
 pub use fault::StoreFault;
 pub use letters::Kept;
@@ -319,6 +321,20 @@ impl Store {
     pub async fn keep(&self, user: UserId, plan: Plan, now: UnixMillis) -> Result<()> {
         self.outbox
             .run(move |connection| letters::keep(connection, user, &plan, now))
+            .await
+    }
+
+    /// What this user was writing.
+    pub async fn drafts(&self, user: UserId) -> Result<Vec<Draft>> {
+        self.outbox
+            .run(move |connection| drafts::load(connection, user))
+            .await
+    }
+
+    /// Writes down what changed of it.
+    pub async fn keep_drafts(&self, user: UserId, changed: Vec<Draft>) -> Result<()> {
+        self.outbox
+            .run(move |connection| drafts::keep(connection, user, &changed))
             .await
     }
 

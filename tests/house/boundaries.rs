@@ -12,6 +12,7 @@ const STORED: &[&str] = &[
     "deletions",
     "device_codes",
     "devices",
+    "drafts",
     "email_changes",
     "exports",
     "heads",

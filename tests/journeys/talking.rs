@@ -12,6 +12,7 @@ in_both_bodies! {
     a_failed_reply_says_so,
     what_people_write_is_shown_as_text,
     a_message_kept_without_an_answer_gets_one_when_asked,
+    what_is_being_written_is_kept_for_each_session,
 }
 
 const SLOW: &str = "/slow 250ms amber basalt cedar dune ember fjord grove harbor island jetty kelp lagoon meadow north ocean pine";
@@ -137,4 +138,50 @@ async fn what_people_write_is_shown_as_text(body: Body) {
     scene.screen.wait_for(COMPLETE).await;
     assert_eq!(scene.screen.count("[data-testid=\"message-text\"] img").await, 0);
     assert_ne!(scene.screen.evaluate("return document.title").await, "owned");
+}
+
+async fn stands_written(screen: &Screen, text: &str) {
+    until(&format!("the composer to hold {text:?}"), async || {
+        let typed = screen
+            .evaluate("return document.getElementById('composer-input')?.value")
+            .await;
+        (typed == text).then_some(())
+    })
+    .await;
+}
+
+async fn what_is_being_written_is_kept_for_each_session(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let id = scene.elsewhere.create_session("Log book").await;
+    let row = format!("[data-session=\"{id}\"] a");
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.fill("composer-input", "A beginning").await;
+    scene.screen.click_on(&row).await;
+    scene.screen.wait_text("session-title", "Log book").await;
+    stands_written(&scene.screen, "").await;
+    scene.screen.fill("composer-input", "Half a thought").await;
+    scene.screen.click("home-link").await;
+    stands_written(&scene.screen, "A beginning").await;
+    scene.screen.click_on(&row).await;
+    stands_written(&scene.screen, "Half a thought").await;
+    scene.screen.reload().await;
+    stands_written(&scene.screen, "Half a thought").await;
+    // sent at once after the last key
+    scene
+        .screen
+        .press("composer-input", " and the rest\u{E007}")
+        .await;
+    scene
+        .screen
+        .wait_text_in(MINE, "Half a thought and the rest")
+        .await;
+    stands_written(&scene.screen, "").await;
+    scene.screen.click("home-link").await;
+    stands_written(&scene.screen, "A beginning").await;
+    scene.screen.click_on(&row).await;
+    scene
+        .screen
+        .wait_text_in(MINE, "Half a thought and the rest")
+        .await;
+    stands_written(&scene.screen, "").await;
 }

@@ -40,6 +40,8 @@ pub trait Backend {
     /// In a browser: through what this page has loaded.
     fn search(&self, typed: String) -> Answer<Found>;
     fn create(&self) -> Answer<SessionId>;
+    fn draft(&self, session: Option<SessionId>) -> Answer<String>;
+    fn keep_draft(&self, session: Option<SessionId>, text: String) -> Answer<()>;
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId>;
     fn answer(&self, session: SessionId, message: MessageId) -> Answer<()>;
     fn rename(&self, session: SessionId, title: String) -> Answer<()>;

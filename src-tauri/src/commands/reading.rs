@@ -85,6 +85,11 @@ pub async fn reach(ask: ipc::Reach, shell: State<'_, Shell>) -> Answer<Transcrip
 }
 
 #[tauri::command]
+pub async fn draft(ask: ipc::GetDraft, shell: State<'_, Shell>) -> Answer<String> {
+    Ok(shell.device().await?.draft(ask.session))
+}
+
+#[tauri::command]
 pub async fn search(ask: ipc::Search, shell: State<'_, Shell>) -> Answer<Found> {
     shell.device().await?.search(&ask.typed).await
 }

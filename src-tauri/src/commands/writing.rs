@@ -11,6 +11,12 @@ pub async fn create(ask: ipc::Create, shell: State<'_, Shell>) -> Answer<Session
     shell.device().await?.create().await
 }
 
+/// In the order in which the page asks, which commands that wait do not have.
+#[tauri::command]
+pub fn keep_draft(ask: ipc::KeepDraft, shell: State<'_, Shell>) -> Answer<()> {
+    shell.sync.device_now()?.keep_draft(ask.session, ask.text)
+}
+
 #[tauri::command]
 pub async fn send(ask: ipc::Send, shell: State<'_, Shell>) -> Answer<MessageId> {
     shell.device().await?.send(ask.session, &ask.text).await

@@ -1,5 +1,5 @@
 //! The process that draws the page. It is the system's, and it can be lost: by a fault of its own, or for want of memory.
-//! The page is then loaded again. It had nothing that is not on the disk, but for what was being typed.
+//! The page is then loaded again. It had nothing that is not on the disk, but for the last moment of what was being typed.
 
 use crate::error::Result;
 use std::cell::RefCell;

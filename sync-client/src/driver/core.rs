@@ -1,5 +1,6 @@
 //! What the tasks of a device share, and how they begin and end.
 
+use super::drafts::{self, Drafts};
 use super::loads::Calm;
 use super::{Computer, hydrate, upload, work};
 use crate::clock::Clock;
@@ -43,6 +44,7 @@ pub type Told = (Event, oneshot::Sender<()>);
 pub struct Shared {
     pub me: Option<Me>,
     pub outbox: Arc<Outbox>,
+    pub drafts: Drafts,
     pub tails: Tails,
     /// How many messages of a session are shown; a session in here has been opened.
     pub windows: BTreeMap<SessionId, usize>,
@@ -67,7 +69,7 @@ pub struct Core {
     told: mpsc::Sender<Told>,
     shared: Mutex<Shared>,
     /// Plans for the outbox are made one after the other.
-    writing: tokio::sync::Mutex<()>,
+    pub writing: tokio::sync::Mutex<()>,
     pub upload: Notify,
     pub may_upload: AtomicBool,
     pub resume: AtomicBool,
@@ -77,6 +79,7 @@ pub struct Core {
     /// A fresh start was made: what is here is compared with the server's once it is whole.
     pub verify: AtomicBool,
     pub tokens_changed: Notify,
+    pub drafts_changed: Notify,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
 }
@@ -108,6 +111,7 @@ impl Core {
             shared: Mutex::new(Shared {
                 me: None,
                 outbox: Arc::default(),
+                drafts: Drafts::default(),
                 tails: Tails::default(),
                 windows: BTreeMap::new(),
                 shown: None,
@@ -124,6 +128,7 @@ impl Core {
             calm: watch::Sender::default(),
             verify: AtomicBool::new(true),
             tokens_changed: Notify::new(),
+            drafts_changed: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -132,6 +137,7 @@ impl Core {
         core.tasks.spawn(upload::run(Arc::clone(&core)));
         core.tasks.spawn(hydrate::run(Arc::clone(&core)));
         core.tasks.spawn(work::renew_in_time(Arc::clone(&core)));
+        core.tasks.spawn(drafts::run(Arc::clone(&core)));
         if core.shared().me.is_some() {
             core.begin().await?;
         }
@@ -184,6 +190,7 @@ impl Core {
         if let Some(epoch) = self.store.epoch(me.user).await? {
             outbox.enter(epoch);
         }
+        let drafts = Drafts::new(self.store.drafts(me.user).await?);
         let mut tails = Tails::default();
         for tail in self.store.tails().await? {
             tails.restore(tail);
@@ -191,6 +198,7 @@ impl Core {
         let mut shared = self.shared();
         shared.me = Some(me);
         shared.outbox = Arc::new(outbox);
+        shared.drafts = drafts;
         shared.tails = tails;
         shared.connection = Connection::Connecting;
         Ok(())
@@ -257,7 +265,9 @@ impl Core {
             let (value, plan) = make(&core.outbox())?;
             if !plan.is_empty() {
                 core.store.keep(user, plan.clone(), core.clock.now()).await?;
-                Arc::make_mut(&mut core.shared().outbox).apply(&plan);
+                let mut shared = core.shared();
+                Arc::make_mut(&mut shared.outbox).apply(&plan);
+                shared.drafts.settle(&plan);
             }
             Ok((value, plan))
         });

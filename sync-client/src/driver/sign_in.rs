@@ -167,6 +167,7 @@ impl Device {
             shared.me = None;
             shared.challenge = None;
             shared.outbox = std::sync::Arc::default();
+            shared.drafts = super::drafts::Drafts::default();
             shared.tails.clear();
             shared.windows.clear();
             shared.shown = None;
@@ -175,6 +176,8 @@ impl Device {
         // Every step is taken, whatever became of the others; the cache first, since its end makes room on a full disk.
         let mut wiped = vec![core.store.rebuild_cache(false).await];
         if let Some(user) = user {
+            // What was under way to the file comes first.
+            let _one = core.writing.lock().await;
             wiped.push(core.store.drop_outbox(user).await);
         }
         wiped.push(core.store.drop_damaged_outboxes().await);

@@ -18,6 +18,7 @@ const CACHE: &[&str] = &[
 const OUTBOX: &[&str] = &[
     include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql"),
     include_str!("../../../migrations/sqlite/outbox/0002_acceptance.sql"),
+    include_str!("../../../migrations/sqlite/outbox/0003_drafts.sql"),
 ];
 
 /// What an outbox that could not be read is called from then on, with a number.

@@ -1,8 +1,8 @@
 //! The outbox's rows: written before anything is shown or sent, dropped only when accepted or discarded.
 
-use super::{Result, rows};
+use super::{Result, drafts, rows};
 use crate::outbox::{Entry, Plan, Standing};
-use protocol::mutation::Mutation;
+use protocol::mutation::{Mutation, Op};
 use protocol::sync::Seq;
 use protocol::{UnixMillis, UserId};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
@@ -83,6 +83,15 @@ pub fn keep(connection: &mut Connection, user: UserId, plan: &Plan, now: UnixMil
     }
     for entry in &plan.put {
         put(&transaction, user, entry, now)?;
+        // Together with what it becomes, so that no crash leaves it as both.
+        let settles = match entry.standing {
+            Standing::Queued => entry.attempts == 0 && matches!(entry.mutation.op, Op::MessageCreate { .. }),
+            Standing::Acked { .. } => matches!(entry.mutation.op, Op::SessionDelete { .. }),
+            Standing::Inflight | Standing::Dead { .. } => false,
+        };
+        if settles {
+            drafts::settle(&transaction, user, &entry.mutation.op)?;
+        }
     }
     Ok(transaction.commit()?)
 }
@@ -149,6 +158,7 @@ pub fn epoch_key(user: UserId) -> String {
 
 pub fn drop_all(connection: &mut Connection, user: UserId) -> Result<()> {
     connection.execute("delete from outbox where user_id = ?1", [user.to_string()])?;
+    connection.execute("delete from drafts where user_id = ?1", [user.to_string()])?;
     connection.execute("delete from device where key = ?1", [epoch_key(user)])?;
     // The write-ahead log may still hold the deleted rows' text.
     connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;

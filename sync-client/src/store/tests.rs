@@ -1,6 +1,7 @@
 //! The two files in real folders: what survives, what is begun afresh, and that disk and memory agree.
 #![expect(clippy::unnecessary_box_returns, reason = "the store takes it boxed")]
 
+mod drafts;
 mod eviction;
 mod listing;
 mod search;

@@ -146,6 +146,12 @@ impl Backend for Core {
     fn create(&self) -> Answer<SessionId> {
         call(ipc::Create {})
     }
+    fn draft(&self, session: Option<SessionId>) -> Answer<String> {
+        call(ipc::GetDraft { session })
+    }
+    fn keep_draft(&self, session: Option<SessionId>, text: String) -> Answer<()> {
+        call(ipc::KeepDraft { session, text })
+    }
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId> {
         call(ipc::Send { session, text })
     }

@@ -4,6 +4,7 @@
 //! **Invariant:** what a person wrote is in the storage before a byte of it is sent, and nothing outlives signing out.
 
 mod answers;
+mod drafts;
 mod errands;
 mod fetch;
 mod kept;
@@ -197,6 +198,7 @@ impl Page {
         if let Some(keeper) = self.keeper.take() {
             keeper.forget();
         }
+        drafts::forget();
         self.me.replace(None);
         senses::announce(None);
         self.happened(Event::SignedOut);

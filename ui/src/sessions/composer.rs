@@ -3,7 +3,7 @@
 use crate::controls::form::value_of;
 use crate::controls::keys::is_plain_enter;
 use crate::controls::{PostForm, Sign, icon, problem_line};
-use crate::state::{Action, Place, Stage, keep};
+use crate::state::{Action, Place, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::routes::page;
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
@@ -56,11 +56,15 @@ fn settle() {
 pub fn Composer(props: &ComposerProps) -> Html {
     let field = use_node_ref();
     let problem = use_state(|| None::<Problem>);
-    let draft = use_draft(&field, props.session);
+    let draft = use_draft(&field, &props.stage, props.session);
     use_effect_with((), |()| {
         Timeout::new(0, settle).forget();
     });
     let send = use_send(&field, &draft, props.stage.clone(), problem.clone());
+    let onblur = {
+        let draft = draft.clone();
+        Callback::from(move |_: FocusEvent| draft.now())
+    };
     let oninput = {
         let field = field.clone();
         Callback::from(move |_: InputEvent| {
@@ -104,6 +108,7 @@ pub fn Composer(props: &ComposerProps) -> Html {
                     dir="auto"
                     defaultvalue={props.typed.clone()}
                     {oninput}
+                    {onblur}
                     {onkeydown}
                 />
                 <div class="composer-foot">
@@ -150,6 +155,7 @@ fn fit(field: &NodeRef) {
 
 /// What is being written, on its way to where it is kept.
 struct Draft {
+    stage: Stage,
     session: Option<SessionId>,
     text: RefCell<Option<String>>,
     timer: RefCell<Option<Timeout>>,
@@ -164,33 +170,26 @@ impl Draft {
 
     fn now(&self) {
         if let Some(text) = self.text.take() {
-            keep::keep_draft(self.session, &text);
+            self.stage.attempt(|body| body.keep_draft(self.session, text));
         }
-    }
-
-    /// It was sent.
-    fn forget(&self) {
-        self.text.take();
-        keep::keep_draft(self.session, "");
     }
 }
 
 /// Brings back what was being written here, and keeps it when one goes elsewhere.
 #[hook]
-fn use_draft(field: &NodeRef, session: Option<SessionId>) -> Rc<Draft> {
+fn use_draft(field: &NodeRef, stage: &Stage, session: Option<SessionId>) -> Rc<Draft> {
     let draft = use_memo((), |()| Draft {
+        stage: stage.clone(),
         session,
         text: RefCell::default(),
         timer: RefCell::default(),
     });
     let (field, kept) = (field.clone(), draft.clone());
     use_effect_with((), move |()| {
-        if let Some(area) = field.cast::<HtmlTextAreaElement>()
-            && area.value().is_empty()
-        {
-            area.set_value(&keep::draft(session));
-            fit(&field);
-        }
+        kept.stage.ask(
+            |body| body.draft(session),
+            move |_, answer| put_in(&field, &answer.unwrap_or_default()),
+        );
         move || kept.now()
     });
     draft
@@ -215,7 +214,8 @@ fn use_send(
         }
         problem.set(None);
         clear(&field);
-        draft.forget();
+        // The body lets go of it when it has taken the message.
+        draft.now();
         let field = field.clone();
         match draft.session {
             Some(session) => send(&stage, session, text, Some(field)),
@@ -226,7 +226,10 @@ fn use_send(
                         stage.go(Place::Session(session));
                         send(stage, session, text, None);
                     }
-                    Err(problem) => give_back(stage, Some(&field), &text, problem),
+                    Err(problem) => {
+                        put_in(&field, &text);
+                        stage.tell(Action::Trouble(problem));
+                    }
                 },
             ),
         }
@@ -243,23 +246,24 @@ fn send(stage: &Stage, session: SessionId, text: String, field: Option<NodeRef>)
                 focus(session);
             }
             Err(problem) => {
-                keep::keep_draft(Some(session), &kept);
-                give_back(stage, field.as_ref(), &kept, problem);
+                if let Some(field) = field {
+                    put_in(&field, &kept);
+                }
+                stage.attempt(|body| body.keep_draft(Some(session), kept));
+                stage.tell(Action::Trouble(problem));
             }
         },
     );
 }
 
-/// Nothing that was written is lost: it stands in the field again.
-fn give_back(stage: &Stage, field: Option<&NodeRef>, text: &str, problem: Problem) {
-    if let Some(field) = field
-        && let Some(area) = field.cast::<HtmlTextAreaElement>()
+/// Nothing that was written is lost: it stands in the field again, unless something else was written meanwhile.
+fn put_in(field: &NodeRef, text: &str) {
+    if let Some(area) = field.cast::<HtmlTextAreaElement>()
         && area.value().is_empty()
     {
         area.set_value(text);
         fit(field);
     }
-    stage.tell(Action::Trouble(problem));
 }
 
 fn clear(field: &NodeRef) {

@@ -1,7 +1,7 @@
 //! Who is signed in, and signing out.
 
 use crate::controls::{PostForm, outward, problem_line};
-use crate::state::{Action, Place, Stage, keep};
+use crate::state::{Action, Place, Stage};
 use protocol::auth::Me;
 use protocol::routes::page;
 use protocol::view::Body;
@@ -66,7 +66,6 @@ fn sign_out(stage: &Stage, even_if_waiting: bool, warning: UseStateHandle<Option
 }
 
 fn leave(stage: &Stage) {
-    keep::forget_drafts();
     match (stage.body, web_sys::window()) {
         (Body::Browser, Some(window)) => {
             let _ = window.location().assign(&Place::SignIn.path());

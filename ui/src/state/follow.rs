@@ -1,7 +1,7 @@
 //! Keeps the scene in step with the body: asks at the right moments, hears pushes, follows the address bar and the clock.
 
 use super::listen::on_window;
-use super::{Action, Place, Scene, Sought, Stage, keep};
+use super::{Action, Place, Scene, Sought, Stage};
 use gloo_timers::callback::Interval;
 use protocol::view::{Body, Connection, Push, Transcript};
 use protocol::{MessageId, Problem, UnixMillis};
@@ -180,7 +180,6 @@ impl Asker {
     }
 
     fn leave(&self) {
-        keep::forget_drafts();
         match (self.stage.body, web_sys::window()) {
             // The forms of this page carry the token of the sign-in that ended: a page drawn anew has its own.
             (Body::Browser, Some(window)) => {

@@ -1,8 +1,7 @@
-//! What this browser or window remembers by itself: drafts and the chosen look. Nothing here is secret or synced.
+//! What this browser or window remembers by itself: the chosen look. Nothing here is secret or synced.
 //!
 //! Storage may be full or forbidden: then nothing is remembered, and nothing else happens.
 
-use protocol::SessionId;
 use std::cell::Cell;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, Storage};
@@ -170,36 +169,6 @@ pub fn lay_out(side: Side) {
     } else {
         root.remove_attribute("data-side")
     };
-}
-
-fn draft_key(session: Option<SessionId>) -> String {
-    session.map_or_else(|| "draft".to_owned(), |session| format!("draft {session}"))
-}
-
-/// What was being written; `None`: in the pane for a new session.
-pub fn draft(session: Option<SessionId>) -> String {
-    storage()
-        .and_then(|storage| storage.get_item(&draft_key(session)).ok()?)
-        .unwrap_or_default()
-}
-
-pub fn keep_draft(session: Option<SessionId>, text: &str) {
-    let Some(storage) = storage() else { return };
-    let _ = if text.is_empty() {
-        storage.remove_item(&draft_key(session))
-    } else {
-        storage.set_item(&draft_key(session), text)
-    };
-}
-
-/// After signing out nothing that was written stays behind; the look does.
-pub fn forget_drafts() {
-    let Some(storage) = storage() else { return };
-    let count = storage.length().unwrap_or_default();
-    let keys: Vec<String> = (0..count).filter_map(|index| storage.key(index).ok()?).collect();
-    for key in keys.iter().filter(|key| key.starts_with("draft")) {
-        let _ = storage.remove_item(key);
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The page's questions, answered from memory where they can be and by the server where they must.
 
 use super::fetch::{self, Refusal};
-use super::{Page, senses};
+use super::{Page, drafts, senses};
 use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
 use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
@@ -163,8 +163,21 @@ impl Backend for Web {
         at_once(self.0.act(sync_client::tab::Tab::create))
     }
 
+    fn draft(&self, session: Option<SessionId>) -> Answer<String> {
+        at_once(Ok(drafts::read(session)))
+    }
+
+    fn keep_draft(&self, session: Option<SessionId>, text: String) -> Answer<()> {
+        drafts::keep(session, &text);
+        at_once(Ok(()))
+    }
+
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId> {
-        at_once(self.0.act(|tab, now| tab.send(session, &text, now)))
+        let sent = self.0.act(|tab, now| tab.send(session, &text, now));
+        if sent.is_ok() {
+            drafts::settle(session, &text);
+        }
+        at_once(sent)
     }
 
     fn answer(&self, session: SessionId, message: MessageId) -> Answer<()> {

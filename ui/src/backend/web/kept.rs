@@ -155,7 +155,7 @@ fn read(storage: &Storage, key: &str) -> Option<Kept> {
 }
 
 /// `None` where the person's settings forbid it.
-fn storage() -> Option<Storage> {
+pub fn storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok()?
 }
 
