@@ -27,7 +27,7 @@ use crate::view::{self, CONTEXT, Rows, WINDOW};
 use core::Core;
 use protocol::auth::Me;
 use protocol::search::Found;
-use protocol::sync::Cursor;
+use protocol::sync::{Cursor, Message, Ord};
 use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
 use protocol::{Code, MessageId, Problem, SessionId};
 use std::collections::BTreeSet;
@@ -94,6 +94,11 @@ impl Device {
         self.core.pushes.subscribe()
     }
 
+    /// Hears from now on of replies that were seen here while they were made, when they have ended.
+    pub fn endings(&self) -> broadcast::Receiver<Arc<Message>> {
+        self.core.endings.subscribe()
+    }
+
     pub fn server(&self) -> Url {
         self.core.http.base().clone()
     }
@@ -123,15 +128,31 @@ impl Device {
         Ok(view::list(&listed, &outbox, archived, most))
     }
 
+    /// What a session is called; `None`: it is not here.
+    pub async fn title(&self, session: SessionId) -> Option<String> {
+        let kept = self.core.store.session(session).await.ok()?;
+        Some(view::row(session, kept.as_ref(), &self.core.outbox())?.title)
+    }
+
+    /// All of a session, from its first message; what is missing is loaded if it can be had.
+    pub async fn whole(&self, session: SessionId) -> Result<Transcript, Problem> {
+        self.core.load_down_to(session, Ord::MAX).await;
+        self.transcript_within(session, usize::MAX).await
+    }
+
     /// What is here of a session, without asking the network.
     pub async fn transcript(&self, session: SessionId) -> Result<Transcript, Problem> {
-        let (outbox, tails, window, connection) = {
+        let window = self.core.shared().windows.get(&session).copied();
+        self.transcript_within(session, window.unwrap_or(WINDOW)).await
+    }
+
+    /// At most so many messages of it.
+    async fn transcript_within(&self, session: SessionId, window: usize) -> Result<Transcript, Problem> {
+        let (outbox, tails, connection) = {
             let shared = self.core.shared();
-            let window = shared.windows.get(&session).copied().unwrap_or(WINDOW);
             (
                 Arc::clone(&shared.outbox),
                 shared.tails.of(session),
-                window,
                 shared.connection,
             )
         };

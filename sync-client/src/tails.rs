@@ -194,12 +194,11 @@ impl Tails {
         changed(tail, &before)
     }
 
-    /// The committed message is here: its text takes the tail's place.
-    pub fn settle(&mut self, message: &Message) {
-        if let Some(run) = message.run
-            && (message.status.is_terminal() || message.deleted)
-        {
-            self.0.remove(&run);
+    /// The committed message is here: its text takes the tail's place. Whether there was one.
+    pub fn settle(&mut self, message: &Message) -> bool {
+        match message.run {
+            Some(run) if message.status.is_terminal() || message.deleted => self.0.remove(&run).is_some(),
+            Some(_) | None => false,
         }
     }
 

@@ -31,6 +31,8 @@ use url::Url;
 
 /// Pushes that a slow watcher may be behind before it has to ask for everything anew.
 const PUSHES: usize = 1_024;
+/// Ends of replies that a slow listener may be behind before it misses some.
+const ENDINGS: usize = 64;
 /// Frames and answers that may wait for the loop; the socket waits when it is full.
 const EVENTS: usize = 256;
 
@@ -65,6 +67,8 @@ pub struct Core {
     pub keeper: Keeper,
     pub store: Store,
     pub pushes: broadcast::Sender<Push>,
+    /// Replies that were seen to be made, as they ended.
+    pub endings: broadcast::Sender<Arc<Message>>,
     pub events: mpsc::Sender<Event>,
     told: mpsc::Sender<Told>,
     shared: Mutex<Shared>,
@@ -106,6 +110,7 @@ impl Core {
             keeper,
             store,
             pushes: broadcast::channel(PUSHES).0,
+            endings: broadcast::channel(ENDINGS).0,
             events,
             told,
             shared: Mutex::new(Shared {
@@ -367,7 +372,10 @@ impl Core {
             let mut shared = self.shared();
             let mut frames = Vec::new();
             for message in messages {
-                shared.tails.settle(message);
+                if shared.tails.settle(message) && !message.deleted {
+                    // Nobody may be interested.
+                    let _ = self.endings.send(Arc::new(message.clone()));
+                }
                 frames.extend(shared.tails.begin_from(message));
             }
             frames
