@@ -71,6 +71,10 @@ commands! {
     "devices" Devices { } -> Vec<Device>;
     "revoke" Revoke { device: DeviceId } -> ();
     "storage" GetStorage { } -> Storage;
+    /// Chooses, if there is something to choose; answers what is chosen.
+    "prefer" Prefer { to: Option<Preferences> } -> Preferences;
+    /// What the app does by itself. Answers what to tell the person; nothing where it is empty.
+    "act" Act { act: AppAct } -> String;
     "consent" Consent { to: SecretStore } -> ();
     /// Opens an https, http or mailto link outside.
     "open_link" OpenLink { url: String } -> ();
@@ -107,6 +111,29 @@ pub struct Storage {
     pub sessions: u64,
     pub messages: u64,
     pub waiting: u64,
+}
+
+/// What the person chose for the app on this computer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// Tells when a reply is ready and nobody looks.
+    pub notify: bool,
+    /// With what it says.
+    pub notify_text: bool,
+    /// The app starts together with the desktop.
+    pub autostart: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppAct {
+    /// For whoever helps; without anything private.
+    CopyDiagnostics,
+    ZoomIn,
+    ZoomOut,
+    ZoomBack,
+    /// Asks where to, and writes all of a session there.
+    Export(SessionId),
 }
 
 #[cfg(test)]

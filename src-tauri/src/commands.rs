@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key.
 
-mod app;
+pub mod app;
 mod reading;
 pub mod signing;
 mod writing;
@@ -10,6 +10,7 @@ mod writing;
 use crate::config::Config;
 use crate::error::Result;
 use crate::keychain::{DeviceCredential, Keychain};
+use crate::preferences::Preferences;
 use crate::sign_in::SignIn;
 use crate::sync::Sync;
 use protocol::auth::Provider;
@@ -35,6 +36,7 @@ pub struct Shell {
     pub keychain: Arc<Keychain>,
     pub sign_in: SignIn,
     pub sync: Sync,
+    pub preferences: Preferences,
     /// The server's ways to sign in, as last heard.
     providers: Mutex<Vec<Provider>>,
     /// The door that waits for the browser, where it does not come home by link.
@@ -98,6 +100,8 @@ commands! {
     signing::devices,
     signing::revoke,
     app::storage,
+    app::prefer,
+    app::act,
     app::consent,
     app::open_link,
     app::watch,
@@ -119,6 +123,7 @@ impl Shell {
             sign_in: SignIn::new(keychain.clone()),
             keychain,
             sync,
+            preferences: Preferences::read(folder),
             providers: Mutex::default(),
             door: Mutex::default(),
             is_drawn: watch::Sender::new(false),
@@ -135,7 +140,7 @@ impl Shell {
         }
     }
 
-    async fn device(&self) -> Answer<Device> {
+    pub async fn device(&self) -> Answer<Device> {
         self.sync.device().await
     }
 }
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_granted_exactly_the_commands_and_the_zoom() {
+    fn the_page_is_granted_exactly_the_commands() {
         let capability: serde_json::Value =
             serde_json::from_str(include_str!("../capabilities/main.json")).unwrap();
         let granted: BTreeSet<String> = capability["permissions"]
@@ -209,8 +214,7 @@ mod tests {
             .map(|permission| permission.as_str().unwrap().to_owned())
             .collect();
         let allowed = |name: &&str| format!("allow-{}", name.replace('_', "-"));
-        let zoom = "core:webview:allow-set-webview-zoom".to_owned();
-        let named: BTreeSet<_> = protocol::ipc::NAMES.iter().map(allowed).chain([zoom]).collect();
+        let named: BTreeSet<_> = protocol::ipc::NAMES.iter().map(allowed).collect();
         assert_eq!(granted, named);
     }
 

@@ -21,6 +21,14 @@ pub enum Error {
     Settings(#[source] serde_json::Error),
     #[error("using the data folder: {0}")]
     Folder(#[source] io::Error),
+    #[error("writing the file: {0}")]
+    Export(#[source] io::Error),
+    #[cfg(not(target_os = "linux"))]
+    #[error("copying: {0}")]
+    Clipboard(#[from] arboard::Error),
+    #[cfg(not(target_os = "linux"))]
+    #[error("starting with the desktop: {0}")]
+    Autostart(#[from] auto_launch::Error),
     #[error("listening for the browser: {0}")]
     Door(#[source] io::Error),
     #[error("the window: {0}")]
@@ -48,10 +56,18 @@ impl From<Error> for Problem {
             Error::Problem(problem) => return problem.clone(),
             Error::NoKeychain | Error::Forgetful | Error::Keychain(_) => Self::new(Code::KeychainUnavailable),
             Error::Unreadable => Self::new(Code::SignInRequired),
-            Error::Folder(cause) if cause.kind() == io::ErrorKind::StorageFull => Self::new(Code::DiskFull),
+            Error::Folder(cause) | Error::Export(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+                Self::new(Code::DiskFull)
+            }
             Error::Folder(_) => Self::new(Code::Internal).detail(
                 "CompyMac cannot write to its folder on this computer. Please check its permissions.",
             ),
+            Error::Export(_) => Self::new(Code::Internal)
+                .detail("The file could not be written there. Please choose another folder."),
+            #[cfg(not(target_os = "linux"))]
+            Error::Clipboard(_) | Error::Autostart(_) => {
+                Self::new(Code::Internal).detail("This computer did not allow that. Please try again.")
+            }
             Error::Opener(_) => Self::new(Code::Internal)
                 .detail("Your browser could not be opened. Please copy the link and open it yourself."),
             Error::Settings(_) | Error::Door(_) | Error::Window(_) | Error::Task(_) => {

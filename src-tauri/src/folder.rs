@@ -21,6 +21,18 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_err(Error::folder)
 }
 
+/// Whole or not at all, in a folder of the person's, with the rights that files have there.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // It may never have been there.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written.map_err(Error::Export)
+}
+
 pub fn make_private(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::folder)?;
     #[cfg(unix)]

@@ -1,19 +1,26 @@
 //! The desktop shell: one window over the page that this program carries, the commands that the page may call, the
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
-//! [`run`] is the way in. The arrows: `lib → rescue → commands → sign_in, sync → window, keychain, deep_link, registration,
-//! outside, crash → log, config, folder`; any room may use `error`.
+//! [`run`] is the way in. The arrows: `lib → rescue, bell, menu → commands → sign_in, sync → window, keychain, deep_link, registration,
+//! export, crash, autostart, clipboard, diagnostics → outside, preferences → log, config → folder`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
+mod autostart;
+mod bell;
+mod clipboard;
 mod commands;
 mod config;
 mod crash;
 mod deep_link;
+mod diagnostics;
 mod error;
+mod export;
 mod folder;
 mod keychain;
 mod log;
+mod menu;
 mod outside;
+mod preferences;
 mod registration;
 mod rescue;
 mod sign_in;
@@ -30,6 +37,7 @@ use std::time::Duration;
 use tauri::{App, AppHandle, Manager as _, RunEvent, WindowEvent, Wry};
 use tauri_plugin_deep_link::DeepLinkExt as _;
 use url::Url;
+use window::Manner;
 
 pub fn run() -> ExitCode {
     let config = Config::read();
@@ -82,14 +90,26 @@ fn start(app: &mut App, config: Config) -> error::Result<()> {
         let _inside = tauri::async_runtime::handle().inner().enter();
         Shell::new(config, &home, &service)
     };
+    let manner = Manner {
+        is_safe,
+        chosen: shell.preferences.chosen(),
+    };
     app.manage(shell);
-    let handle = app.handle().clone();
-    window::open(app.handle(), &home, is_safe, move || {
+    let (handle, turned) = (app.handle().clone(), app.handle().clone());
+    let before_anew = move || {
         handle.state::<Shell>().is_drawn.send_replace(false);
         rescue::watch_over_the_page(handle.clone());
+    };
+    window::open(app.handle(), &home, manner, before_anew, move |by| {
+        commands::app::act_by_itself(&turned, by);
     })?;
+    // Where the screen has a place for it.
+    if cfg!(target_os = "macos") {
+        menu::put_up(app.handle())?;
+    }
     listen_for_links(app.handle());
     rescue::watch_over_the_page(app.handle().clone());
+    bell::watch(app.handle().clone());
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** no secret, no message text and no link's content is ever passed to it.
 
+use crate::error::Result;
+use crate::folder::read_if_there;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +36,16 @@ pub fn begin(folder: &Path, filter: &str) {
     {
         tracing::warn!(error, "the log goes to the terminal only");
     }
+}
+
+/// The newest lines, of this file and the one before it.
+pub fn last_lines(folder: &Path, most: usize) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for name in ["desktop.log.1", "desktop.log"] {
+        let text = read_if_there(&folder.join(name))?.unwrap_or_default();
+        lines.extend(String::from_utf8_lossy(&text).lines().map(str::to_owned));
+    }
+    Ok(lines.split_off(lines.len().saturating_sub(most)))
 }
 
 /// A file, and the one before it.

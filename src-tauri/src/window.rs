@@ -3,15 +3,22 @@
 #[cfg(target_os = "linux")]
 mod page_process;
 mod place;
+mod save;
 mod stuck;
+mod zoom;
 
 use crate::error::Result;
+use crate::preferences::Chosen;
 use place::Keeper;
+use protocol::SessionId;
+use protocol::ipc::AppAct;
+pub use save::ask_where;
 use std::path::Path;
 pub use stuck::{Choice, ask};
 use tauri::webview::NewWindowResponse;
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use url::Url;
+pub use zoom::zoom;
 
 /// The label that the capability file grants its commands to.
 pub const MAIN: &str = "main";
@@ -21,27 +28,37 @@ pub const MAIN: &str = "main";
 const WITHOUT_GRAPHICS_CARD: &str =
     "--disable-features=msWebOOUI,msPdfOOUI,msSmartScreenProtection --disable-gpu";
 
+/// What the window is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    pub is_safe: bool,
+    pub chosen: Chosen,
+}
+
 /// Opens the window where it was last, or in the middle where that place is no more.
 ///
-/// `before_anew` is called each time before the page is loaded again because the process that drew it was lost.
+/// `before_anew` is called each time before the page is loaded again because the process that drew it was lost; `turned` with
+/// each turn of the wheel that is to change the page's size.
 pub fn open(
     app: &AppHandle,
     folder: &Path,
-    is_safe: bool,
+    manner: Manner,
     before_anew: impl Fn() + Clone + Send + 'static,
+    turned: impl Fn(AppAct) + Send + 'static,
 ) -> Result<()> {
     let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("CompyMac")
         .inner_size(1280.0, 800.0)
         .min_inner_size(480.0, 400.0)
-        .zoom_hotkeys_enabled(true)
+        // The page hears the keys and asks for a size that is kept. WebView2 has the wheel for itself.
+        .zoom_hotkeys_enabled(cfg!(windows))
         // Links out go through the `open_link` command, which looks at them first.
         .on_navigation(is_own)
         .on_new_window(|_url, _features| NewWindowResponse::Deny)
         .disable_drag_drop_handler();
     #[cfg(debug_assertions)]
     let window = window.devtools(true);
-    let window = if is_safe {
+    let window = if manner.is_safe {
         window.additional_browser_args(WITHOUT_GRAPHICS_CARD)
     } else {
         window
@@ -51,6 +68,8 @@ pub fn open(
     let keeper = Keeper::new(folder);
     keeper.put_back(&window)?;
     watch_the_page_process(&window, before_anew)?;
+    zoom::put_on(&window, manner.chosen)?;
+    listen_to_the_wheel(&window, turned)?;
     window.show()?;
     let moved = window.clone();
     window.on_window_event(move |event| {
@@ -72,6 +91,38 @@ pub fn focus(app: &AppHandle) {
             tracing::warn!(%error, "the window could not be brought to the front");
         }
     }
+}
+
+/// Strikes a key in the page, with ⌘ or by itself.
+pub fn strike(app: &AppHandle, key: &'static str, with_command: bool) {
+    let Some(window) = app.get_webview_window(MAIN) else {
+        return;
+    };
+    let event = format!("{{key: {key:?}, metaKey: {with_command}, bubbles: true, cancelable: true}}");
+    if let Err(error) = window.eval(format!(
+        "window.dispatchEvent(new KeyboardEvent(\"keydown\", {event}))"
+    )) {
+        tracing::warn!(%error, key, "a key could not be struck in the page");
+    }
+}
+
+/// Whether this session is before somebody's eyes: its page is shown in a window that is being used.
+pub fn shows(app: &AppHandle, session: SessionId) -> bool {
+    let Some(window) = app.get_webview_window(MAIN) else {
+        return false;
+    };
+    let is_used = window.is_focused().unwrap_or(false) && window.is_visible().unwrap_or(true);
+    let page = protocol::routes::page::session(session);
+    is_used && window.url().is_ok_and(|url| url.path() == page)
+}
+
+#[cfg(target_os = "linux")]
+use zoom::listen_to_the_wheel;
+
+/// Elsewhere the web view is left to itself.
+#[cfg(not(target_os = "linux"))]
+fn listen_to_the_wheel(_window: &WebviewWindow, _turned: impl Fn(AppAct) + Send + 'static) -> Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,13 @@
 //! What only the desktop app does: links that come home, the cache, the outbox, the keychain, coming back.
 
+mod autostart;
 mod deep_link;
+mod diagnostics;
 mod drafts;
+mod exporting;
+mod keys;
+mod looks;
+mod notifications;
 mod offline;
 mod rescue;
 mod searching;

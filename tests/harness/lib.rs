@@ -52,7 +52,7 @@ pub use person::{Person, Sent, native};
 pub use programs::{Ended, free_port, resident, run_to_end, run_with_arguments, ui_dist, xtask};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
-pub use screen::{Body, Screen, Seat};
+pub use screen::{Body, Looks, Notifications, Screen, Seat, Shown};
 pub use server::Server;
 pub use socket::{Reply, Socket, Welcome};
 pub use stack::{Stack, StackBuilder, install_crypto};

@@ -1,8 +1,10 @@
 //! What a person sees and touches: one set of words over Chromium and over the desktop app.
 
 mod chromium;
+mod desktop_bus;
 mod seat;
 
+pub use desktop_bus::{Looks, Notifications, Shown};
 pub use seat::Seat;
 
 use crate::offspring::Offspring;

@@ -16,8 +16,11 @@ use crate::state::follow::use_follow;
 use crate::state::keep::toggle_side;
 use crate::state::listen::on_window;
 use crate::state::{Place, Scene, Stage};
-use protocol::view::{Boot, Connection};
+use protocol::ipc::AppAct;
+use protocol::view::{Body, Boot, Connection};
 use std::rc::Rc;
+use wasm_bindgen::JsCast as _;
+use web_sys::HtmlElement;
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -48,7 +51,10 @@ pub fn App(props: &AppProps) -> Html {
             document.set_title(title);
         }
     });
-    use_effect_with((), |()| on_window("keydown", strike));
+    let striking = stage.clone();
+    use_effect_with((), |()| {
+        on_window("keydown", move |event| strike(&striking, event))
+    });
     let shown = Rc::new(Scene::clone(&scene));
     let is_awake = scene.is_awake.then_some("is-awake");
     html! {
@@ -131,14 +137,31 @@ pub fn title(scene: &Scene) -> String {
 }
 
 /// The keys that work wherever one is.
-fn strike(event: KeyboardEvent) {
+fn strike(stage: &Stage, event: KeyboardEvent) {
     let has_modifier = event.ctrl_key() || event.meta_key();
+    let is_app = has_modifier && stage.body == Body::Desktop;
     match key_of(&event).as_deref() {
         Some("F2") => start_renaming(),
         Some("k") if has_modifier => search::open(),
         Some("F") if has_modifier && event.shift_key() => search::open(),
         Some("b") if has_modifier => toggle_side(),
+        Some("n") if is_app => press("new-session"),
+        Some(",") if is_app => press("settings"),
+        // A browser has sizes of its own.
+        Some("+" | "=") if is_app => stage.act(AppAct::ZoomIn),
+        Some("-") if is_app => stage.act(AppAct::ZoomOut),
+        Some("0") if is_app => stage.act(AppAct::ZoomBack),
         _ => return,
     }
     event.prevent_default();
+}
+
+/// What is on the page does it.
+fn press(testid: &str) {
+    let document = web_sys::window().and_then(|window| window.document());
+    let selector = format!("[data-testid={testid}]");
+    let found = document.and_then(|document| document.query_selector(&selector).ok()?);
+    if let Some(found) = found {
+        found.unchecked_ref::<HtmlElement>().click();
+    }
 }

@@ -11,7 +11,7 @@ pub mod desktop;
 pub mod web;
 
 use protocol::auth::{Device, Email, Password};
-use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
+use protocol::ipc::{AppAct, BrowserSignInStarted, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
@@ -69,6 +69,10 @@ pub trait Backend {
 
     /// The desktop only.
     fn storage(&self) -> Answer<Storage>;
+    /// The desktop only.
+    fn prefer(&self, to: Option<Preferences>) -> Answer<Preferences>;
+    /// The desktop only. What to tell the person of it, if anything.
+    fn act(&self, act: AppAct) -> Answer<String>;
     /// The desktop only.
     fn consent(&self, to: SecretStore) -> Answer<()>;
     fn open_link(&self, url: String) -> Answer<()>;

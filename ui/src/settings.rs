@@ -1,12 +1,14 @@
 //! The room of settings: who one is, how it looks, which devices are signed in, what this computer holds.
 
 mod account;
+mod app;
 mod appearance;
 mod devices;
 mod storage;
 
 use crate::controls::{Link, Sign, icon, problem_line};
 use crate::state::{Place, Scene, Stage};
+use protocol::ipc::AppAct;
 use protocol::view::Body;
 use std::rc::Rc;
 use yew::prelude::*;
@@ -30,6 +32,7 @@ pub fn Settings(props: &SettingsProps) -> Html {
             <account::Account stage={stage.clone()} me={scene.me.clone()} server={scene.server.clone()} />
             <devices::Devices stage={stage.clone()} devices={scene.devices.clone()} now={scene.now} />
             if stage.body == Body::Desktop {
+                <app::App stage={stage.clone()} />
                 <storage::Storage stage={stage.clone()} />
             }
             if scene.is_awake {
@@ -41,7 +44,20 @@ pub fn Settings(props: &SettingsProps) -> Html {
                     <dt>{ "Version" }</dt><dd dir="ltr">{ &scene.version }</dd>
                     <dt>{ "Server" }</dt><dd dir="ltr">{ &scene.server }</dd>
                 </dl>
+                if stage.body == Body::Desktop {
+                    { diagnostics(stage) }
+                }
             </section>
         </div>
+    }
+}
+
+fn diagnostics(stage: &Stage) -> Html {
+    let stage = stage.clone();
+    let onclick = Callback::from(move |_: MouseEvent| stage.act(AppAct::CopyDiagnostics));
+    html! {
+        <button type="button" class="button" data-testid="copy-diagnostics" {onclick}>
+            { icon(Sign::Copy) }{ "Copy diagnostics" }
+        </button>
     }
 }

@@ -1,17 +1,25 @@
-//! The app itself: what it keeps here, what it opens outside, and the channel to the page.
+//! The app itself: what it keeps here, what it was chosen to do, what it opens outside, and the channel to the page.
 
 use super::{Answer, Shell, blocking};
+use crate::diagnostics::{self, Known};
 use crate::error::Error;
-use crate::outside;
-use protocol::ipc;
+use crate::export::{self, Format};
+use crate::preferences::{Chosen, Step};
+use crate::{autostart, clipboard, folder, outside, window};
+use protocol::SessionId;
+use protocol::ipc::{self, AppAct};
 use protocol::view::Push;
 use tauri::ipc::Channel;
-use tauri::{AppHandle, State};
+use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_opener::OpenerExt as _;
 
 #[tauri::command]
 pub async fn storage(ask: ipc::GetStorage, shell: State<'_, Shell>) -> Answer<ipc::Storage> {
     let ipc::GetStorage {} = ask;
+    held(&shell).await
+}
+
+async fn held(shell: &Shell) -> Answer<ipc::Storage> {
     let keychain = shell.keychain.clone();
     let secrets = blocking(move || Ok(keychain.store())).await?;
     let numbers = shell.device().await?.storage().await?;
@@ -22,6 +30,110 @@ pub async fn storage(ask: ipc::GetStorage, shell: State<'_, Shell>) -> Answer<ip
         messages: numbers.messages,
         waiting: numbers.waiting,
     })
+}
+
+#[tauri::command]
+pub async fn prefer(ask: ipc::Prefer, app: AppHandle) -> Answer<ipc::Preferences> {
+    blocking(move || {
+        let shell = app.state::<Shell>();
+        if let Some(wanted) = ask.to {
+            if autostart::is_on(&app) != wanted.autostart {
+                autostart::set(&app, wanted.autostart)?;
+            }
+            shell.preferences.change(|chosen| Chosen {
+                notify: wanted.notify,
+                notify_text: wanted.notify_text,
+                ..chosen
+            })?;
+        }
+        let chosen = shell.preferences.chosen();
+        Ok(ipc::Preferences {
+            notify: chosen.notify,
+            notify_text: chosen.notify_text,
+            autostart: autostart::is_on(&app),
+        })
+    })
+    .await
+}
+
+#[tauri::command]
+pub async fn act(ask: ipc::Act, app: AppHandle) -> Answer<String> {
+    perform(app, ask.act).await
+}
+
+/// As where the page did not ask for it: what there is to tell is in the log.
+pub fn act_by_itself(app: &AppHandle, act: AppAct) {
+    tauri::async_runtime::spawn(perform(app.clone(), act));
+}
+
+async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
+    match act {
+        AppAct::CopyDiagnostics => {
+            let report = report(&app, &app.state::<Shell>()).await?;
+            clipboard::copy(&app, report).await?;
+            Ok("Diagnostics copied. Please look through them before you send them on.".to_owned())
+        }
+        AppAct::ZoomIn => zoom(app, Step::In).await,
+        AppAct::ZoomOut => zoom(app, Step::Out).await,
+        AppAct::ZoomBack => zoom(app, Step::Back).await,
+        AppAct::Export(session) => export(&app, &app.state::<Shell>(), session).await,
+    }
+}
+
+/// One step, at once and for the next starts.
+async fn zoom(app: AppHandle, by: Step) -> Answer<String> {
+    blocking(move || {
+        let chosen = app
+            .state::<Shell>()
+            .preferences
+            .change(|chosen| chosen.zoomed(by))?;
+        window::zoom(&app, chosen)
+    })
+    .await?;
+    Ok(String::new())
+}
+
+async fn report(app: &AppHandle, shell: &Shell) -> Answer<String> {
+    let device = shell.device().await?;
+    let storage = held(shell).await?;
+    let mut private = vec![shell.config.computer.clone()];
+    private.extend(app.path().home_dir().ok().map(|home| home.display().to_string()));
+    if let Some(me) = device.me() {
+        private.push(me.email.to_string());
+        private.extend(me.name);
+    }
+    let (server, logs) = (shell.config.server.clone(), shell.logs.clone());
+    let (connection, is_safe) = (device.connection(), shell.config.safe_rendering);
+    let change = device.cursor().await?.map(|cursor| cursor.seq);
+    blocking(move || {
+        diagnostics::report(&Known {
+            server: server.host_str().unwrap_or_default(),
+            connection,
+            change,
+            storage: &storage,
+            is_safe,
+            logs: &logs,
+            private: &private,
+        })
+    })
+    .await
+}
+
+async fn export(app: &AppHandle, shell: &Shell, session: SessionId) -> Answer<String> {
+    let transcript = shell.device().await?.whole(session).await?;
+    let kinds = Format::ALL.map(|format| (format.label(), format.ending()));
+    let asked = window::ask_where(app, export::name(&transcript), kinds.to_vec()).await?;
+    let Some(path) = asked else {
+        return Ok(String::new());
+    };
+    let ending = path
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let format = Format::of(&ending).unwrap_or(Format::Markdown);
+    blocking(move || folder::write_whole(&path, format.write(&transcript).as_bytes())).await?;
+    Ok("Session exported".to_owned())
 }
 
 #[tauri::command]

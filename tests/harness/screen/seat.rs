@@ -138,6 +138,37 @@ impl Seat {
         found.lines().next().map(str::to_owned)
     }
 
+    /// The address of its session bus.
+    pub(super) fn bus(&self) -> &str {
+        let found = self
+            .environment
+            .iter()
+            .find(|(name, _)| name == "DBUS_SESSION_BUS_ADDRESS");
+        found.map_or("", |(_, address)| address)
+    }
+
+    /// Gives the app's window the keyboard, as a click on it does.
+    pub async fn look_at(&self, title: &str) {
+        let window = until(&format!("the window {title:?}"), async || self.window(title)).await;
+        self.strike(&["windowfocus", "--sync", &window]);
+    }
+
+    /// Moves real keys: what `xdotool` is told.
+    pub fn strike(&self, words: &[&str]) {
+        let struck = self.command("xdotool").args(words).status();
+        assert!(struck.is_ok_and(|status| status.success()), "xdotool {words:?}");
+    }
+
+    /// A folder of the person's.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Where programs keep what they are set to.
+    pub fn settings(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
     /// Ends the app without a word, as a lost power supply does.
     pub fn end_app(&self) {
         self.programs.end_program(&self.app);

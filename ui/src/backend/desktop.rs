@@ -4,7 +4,7 @@
 
 use super::{Answer, Backend, Handle, Watcher};
 use protocol::auth::{Device, Email, Password};
-use protocol::ipc::{self, BrowserSignInStarted, Command, SecretStore, Storage};
+use protocol::ipc::{self, AppAct, BrowserSignInStarted, Command, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
@@ -211,6 +211,12 @@ impl Backend for Core {
     }
     fn storage(&self) -> Answer<Storage> {
         call(ipc::GetStorage {})
+    }
+    fn prefer(&self, to: Option<Preferences>) -> Answer<Preferences> {
+        call(ipc::Prefer { to })
+    }
+    fn act(&self, act: AppAct) -> Answer<String> {
+        call(ipc::Act { act })
     }
     fn consent(&self, to: SecretStore) -> Answer<()> {
         call(ipc::Consent { to })

@@ -7,7 +7,8 @@ use crate::controls::keys::key_of;
 use crate::controls::menu::{Item, Left, Menu};
 use crate::state::scene::Rows;
 use crate::state::{Action, Stage};
-use protocol::view::{Connection, SessionRow};
+use protocol::ipc::AppAct;
+use protocol::view::{Body, Connection, SessionRow};
 use protocol::{SessionId, UnixMillis};
 use std::rc::Rc;
 use wasm_bindgen::JsCast as _;
@@ -240,7 +241,7 @@ fn items(props: &LinesProps, row: &Rc<SessionRow>, renamed: &UseStateHandle<Opti
     } else {
         (Sign::Unarchive, "Unarchive")
     };
-    vec![
+    let mut items = vec![
         Item {
             sign: Sign::Pencil,
             label: "Rename",
@@ -259,7 +260,17 @@ fn items(props: &LinesProps, row: &Rc<SessionRow>, renamed: &UseStateHandle<Opti
             testid: "menu-delete",
             act: act(|stage, id, _, is_open| acts::delete(stage, id, is_open)),
         },
-    ]
+    ];
+    if props.stage.body == Body::Desktop {
+        let export = Item {
+            sign: Sign::Down,
+            label: "Export…",
+            testid: "menu-export",
+            act: act(|stage, id, _, _| stage.act(AppAct::Export(id))),
+        };
+        items.insert(2, export);
+    }
+    items
 }
 
 /// Where a row's menu stands open.

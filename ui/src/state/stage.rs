@@ -3,6 +3,7 @@
 use super::{Action, Place, Scene};
 use crate::backend::{Answer, Backend, Handle};
 use protocol::Problem;
+use protocol::ipc::AppAct;
 use protocol::view::Body;
 use wasm_bindgen::JsValue;
 use yew::platform::spawn_local;
@@ -55,6 +56,18 @@ impl Stage {
             let answer = answer.await;
             then(&stage, answer);
         });
+    }
+
+    /// Lets the app do something, and tells what it says of it.
+    pub fn act(&self, act: AppAct) {
+        self.ask(
+            |body| body.act(act),
+            |stage, answer| match answer {
+                Ok(said) if said.is_empty() => {}
+                Ok(said) => stage.tell(Action::Note(said)),
+                Err(problem) => stage.tell(Action::Trouble(problem)),
+            },
+        );
     }
 
     /// Asks for something to be done; a refusal is shown at the edge of the window.

@@ -4,7 +4,7 @@ use super::fetch::{self, Refusal};
 use super::{Page, drafts, senses};
 use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
-use protocol::ipc::{BrowserSignInStarted, SecretStore, Storage};
+use protocol::ipc::{AppAct, BrowserSignInStarted, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, LIST_ROWS, Push, SessionRow, Transcript, Typed};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, routes};
@@ -299,6 +299,14 @@ impl Backend for Web {
     }
 
     fn storage(&self) -> Answer<Storage> {
+        desktop_only()
+    }
+
+    fn prefer(&self, _to: Option<Preferences>) -> Answer<Preferences> {
+        desktop_only()
+    }
+
+    fn act(&self, _act: AppAct) -> Answer<String> {
         desktop_only()
     }
 

@@ -1,0 +1,169 @@
+//! Tells that a reply is ready, or failed, when nobody looks at it; who clicks there is led to it.
+//!
+//! **Invariant:** it says what a session is called and how the reply ended. What was said is told only where the person chose so.
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod linux;
+
+use crate::commands::Shell;
+use crate::window;
+#[cfg(not(target_os = "linux"))]
+use elsewhere::System;
+#[cfg(target_os = "linux")]
+use linux::System;
+use protocol::SessionId;
+use protocol::run::Status;
+use protocol::sync::Message;
+use protocol::view::Push;
+use std::sync::Arc;
+use sync_client::Device;
+use tauri::{AppHandle, Manager as _};
+use tokio::sync::broadcast::error::RecvError;
+
+/// What is told of a reply's text at most, in characters: what fits into two lines.
+const TEXT: usize = 160;
+
+/// One notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Note {
+    session: SessionId,
+    title: String,
+    body: String,
+}
+
+/// From here on, as long as the app runs.
+pub fn watch(app: AppHandle) {
+    tauri::async_runtime::spawn(async move {
+        let Ok(device) = app.state::<Shell>().device().await else {
+            return;
+        };
+        // Nothing that ends from here on is missed while the system's side is looked for.
+        let endings = device.endings();
+        match System::connect().await {
+            Ok(system) => attend(&app, &device, endings, system).await,
+            Err(error) => tracing::warn!(%error, "this computer shows no notifications"),
+        }
+    });
+}
+
+async fn attend(
+    app: &AppHandle,
+    device: &Device,
+    mut endings: tokio::sync::broadcast::Receiver<Arc<Message>>,
+    mut system: System,
+) {
+    loop {
+        tokio::select! {
+            ended = endings.recv() => match ended {
+                Ok(message) => {
+                    if let Some(note) = worth_telling(app, device, &message).await
+                        && let Err(error) = system.show(note).await
+                    {
+                        tracing::warn!(%error, "a notification could not be shown");
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            },
+            session = system.clicked() => {
+                app.state::<Shell>().sync.push(Push::Open { session });
+                window::focus(app);
+            }
+        }
+    }
+}
+
+async fn worth_telling(app: &AppHandle, device: &Device, message: &Message) -> Option<Note> {
+    let chosen = app.state::<Shell>().preferences.chosen();
+    if !chosen.notify || window::shows(app, message.session) {
+        return None;
+    }
+    let title = device.title(message.session).await?;
+    note(message, title, chosen.notify_text)
+}
+
+fn note(message: &Message, title: String, with_text: bool) -> Option<Note> {
+    let ended = match message.status {
+        Status::Complete => "The reply is ready.",
+        Status::Failed => "The reply failed.",
+        Status::Interrupted => "The reply was cut off.",
+        // By the person, who knows.
+        Status::Cancelled => return None,
+        Status::Queued | Status::Streaming => return None,
+    };
+    let text = message.content.trim();
+    let body = if with_text && message.status == Status::Complete && !text.is_empty() {
+        beginning(text)
+    } else {
+        ended.to_owned()
+    };
+    let title = if title.is_empty() {
+        "New session".to_owned()
+    } else {
+        title
+    };
+    Some(Note {
+        session: message.session,
+        title,
+        body,
+    })
+}
+
+fn beginning(text: &str) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = words.char_indices().nth(TEXT) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::sync::Role;
+    use protocol::{MessageId, RunId};
+
+    fn reply(status: Status, content: &str) -> Message {
+        Message {
+            id: MessageId::fresh(),
+            session: SessionId::fresh(),
+            seq: 1,
+            ord: 2,
+            parent: None,
+            role: Role::Assistant,
+            status,
+            run: Some(RunId::fresh()),
+            content: content.to_owned(),
+            metadata: serde_json::Value::Null,
+            created_at: 0,
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_told_only_where_it_was_chosen() {
+        let told = |status, with_text| {
+            note(
+                &reply(status, "the\nsecret plan"),
+                "Log book".to_owned(),
+                with_text,
+            )
+            .map(|note| note.body)
+        };
+        assert_eq!(told(Status::Complete, false).unwrap(), "The reply is ready.");
+        assert_eq!(told(Status::Complete, true).unwrap(), "the secret plan");
+        assert_eq!(told(Status::Failed, true).unwrap(), "The reply failed.");
+        assert_eq!(told(Status::Cancelled, true), None);
+        assert_eq!(told(Status::Streaming, true), None);
+    }
+
+    #[test]
+    fn a_long_reply_is_cut_between_characters() {
+        let told = note(&reply(Status::Complete, &"ä".repeat(500)), String::new(), true).unwrap();
+        assert_eq!(told.body.chars().count(), TEXT + 1);
+        assert_eq!(told.title, "New session");
+    }
+}

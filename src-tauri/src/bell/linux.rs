@@ -1,0 +1,78 @@
+//! The desktop's notifications (the Desktop Notifications Specification 1.2), over the session bus. Asked for here and not by a
+//! library that listens for the click only once the notification is there, each time anew.
+
+use super::Note;
+use futures_util::StreamExt as _;
+use protocol::SessionId;
+use std::collections::{BTreeMap, HashMap};
+use zbus::proxy::SignalStream;
+use zbus::zvariant::Value;
+use zbus::{Connection, Proxy};
+
+const NAME: &str = "org.freedesktop.Notifications";
+const PATH: &str = "/org/freedesktop/Notifications";
+/// The action of a click on the notification itself.
+const CLICK: &str = "default";
+/// As the package's entry is called.
+const ENTRY: &str = "compymac";
+
+#[derive(Debug)]
+pub struct System {
+    proxy: Proxy<'static>,
+    actions: SignalStream<'static>,
+    /// One for each session: a newer one takes its place.
+    shown: BTreeMap<SessionId, u32>,
+}
+
+impl System {
+    pub async fn connect() -> zbus::Result<Self> {
+        let bus = Connection::session().await?;
+        let proxy = Proxy::new(&bus, NAME, PATH, NAME).await?;
+        let actions = proxy.receive_signal("ActionInvoked").await?;
+        Ok(Self {
+            proxy,
+            actions,
+            shown: BTreeMap::new(),
+        })
+    }
+
+    pub async fn show(&mut self, note: Note) -> zbus::Result<()> {
+        let replaces = self.shown.get(&note.session).copied().unwrap_or_default();
+        let hints = HashMap::from([
+            ("desktop-entry", Value::from(ENTRY)),
+            ("category", Value::from("im.received")),
+        ]);
+        let actions = vec![CLICK, "Open"];
+        let body = plain(&note.body);
+        // As long as the desktop likes.
+        let timeout = -1_i32;
+        let ask = (
+            "CompyMac", replaces, ENTRY, note.title, body, actions, hints, timeout,
+        );
+        let number = self.proxy.call("Notify", &ask).await?;
+        self.shown.insert(note.session, number);
+        Ok(())
+    }
+
+    /// The session of the notification that is clicked next; waits for it.
+    pub async fn clicked(&mut self) -> SessionId {
+        while let Some(message) = self.actions.next().await {
+            let Ok((number, action)) = message.body().deserialize::<(u32, String)>() else {
+                continue;
+            };
+            let of = self.shown.iter().find(|(_, shown)| **shown == number);
+            if let (true, Some((session, _))) = (action == CLICK, of) {
+                return *session;
+            }
+        }
+        // The bus is gone, and with it whatever was shown.
+        std::future::pending().await
+    }
+}
+
+/// Some desktops read the body as markup.
+fn plain(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
