@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{
-    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native,
+    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native, until,
 };
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -481,7 +481,12 @@ async fn what_is_on_its_way_while_its_device_is_signed_out_changes_nothing() {
             (stack.number(sleeps).await == 1).then_some(())
         })
         .await;
-        join_all(forms.iter().map(|(form, fields)| client.submit(&page, form, fields))).await
+        join_all(
+            forms
+                .iter()
+                .map(|(form, fields)| client.submit(&page, form, fields)),
+        )
+        .await
     };
     let (_, answers) = tokio::join!(stack.execute(&put_out), asking);
     for answer in answers {
