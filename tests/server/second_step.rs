@@ -161,6 +161,16 @@ async fn a_native_client_gets_its_tokens_after_the_second_step() {
 }
 
 #[tokio::test]
+async fn whatever_a_client_calls_itself_it_is_asked_for_the_second_step() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    for name in ["nought\0", "turned\u{202e}", &"long".repeat(100), ""] {
+        let answer = careful.person.try_sign_in(&browser(&stack), native(name)).await;
+        answer.refused(Code::SecondStepRequired);
+    }
+}
+
+#[tokio::test]
 async fn a_code_works_once_even_when_many_use_it_at_once() {
     let stack = Stack::start().await;
     let careful = Careful::join(&stack).await;

@@ -184,6 +184,8 @@ impl Core {
 
     /// Makes this person's rows the device's. Another's cache goes; another's outbox stays, unseen.
     pub async fn take_person(&self, me: Me) -> Result<(), Problem> {
+        // what is being written by whoever was here is theirs
+        let _one = self.writing.lock().await;
         let owner = self.store.cache_owner().await;
         if self.readable(owner).await?.is_some_and(|owner| owner != me.user) {
             self.store.rebuild_cache(false).await?;

@@ -161,6 +161,8 @@ impl Device {
         let core = &self.core;
         core.tell(Event::SignedOut).await;
         let cleared = core.keeper.clear().await;
+        // what is on its way to the file comes first, and is its writer's
+        let _one = core.writing.lock().await;
         let user = core.user();
         {
             let mut shared = core.shared();
@@ -176,8 +178,6 @@ impl Device {
         // Every step is taken, whatever became of the others; the cache first, since its end makes room on a full disk.
         let mut wiped = vec![core.store.rebuild_cache(false).await];
         if let Some(user) = user {
-            // What was under way to the file comes first.
-            let _one = core.writing.lock().await;
             wiped.push(core.store.drop_outbox(user).await);
         }
         wiped.push(core.store.drop_damaged_outboxes().await);

@@ -291,11 +291,29 @@ impl Auth {
     }
 }
 
+/// A client as it may be shown and stored: what it calls itself is anybody's word.
+pub(super) fn plain(client: &Client) -> Client {
+    match client {
+        Client::Browser => Client::Browser,
+        Client::Native { name, os, version } => Client::Native {
+            name: named(name, "A computer", 100),
+            os: named(os, "", 16),
+            version: named(version, "", 32),
+        },
+    }
+}
+
+/// Marks that turn the direction of what follows (Unicode Bidirectional Algorithm, UAX #9 §2): a name could make the words
+/// beside it read otherwise.
+const fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// What a client calls itself: one line, bounded, never empty where something must be shown.
 pub(super) fn named(text: &str, otherwise: &str, chars: usize) -> String {
     let line: String = text
         .chars()
-        .filter(|c| !c.is_control())
+        .filter(|c| !c.is_control() && !turns_direction(*c))
         .take(chars)
         .collect::<String>();
     let line = line.trim();
@@ -319,6 +337,7 @@ mod tests {
     fn a_computers_name_is_one_bounded_line() {
         assert_eq!(named(" Ana's\nLaptop ", "A computer", 100), "Ana'sLaptop");
         assert_eq!(named("\u{7}", "A computer", 100), "A computer");
+        assert_eq!(named("a\u{202e}b\u{2066}c", "", 100), "abc");
         assert_eq!(named(&"x".repeat(500), "", 100).len(), 100);
     }
 

@@ -33,6 +33,7 @@ fn is_page(path: &str) -> bool {
         page::ARCHIVED,
         page::SETTINGS,
         page::SECURITY,
+        page::DEVICE_CODE,
         routes::AUTHORIZE,
     ];
     // one of ours by its id
@@ -56,6 +57,7 @@ mod tests {
             "/",
             "/archived",
             "/settings",
+            "/device",
             "/settings/security/export/018f0000-0000-7000-8000-000000000001",
             "/s/018f0000-0000-7000-8000-000000000001",
             "/oauth/authorize?client_id=compymac-desktop&request_uri=urn%3Ax",

@@ -13,7 +13,7 @@ pub use second_factors::{is_on, purge as purge_begun};
 
 use super::audit_events::{self, Event};
 use super::cookies::STEP;
-use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
+use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words, plain};
 use super::next::safe_next;
 use super::tries::Whose;
 use super::{Auth, Caller, Visit, codes, cookies, deletion, seal};
@@ -209,7 +209,7 @@ pub async fn begin(db: &mut Transaction, entrance: &Entrance, is_to_keep: bool) 
         secret_hash: cookies::digest(&secret),
         user: entrance.user,
         method: &entrance.method,
-        client: &entrance.client,
+        client: &plain(&entrance.client),
         link: link.context("keeping what is to be linked")?,
         is_to_keep,
         expires: OffsetDateTime::now_utc() + WAITS,

@@ -1,11 +1,14 @@
 //! What a page wrote and could not send, kept in the browser so that a reload or a crash loses none of it.
 //!
-//! Each tab keeps its own under a key of its own and takes over what a tab left behind that shows no life any more.
+//! Each tab keeps its own under a key of its own and takes over what a tab left behind that shows no life any more. A tab
+//! that was duplicated has the key of the one it came from: neither takes away what it has never seen.
 //! Sending something twice is harmless: the server knows a mutation by its id.
 
 use protocol::mutation::Mutation;
-use protocol::{Problem, UnixMillis, UserId};
+use protocol::{MutationId, Problem, UnixMillis, UserId};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use sync_client::outbox::{Entry, Outbox, Standing};
 use web_sys::Storage;
 
@@ -76,12 +79,18 @@ impl Row {
 pub struct Keeper {
     user: UserId,
     key: String,
+    /// What this page has ever kept: of these it alone says what is still to be sent.
+    seen: RefCell<BTreeSet<MutationId>>,
 }
 
 impl Keeper {
     pub fn new(user: UserId) -> Self {
         let key = format!("{OUTBOX}{user}.{}", tab());
-        Self { user, key }
+        Self {
+            user,
+            key,
+            seen: RefCell::default(),
+        }
     }
 
     /// Of this tab before its reload, and of tabs that are no more. Takes what it finds into this tab's keeping.
@@ -109,7 +118,10 @@ impl Keeper {
     /// Writes down what is still to be sent. Says whether it could.
     pub fn keep(&self, outbox: &Outbox, now: UnixMillis) -> bool {
         let Some(storage) = storage() else { return false };
-        let rows: Vec<Row> = outbox.entries().filter_map(Row::of).collect();
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(outbox.entries().map(|entry| entry.mutation.id));
+        let stored = read(&storage, &self.key).map(|kept| kept.rows);
+        let rows = with_unseen(outbox, stored.unwrap_or_default(), &seen);
         if rows.is_empty() {
             let _ = storage.remove_item(&self.key);
             return true;
@@ -137,10 +149,17 @@ impl Keeper {
     }
 }
 
+/// What is still to be sent from here, and what somebody else keeps under the same key.
+fn with_unseen(outbox: &Outbox, stored: Vec<Row>, seen: &BTreeSet<MutationId>) -> Vec<Row> {
+    let own = outbox.entries().filter_map(Row::of);
+    let others = stored.into_iter().filter(|row| !seen.contains(&row.mutation.id));
+    own.chain(others).collect()
+}
+
 /// Several tabs' rows in the order of their writing, numbered afresh; a row that two of them have, once.
 fn merge(mut rows: Vec<Row>) -> Outbox {
     rows.sort_by_key(|row| (row.created_at, row.n));
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     rows.retain(|row| seen.insert(row.mutation.id));
     Outbox::load(
         rows.into_iter()
@@ -164,7 +183,7 @@ fn tab() -> String {
     let kept = web_sys::window().and_then(|window| window.session_storage().ok()?);
     let known = kept.as_ref().and_then(|kept| kept.get_item(TAB).ok()?);
     known.unwrap_or_else(|| {
-        let fresh = protocol::MutationId::fresh().to_string();
+        let fresh = MutationId::fresh().to_string();
         if let Some(kept) = kept {
             let _ = kept.set_item(TAB, &fresh);
         }
@@ -176,7 +195,7 @@ fn tab() -> String {
 mod tests {
     use super::*;
     use protocol::mutation::Op;
-    use protocol::{Code, MutationId, SessionId};
+    use protocol::{Code, SessionId};
 
     fn entry(n: i64, created_at: UnixMillis, standing: Standing) -> Entry {
         let op = Op::SessionArchive {
@@ -225,6 +244,27 @@ mod tests {
             (entries[0].mutation.clone(), &Standing::Queued)
         );
         assert_eq!(back[1].standing, Standing::Dead { problem });
+    }
+
+    /// A duplicated tab has the same key. What one of them wrote is not the other's to take away, and what one of them has
+    /// sent does not come back by the other.
+    #[test]
+    fn a_tab_leaves_what_it_never_saw_and_lets_go_of_what_it_sent() {
+        let (own, sent, others) = (
+            entry(1, 10, Standing::Queued),
+            entry(2, 20, Standing::Acked { seq: 3 }),
+            entry(1, 30, Standing::Queued),
+        );
+        let seen = BTreeSet::from([own.mutation.id, sent.mutation.id]);
+        let queued = Entry {
+            standing: Standing::Queued,
+            ..sent.clone()
+        };
+        let stored = through_text(&[own.clone(), queued, others.clone()]);
+        let outbox = Outbox::load([own.clone(), sent]);
+        let kept = with_unseen(&outbox, stored, &seen);
+        let ids: Vec<MutationId> = kept.iter().map(|row| row.mutation.id).collect();
+        assert_eq!(ids, [own.mutation.id, others.mutation.id]);
     }
 
     #[test]
