@@ -6,6 +6,7 @@
 
 mod arguments;
 mod glue;
+mod order;
 mod parcel;
 mod style;
 
