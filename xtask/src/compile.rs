@@ -132,7 +132,12 @@ fn keep(built: &Path, kept: &Path) -> anyhow::Result<()> {
     fs::hard_link(built, &coming)
         .or_else(|_| fs::copy(built, &coming).map(drop))
         .and_then(|()| fs::rename(&coming, kept))
-        .with_context(|| format!("keeping {}", built.display()))
+        .with_context(|| format!("keeping {}", built.display()))?;
+    // Renaming one link of a file to another does nothing, where the same program is kept again.
+    if coming.exists() {
+        fs::remove_file(&coming)?;
+    }
+    Ok(())
 }
 
 /// Compiles the page and lays out in a folder what a browser loads. The bundler must be built.

@@ -2,7 +2,7 @@
 
 use crate::compile;
 use crate::place::Place;
-use crate::prepare;
+use crate::prepare::{self, Purpose};
 use crate::setup::webassembly::{self, Compiler};
 use crate::supervisor::Supervisor;
 use crate::terminal::{Steps, say};
@@ -15,9 +15,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub fn run(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     let mut steps = Steps::default();
     text(place, supervisor, &mut steps)?;
-    code(place, supervisor, &mut steps)?;
-    steps.take("the queries' types are fresh", || {
-        prepare::run(place, supervisor, true)
+    prepare::with_own_database(supervisor, |supervisor, postgres| {
+        code(place, supervisor, postgres, &mut steps)
     })?;
     steps.report();
     Ok(())
@@ -44,14 +43,16 @@ pub fn text(place: &Place, supervisor: &mut Supervisor, steps: &mut Steps) -> an
     steps.take("known weaknesses", || advisories(place, supervisor))
 }
 
-/// What the compiler says.
-pub fn code(place: &Place, supervisor: &mut Supervisor, steps: &mut Steps) -> anyhow::Result<()> {
-    steps.take("lints", || {
-        supervisor.run(&mut refusing(place.cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-        ])))
+/// What the compiler says, and the database of the queries that it finds.
+pub fn code(
+    place: &Place,
+    supervisor: &mut Supervisor,
+    postgres: &str,
+    steps: &mut Steps,
+) -> anyhow::Result<()> {
+    steps.take("lints, and the queries' types", || {
+        let clippy = refusing(place.cargo(&["clippy", "--workspace", "--all-targets"]));
+        prepare::with_database(place, supervisor, postgres, Purpose::Check, clippy)
     })?;
     steps.take("lints of the engine alone", || {
         supervisor.run(&mut refusing(place.cargo(&[

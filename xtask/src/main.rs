@@ -21,6 +21,7 @@ mod terminal;
 
 use anyhow::bail;
 use place::Place;
+use prepare::Purpose;
 use setup::Need;
 use std::process::ExitCode;
 use supervisor::Supervisor;
@@ -94,7 +95,12 @@ fn run() -> anyhow::Result<()> {
         "dist" => dist::run(&place, &mut supervisor, rest),
         "prepare" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;
-            prepare::run(&place, &mut supervisor, rest.iter().any(|word| word == "--check"))
+            let purpose = match rest {
+                [] => Purpose::Write,
+                [flag] if flag == "--check" => Purpose::Check,
+                _ => bail!("prepare [--check]"),
+            };
+            prepare::run(&place, &mut supervisor, purpose)
         }
         "bundle" => {
             setup::ensure(&place, &mut supervisor, Need::Dev)?;

@@ -1,8 +1,8 @@
 //! `cargo xtask prepare`: writes `.sqlx/`, the types of every query, so that builds need no database.
 //!
 //! The query macros describe each query against a live database and write what they learn to `SQLX_OFFLINE_DIR`. They
-//! run only when the server's crate is compiled, so this compiles it anew, under a wrapper that gives it artifacts of
-//! its own: no other build is disturbed.
+//! run only when the server's crate is compiled, so clippy compiles it, and is told something new each
+//! time, as it would take an earlier outcome for this one otherwise.
 
 use crate::place::Place;
 use crate::ports;
@@ -14,9 +14,27 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-pub fn run(place: &Place, supervisor: &mut Supervisor, is_check: bool) -> anyhow::Result<()> {
+pub fn run(place: &Place, supervisor: &mut Supervisor, purpose: Purpose) -> anyhow::Result<()> {
+    with_own_database(supervisor, |supervisor, server| {
+        let clippy = place.cargo(&["clippy", "-p", "sync-server", "--bins"]);
+        with_database(place, supervisor, server, purpose, clippy)
+    })
+}
+
+/// What the types are found out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Write,
+    Check,
+}
+
+/// Lends a PostgreSQL server, which is thrown away afterwards.
+pub fn with_own_database(
+    supervisor: &mut Supervisor,
+    then: impl FnOnce(&mut Supervisor, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("compymac-prepare-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
@@ -26,18 +44,19 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, is_check: bool) -> anyhow
         ports::free()?,
         Lasting::Passing,
     )?;
-    let outcome = with_database(place, supervisor, &url, is_check);
+    let outcome = then(supervisor, &url);
     supervisor.stop_all();
     fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     outcome
 }
 
-/// The same with a server that runs already.
+/// Runs clippy, which must go through the server's crate, beside a database of the newest shape on this server.
 pub fn with_database(
     place: &Place,
     supervisor: &mut Supervisor,
     server: &str,
-    is_check: bool,
+    purpose: Purpose,
+    clippy: Command,
 ) -> anyhow::Result<()> {
     let database = format!("prepare_{}", std::process::id());
     psql(server, &["-c", &format!("create database {database}")])?;
@@ -52,7 +71,7 @@ pub fn with_database(
     }
     make_private(&written)?;
     let outcome =
-        describe(place, supervisor, &url, &written).and_then(|()| settle(place, &written, is_check));
+        describe(supervisor, clippy, &url, &written).and_then(|()| settle(place, &written, purpose));
     if written.exists() {
         fs::remove_dir_all(&written)?;
     }
@@ -74,67 +93,24 @@ fn migrate(place: &Place, url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compiles the server against the live database.
-fn describe(place: &Place, supervisor: &mut Supervisor, url: &str, into: &Path) -> anyhow::Result<()> {
-    let wrapper = place.cache.join("prepare-wrapper");
-    fs::write(&wrapper, "#!/bin/sh\nexec \"$@\"\n")?;
-    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
-    forget_last(place)?;
-    let mut command = place.cargo(&["check", "-p", "sync-server", "--bins"]);
-    command
-        .env("RUSTC_WORKSPACE_WRAPPER", &wrapper)
+/// Compiles against the live database.
+fn describe(supervisor: &mut Supervisor, mut clippy: Command, url: &str, into: &Path) -> anyhow::Result<()> {
+    if !clippy.get_args().any(|word| word == "--") {
+        clippy.arg("--");
+    }
+    // Another one each time: cargo sees that the lints have changed, and takes no earlier outcome for this one.
+    let once = format!("described=\"{}\"", std::process::id());
+    clippy
+        .args(["--cfg", &once])
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", into)
         .env("DATABASE_URL", url)
         .stdin(Stdio::null());
-    let begun = fingerprints(place);
-    supervisor.run(&mut command)?;
-    // Those that appeared or changed are this compilation's own.
-    let own: Vec<String> = fingerprints(place)
-        .into_iter()
-        .filter(|(name, changed)| begun.get(name) != Some(changed))
-        .map(|(name, _)| name)
-        .collect();
-    fs::write(memory(place), own.join("\n")).context("remembering this compilation")
-}
-
-/// Takes away cargo's note that the last such compilation is fresh.
-fn forget_last(place: &Place) -> anyhow::Result<()> {
-    let names = fs::read_to_string(memory(place)).unwrap_or_default();
-    for name in names.lines().filter(|name| name.starts_with("sync-server-")) {
-        let folder = fingerprint_folder(place).join(name);
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
-        }
-    }
-    Ok(())
-}
-
-fn memory(place: &Place) -> PathBuf {
-    place.cache.join("prepare-compilation")
-}
-
-fn fingerprint_folder(place: &Place) -> PathBuf {
-    place.target().join("debug/.fingerprint")
-}
-
-fn fingerprints(place: &Place) -> BTreeMap<String, Option<std::time::SystemTime>> {
-    fs::read_dir(fingerprint_folder(place))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let changed = fs::metadata(entry.path().join("invoked.timestamp"))
-                .and_then(|file| file.modified())
-                .ok();
-            name.starts_with("sync-server-").then_some((name, changed))
-        })
-        .collect()
+    supervisor.run(&mut clippy)
 }
 
 /// Puts the new folder in place of the old, or says how they differ.
-fn settle(place: &Place, written: &Path, is_check: bool) -> anyhow::Result<()> {
+fn settle(place: &Place, written: &Path, purpose: Purpose) -> anyhow::Result<()> {
     let kept = place.root.join(".sqlx");
     let (old, new) = (contents(&kept)?, contents(written)?);
     if new.is_empty() {
@@ -144,7 +120,7 @@ fn settle(place: &Place, written: &Path, is_check: bool) -> anyhow::Result<()> {
         say(&format!(".sqlx is fresh: {} queries", new.len()));
         return Ok(());
     }
-    if is_check {
+    if purpose == Purpose::Check {
         let missing = new.keys().filter(|name| !old.contains_key(*name)).count();
         let stale = old.keys().filter(|name| !new.contains_key(*name)).count();
         let changed = new

@@ -3,7 +3,6 @@
 use crate::compile::{self, Page};
 use crate::guards;
 use crate::place::Place;
-use crate::prepare;
 use crate::services::Passing;
 use crate::setup::{self, Need};
 use crate::supervisor::Supervisor;
@@ -128,18 +127,8 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
             supervisor.run(&mut place.cargo(&["test", "--quiet", "--workspace", "--doc"]))
         })?;
     }
-    if part.has_guards() {
-        guards::code(place, supervisor, &mut steps)?;
-    }
-    let mut tests = runner(place, part.selection());
-    tests
-        .args(["--retries", "0", "--no-fail-fast"])
-        .args(options.filter.as_slice());
-    steps.take("building the tests", || {
-        supervisor.run(runner(place, part.selection()).arg("--no-run"))
-    })?;
     let services = Passing::start(supervisor)?;
-    let outcome = with_services(place, supervisor, &services, &mut steps, part, &mut tests);
+    let outcome = with_services(place, supervisor, &services, &mut steps, options);
     supervisor.stop_all();
     services.clear()?;
     if !outcome? {
@@ -154,24 +143,34 @@ fn with_services(
     supervisor: &mut Supervisor,
     services: &Passing,
     steps: &mut Steps,
-    part: Part,
-    tests: &mut Command,
+    options: &Options,
 ) -> anyhow::Result<bool> {
+    let part = options.part;
     if part.has_guards() {
-        steps.take("the queries' types", || {
-            prepare::with_database(place, supervisor, &services.postgres, true)
-        })?;
+        guards::code(place, supervisor, &services.postgres, steps)?;
     }
+    steps.take("building the tests", || {
+        supervisor.run(runner(place, part.selection()).arg("--no-run"))
+    })?;
     steps.report();
     say("the tests");
+    let mut tests = runner(place, part.selection());
     tests
+        .args(["--retries", "0", "--no-fail-fast", "--test-threads"])
+        .arg(at_once().to_string())
+        .args(options.filter.as_slice())
         .env("COMPYMAC_BIN_DIR", place.programs())
         .env("COMPYMAC_UI_DIST", place.page())
         .env("COMPYMAC_TOOLS", place.tools())
         .env("COMPYMAC_XTASK", std::env::current_exe()?)
         .env("COMPYMAC_TEST_PG", &services.postgres)
         .env("COMPYMAC_TEST_REDIS", &services.redis);
-    Ok(supervisor.status(tests)?.success())
+    Ok(supervisor.status(&mut tests)?.success())
+}
+
+/// How many tests run at once: most of each one's time goes by in waiting for what it started.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from) * 2
 }
 
 /// Nextest over the workspace. A test that fails once has failed.
