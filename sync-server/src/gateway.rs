@@ -31,8 +31,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi as _;
 
-/// Sockets that one user may hold open on one node.
-const PER_USER: usize = 64;
 /// Sockets that one node holds open.
 const PER_NODE: usize = 50_000;
 /// What a frame on its way out may take: a message at its longest fits, escaped at its worst (six bytes for one).

@@ -8,7 +8,7 @@ mod ears;
 mod rooms;
 mod wire;
 
-pub use rooms::Subscription;
+pub use rooms::{LISTENERS, Subscription};
 pub use wire::Wire;
 
 use crate::app::App;

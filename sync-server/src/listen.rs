@@ -11,14 +11,18 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long the head of a request may take; a connection that stays idle between requests is held as long.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long somebody may take nothing of what they are told: the answer lies in memory until they have it.
+const TAKEN: Duration = Duration::from_secs(30);
 /// How long requests that are being answered are waited for at the end.
 const ANSWERED: Duration = Duration::from_secs(20);
 
@@ -38,6 +42,13 @@ pub fn on(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(WAITING)
+}
+
+/// A connection that breaks once its reader takes nothing for too long.
+fn unread<S: AsyncRead + AsyncWrite>(stream: S) -> Pin<Box<TimeoutStream<S>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(TAKEN));
+    Box::pin(stream)
 }
 
 /// Serves until `ending`, then takes no more and waits for what is being answered. Upgraded connections are not its own
@@ -61,7 +72,7 @@ pub async fn serve(mut listener: TcpListener, routes: Router, ending: impl Futur
             routes.call(request)
         });
         let connection = http
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(unread(stream)), service)
             .with_upgrades();
         let is_over = is_over.clone();
         connections.spawn(async move {
@@ -86,5 +97,54 @@ pub async fn serve(mut listener: TcpListener, routes: Router, ending: impl Futur
             left = connections.len(),
             "some requests were not answered in time"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    const ANSWER: usize = 64 * 1024 * 1024;
+
+    async fn asked() -> TcpStream {
+        let listener = on(([127, 0, 0, 1], 0).into()).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let routes = Router::new().route("/", get(async || vec![b'x'; ANSWER]));
+        tokio::spawn(serve(listener, routes, std::future::pending()));
+        let mut reader = TcpStream::connect(address).await.expect("a connection");
+        reader
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .expect("asked");
+        // some of it has come: the rest waits to be taken
+        reader.readable().await.expect("an answer");
+        reader
+    }
+
+    /// Time goes by only while nobody has anything to do.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_not_kept_for_somebody_who_takes_nothing_of_it() {
+        let mut reader = asked().await;
+        tokio::time::sleep(2 * TAKEN).await;
+        let mut taken = Vec::new();
+        let _broken = reader.read_to_end(&mut taken).await;
+        assert!(taken.len() < ANSWER, "{} bytes", taken.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_a_little_at_a_time_gets_all_of_it() {
+        // not through the system's sockets, which know nothing of this clock
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let telling = tokio::spawn(async move { unread(ours).write_all(&vec![b'x'; 20 * 1024]).await });
+        let mut some = [0; 1024];
+        let mut taken = 0;
+        while taken < 20 * 1024 {
+            tokio::time::sleep(TAKEN / 2).await;
+            taken += theirs.read(&mut some).await.expect("more of it");
+        }
+        telling.await.expect("told").expect("all of it");
     }
 }

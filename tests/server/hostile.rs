@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use harness::{Person, Socket, Stack, mutation, soon, within};
+use harness::{Person, Socket, Stack, mutation, soon, until, within};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::frame::{ClientFrame, ServerFrame, close};
 use protocol::limits::ATTACHED_RUNS;
@@ -186,6 +186,28 @@ async fn a_person_has_sixty_four_sockets_and_one_more_is_closed_and_no_other() {
             })
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_person_s_long_polls_are_counted_with_their_sockets() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let head = client.bootstrap().await.as_of;
+    let mut open = join_all((0..PER_USER).map(|_| Socket::open(&client))).await;
+    let polled = format!("{}?cursor={head}&wait=20", routes::SYNC);
+    let refused = client.get(&polled).await;
+    assert_eq!((refused.status, refused.problem().code), (429, Code::RateLimited));
+    assert_eq!(refused.problem().limit, Some(PER_USER as u64));
+    let at_once = client.get(&format!("{}?cursor={head}", routes::SYNC)).await;
+    assert_eq!(at_once.status, 200, "what does not wait is answered");
+    open.truncate(1);
+    until("room for one that waits", async || {
+        let polled = client
+            .get(&format!("{}?cursor={head}&wait=1", routes::SYNC))
+            .await;
+        (polled.status == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

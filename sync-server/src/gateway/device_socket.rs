@@ -3,7 +3,7 @@
 use super::due::{Deed, Due, PING};
 use super::line::{Ended, Line};
 use super::viewing::{Attempt, Viewing, ended};
-use super::{Gateway, Opening, PER_USER, still_signed_in, tickets};
+use super::{Gateway, Opening, still_signed_in, tickets};
 use crate::auth::{Caller, Kind};
 use crate::error::{Error, Result};
 use crate::hints::{Hint, Subscription};
@@ -88,7 +88,7 @@ async fn welcome(
     }
     prove(gateway, caller, ticket).await?;
     let news = gateway.hints().subscribe(caller.user).await;
-    if news.count() > PER_USER {
+    if news.is_one_too_many() {
         return Err(Ended::Close(close::TOO_MANY));
     }
     // a sign-out between the request and the subscription was not heard

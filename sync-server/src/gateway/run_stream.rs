@@ -5,11 +5,11 @@
 
 use super::due::{Deed, Due};
 use super::viewing::{Attempt, Viewing, ended};
-use super::{Gateway, PER_NODE, PER_USER};
+use super::{Gateway, PER_NODE};
 use crate::asked::Asked;
 use crate::auth::Caller;
 use crate::error::Result;
-use crate::hints::Subscription;
+use crate::hints::{LISTENERS, Subscription};
 use crate::runs::{End, Place};
 use crate::sessions::Id;
 use axum::extract::State;
@@ -69,8 +69,8 @@ pub async fn read(
     }
     let slot = gateway.0.streams.take(caller.device)?;
     let news = gateway.hints().subscribe(caller.user).await;
-    if news.count() > PER_USER {
-        return Err(too_many(PER_USER).into());
+    if news.is_one_too_many() {
+        return Err(too_many(LISTENERS).into());
     }
     // a sign-out between the request and the subscription was not heard
     if !gateway.is_signed_in(caller.device).await? {

@@ -4,7 +4,7 @@
 use super::due::{Deed, Due};
 use super::line::{Ended, Line};
 use super::viewing::{Attempt, Shown, Viewing};
-use super::{Gateway, Opening, PER_USER, still_signed_in};
+use super::{Gateway, Opening, still_signed_in};
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::hints::{Hint, Subscription};
@@ -76,7 +76,7 @@ impl Conversation {
         line: &mut Line,
     ) -> Result<Self, Ended> {
         let news = gateway.hints().subscribe(caller.user).await;
-        if news.count() > PER_USER {
+        if news.is_one_too_many() {
             return Err(Ended::Close(close::TOO_MANY));
         }
         still_signed_in(&gateway, &caller).await?;

@@ -11,6 +11,8 @@ use tokio::sync::broadcast;
 
 /// Hints kept for a listener that is busy. A person's burst (a batch) fits; more is a lag, which heals by itself.
 const RING: usize = 32;
+/// Sockets, streams and long polls that one user may hold open on one node.
+pub const LISTENERS: usize = 64;
 
 #[derive(Default)]
 pub struct Rooms {
@@ -77,9 +79,9 @@ impl Subscription {
         lock(&self.room.latest).revoked.contains(&device)
     }
 
-    /// How many listen to this user here, this one included.
-    pub fn count(&self) -> usize {
-        self.room.ring.receiver_count()
+    /// Whether more listen to this user here than may, this one included.
+    pub fn is_one_too_many(&self) -> bool {
+        self.room.ring.receiver_count() > LISTENERS
     }
 
     /// What was read from the database counts as heard.

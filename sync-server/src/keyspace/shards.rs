@@ -3,6 +3,7 @@
 use super::Partition;
 use anyhow::Context as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion,
     PushInfo, RedisResult, Value,
@@ -15,6 +16,9 @@ use tokio::sync::mpsc;
 
 /// How long a shard may take to be reached, and to answer.
 const SOON: Duration = Duration::from_secs(1);
+/// How long what was sent may stay unacknowledged.
+#[cfg(target_os = "linux")]
+const GONE: Duration = Duration::from_secs(5);
 
 /// One server, and this node's connection to it, which is made when it is first needed.
 pub struct Shard {
@@ -55,12 +59,21 @@ impl PartialEq for Shard {
     }
 }
 
+/// A machine that is gone says nothing: what it does not acknowledge in time breaks the connection, and another is made.
+/// Elsewhere the system's own patience applies, a quarter of an hour and more.
+fn deaf() -> TcpSettings {
+    let settings = TcpSettings::default();
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(GONE);
+    settings
+}
+
 impl Shard {
     fn new(info: ConnectionInfo) -> RedisResult<Arc<Self>> {
         let address = info.addr().to_string();
         // pub/sub of shards is heard as pushes, which the older protocol has none of
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings))?;
+        let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(deaf()))?;
         let retries = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(SOON))
             .set_response_timeout(Some(SOON))

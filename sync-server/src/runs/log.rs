@@ -12,11 +12,13 @@ use protocol::run::At;
 use redis::streams::StreamRangeReply;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// Entries waiting to be written. Beyond it Redis is too slow or away; the next entry heals the log with the whole text.
 const WAITING: usize = 16_384;
+/// Bytes of text that they may hold together; whole texts are large.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Entries in one round trip.
 const TOGETHER: usize = 256;
 /// A stop for a run that never ends; far above what a reply's bound allows.
@@ -29,6 +31,7 @@ const KEPT_ENDED: i64 = 900;
 #[derive(Clone, Debug)]
 pub struct Log {
     lines: mpsc::Sender<Line>,
+    room: Arc<Semaphore>,
     /// Every worker has ended: what waits is written, and no more comes.
     closed: CancellationToken,
 }
@@ -37,6 +40,8 @@ pub struct Log {
 struct Line {
     writer: Arc<Writer>,
     entry: Entry,
+    /// What its text takes of the room for all.
+    _room: OwnedSemaphorePermit,
 }
 
 /// One run's way into the log.
@@ -67,7 +72,8 @@ impl Log {
         let (lines, waiting) = mpsc::channel(WAITING);
         let closed = CancellationToken::new();
         hints.tasks.spawn(write(hints.clone(), waiting, closed.clone()));
-        Self { lines, closed }
+        let room = Arc::new(Semaphore::new(WAITING_BYTES));
+        Self { lines, room, closed }
     }
 
     pub fn close(&self) {
@@ -78,15 +84,25 @@ impl Log {
     pub fn say(&self, writer: &Arc<Writer>, entry: Entry) {
         let healed = writer.has_gap.load(Ordering::Relaxed) && !matches!(entry.what, What::End { .. });
         let entry = if healed { writer.live.whole() } else { entry };
+        match self.put(writer, entry) {
+            Some(()) if healed => writer.has_gap.store(false, Ordering::Relaxed),
+            Some(()) => {}
+            None => writer.miss(),
+        }
+    }
+
+    /// `None`: there is no room.
+    fn put(&self, writer: &Arc<Writer>, entry: Entry) -> Option<()> {
+        let bytes = match &entry.what {
+            What::More { text, .. } | What::Whole { text } => u32::try_from(text.len()).ok()?,
+            What::Begun | What::End { .. } => 0,
+        };
         let line = Line {
             writer: writer.clone(),
             entry,
+            _room: self.room.clone().try_acquire_many_owned(bytes).ok()?,
         };
-        match self.lines.try_send(line) {
-            Ok(()) if healed => writer.has_gap.store(false, Ordering::Relaxed),
-            Ok(()) => {}
-            Err(_) => writer.miss(),
-        }
+        self.lines.try_send(line).ok()
     }
 }
 
@@ -224,7 +240,36 @@ mod tests {
         live.begin_here(1);
         let entry = live.append("text");
         let writer = Writer::new(Arc::new(live));
-        Line { writer, entry }
+        let room = Arc::new(Semaphore::new(1)).try_acquire_owned();
+        Line {
+            writer,
+            entry,
+            _room: room.unwrap(),
+        }
+    }
+
+    #[test]
+    fn texts_that_wait_for_redis_take_a_bounded_room_and_leave_it_when_they_are_written() {
+        let (lines, mut waiting) = mpsc::channel(WAITING);
+        let log = Log {
+            lines,
+            room: Arc::new(Semaphore::new(1_000)),
+            closed: CancellationToken::new(),
+        };
+        let Line { writer, .. } = line();
+        let text = "x".repeat(400);
+        for _ in 0..4 {
+            let entry = writer.live.append(&text);
+            log.say(&writer, entry);
+        }
+        assert!(writer.has_gap.load(Ordering::Relaxed));
+        assert_eq!(waiting.len(), 2, "two of these find room, and no whole text does");
+        while waiting.try_recv().is_ok() {}
+        log.room.add_permits(2_000);
+        log.say(&writer, writer.live.append("end"));
+        let healing = waiting.try_recv().expect("an entry");
+        assert!(matches!(healing.entry.what, What::Whole { .. }));
+        assert!(!writer.has_gap.load(Ordering::Relaxed));
     }
 
     fn refusal(why: &'static str) -> redis::RedisResult<redis::Value> {

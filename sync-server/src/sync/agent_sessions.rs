@@ -284,18 +284,23 @@ pub async fn with_tombstones(pool: &Pool, days: i32, limit: i64) -> Result<Vec<U
     Ok(people.into_iter().map(UserId).collect())
 }
 
-/// Drops one person's tombstones that are older than so many days. Their numbers.
+/// Drops the oldest of one person's tombstones that are older than so many days, at most so many. Their numbers.
 pub async fn drop_tombstones(
     connection: &mut Transaction,
     user: UserId,
     days: i32,
+    limit: i64,
 ) -> Result<Vec<Seq>, sqlx::Error> {
     sqlx::query_scalar!(
         "delete from agent_sessions
-         where user_id = $1 and deleted_at < now() - make_interval(days => $2)
+         where user_id = $1 and id = any(array(
+             select id from agent_sessions
+             where user_id = $1 and deleted_at < now() - make_interval(days => $2)
+             order by seq limit $3))
          returning seq",
         user.0,
         days,
+        limit,
     )
     .fetch_all(connection)
     .await

@@ -4,6 +4,7 @@ use super::Sync;
 use super::heads::{self, Since, Standing};
 use crate::auth::Caller;
 use crate::error::Result;
+use crate::hints::LISTENERS;
 use crate::sessions::{self, Asked};
 use axum::Json;
 use axum::extract::State;
@@ -73,6 +74,9 @@ async fn awaited(
     wait: Duration,
 ) -> Result<SyncPage> {
     let mut news = sync.hints().subscribe(user).await;
+    if news.is_one_too_many() {
+        return Err(too_many().into());
+    }
     let until = tokio::time::Instant::now() + wait;
     loop {
         let page = page_since(sync, user, cursor, limit).await?;
@@ -85,6 +89,15 @@ async fn awaited(
             () = sync.shutdown.cancelled() => return Ok(page),
         }
     }
+}
+
+fn too_many() -> Problem {
+    Problem::new(Code::RateLimited)
+        .detail(format!(
+            "{LISTENERS} sockets and long polls can be open at once. Please end one, or ask without `wait`."
+        ))
+        .limit(LISTENERS as u64)
+        .retry_after(2)
 }
 
 /// The changes after a cursor: one snapshot, one query.

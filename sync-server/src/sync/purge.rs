@@ -15,6 +15,8 @@ const KEPT_DAYS: i32 = 90;
 const EVERY: Duration = Duration::from_hours(1);
 /// Rows that one statement takes, so that none holds its locks for long.
 const ROWS: i64 = 5_000;
+/// Sessions that one person's write drops, with all that was said in them: it has five seconds, as every write.
+const SESSIONS: i64 = 200;
 /// People whose tombstones one look takes; the rest wait for the next statement.
 const PEOPLE: i64 = 100;
 
@@ -43,20 +45,31 @@ async fn purge(pool: &Pool) -> Result<()> {
             break;
         }
     }
-    let mut sessions = 0;
-    loop {
-        let people = agent_sessions::with_tombstones(pool, KEPT_DAYS, PEOPLE).await?;
-        for user in &people {
-            sessions += drop_tombstones(pool, *user).await?;
-        }
-        if people.len() < usize::try_from(PEOPLE).unwrap_or_default() {
-            break;
-        }
-    }
+    let sessions = drop_all_tombstones(pool).await?;
     if outcomes > 0 || sessions > 0 {
         tracing::info!(outcomes, sessions, "purged what is old");
     }
     Ok(())
+}
+
+/// Until there are none. Somebody whose tombstones cannot be dropped now keeps them for an hour, and nobody else theirs.
+async fn drop_all_tombstones(pool: &Pool) -> Result<u64> {
+    let mut sessions = 0;
+    loop {
+        let mut dropped = 0;
+        for user in agent_sessions::with_tombstones(pool, KEPT_DAYS, PEOPLE).await? {
+            match drop_tombstones(pool, user).await {
+                Ok(gone) => dropped += gone,
+                Err(error) => {
+                    tracing::warn!(%user, error = %error.into_problem(), "somebody's old deletions could not be purged");
+                }
+            }
+        }
+        sessions += dropped;
+        if dropped == 0 {
+            return Ok(sessions);
+        }
+    }
 }
 
 /// Under the person's head, as every write: whoever reads sees the tombstones, or the floor above them.
@@ -64,7 +77,7 @@ async fn drop_tombstones(pool: &Pool, user: UserId) -> Result<u64> {
     let Some(mut lock) = heads::lock(pool, user).await? else {
         return Ok(0);
     };
-    let gone = agent_sessions::drop_tombstones(lock.connection(), user, KEPT_DAYS).await?;
+    let gone = agent_sessions::drop_tombstones(lock.connection(), user, KEPT_DAYS, SESSIONS).await?;
     let Some(floor) = gone.iter().max() else {
         return Ok(0);
     };
