@@ -15,6 +15,9 @@ macro_rules! codes {
         pub enum Code { $( $(#[$doc])* $name, )* }
 
         impl Code {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$( Self::$name, )*];
+
             /// The HTTP status that goes with it.
             pub const fn status(self) -> u16 { match self { $( Self::$name => $status, )* } }
             /// One plain sentence for a person: what happened and what to do next.
@@ -80,7 +83,6 @@ codes! {
     LinkRequired = 409, "There is already an account with this e-mail address. Please sign in the way you did before.";
     /// The identity at the provider is somebody else's here.
     IdentityInUse = 409, "That account at the sign-in service already signs somebody in here. Sign in with it instead.";
-    /// Without it nobody could sign in to the account any more.
     /// Hashing or another bounded resource is full; nobody is signed out by this.
     Busy = 503, "We are very busy right now. Please try again in a moment.";
     Unavailable = 503, "Part of the service is away right now. Your work is kept; please try again in a moment.";
@@ -197,3 +199,25 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Said by the desktop's core to its page, and by no server.
+    const LOCAL: [Code; 4] = [
+        Code::Offline,
+        Code::DiskFull,
+        Code::KeychainUnavailable,
+        Code::OutboxNotEmpty,
+    ];
+
+    #[test]
+    fn the_protocol_s_document_lists_every_code_with_its_status_and_sentence() {
+        let document = include_str!("../../docs/protocol.md");
+        for code in Code::ALL.iter().filter(|code| !LOCAL.contains(code)) {
+            let row = format!("| `{code}` | {} | {} |", code.status(), code.title());
+            assert!(document.contains(&row), "{row}");
+        }
+    }
+}

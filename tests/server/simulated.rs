@@ -74,7 +74,9 @@ impl Installation {
     async fn serve(&self, want: &Want) -> Input {
         match want {
             Want::Bootstrap { ticket } => {
-                let answer = self.ask(&format!("{}?limit={LISTED}", routes::BOOTSTRAP)).await;
+                let answer = self
+                    .ask(&format!("{}?sessions={LISTED}", routes::BOOTSTRAP))
+                    .await;
                 Input::Engine(match answer {
                     Ok(bootstrap) => Event::Bootstrapped {
                         ticket: *ticket,
@@ -142,7 +144,10 @@ impl Installation {
             self.stack.execute("update sync_heads set floor_seq = 0").await;
         }
         let found = until("the server to tell everything", async || {
-            let first: Bootstrap = self.ask(&format!("{}?limit=1", routes::BOOTSTRAP)).await.ok()?;
+            let first: Bootstrap = self
+                .ask(&format!("{}?sessions=1", routes::BOOTSTRAP))
+                .await
+                .ok()?;
             let epoch = first.as_of.epoch;
             self.page(Cursor { epoch, seq: 0 }, 500).await.ok()
         })
