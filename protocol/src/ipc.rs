@@ -37,8 +37,8 @@ commands! {
     "earlier" Earlier { session: SessionId } -> Transcript;
     /// Opens a session with enough earlier messages that this one is among them, if it can be had.
     "reach" Reach { session: SessionId, message: MessageId } -> Transcript;
-    /// Looks through everything that is here; any text will do.
-    "search" Search { typed: String } -> Found;
+    /// Looks through everything that is here, or through the messages of one session; any text will do.
+    "search" Search { typed: String, within: Option<SessionId> } -> Found;
     "create" Create { } -> SessionId;
     /// What was being written in this session; `null`: where one begins.
     "draft" GetDraft { session: Option<SessionId> } -> String;

@@ -228,9 +228,10 @@ impl Device {
         self.show(session).await
     }
 
-    /// Finds what is on this computer, and what waits here to be sent, that holds all these words.
-    pub async fn search(&self, typed: &str) -> Result<Found, Problem> {
-        let query = Query::parse(typed);
+    /// Finds what is on this computer, and what waits here to be sent, that holds all these words: everywhere, or among the
+    /// messages of one session.
+    pub async fn search(&self, typed: &str, within: Option<SessionId>) -> Result<Found, Problem> {
+        let query = Query::parse(typed).within(within);
         let outbox = self.core.outbox();
         let written = outbox.entries().map(|entry| entry.mutation.op.session());
         let others: BTreeSet<SessionId> = written.collect();

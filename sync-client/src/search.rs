@@ -64,8 +64,10 @@ pub fn gather(query: &Query, outbox: &Outbox, candidates: Candidates) -> Found {
         seen: BTreeMap::new(),
         sessions: Vec::new(),
     };
-    for id in titled {
-        groups.add_titled(id);
+    if query.session().is_none() {
+        for id in titled {
+            groups.add_titled(id);
+        }
     }
     for (id, hit) in hits {
         groups.add(id, hit);
@@ -84,7 +86,7 @@ fn waiting(query: &Query, outbox: &Outbox, candidates: &Candidates) -> Vec<(Sess
         .filter_map(|entry| match &entry.mutation.op {
             Op::MessageCreate {
                 id, session, content, ..
-            } if !here.contains(id) => {
+            } if !here.contains(id) && query.looks_into(*session) => {
                 let hit = Hit {
                     message: *id,
                     ord: None,
@@ -149,7 +151,8 @@ impl Groups<'_> {
 
     fn group(&self, id: SessionId) -> Option<FoundSession> {
         let row = view::row(id, self.rows.get(&id), self.outbox)?;
-        let marked = self.query.whole(&row.title);
+        let whole = self.query.session().is_none();
+        let marked = self.query.whole(&row.title).filter(|_| whole);
         Some(FoundSession {
             id,
             is_titled_so: marked.is_some(),
@@ -182,18 +185,39 @@ mod tests {
         let (session, _) = tab.create(at(1)).unwrap();
         let (message, _) = tab.send(session, "Storm over 京都 tonight", at(2)).unwrap();
         tab.rename(session, "Weather", at(3)).unwrap();
-        let found = tab.search("京都");
+        let found = tab.search("京都", None);
         let hit = found.sessions.first().unwrap().hits.first().unwrap();
         assert_eq!((hit.message, hit.ord), (message, None));
-        assert_eq!(titles(&tab.search("weath")), ["Weather"]);
-        assert!(tab.search("weath").sessions.first().unwrap().is_titled_so);
+        assert_eq!(titles(&tab.search("weath", None)), ["Weather"]);
+        assert!(tab.search("weath", None).sessions.first().unwrap().is_titled_so);
         let archived = tab.archive(session, true, at(4));
-        assert!(archived.is_ok() && tab.search("storm").sessions.first().unwrap().archived);
-        assert_eq!(tab.search("").count() + tab.search("calm").count(), 0);
+        assert!(archived.is_ok() && tab.search("storm", None).sessions.first().unwrap().archived);
+        assert_eq!(tab.search("", None).count() + tab.search("calm", None).count(), 0);
         let (deletion, _) = tab.delete(session, at(5)).unwrap();
-        assert_eq!(tab.search("storm").count() + tab.search("weath").count(), 0);
+        assert_eq!(
+            tab.search("storm", None).count() + tab.search("weath", None).count(),
+            0
+        );
         tab.undo(deletion, at(6)).unwrap();
-        assert_eq!(tab.search("storm").count(), 1);
+        assert_eq!(tab.search("storm", None).count(), 1);
+    }
+
+    #[test]
+    fn one_session_is_looked_through_by_itself() {
+        let mut tab = Tab::new();
+        let (here, _) = tab.create(at(1)).unwrap();
+        let (elsewhere, _) = tab.create(at(2)).unwrap();
+        let (message, _) = tab.send(here, "a storm", at(3)).unwrap();
+        tab.send(elsewhere, "another storm", at(4)).unwrap();
+        tab.rename(here, "Storm", at(5)).unwrap();
+        tab.rename(elsewhere, "Storms", at(6)).unwrap();
+        assert_eq!(tab.search("storm", None).sessions.len(), 2);
+        let found = tab.search("storm", Some(here));
+        let [session] = found.sessions.as_slice() else {
+            unreachable!("{found:?}");
+        };
+        let hits: Vec<_> = session.hits.iter().map(|hit| hit.message).collect();
+        assert_eq!((session.id, hits, found.count()), (here, vec![message], 1));
     }
 
     #[test]

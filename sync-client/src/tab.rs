@@ -41,19 +41,19 @@ mod writes;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 
-use crate::engine::{Event, Failure, State, Ticket};
+use crate::engine::{Event, Failure, Phase, State, Ticket};
 use crate::lanes::Lanes;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::search::{self, Candidates, Query, hit_in};
-use crate::tails::Tails;
+use crate::tails::{Stream, Tails};
 use crate::view::WINDOW;
-use protocol::frame::ClientFrame;
+use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::mutation::{Batch, BatchAnswer};
 use protocol::search::Found;
 use protocol::sync::{Cursor, History, Ord, SessionsBefore, SessionsPage};
 use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
-use protocol::{SessionId, UnixMillis};
+use protocol::{RunId, SessionId, UnixMillis};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,6 +78,8 @@ pub enum Input {
     ListLoaded {
         result: Result<SessionsPage, Failure>,
     },
+    /// Of a reply that is read by server-sent events ([`Tab::streamed`]).
+    Streamed(Box<ServerFrame>),
 }
 
 /// What is to be done, in the order given. See [`crate::engine::Effect`] for those of the same name.
@@ -196,13 +198,16 @@ impl Tab {
     }
 
     /// Finds what is in memory, the newest first: without an index there is no better order.
-    pub fn search(&self, typed: &str) -> Found {
-        let query = Query::parse(typed);
+    pub fn search(&self, typed: &str, within: Option<SessionId>) -> Found {
+        let query = Query::parse(typed).within(within);
         let mut candidates = Candidates::default();
         for session in self.replica.sessions() {
             candidates.sessions.insert(session.id, session.clone());
-            if query.whole(&session.title).is_some() {
+            if query.session().is_none() && query.whole(&session.title).is_some() {
                 candidates.titled.push(session.id);
+            }
+            if !query.looks_into(session.id) {
+                continue;
             }
             let messages = self.replica.messages(session.id);
             let hits = messages.filter_map(|message| Some((session.id, hit_in(&query, message)?)));
@@ -215,6 +220,19 @@ impl Tab {
         candidates.titled.sort_by_key(newest);
         candidates.hits.sort_by_key(|(_, hit)| Reverse(hit.created_at));
         search::gather(&query, &self.outbox, candidates)
+    }
+
+    /// The replies that are to be read by server-sent events, and from where on: none while there is a socket.
+    pub fn streamed(&self) -> Vec<(RunId, Stream)> {
+        if *self.state.phase() != Phase::Polling {
+            return Vec::new();
+        }
+        let runs = self
+            .tails
+            .to_stream(|session| self.windows.contains_key(&session));
+        runs.into_iter()
+            .filter_map(|run| Some((run, self.tails.stream(run)?)))
+            .collect()
     }
 
     /// The newest messages of a session; `None`: it is not here (deleted, somebody else's, or not loaded yet).

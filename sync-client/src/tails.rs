@@ -4,10 +4,11 @@
 //! the new one has caught up with it.
 
 use protocol::frame::{ClientFrame, LiveRun, ServerFrame};
-use protocol::run::{At, Status};
+use protocol::limits::STREAMED_RUNS;
+use protocol::run::{At, Stand, Status};
 use protocol::sync::{Message, Role, Seq};
-use protocol::{MessageId, RunId, SessionId};
-use std::collections::BTreeMap;
+use protocol::{MessageId, RunId, SessionId, routes};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One run as its viewer has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +55,14 @@ pub enum Step {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tails(BTreeMap<RunId, Tail>);
 
+/// What is asked for to read a reply by server-sent events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    pub path: String,
+    /// What is here already; `None`: nothing.
+    pub from: Option<Stand>,
+}
+
 impl Tails {
     pub fn tail(&self, run: RunId) -> Option<&Tail> {
         self.0.get(&run)
@@ -61,6 +70,30 @@ impl Tails {
 
     pub fn all(&self) -> impl Iterator<Item = &Tail> {
         self.0.values()
+    }
+
+    /// The replies to be read by server-sent events where there is no socket, as many as a device may: those of sessions
+    /// that somebody looks at first.
+    pub fn to_stream(&self, is_looked_at: impl Fn(SessionId) -> bool) -> BTreeSet<RunId> {
+        let unfinished = self.all().filter(|tail| tail.ended.is_none());
+        let mut runs: Vec<(bool, RunId)> = unfinished
+            .map(|tail| (!is_looked_at(tail.session), tail.run))
+            .collect();
+        runs.sort_unstable();
+        runs.into_iter().take(STREAMED_RUNS).map(|(_, run)| run).collect()
+    }
+
+    /// The path of a reply's events, from where its tail stands; `None`: it needs no more.
+    pub fn stream(&self, run: RunId) -> Option<Stream> {
+        let tail = self.tail(run).filter(|tail| tail.ended.is_none())?;
+        let from = tail.at.map(|at| Stand {
+            at,
+            bytes: tail.text.len() as u64,
+        });
+        Some(Stream {
+            path: routes::run(run),
+            from,
+        })
     }
 
     /// Those of one session.

@@ -260,7 +260,7 @@ pub async fn local(stage: &Stage, sessions: u32) -> anyhow::Result<Vec<Row>> {
         repeat(
             &format!("W10 search of {} messages", sessions * 20),
             stage,
-            async || Ok(device.search("matter lantern").await.map(drop)?),
+            async || Ok(device.search("matter lantern", None).await.map(drop)?),
             || count(&raw, "select rowid, snippet(messages_fts, 0, '', '', '…', 12) from messages_fts where messages_fts match ?1 order by rank limit 50", ["matter lantern"]),
         )
         .await?,

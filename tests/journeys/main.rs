@@ -20,6 +20,7 @@ macro_rules! in_both_bodies {
 
 mod arriving;
 mod keeping;
+mod keyboard;
 mod looking;
 mod passkeys;
 mod searching;

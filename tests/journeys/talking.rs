@@ -1,7 +1,7 @@
 //! Sending messages and watching the replies.
 
 use crate::{COMPLETE, MINE, REPLIES, Scene, say, sign_in};
-use harness::{Body, Screen, until};
+use harness::{Body, Person, Screen, Stack, until};
 use protocol::run::Status;
 
 in_both_bodies! {
@@ -184,4 +184,29 @@ async fn what_is_being_written_is_kept_for_each_session(body: Body) {
         .wait_text_in(MINE, "Half a thought and the rest")
         .await;
     stands_written(&scene.screen, "").await;
+}
+
+/// By long polls and server-sent events: proxies that let no socket through are not rare.
+#[tokio::test]
+async fn a_browser_whose_sockets_are_refused_shows_a_reply_while_it_is_made() {
+    let stack = Stack::start().await;
+    stack.server.gate().refuse_sockets();
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let screen = Screen::fresh(Body::Browser, &stack).await;
+    sign_in(&screen, &person).await;
+    screen.wait_connection("online").await;
+    let session = elsewhere.create_session("No sockets here").await;
+    screen.wait_text("session-list", "No sockets here").await;
+    screen.click_on(&format!("[data-session=\"{session}\"] a")).await;
+    let words: Vec<String> = (1..=40).map(|word| format!("word{word}")).collect();
+    let sent = elsewhere
+        .say(session, &format!("/slow 250ms {}", words.join(" ")))
+        .await;
+    let growing = "[data-testid=\"message\"][data-status=\"streaming\"]";
+    let begun = screen.wait_text_in(growing, "word3").await;
+    assert!(!begun.contains("word40"), "{begun}");
+    screen.wait_text_in(COMPLETE, "word40").await;
+    let kept = elsewhere.committed(session, sent.reply()).await;
+    assert_eq!(screen.texts_in(COMPLETE).await.len(), 1);
+    assert!(kept.content.contains("word40"));
 }

@@ -226,7 +226,7 @@ async fn everything_written_elsewhere_comes_to_the_device_and_is_found_there() {
     .await;
     stack.server.gate().shut();
     device.wait_offline().await;
-    let found = device.search("page0 volume0").await.expect("a search");
+    let found = device.search("page0 volume0", None).await.expect("a search");
     assert_eq!(
         found.count(),
         1,

@@ -145,6 +145,6 @@ async fn a_device_fetches_many_small_sessions_in_few_requests() {
         (1..=3).contains(&together) && alone == 0,
         "{together} for many, {alone} for one"
     );
-    let found = device.search("word0").await.expect("a search");
+    let found = device.search("word0", None).await.expect("a search");
     assert_eq!(found.count(), 2, "the oldest of them too");
 }

@@ -1,26 +1,22 @@
 //! The whole page: which room is shown, and what all rooms may use.
 
+mod keyboard;
+
 use crate::auth::{CheckMail, SignIn, SignUp};
 use crate::backend::Handle;
 use crate::controls::announce::announce;
 use crate::controls::flash::flashes;
-use crate::controls::keys::key_of;
+use crate::controls::shortcuts::shortcuts;
 use crate::sessions::conversation::Conversation;
 use crate::sessions::frame::Frame;
-use crate::sessions::header::start_renaming;
 use crate::sessions::home::{archive, home, nowhere};
 use crate::sessions::row::title_of;
-use crate::sessions::search;
 use crate::settings::Settings;
 use crate::state::follow::use_follow;
-use crate::state::keep::toggle_side;
 use crate::state::listen::on_window;
 use crate::state::{Place, Scene, Stage};
-use protocol::ipc::AppAct;
-use protocol::view::{Body, Boot, Connection};
+use protocol::view::{Boot, Connection};
 use std::rc::Rc;
-use wasm_bindgen::JsCast as _;
-use web_sys::HtmlElement;
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -53,7 +49,7 @@ pub fn App(props: &AppProps) -> Html {
     });
     let striking = stage.clone();
     use_effect_with((), |()| {
-        on_window("keydown", move |event| strike(&striking, event))
+        on_window("keydown", move |event| keyboard::strike(&striking, &event))
     });
     let shown = Rc::new(Scene::clone(&scene));
     let is_awake = scene.is_awake.then_some("is-awake");
@@ -64,6 +60,9 @@ pub fn App(props: &AppProps) -> Html {
             </div>
             { flashes(&scene.flashes) }
             { announce(&scene.said) }
+            if scene.is_awake {
+                { shortcuts(props.boot.body) }
+            }
         </ContextProvider<Stage>>
     }
 }
@@ -134,34 +133,4 @@ pub fn title(scene: &Scene) -> String {
         Place::CheckMail => "Check your mail".to_owned(),
     };
     format!("{of_place} · CompyMac")
-}
-
-/// The keys that work wherever one is.
-fn strike(stage: &Stage, event: KeyboardEvent) {
-    let has_modifier = event.ctrl_key() || event.meta_key();
-    let is_app = has_modifier && stage.body == Body::Desktop;
-    match key_of(&event).as_deref() {
-        Some("F2") => start_renaming(),
-        Some("k") if has_modifier => search::open(),
-        Some("F") if has_modifier && event.shift_key() => search::open(),
-        Some("b") if has_modifier => toggle_side(),
-        Some("n") if is_app => press("new-session"),
-        Some(",") if is_app => press("settings"),
-        // A browser has sizes of its own.
-        Some("+" | "=") if is_app => stage.act(AppAct::ZoomIn),
-        Some("-") if is_app => stage.act(AppAct::ZoomOut),
-        Some("0") if is_app => stage.act(AppAct::ZoomBack),
-        _ => return,
-    }
-    event.prevent_default();
-}
-
-/// What is on the page does it.
-fn press(testid: &str) {
-    let document = web_sys::window().and_then(|window| window.document());
-    let selector = format!("[data-testid={testid}]");
-    let found = document.and_then(|document| document.query_selector(&selector).ok()?);
-    if let Some(found) = found {
-        found.unchecked_ref::<HtmlElement>().click();
-    }
 }

@@ -38,7 +38,7 @@ pub trait Backend {
     fn earlier(&self, session: SessionId) -> Answer<Transcript>;
     fn reach(&self, session: SessionId, message: MessageId) -> Answer<Transcript>;
     /// In a browser: through what this page has loaded.
-    fn search(&self, typed: String) -> Answer<Found>;
+    fn search(&self, typed: String, within: Option<SessionId>) -> Answer<Found>;
     fn create(&self) -> Answer<SessionId>;
     fn draft(&self, session: Option<SessionId>) -> Answer<String>;
     fn keep_draft(&self, session: Option<SessionId>, text: String) -> Answer<()>;

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod link;
 pub mod menu;
 pub mod problem;
+pub mod shortcuts;
 pub mod splitter;
 pub mod time;
 

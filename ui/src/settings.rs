@@ -6,6 +6,7 @@ mod appearance;
 mod devices;
 mod storage;
 
+use crate::controls::shortcuts::toggle_shortcuts;
 use crate::controls::{Link, Sign, icon, problem_line};
 use crate::state::{Place, Scene, Stage};
 use protocol::ipc::AppAct;
@@ -37,6 +38,17 @@ pub fn Settings(props: &SettingsProps) -> Html {
             }
             if scene.is_awake {
                 <appearance::Appearance />
+                <section aria-labelledby="keys">
+                    <h2 id="keys">{ "Keyboard" }</h2>
+                    <button
+                        type="button"
+                        class="button"
+                        data-testid="show-shortcuts"
+                        onclick={Callback::from(|_: MouseEvent| toggle_shortcuts())}
+                    >
+                        { "Show shortcuts" }
+                    </button>
+                </section>
             }
             <section aria-labelledby="about">
                 <h2 id="about">{ "About" }</h2>

@@ -91,5 +91,5 @@ pub async fn draft(ask: ipc::GetDraft, shell: State<'_, Shell>) -> Answer<String
 
 #[tauri::command]
 pub async fn search(ask: ipc::Search, shell: State<'_, Shell>) -> Answer<Found> {
-    shell.device().await?.search(&ask.typed).await
+    shell.device().await?.search(&ask.typed, ask.within).await
 }

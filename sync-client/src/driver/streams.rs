@@ -7,9 +7,6 @@ use crate::engine::Failure;
 use crate::http::{Call, Events, Trouble};
 use protocol::RunId;
 use protocol::frame::ServerFrame;
-use protocol::limits::STREAMED_RUNS;
-use protocol::routes;
-use protocol::run::Stand;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,12 +52,7 @@ impl Streams {
 
 fn wanted(core: &Core) -> BTreeSet<RunId> {
     let shared = core.shared();
-    let unfinished = shared.tails.all().filter(|tail| tail.ended.is_none());
-    let mut runs: Vec<(bool, RunId)> = unfinished
-        .map(|tail| (Some(tail.session) != shared.shown, tail.run))
-        .collect();
-    runs.sort_unstable();
-    runs.into_iter().take(STREAMED_RUNS).map(|(_, run)| run).collect()
+    shared.tails.to_stream(|session| Some(session) == shared.shown)
 }
 
 /// Until it is over, is not there, or nobody wants it any more.
@@ -82,13 +74,13 @@ async fn watch(core: Arc<Core>, run: RunId, frames: mpsc::Sender<ServerFrame>) {
 }
 
 async fn read(core: &Core, run: RunId, frames: &mpsc::Sender<ServerFrame>) -> Result<(), Trouble> {
-    let (Some(user), Some(from)) = (core.user(), stands(core, run)) else {
+    let stream = core.shared().tails.stream(run);
+    let (Some(user), Some(stream)) = (core.user(), stream) else {
         return Ok(());
     };
     let token = core.token(user).await?;
-    let path = routes::run(run);
-    let mut call = Call::get(&path).token(&token);
-    if let Some(from) = from {
+    let mut call = Call::get(&stream.path).token(&token);
+    if let Some(from) = stream.from {
         call = call.query("from", from);
     }
     let mut events: Events = core.http.events(call).await?;
@@ -104,14 +96,4 @@ async fn read(core: &Core, run: RunId, frames: &mpsc::Sender<ServerFrame>) -> Re
             return Ok(());
         }
     }
-}
-
-/// Where the tail stands; `None`: it needs no more.
-fn stands(core: &Core, run: RunId) -> Option<Option<Stand>> {
-    let shared = core.shared();
-    let tail = shared.tails.tail(run).filter(|tail| tail.ended.is_none())?;
-    Some(tail.at.map(|at| Stand {
-        at,
-        bytes: tail.text.len() as u64,
-    }))
 }

@@ -5,6 +5,7 @@
 
 use super::snippet;
 use super::text::{folded, stands_alone, words};
+use protocol::SessionId;
 use protocol::search::Piece;
 use std::ops::Range;
 
@@ -20,6 +21,8 @@ const MARKS: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     terms: Vec<Term>,
+    /// The session whose messages alone are looked through.
+    within: Option<SessionId>,
 }
 
 /// Words that stand beside each other; mostly one.
@@ -53,7 +56,25 @@ impl Query {
             }
         }
         terms.truncate(TERMS);
-        Self { terms }
+        Self { terms, within: None }
+    }
+
+    /// The same, asked of one session's messages alone.
+    #[must_use]
+    pub fn within(self, session: Option<SessionId>) -> Self {
+        Self {
+            within: session,
+            ..self
+        }
+    }
+
+    pub const fn session(&self) -> Option<SessionId> {
+        self.within
+    }
+
+    /// Whether messages of this session are looked through.
+    pub fn looks_into(&self, session: SessionId) -> bool {
+        self.within.is_none_or(|within| within == session)
     }
 
     pub const fn is_empty(&self) -> bool {

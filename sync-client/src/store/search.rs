@@ -31,7 +31,10 @@ pub fn search(connection: &Connection, query: &Query, others: &[SessionId]) -> R
     let snapshot = connection.unchecked_transaction()?;
     let asked = query.to_fts5();
     let hits = hits(&snapshot, query, &asked)?;
-    let titled = titled(&snapshot, &asked)?;
+    let titled = match query.session() {
+        Some(_) => Vec::new(),
+        None => titled(&snapshot, &asked)?,
+    };
     let mut candidates = Candidates {
         titled: titled.iter().map(|session| session.id).collect(),
         sessions: titled.into_iter().map(|session| (session.id, session)).collect(),
@@ -50,15 +53,21 @@ pub fn search(connection: &Connection, query: &Query, others: &[SessionId]) -> R
 
 /// Of messages that fit as well, the newest first. One more than is shown tells that there are more.
 fn hits(connection: &Connection, query: &Query, asked: &str) -> Result<Vec<(SessionId, Hit)>> {
-    let mut statement = connection.prepare_cached(
+    // Without the sign the index of words would be asked anew for each message of the session.
+    let of_session = match query.session() {
+        Some(_) => "and +rowid in (select rowid from messages where session_id = ?4)",
+        None => "and ?4 is null",
+    };
+    let mut statement = connection.prepare_cached(&format!(
         "select m.session_id, m.id, m.ord, m.role, m.created_at, m.content, best.score
            from (select rowid, score
                    from (select rowid, bm25(messages_fts) as score from messages_fts
-                          where messages_fts match ?1 order by rowid desc limit ?2)
+                          where messages_fts match ?1 {of_session} order by rowid desc limit ?2)
                   order by score limit ?3) as best
-                join messages as m on m.rowid = best.rowid",
-    )?;
-    let asked = params![asked, as_limit(RANKED), as_limit(HITS + 1)];
+                join messages as m on m.rowid = best.rowid"
+    ))?;
+    let session = query.session().map(|session| session.to_string());
+    let asked = params![asked, as_limit(RANKED), as_limit(HITS + 1), session];
     let mut hits: Vec<(f64, SessionId, Hit)> = statement
         .query_map(asked, |row| {
             let session = rows::parsed(row, "session_id")?;

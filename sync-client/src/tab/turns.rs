@@ -42,6 +42,7 @@ impl Tab {
             Input::Uploaded { lane, result } => self.uploaded(lane, result, now, &mut wants),
             Input::Loaded { session, result } => self.loaded(session, result, &mut wants),
             Input::ListLoaded { result } => self.list_loaded(result, &mut wants),
+            Input::Streamed(frame) => push_step(self.tails.feed(&frame), &mut wants),
         }
         self.upload(now, &mut wants);
         self.arm(now, &mut wants);

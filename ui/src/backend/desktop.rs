@@ -140,8 +140,8 @@ impl Backend for Core {
     fn reach(&self, session: SessionId, message: MessageId) -> Answer<Transcript> {
         call(ipc::Reach { session, message })
     }
-    fn search(&self, typed: String) -> Answer<Found> {
-        call(ipc::Search { typed })
+    fn search(&self, typed: String, within: Option<SessionId>) -> Answer<Found> {
+        call(ipc::Search { typed, within })
     }
     fn create(&self) -> Answer<SessionId> {
         call(ipc::Create {})

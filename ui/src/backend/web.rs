@@ -10,6 +10,7 @@ mod fetch;
 mod kept;
 mod senses;
 mod socket;
+mod streams;
 
 use super::{Handle, Watcher};
 use gloo_timers::callback::Timeout;
@@ -23,6 +24,7 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use streams::Streams;
 use sync_client::engine::{Event, Moment};
 use sync_client::outbox::{Outbox, Standing};
 use sync_client::tab::{Input, Tab, Want};
@@ -44,6 +46,7 @@ struct Page {
     tab: RefCell<Tab>,
     keeper: RefCell<Option<Keeper>>,
     socket: Socket,
+    streams: Streams,
     watcher: RefCell<Option<Watcher>>,
     timer: RefCell<Option<Timeout>>,
     /// Sessions of which messages are on their way.
@@ -65,6 +68,7 @@ impl Page {
             tab: RefCell::default(),
             keeper: RefCell::default(),
             socket: Socket::default(),
+            streams: Streams::default(),
             watcher: RefCell::default(),
             timer: RefCell::default(),
             loads: RefCell::default(),
@@ -135,6 +139,11 @@ impl Page {
         for want in wants {
             errands::run(self, want);
         }
+        let streamed = self.tab.borrow().streamed();
+        self.streams.tend(streamed, || {
+            let page = self.clone();
+            Rc::new(move |frame| page.turn(Input::Streamed(frame)))
+        });
         for waker in self.waiting.take() {
             waker.wake();
         }

@@ -48,7 +48,7 @@ pub fn CopyButton(props: &CopyButtonProps) -> Html {
         (Sign::Copy, props.label.clone())
     };
     html! {
-        <button type="button" class={classes!("button", "button-quiet", "needs-script", props.class.clone())} {onclick}>
+        <button type="button" class={classes!("button", "button-quiet", "needs-script", is_copied.then_some("is-copied"), props.class.clone())} {onclick}>
             { icon(sign) }
             <span aria-live="polite">{ label }</span>
         </button>

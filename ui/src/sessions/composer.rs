@@ -9,6 +9,7 @@ use protocol::routes::page;
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
@@ -41,14 +42,24 @@ pub fn focus(session: SessionId) {
     Timeout::new(0, settle).forget();
 }
 
+/// Puts the caret into the composer that stands here, if one does.
+pub fn focus_here() {
+    if let Some(field) = shown() {
+        let _ = field.focus();
+    }
+}
+
+fn shown() -> Option<HtmlElement> {
+    let document = web_sys::window()?.document()?;
+    document.get_element_by_id(FIELD)?.dyn_into().ok()
+}
+
 fn settle() {
-    let document = web_sys::window().and_then(|window| window.document());
-    let field = document.and_then(|document| document.get_element_by_id(FIELD));
-    let Some(field) = field else { return };
+    let Some(field) = shown() else { return };
     let of = field.get_attribute("data-of").and_then(|of| of.parse().ok());
     if of.is_some() && AWAITED.get() == of {
         AWAITED.set(None);
-        let _ = wasm_bindgen::JsCast::unchecked_ref::<HtmlElement>(&field).focus();
+        let _ = field.focus();
     }
 }
 

@@ -50,6 +50,9 @@ pub fn Message(props: &MessageProps) -> Html {
                 { body(message) }
             </div>
             { standing(&props.stage, message) }
+            if message.role == Role::Assistant && message.status.is_terminal() && !message.content.is_empty() {
+                <CopyButton text={AttrValue::from(message.content.clone())} class="copy-reply" />
+            }
         </article>
     }
 }

@@ -20,6 +20,8 @@ use yew::prelude::*;
 const DIALOG: &str = "search";
 const FIELD: &str = "search-input";
 const RESULTS: &str = "search-results";
+/// Ticked while only the open session is looked through.
+const HERE: &str = "search-here";
 /// More is not looked at (`sync-client/src/search/query.rs`).
 const CHARACTERS: &str = "256";
 
@@ -44,8 +46,20 @@ fn element<T: wasm_bindgen::JsCast>(id: &str) -> Option<T> {
     document.get_element_by_id(id)?.dyn_into().ok()
 }
 
-/// Opens the dialog if there is one; what was typed last is there to be typed over.
+/// Opens the dialog if there is one, to look through everything; what was typed last is there to be typed over.
 pub fn open() {
+    look_through(false);
+}
+
+/// The same, to look through the open session alone.
+pub fn open_here() {
+    look_through(true);
+}
+
+fn look_through(is_here: bool) {
+    if let Some(tick) = element::<HtmlInputElement>(HERE) {
+        tick.set_checked(is_here);
+    }
     let Some(dialog) = element::<HtmlDialogElement>(DIALOG) else {
         return;
     };
@@ -124,22 +138,22 @@ impl Reducible for View {
 #[derive(Default)]
 struct Asking {
     is_busy: Cell<bool>,
-    wanted: RefCell<String>,
+    wanted: RefCell<(String, Option<SessionId>)>,
 }
 
 fn ask(stage: &Stage, asking: &Rc<Asking>, view: UseReducerDispatcher<View>) {
     if asking.is_busy.replace(true) {
         return;
     }
-    let typed = asking.wanted.borrow().clone();
-    let (asked, asking) = (typed.clone(), asking.clone());
+    let asked = asking.wanted.borrow().clone();
+    let (asking, (typed, within)) = (asking.clone(), asked.clone());
     stage.ask(
-        |body| body.search(typed),
+        |body| body.search(typed, within),
         move |stage, answer| {
             asking.is_busy.set(false);
             let is_newest = *asking.wanted.borrow() == asked;
             match answer {
-                Ok(found) => view.dispatch(Turn::Found(asked, found)),
+                Ok(found) => view.dispatch(Turn::Found(asked.0, found)),
                 Err(problem) => stage.tell(Action::Trouble(problem)),
             }
             if !is_newest {
@@ -160,6 +174,8 @@ fn choose(stage: &Stage, (session, message): Choice) {
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct SearchProps {
     pub stage: Stage,
+    /// The open session, which may be looked through by itself.
+    pub session: Option<SessionId>,
     pub now: UnixMillis,
 }
 
@@ -169,15 +185,22 @@ pub fn Search(props: &SearchProps) -> Html {
     let asking = use_memo((), |()| Rc::new(Asking::default()));
     use_effect_with((view.active, view.found.clone()), |(active, _)| show(*active));
     let look = {
-        let (stage, view) = (props.stage.clone(), view.dispatcher());
-        Callback::from(move |field: HtmlInputElement| {
-            asking.wanted.replace(field.value());
+        let (stage, view, session) = (props.stage.clone(), view.dispatcher(), props.session);
+        Callback::from(move |()| {
+            let Some(field) = element::<HtmlInputElement>(FIELD) else {
+                return;
+            };
+            let is_here = element::<HtmlInputElement>(HERE).is_some_and(|tick| tick.checked());
+            asking
+                .wanted
+                .replace((field.value(), session.filter(|_| is_here)));
             ask(&stage, &asking, view.clone());
         })
     };
-    let oninput = look.reform(|event: InputEvent| event.target_unchecked_into());
+    let oninput = look.reform(|_: InputEvent| ());
     // What is here may have changed since the dialog was open last.
-    let onfocus = look.reform(|event: FocusEvent| event.target_unchecked_into());
+    let onfocus = look.reform(|_: FocusEvent| ());
+    let onchange = look.reform(|_: Event| ());
     let pick = {
         let stage = props.stage.clone();
         Callback::from(move |choice: Choice| choose(&stage, choice))
@@ -223,6 +246,12 @@ pub fn Search(props: &SearchProps) -> Html {
                 <span role="status" data-testid="search-status">
                     { results::summary(&view.typed, &view.found, props.stage.body) }
                 </span>
+                if props.session.is_some() {
+                    <label class="search-here">
+                        <input id={HERE} type="checkbox" data-testid={HERE} {onchange} />
+                        <span>{ "Only this session" }</span>
+                    </label>
+                }
                 <span>{ scope(props.stage.body) }</span>
             </p>
         </dialog>

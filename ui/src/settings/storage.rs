@@ -39,7 +39,7 @@ pub fn Storage(props: &StorageProps) -> Html {
             if let Some(held) = &*held {
                 <dl class="facts">
                     <dt>{ "Kept for offline" }</dt>
-                    <dd>{ format!("{} sessions, {} messages, {}", held.sessions, held.messages, size(held.cache_bytes)) }</dd>
+                    <dd>{ kept(held) }</dd>
                     <dt>{ "Waiting to send" }</dt><dd>{ held.waiting }</dd>
                     <dt>{ "Your sign-in is kept" }</dt><dd data-testid="secret-store">{ store(held.secrets) }</dd>
                 </dl>
@@ -58,6 +58,15 @@ const fn store(secrets: Option<SecretStore>) -> &'static str {
         Some(SecretStore::Memory) => "only while the app runs",
         None => "nowhere yet: this computer has no keychain",
     }
+}
+
+fn kept(held: &ipc::Storage) -> String {
+    let counted = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let (sessions, messages) = (
+        counted(held.sessions, "session"),
+        counted(held.messages, "message"),
+    );
+    format!("{sessions}, {messages}, {}", size(held.cache_bytes))
 }
 
 fn size(bytes: u64) -> String {

@@ -37,7 +37,11 @@ impl Searched {
     }
 
     fn found(&self, typed: &str) -> Found {
-        let query = Query::parse(typed);
+        self.found_in(typed, None)
+    }
+
+    fn found_in(&self, typed: &str, within: Option<SessionId>) -> Found {
+        let query = Query::parse(typed).within(within);
         let candidates = self.runtime.block_on(self.store.search(query.clone(), vec![]));
         gather(&query, &Outbox::default(), candidates.unwrap())
     }
@@ -110,6 +114,32 @@ fn words_are_found_and_marked_in_titles_and_messages() {
     );
     assert!(!found.has_more);
     searched.assert_sound();
+}
+
+#[test]
+fn one_session_is_looked_through_by_itself_titles_aside() {
+    let other = Session {
+        title: "More cheese".to_owned(),
+        ..session(2, 2, 99)
+    };
+    let searched = Searched::with(vec![titled("Cheese"), other], &[(1, "cheese"), (2, "bread")]);
+    let elsewhere = Message {
+        content: "cheese elsewhere".to_owned(),
+        status: Status::Complete,
+        deleted: false,
+        ..message(2, 1, 3)
+    };
+    searched.change(2, Change::Message(elsewhere));
+    assert_eq!(searched.found("cheese").count(), 4);
+    for (session, ord) in [(1, 1), (2, 1)] {
+        let found = searched.found_in("cheese", Some(id(session)));
+        let [only] = found.sessions.as_slice() else {
+            unreachable!("{found:?}");
+        };
+        let ords: Vec<_> = only.hits.iter().map(|hit| hit.ord).collect();
+        assert_eq!((only.id, ords, found.count()), (id(session), vec![Some(ord)], 1));
+    }
+    assert_eq!(searched.found_in("bread", Some(id(2))).count(), 0);
 }
 
 #[test]

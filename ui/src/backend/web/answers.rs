@@ -155,8 +155,8 @@ impl Backend for Web {
         })
     }
 
-    fn search(&self, typed: String) -> Answer<Found> {
-        at_once(Ok(self.0.tab.borrow().search(&typed)))
+    fn search(&self, typed: String, within: Option<SessionId>) -> Answer<Found> {
+        at_once(Ok(self.0.tab.borrow().search(&typed, within)))
     }
 
     fn create(&self) -> Answer<SessionId> {

@@ -4,6 +4,7 @@
 use super::{Page, fetch};
 use gloo_timers::callback::Timeout;
 use protocol::auth::Me;
+use protocol::frame::ClientFrame;
 use protocol::routes;
 use protocol::sync::{Cursor, Ord, SessionsBefore};
 use protocol::{SessionId, UnixMillis, limits};
@@ -34,7 +35,13 @@ pub fn run(page: &Rc<Page>, want: Want) {
                 Input::Engine(Event::SocketClosed { ticket, code })
             });
         }
-        Want::Send(frame) => page.socket.send(&frame),
+        Want::Send(frame) => {
+            // What is asked for from another place on is read anew from there.
+            if let ClientFrame::Attach { run, .. } = frame {
+                page.streams.again(run);
+            }
+            page.socket.send(&frame);
+        }
         Want::Renew => renew(page),
         Want::Timer { at } => set_timer(page, at),
         Want::Upload { lane, batch } => later(page, async move {
