@@ -1,6 +1,7 @@
-//! A real OpenID provider on loopback, with GitHub's routes too, that can misbehave on command.
+//! A real OpenID provider on loopback, with GitHub's and Microsoft's routes too, that can misbehave on command.
 
 mod github;
+mod microsoft;
 mod tokens;
 
 use axum::Router;
@@ -53,6 +54,16 @@ pub enum Fault {
     SlowTokens,
     /// The token endpoint refuses.
     RefusedTokens,
+    /// As Microsoft: the issuer is one directory's, and the token says that it is of another.
+    OtherDirectory,
+    /// As Microsoft: signed by a key that signs for another directory alone.
+    KeyOfAnotherDirectory,
+    /// As Microsoft: no directory is named.
+    NoDirectory,
+    /// As Microsoft: the directory's name leads elsewhere.
+    CrookedDirectory,
+    /// As Microsoft: nobody is named but by `sub`.
+    NoObject,
 }
 
 /// Who signs in at the provider.
@@ -63,6 +74,10 @@ pub struct Visitor {
     /// `None`: the claim is left out.
     pub is_verified: Option<bool>,
     pub name: String,
+    /// Whose they are where the provider is Microsoft; a UUID.
+    pub directory: String,
+    /// What that directory says of having proven the address's domain, in whatever shape. `None`: the claim is left out.
+    pub owns_domain: Option<Value>,
 }
 
 impl Visitor {
@@ -73,6 +88,8 @@ impl Visitor {
             email: email.to_owned(),
             is_verified: Some(true),
             name: "Ana Ruiz".to_owned(),
+            directory: microsoft::WORK.to_owned(),
+            owns_domain: Some(Value::Bool(true)),
         }
     }
 }
@@ -108,6 +125,8 @@ struct Given {
     redirect_uri: String,
     /// As Apple does it: no PKCE, a signed secret, truths as strings.
     is_apples: bool,
+    /// As Microsoft does it: of a directory, by its own keys, and nothing about the address.
+    is_microsofts: bool,
 }
 
 impl OpenIdProvider {
@@ -134,6 +153,7 @@ impl OpenIdProvider {
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .merge(github::router())
+            .merge(microsoft::router())
             .with_state(Arc::clone(&desk));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
         Self { url, desk, serving }
@@ -161,6 +181,13 @@ impl OpenIdProvider {
             "team_id": "TEAM", "key_id": "KEY", "private_key": APPLE_KEY}),
         );
         json!(settings).to_string()
+    }
+
+    /// For the server's `PROVIDERS`: this one as a Microsoft that lets this tenant in.
+    pub fn settings_as_microsoft(&self, tenant: &str) -> String {
+        json!([{"id": "microsoft", "name": "Microsoft", "kind": "microsoft", "tenant": tenant,
+            "base": format!("{}/microsoft", self.url), "client_id": CLIENT, "client_secret": CLIENT_SECRET}])
+        .to_string()
     }
 
     /// Who sits before the browser from now on.
@@ -226,6 +253,7 @@ async fn authorize(
     Query(ask): Query<Authorize>,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
+    let is_microsofts = microsoft::is_its(uri.path());
     if ask.client_id != CLIENT {
         return (StatusCode::BAD_REQUEST, "unknown client").into_response();
     }
@@ -263,11 +291,14 @@ async fn authorize(
                 challenge: ask.code_challenge,
                 redirect_uri: ask.redirect_uri.clone(),
                 is_apples,
+                is_microsofts,
             };
             now.given.insert(code, given);
         }
         match fault {
+            // it promises none
             Fault::NoIssInAnswer => {}
+            _ if is_microsofts && fault != Fault::OtherIssInAnswer => {}
             Fault::OtherIssInAnswer => {
                 answer.append_pair("iss", "https://accounts.elsewhere.example");
             }

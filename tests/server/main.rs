@@ -32,6 +32,7 @@ mod letter;
 mod limits;
 mod many_nodes;
 mod messages;
+mod microsoft;
 mod native_sign_in;
 mod operations;
 mod packed_frames;

@@ -1,4 +1,4 @@
-//! Signing in through somebody else: Google, Apple and every other OpenID Connect issuer, and GitHub's own OAuth.
+//! Signing in through somebody else: Google, Apple, Microsoft and every other OpenID Connect issuer, and GitHub's own OAuth.
 //!
 //! **Invariant:** who somebody is comes from the provider that the settings name, never from what an answer says of itself.
 
@@ -7,6 +7,7 @@ mod apple;
 pub(super) mod flow;
 mod github;
 mod linking;
+mod microsoft;
 mod oidc;
 mod outgoing;
 pub(super) mod own;
@@ -51,6 +52,12 @@ enum Kind {
         #[serde(flatten)]
         apple: apple::Setting,
     },
+    Microsoft {
+        /// Whose people get in.
+        tenant: String,
+        #[serde(default = "microsoft_base")]
+        base: Url,
+    },
     Github {
         #[serde(default = "github_base")]
         base: Url,
@@ -61,6 +68,10 @@ enum Kind {
 
 fn apple_issuer() -> String {
     apple::ISSUER.to_owned()
+}
+
+fn microsoft_base() -> Url {
+    Url::parse(microsoft::BASE).unwrap_or_else(|_| unreachable!("a fixed address"))
 }
 
 fn github_base() -> Url {
@@ -193,6 +204,10 @@ impl Known {
                 must_be_safe(&Url::parse(&issuer).context("issuer must be a URL")?)?;
                 Way::Oidc(Box::new(Oidc::apple(issuer, client, apple)?))
             }
+            Kind::Microsoft { tenant, base } => {
+                let directories = microsoft::Directories::new(&base, &tenant)?;
+                Way::Oidc(Box::new(Oidc::microsoft(directories, client, secret?)?))
+            }
             Kind::Github { base, api } => {
                 must_be_safe(&base)?;
                 must_be_safe(&api)?;
@@ -236,14 +251,15 @@ mod tests {
     }
 
     #[test]
-    fn the_two_kinds_of_providers_are_read() {
+    fn every_kind_of_provider_is_read() {
         let registry = read(
             r#"[{"id":"google","name":"Google","kind":"oidc","issuer":"https://accounts.google.com","client_id":"a","client_secret":"b"},
+                {"id":"microsoft","name":"Microsoft","kind":"microsoft","tenant":"common","client_id":"a","client_secret":"b"},
                 {"id":"github","name":"GitHub","kind":"github","client_id":"a","client_secret":"b"}]"#,
         )
         .unwrap();
         let ids: Vec<String> = registry.list().into_iter().map(|provider| provider.id).collect();
-        assert_eq!(ids, ["google", "github"]);
+        assert_eq!(ids, ["google", "microsoft", "github"]);
         assert!(read("[]").unwrap().list().is_empty());
     }
 
@@ -262,6 +278,8 @@ mod tests {
             format!("[{0},{0}]", one("a", "https://idp.example")),
             r#"[{"id":"a","name":"N","kind":"oidc","issuer":"https://idp.example","client_id":"a"}]"#.to_owned(),
             r#"[{"id":"a","name":"N","kind":"apple","client_id":"a"}]"#.to_owned(),
+            r#"[{"id":"a","name":"N","kind":"microsoft","client_id":"a","client_secret":"b"}]"#.to_owned(),
+            r#"[{"id":"a","name":"N","kind":"microsoft","tenant":"us","client_id":"a","client_secret":"b"}]"#.to_owned(),
             r#"[{"id":"a","name":"N","kind":"apple","client_id":"a","team_id":"t","key_id":"k","private_key":"x"}]"#
                 .to_owned(),
         ] {

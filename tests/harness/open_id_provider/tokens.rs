@@ -1,6 +1,6 @@
 //! ID tokens, sound and broken, and the key set that the sound ones are checked with.
 
-use super::{CLIENT, Fault, Given};
+use super::{CLIENT, Fault, Given, microsoft};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
@@ -10,12 +10,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Signs nothing but the tokens of tests on loopback.
 const SIGNING_KEY: &[u8] = include_bytes!("signing_key.der");
 const MODULUS: &str = include_str!("modulus.txt");
-const KEY_NAME: &str = "key-of-the-tests";
+pub(super) const KEY_NAME: &str = "key-of-the-tests";
 
 pub(super) async fn key_set() -> axum::Json<Value> {
-    axum::Json(json!({"keys": [
-        {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_NAME, "n": MODULUS.trim(), "e": "AQAB"},
-    ]}))
+    axum::Json(json!({"keys": [key(KEY_NAME)]}))
+}
+
+/// The one key, under a name.
+pub(super) fn key(name: &str) -> Value {
+    json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": name, "n": MODULUS.trim(), "e": "AQAB"})
 }
 
 /// Whether a client secret is one that Apple would take: signed by the key of the settings, for this issuer, for minutes.
@@ -57,6 +60,7 @@ pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault) -> String {
                 &EncodingKey::from_secret(&public),
             )
         }
+        Fault::KeyOfAnotherDirectory => signed(Algorithm::RS256, microsoft::PERSONAL_KEY_NAME, &claims, &key),
         Fault::UnknownKey => signed(Algorithm::RS256, "another-key", &claims, &key),
         Fault::BrokenSignature => {
             let token = signed(Algorithm::RS256, KEY_NAME, &claims, &key);
@@ -78,6 +82,10 @@ fn claims(issuer: &str, given: &Given) -> Value {
         "email": visitor.email,
     });
     put(&mut claims, "nonce", given.nonce.clone().map(Value::from));
+    if given.is_microsofts {
+        microsoft::claim(&mut claims, visitor, issuer);
+        return claims;
+    }
     let is_verified = visitor.is_verified.map(|truth| {
         if given.is_apples {
             Value::from(truth.to_string())
@@ -99,6 +107,13 @@ fn spoil(claims: &mut Value, fault: Fault) {
         Fault::WrongAudience => put(claims, "aud", Some("another-program".into())),
         Fault::WrongNonce => put(claims, "nonce", Some("another-nonce".into())),
         Fault::MissingNonce => put(claims, "nonce", None),
+        Fault::OtherDirectory => put(claims, "tid", Some(microsoft::OTHER.into())),
+        Fault::NoDirectory => put(claims, "tid", None),
+        Fault::CrookedDirectory => {
+            let way_out = format!("{}/../..", microsoft::WORK);
+            put(claims, "tid", Some(way_out.into()));
+        }
+        Fault::NoObject => put(claims, "oid", None),
         Fault::Expired => {
             put(claims, "iat", Some((now() - 7200).into()));
             put(claims, "exp", Some((now() - 3600).into()));
@@ -118,7 +133,7 @@ fn now() -> u64 {
         .map_or(0, |age| age.as_secs())
 }
 
-fn put(claims: &mut Value, name: &str, value: Option<Value>) {
+pub(super) fn put(claims: &mut Value, name: &str, value: Option<Value>) {
     if let Some(claims) = claims.as_object_mut() {
         match value {
             Some(value) => claims.insert(name.to_owned(), value),

@@ -152,6 +152,7 @@ fn sign_of(provider: &str) -> Sign {
     match provider {
         "google" => Sign::Google,
         "github" => Sign::GitHub,
+        "microsoft" => Sign::Microsoft,
         _ => Sign::Key,
     }
 }

@@ -19,6 +19,7 @@ pub enum Sign {
     Google,
     Key,
     Mail,
+    Microsoft,
     More,
     Offline,
     Pencil,
@@ -55,6 +56,7 @@ impl Sign {
                 "M5.25 7.75a2.75 2.75 0 1 1 0 5.5 2.75 2.75 0 0 1 0-5.5M7.25 8.75 13 3M10.5 5.5 12.75 7.75"
             }
             Self::Mail => "M2.25 3.75h11.5v8.5H2.25zM2.25 4.5 8 9l5.75-4.5",
+            Self::Microsoft => "M2.5 2.5h5v5h-5zM8.5 2.5h5v5h-5zM2.5 8.5h5v5h-5zM8.5 8.5h5v5h-5z",
             Self::More => "M3.25 8h.01M8 8h.01M12.75 8h.01",
             Self::Offline => "M8 2.25a5.75 5.75 0 1 1 0 11.5 5.75 5.75 0 0 1 0-11.5M4 4l8 8",
             Self::Pencil => "M3 13v-2.5L10.75 2.75l2.5 2.5L5.5 13zM9 4.5 11.5 7",

@@ -1,8 +1,9 @@
 //! An OpenID Connect issuer: found by discovery, believed only after its signature, issuer, audience, nonce and times.
 
+use super::microsoft::{self, Directories};
 use super::outgoing::call;
 use super::{Answer, Client, Identity, Outward, apple};
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, ensure};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
     CoreGrantType, CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
@@ -16,6 +17,7 @@ use openidconnect::{
 };
 use protocol::auth::Email;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -32,14 +34,14 @@ const AHEAD: i64 = 60;
 
 /// Whether the issuer promises to name itself in its answers (RFC 9207 §3).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct NamesItself {
+pub struct NamesItself {
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
 
 impl AdditionalProviderMetadata for NamesItself {}
 
-type Metadata = ProviderMetadata<
+pub type Metadata = ProviderMetadata<
     NamesItself,
     CoreAuthDisplay,
     CoreClientAuthMethod,
@@ -68,6 +70,8 @@ pub struct Oidc {
     client_id: ClientId,
     proof: Proof,
     callback: RedirectUrl,
+    /// Of an issuer that is many.
+    directories: Option<Directories>,
     found: Mutex<Found>,
 }
 
@@ -78,10 +82,17 @@ enum Proof {
     Apple(Box<apple::Key>),
 }
 
+/// What an issuer says of itself.
+pub struct Known {
+    pub metadata: Metadata,
+    /// Where each key may have an owner of its own. Empty: all are the issuer's.
+    pub keys: Vec<microsoft::Owned>,
+}
+
 /// What was found of the issuer, and when it was last looked for in vain.
 #[derive(Default)]
 struct Found {
-    metadata: Option<(Arc<Metadata>, Instant)>,
+    known: Option<(Arc<Known>, Instant)>,
     failed: Option<Instant>,
 }
 
@@ -94,6 +105,18 @@ impl std::fmt::Debug for Oidc {
 impl Oidc {
     pub(super) fn new(issuer: String, client: Client, secret: String) -> anyhow::Result<Self> {
         Self::with(issuer, client, Proof::Shared(ClientSecret::new(secret)))
+    }
+
+    pub(super) fn microsoft(
+        directories: Directories,
+        client: Client,
+        secret: String,
+    ) -> anyhow::Result<Self> {
+        let issuer = Self::new(directories.address(), client, secret)?;
+        Ok(Self {
+            directories: Some(directories),
+            ..issuer
+        })
     }
 
     pub(super) fn apple(issuer: String, client: Client, setting: apple::Setting) -> anyhow::Result<Self> {
@@ -112,12 +135,13 @@ impl Oidc {
             client_id: ClientId::new(client.id),
             proof,
             callback: RedirectUrl::new(client.callback).context("the callback's address")?,
+            directories: None,
             found: Mutex::default(),
         })
     }
 
     pub(super) async fn outward(&self, http: &reqwest::Client) -> anyhow::Result<Outward> {
-        let relying = self.relying(&*self.metadata(http, KEPT).await?, None);
+        let relying = self.relying(&self.known(http, KEPT).await?.metadata, None);
         let request = relying.authorize_url(
             CoreAuthenticationFlow::AuthorizationCode,
             CsrfToken::new_random,
@@ -149,9 +173,11 @@ impl Oidc {
     }
 
     pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
-        let metadata = self.metadata(http, KEPT).await?;
-        self.must_name_itself(&metadata, answer.iss.as_deref())?;
-        let relying = self.proven(&metadata)?;
+        let known = self.known(http, KEPT).await?;
+        if self.directories.is_none() {
+            must_name_itself(&known.metadata, answer.iss.as_deref())?;
+        }
+        let relying = self.proven(&known.metadata)?;
         let ask = |request| call(http.clone(), request);
         let mut exchange = relying
             .exchange_code(AuthorizationCode::new(answer.code))
@@ -161,19 +187,43 @@ impl Oidc {
         }
         let tokens = exchange.request_async(&ask).await.context("redeeming the code")?;
         let token = tokens.id_token().context("the answer has no ID token")?;
+        let said = match &self.directories {
+            Some(_) => Some(microsoft::Said::read(&token.to_string())?),
+            None => None,
+        };
         let nonce = Nonce::new(answer.nonce);
+        let metadata = self.metadata_for(&known, said.as_ref())?;
+        if said.is_some() {
+            must_name_itself(&metadata, answer.iss.as_deref())?;
+        }
         let claims = match self.claims(&metadata, token, &nonce) {
             // the issuer may have changed its keys
             Err(ClaimsVerificationError::SignatureVerification(_)) => {
-                let metadata = self.metadata(http, LOOKED).await?;
-                self.claims(&metadata, token, &nonce)
+                let known = self.known(http, LOOKED).await?;
+                self.claims(&*self.metadata_for(&known, said.as_ref())?, token, &nonce)
             }
             other => other,
         };
         let identity = identity_of(&claims.context("checking the ID token")?);
+        let identity = match said {
+            Some(said) => said.vouched(identity)?,
+            None => identity,
+        };
         Ok(Identity {
             name: identity.name.or(answer.name.filter(|_| self.posts())),
             ..identity
+        })
+    }
+
+    /// What a token is checked by: of an issuer that is many, that of the one which it says it is of.
+    fn metadata_for<'a>(
+        &self,
+        known: &'a Known,
+        said: Option<&microsoft::Said>,
+    ) -> anyhow::Result<Cow<'a, Metadata>> {
+        Ok(match (&self.directories, said) {
+            (Some(directories), Some(said)) => Cow::Owned(directories.narrowed(known, said)?),
+            (_, _) => Cow::Borrowed(&known.metadata),
         })
     }
 
@@ -192,21 +242,6 @@ impl Oidc {
                     .set_auth_type(AuthType::RequestBody)
             }
         })
-    }
-
-    /// An answer meant for us says who gave it, wherever its giver promised to (RFC 9207 §2.4).
-    fn must_name_itself(&self, metadata: &Metadata, iss: Option<&str>) -> anyhow::Result<()> {
-        let is_promised = metadata
-            .additional_metadata()
-            .authorization_response_iss_parameter_supported;
-        match iss {
-            Some(iss) => ensure!(iss == self.issuer.as_str(), "the answer is from another issuer"),
-            None => ensure!(
-                !is_promised,
-                "the answer does not name its issuer, as the issuer promised"
-            ),
-        }
-        Ok(())
     }
 
     fn claims(
@@ -236,32 +271,60 @@ impl Oidc {
     }
 
     /// The issuer's metadata and keys, from memory if they are younger than `age`.
-    async fn metadata(&self, http: &reqwest::Client, age: Duration) -> anyhow::Result<Arc<Metadata>> {
+    async fn known(&self, http: &reqwest::Client, age: Duration) -> anyhow::Result<Arc<Known>> {
         let mut found = self.found.lock().await;
-        if let Some((metadata, at)) = &found.metadata
+        if let Some((known, at)) = &found.known
             && at.elapsed() < age
         {
-            return Ok(Arc::clone(metadata));
+            return Ok(Arc::clone(known));
         }
         // everybody who waited for this lock would wait for the same silence once more
         ensure!(
             found.failed.is_none_or(|at| at.elapsed() > SILENT),
             "the issuer did not answer a moment ago"
         );
-        let ask = |request| call(http.clone(), request);
-        let metadata = match Metadata::discover_async(self.issuer.clone(), &ask).await {
-            Ok(metadata) => Arc::new(metadata),
+        let known = match self.discover(http).await {
+            Ok(known) => Arc::new(known),
             Err(error) => {
                 found.failed = Some(Instant::now());
-                return Err(anyhow!(error).context("discovering the issuer"));
+                return Err(error.context("discovering the issuer"));
             }
         };
         *found = Found {
-            metadata: Some((Arc::clone(&metadata), Instant::now())),
+            known: Some((Arc::clone(&known), Instant::now())),
             failed: None,
         };
-        Ok(metadata)
+        Ok(known)
     }
+
+    async fn discover(&self, http: &reqwest::Client) -> anyhow::Result<Known> {
+        if let Some(directories) = &self.directories {
+            return directories.discover(http).await;
+        }
+        let ask = |request| call(http.clone(), request);
+        Ok(Known {
+            metadata: Metadata::discover_async(self.issuer.clone(), &ask).await?,
+            keys: Vec::new(),
+        })
+    }
+}
+
+/// An answer meant for us says who gave it, wherever its giver promised to (RFC 9207 §2.4).
+fn must_name_itself(metadata: &Metadata, iss: Option<&str>) -> anyhow::Result<()> {
+    let is_promised = metadata
+        .additional_metadata()
+        .authorization_response_iss_parameter_supported;
+    match iss {
+        Some(iss) => ensure!(
+            iss == metadata.issuer().as_str(),
+            "the answer is from another issuer"
+        ),
+        None => ensure!(
+            !is_promised,
+            "the answer does not name its issuer, as the issuer promised"
+        ),
+    }
+    Ok(())
 }
 
 fn is_public_key(algorithm: &CoreJwsSigningAlgorithm) -> bool {

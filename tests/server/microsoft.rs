@@ -1,0 +1,238 @@
+//! Signing in with Microsoft: people of many directories by one door, each of whose keepers may write what they like.
+
+use crate::providers::{at_the_provider, begin, sign_in};
+use harness::{Client, Fault, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor};
+use protocol::auth::{Client as Kind, SignedIn};
+use protocol::routes::page;
+use serde_json::{Value, json};
+
+const OTHER: &str = "66666666-7777-4888-8999-aaaaaaaaaaaa";
+const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+async fn stack_with(provider: &OpenIdProvider, tenant: &str) -> Stack {
+    Stack::builder()
+        .with("PROVIDERS", provider.settings_as_microsoft(tenant))
+        .start()
+        .await
+}
+
+fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
+}
+
+fn is_in(client: &Client) -> bool {
+    client
+        .cookie(SESSION_COOKIE)
+        .is_some_and(|value| !value.is_empty())
+}
+
+fn somebody() -> Visitor {
+    Visitor::with_address(Person::fresh().email.as_str())
+}
+
+#[tokio::test]
+async fn people_of_every_directory_sign_in_and_are_known_by_directory_and_object_alone() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider, "common").await;
+    let ana = somebody();
+    provider.seat(&ana);
+    let first = browser(&stack);
+    sign_in(&stack, &first, "microsoft").await;
+    let user = first.me().await.user;
+    // the same number in another directory is somebody else
+    let mut users = vec![user];
+    for directory in [OTHER, PERSONAL] {
+        provider.seat(&Visitor {
+            directory: directory.to_owned(),
+            subject: ana.subject.clone(),
+            ..somebody()
+        });
+        let client = browser(&stack);
+        sign_in(&stack, &client, "microsoft").await;
+        let other = client.me().await.user;
+        assert!(!users.contains(&other), "{directory}");
+        users.push(other);
+    }
+    // and whatever their address is by now, and whoever proves it, they are who they were
+    provider.seat(&Visitor {
+        owns_domain: None,
+        email: Person::fresh().email.to_string(),
+        ..ana
+    });
+    let again = browser(&stack);
+    sign_in(&stack, &again, "microsoft").await;
+    assert_eq!(again.me().await.user, user);
+}
+
+#[tokio::test]
+async fn the_way_out_leads_to_the_tenant_of_the_settings_and_its_button_says_whose_it_is() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider, "organizations").await;
+    let client = browser(&stack);
+    let shown = client.visit(page::SIGN_IN).await;
+    assert!(shown.text().contains("Continue with Microsoft"), "{shown:?}");
+    let address = begin(&client, "microsoft").await;
+    assert!(
+        address.starts_with(&format!("{}/microsoft/organizations/authorize?", provider.url())),
+        "{address}"
+    );
+    for part in [
+        "code_challenge_method=S256",
+        "nonce=",
+        "state=",
+        "scope=openid+email+profile",
+    ] {
+        assert!(address.contains(part), "{part} in {address}");
+    }
+}
+
+#[tokio::test]
+async fn another_directory_that_writes_the_victims_address_gets_nobody_in() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider, "common").await;
+    let (victim, _) = Person::join(&stack).await;
+    let unproven = [
+        None,
+        Some(Value::Null),
+        Some(json!(false)),
+        Some(json!("false")),
+        Some(json!("0")),
+        Some(json!(0)),
+        Some(json!("yes")),
+        Some(json!([true])),
+    ];
+    for owns_domain in unproven {
+        // neither as the victim, nor as the first to come with an address that may be anybody's
+        for email in [victim.email.clone(), Person::fresh().email] {
+            provider.seat(&Visitor {
+                directory: OTHER.to_owned(),
+                owns_domain: owns_domain.clone(),
+                ..Visitor::with_address(email.as_str())
+            });
+            let client = browser(&stack);
+            let told = sign_in(&stack, &client, "microsoft").await;
+            assert!(!is_in(&client), "{owns_domain:?}");
+            assert!(told.text().contains("data-testid=\"problem\""), "{told:?}");
+            // nor does anything wait in that browser for the victim to sign in there
+            victim
+                .try_sign_in(&client, Kind::Browser)
+                .await
+                .expect::<SignedIn>();
+            assert_eq!(
+                stack.number("select count(*) from accounts").await,
+                0,
+                "{owns_domain:?} was linked"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proven_domain_spares_a_letter_and_still_opens_nobodys_account() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider, "common").await;
+    for proven in [json!(true), json!("true"), json!("1"), json!(1)] {
+        let newcomer = Visitor {
+            owns_domain: Some(proven.clone()),
+            ..somebody()
+        };
+        provider.seat(&newcomer);
+        let client = browser(&stack);
+        sign_in(&stack, &client, "microsoft").await;
+        assert_eq!(client.me().await.email.as_str(), newcomer.email, "{proven}");
+
+        let (owner, _) = Person::join(&stack).await;
+        let same = Visitor {
+            owns_domain: Some(proven.clone()),
+            ..Visitor::with_address(owner.email.as_str())
+        };
+        provider.seat(&same);
+        let client = browser(&stack);
+        sign_in(&stack, &client, "microsoft").await;
+        assert!(!is_in(&client), "{proven}");
+        // who knows the password links it
+        owner
+            .try_sign_in(&client, Kind::Browser)
+            .await
+            .expect::<SignedIn>();
+        let fresh = browser(&stack);
+        sign_in(&stack, &fresh, "microsoft").await;
+        assert_eq!(fresh.me().await.email, owner.email, "{proven}");
+    }
+}
+
+#[tokio::test]
+async fn only_people_of_the_directories_in_the_settings_get_in() {
+    const WORK: &str = "11111111-2222-4333-8444-555555555555";
+    let provider = OpenIdProvider::start().await;
+    for (tenant, admitted) in [
+        ("organizations", &[WORK, OTHER][..]),
+        ("consumers", &[PERSONAL]),
+        (OTHER, &[OTHER]),
+    ] {
+        let stack = stack_with(&provider, tenant).await;
+        for directory in [WORK, OTHER, PERSONAL] {
+            provider.seat(&Visitor {
+                directory: directory.to_owned(),
+                ..somebody()
+            });
+            let client = browser(&stack);
+            sign_in(&stack, &client, "microsoft").await;
+            assert_eq!(
+                is_in(&client),
+                admitted.contains(&directory),
+                "{directory} at {tenant}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_lie_about_a_directory_is_refused() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider, "common").await;
+    for lie in [
+        Fault::OtherDirectory,
+        Fault::KeyOfAnotherDirectory,
+        Fault::NoDirectory,
+        Fault::CrookedDirectory,
+        Fault::NoObject,
+        Fault::OtherIssInAnswer,
+        Fault::WrongIssuer,
+        Fault::WrongAudience,
+        Fault::WrongNonce,
+        Fault::Unsigned,
+        Fault::KeyedWithPublicKey,
+        Fault::UnknownKey,
+        Fault::BrokenSignature,
+        Fault::Expired,
+        Fault::Cancelled,
+        Fault::RedirectingTokens,
+    ] {
+        provider.seat(&somebody());
+        provider.misbehave(lie);
+        let client = browser(&stack);
+        let told = sign_in(&stack, &client, "microsoft").await;
+        assert!(!is_in(&client), "{lie:?} signed somebody in");
+        assert!(
+            told.text().contains("data-testid=\"problem\""),
+            "{lie:?} is told: {told:?}"
+        );
+    }
+    // the key for personal accounts is good for those
+    provider.seat(&Visitor {
+        directory: PERSONAL.to_owned(),
+        ..somebody()
+    });
+    provider.misbehave(Fault::KeyOfAnotherDirectory);
+    let client = browser(&stack);
+    sign_in(&stack, &client, "microsoft").await;
+    assert!(is_in(&client));
+    // and an answer counts in the browser that left alone
+    provider.misbehave(Fault::None);
+    provider.seat(&somebody());
+    let back = at_the_provider(&stack, &begin(&browser(&stack), "microsoft").await).await;
+    let other = browser(&stack);
+    other.get(&back).await;
+    assert!(!is_in(&other));
+}
