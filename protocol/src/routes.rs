@@ -135,6 +135,10 @@ pub mod page {
     pub const FORM_EMAIL_STOP: &str = "/settings/security/email/stop";
     /// The link in the letters to both addresses; as with [`VERIFY`], only its buttons act.
     pub const EMAIL_LINK: &str = "/auth/email";
+    /// Which letters one wants.
+    pub const FORM_LETTERS: &str = "/settings/security/letters";
+    /// The link in letters that can be turned off; only its button acts, or a mail program's own (RFC 8058).
+    pub const LETTERS_LINK: &str = "/letters/{token}";
     /// The link that takes a change back; as with [`VERIFY`], only its button acts.
     pub const EMAIL_UNDO: &str = "/auth/email/undo";
 

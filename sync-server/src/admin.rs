@@ -6,6 +6,7 @@
 mod audit;
 mod devices;
 mod keys;
+mod letters;
 mod said;
 mod secrets;
 mod suited;
@@ -66,6 +67,9 @@ enum WithStores {
     /// The keys that access tokens are signed with.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Addresses that refuse letters, or are to be left alone.
+    #[command(subcommand)]
+    Letters(letters::Command),
     /// What happened at the door.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -136,6 +140,7 @@ impl Desk {
             WithStores::SecondStep(command) => users::second_step(self, command).await,
             WithStores::Secrets(command) => secrets::answer(self, command).await,
             WithStores::Keys(command) => keys::answer(self, command).await,
+            WithStores::Letters(command) => letters::answer(self, command).await,
             WithStores::Audit(command) => audit::answer(self, command).await,
         }
     }

@@ -28,6 +28,7 @@ mod tries;
 mod users;
 mod verification_tokens;
 mod visit;
+mod wishes;
 
 pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
 pub use caller::{Caller, Kind};
@@ -66,6 +67,7 @@ pub use second_step::{
 };
 pub use signed_in::{devices_of, sign_out, sign_out_device};
 pub use visit::Visit;
+pub use wishes::{choose_by_link, choose_letters, look_at_wish, wants_tips};
 
 use crate::app::App;
 use crate::config::Config;
@@ -186,12 +188,18 @@ async fn sweep(auth: Auth) {
             second_step::purge_begun(&auth.pool).await,
             email_change::purge(&auth.pool).await,
             mail::purge(&auth.pool).await,
+            mail::suppressions::purge(&auth.pool).await,
             users::purge(&auth.pool).await,
             audit_events::purge(&auth.pool).await,
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(error = %error, "sweeping up after signing in");
             }
+        }
+        if auth.config.tips
+            && let Err(error) = wishes::send_tips(&auth).await
+        {
+            tracing::warn!(error = format!("{error:#}"), "telling newcomers how to begin");
         }
         tokio::select! {
             () = auth.shutdown.cancelled() => {}

@@ -19,6 +19,18 @@ pub struct Json<T, const LIMIT: usize = { limits::BODY_BYTES }>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T, const LIMIT: usize = { limits::BODY_BYTES }>(pub T);
 
+/// A body of whatever kind, at most `LIMIT` bytes.
+#[derive(Clone, Debug)]
+pub struct Raw<const LIMIT: usize>(pub Bytes);
+
+impl<S: Sync, const LIMIT: usize> FromRequest<S> for Raw<LIMIT> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        Ok(Self(read(request, LIMIT).await?))
+    }
+}
+
 impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Json<T, LIMIT> {
     type Rejection = Error;
 

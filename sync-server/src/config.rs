@@ -69,6 +69,23 @@ pub struct Config {
     #[arg(long, env = "MAIL_FROM", default_value = "CompyMac <noreply@compymac.dev>")]
     pub mail_from: String,
 
+    /// Signs letters (DKIM): a file with a private key in PEM, RSA or Ed25519; see docs/letters.md. Without it they leave
+    /// unsigned.
+    #[arg(long, env = "DKIM_KEY_FILE")]
+    pub dkim_key_file: Option<PathBuf>,
+
+    /// Under which name the DNS has the public half of that key: `SELECTOR._domainkey.DOMAIN`.
+    #[arg(long, env = "DKIM_SELECTOR", default_value = "compymac")]
+    pub dkim_selector: String,
+
+    /// Who signs. Without it, the domain of MAIL_FROM.
+    #[arg(long, env = "DKIM_DOMAIN")]
+    pub dkim_domain: Option<String>,
+
+    /// Tell whoever has not begun a day after they joined, once, how to; they can turn such letters off.
+    #[arg(long, env = "TIPS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub tips: bool,
+
     /// Sign-in providers as a JSON list; see docs/providers.md.
     #[arg(long, env = "PROVIDERS", default_value = "[]", hide_env_values = true)]
     pub providers: Secret,

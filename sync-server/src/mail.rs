@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** links in letters begin with the public address of the settings, whatever a request's headers say.
 
+mod dkim;
 mod outbox;
+mod refusal;
+pub mod suppressions;
 mod templates;
 
 pub use outbox::{purge, put};
@@ -10,13 +13,18 @@ pub use outbox::{purge, put};
 use crate::config::Config;
 use crate::database::Pool;
 use anyhow::Context as _;
+use lettre::message::dkim::DkimConfig;
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use outbox::Waiting;
+use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use suppressions::Standing;
+use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +100,23 @@ pub enum Letter {
     EmailUndone { old: String, link: String },
     /// Somebody signed in by a code that was written down.
     RecoveryCodeUsed { left: i64, when: String, link: String },
+    /// How to begin, for somebody who joined and has not.
+    GettingStarted {
+        link: String,
+        /// Turns such letters off.
+        stop: String,
+    },
+}
+
+impl Letter {
+    /// Where a letter is turned off that can be. All others are about the account's safety, or were asked for.
+    fn stop(&self) -> Option<&str> {
+        if let Self::GettingStarted { stop, .. } = self {
+            Some(stop)
+        } else {
+            None
+        }
+    }
 }
 
 /// A letter may hold a one-time link, so its content is in no log.
@@ -121,6 +146,7 @@ impl std::fmt::Debug for Letter {
             Self::EmailWelcome { .. } => "Letter::EmailWelcome(…)",
             Self::EmailUndone { .. } => "Letter::EmailUndone(…)",
             Self::RecoveryCodeUsed { .. } => "Letter::RecoveryCodeUsed(…)",
+            Self::GettingStarted { .. } => "Letter::GettingStarted(…)",
         })
     }
 }
@@ -134,6 +160,8 @@ const TOGETHER: i64 = 8;
 pub struct Carrier {
     pool: Pool,
     sender: Mailbox,
+    /// Signs what leaves.
+    signer: Option<DkimConfig>,
     host: String,
     templates: templates::Templates,
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -157,6 +185,7 @@ impl Carrier {
         })?;
         Ok(Self {
             pool,
+            signer: dkim::of(config, &sender)?,
             sender,
             host: config.public_url.host_str().unwrap_or("localhost").to_owned(),
             templates: templates::Templates::new(config.origin())?,
@@ -192,34 +221,47 @@ impl Carrier {
     }
 
     async fn carry(&self, waiting: Waiting) -> sqlx::Result<()> {
-        let (id, template) = (waiting.id, waiting.template.clone());
+        let standing = suppressions::of(&self.pool, &waiting.recipient).await?;
         let outcome = match self.compose(&waiting) {
-            Ok(message) => self.transport.send(message).await.map(drop).map_err(|error| {
-                let is_final = error.is_permanent();
-                (anyhow::Error::from(error), is_final)
-            }),
-            Err(error) => Err((error, true)),
+            Ok((message, is_safety)) => match judge(standing, is_safety, OffsetDateTime::now_utc()) {
+                Verdict::Send => self.hand_over(message).await,
+                Verdict::Wait(until) => {
+                    count(&waiting, "waits");
+                    return outbox::wait(&self.pool, waiting.id, until).await;
+                }
+                Verdict::Drop => {
+                    count(&waiting, "suppressed");
+                    return outbox::not_sent(&self.pool, &waiting, SUPPRESSED, true).await;
+                }
+            },
+            Err(error) => Err(Refusal::ours(&error)),
         };
-        let result = match &outcome {
-            Ok(()) => "sent",
-            Err((_, true)) => "refused",
-            Err((_, false)) => "waits",
-        };
-        metrics::counter!("letters_total", "template" => template, "result" => result).increment(1);
-        match outcome {
-            Ok(()) => outbox::sent(&self.pool, id).await,
-            Err((error, is_final)) => {
-                let error = format!("{error:#}");
-                tracing::warn!(letter = %id, error, is_final, "a letter was not taken");
-                outbox::not_sent(&self.pool, &waiting, &error, is_final).await
+        let Err(refusal) = outcome else {
+            count(&waiting, "sent");
+            if standing.is_some() {
+                suppressions::note_taken(&self.pool, &waiting.recipient).await?;
             }
+            return outbox::sent(&self.pool, waiting.id).await;
+        };
+        count(&waiting, if refusal.is_final { "refused" } else { "waits" });
+        let Refusal { words, is_final, .. } = &refusal;
+        tracing::warn!(letter = %waiting.id, error = words, is_final, "a letter was not taken");
+        if refusal.is_of_the_address {
+            suppressions::note_refusal(&self.pool, &waiting.recipient, words).await?;
         }
+        outbox::not_sent(&self.pool, &waiting, words, *is_final).await
     }
 
-    fn compose(&self, waiting: &Waiting) -> anyhow::Result<Message> {
+    async fn hand_over(&self, message: Message) -> Result<(), Refusal> {
+        let answer = self.transport.send(message).await;
+        answer.map(drop).map_err(|error| Refusal::of(&error))
+    }
+
+    /// The letter, and whether it is one that nobody can turn off.
+    fn compose(&self, waiting: &Waiting) -> anyhow::Result<(Message, bool)> {
         let letter = waiting.letter()?;
         let page = self.templates.render(&letter)?;
-        Message::builder()
+        let mut head = Message::builder()
             .from(self.sender.clone())
             .to(Mailbox::new(
                 None,
@@ -227,10 +269,51 @@ impl Carrier {
             ))
             .subject(page.subject)
             // the same letter carried twice is one letter to a mailbox
-            .message_id(Some(format!("<{}@{}>", waiting.id, self.host)))
+            .message_id(Some(format!("<{}@{}>", waiting.id, self.host)));
+        if let Some(stop) = letter.stop() {
+            // RFC 8058: the mail program's own button
+            for (name, value) in [
+                ("List-Unsubscribe", format!("<{stop}>")),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
+            ] {
+                head = head.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
+            }
+        }
+        let mut message = head
             .multipart(MultiPart::alternative_plain_html(page.text, page.html))
-            .context("writing the letter")
+            .context("writing the letter")?;
+        if let Some(signer) = &self.signer {
+            message.sign(signer);
+        }
+        Ok((message, letter.stop().is_none()))
     }
+}
+
+/// What the table says of a letter that was not even tried.
+const SUPPRESSED: &str = "the address is left alone";
+
+/// What is done with a letter to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Send,
+    Wait(OffsetDateTime),
+    Drop,
+}
+
+/// Where an address refused, only letters about safety are tried again, and not before it was quiet for a while: they are
+/// how somebody gets back in, and a mailbox may be full or misread for a day.
+fn judge(standing: Option<Standing>, is_safety: bool, now: OffsetDateTime) -> Verdict {
+    match (standing, is_safety) {
+        (None, _) => Verdict::Send,
+        (Some(Standing::LeftAlone), _) | (Some(Standing::Refused { .. }), false) => Verdict::Drop,
+        (Some(Standing::Refused { quiet_until }), true) if quiet_until > now => Verdict::Wait(quiet_until),
+        (Some(Standing::Refused { .. }), true) => Verdict::Send,
+    }
+}
+
+fn count(waiting: &Waiting, result: &'static str) {
+    let template = waiting.template.clone();
+    metrics::counter!("letters_total", "template" => template, "result" => result).increment(1);
 }
 
 fn transport(smtp_url: &str) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
@@ -267,6 +350,29 @@ mod tests {
         }
         let error = transport("http://mail.example").unwrap_err().to_string();
         assert!(error.contains("SMTP_URL"), "{error}");
+    }
+
+    #[test]
+    fn who_refused_gets_only_letters_about_safety_and_those_after_a_while() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let later = now + time::Duration::HOUR;
+        let refused = |quiet_until| Some(Standing::Refused { quiet_until });
+        for (standing, is_safety, verdict) in [
+            (None, true, Verdict::Send),
+            (None, false, Verdict::Send),
+            (refused(later), true, Verdict::Wait(later)),
+            (refused(now), true, Verdict::Send),
+            (refused(now), false, Verdict::Drop),
+            (refused(later), false, Verdict::Drop),
+            (Some(Standing::LeftAlone), true, Verdict::Drop),
+            (Some(Standing::LeftAlone), false, Verdict::Drop),
+        ] {
+            assert_eq!(
+                judge(standing, is_safety, now),
+                verdict,
+                "{standing:?} {is_safety}"
+            );
+        }
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub fn router(
         .merge(web::door::router(pages.clone()))
         .merge(web::forgotten::router(pages.clone()))
         .merge(web::letter::router(pages.clone()))
+        .merge(web::letters::router(pages.clone()))
         .merge(web::device_code::router(pages.clone()))
         .merge(web::second_step::router(pages.clone()))
         .merge(web::security::router(pages.clone()))

@@ -11,6 +11,7 @@ pub mod forms;
 pub mod headers;
 pub mod leaving;
 pub mod letter;
+pub mod letters;
 pub mod operations;
 pub mod pages;
 pub mod passkeys;

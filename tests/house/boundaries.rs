@@ -17,6 +17,7 @@ const STORED: &[&str] = &[
     "exports",
     "heads",
     "leases",
+    "letter_choices",
     "messages",
     "mutations",
     "oauth_codes",
@@ -26,6 +27,7 @@ const STORED: &[&str] = &[
     "runs",
     "second_factors",
     "signing_keys",
+    "suppressions",
     "users",
     "verification_tokens",
 ];

@@ -29,6 +29,7 @@ mod hostile;
 mod keys;
 mod leaving;
 mod letter;
+mod letters;
 mod limits;
 mod many_nodes;
 mod messages;

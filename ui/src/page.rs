@@ -3,6 +3,7 @@
 mod accounts;
 mod device_code;
 mod letter;
+mod letters;
 mod notice;
 mod passkeys;
 mod rights;
@@ -13,6 +14,7 @@ pub use crate::state::keep::{THEME, Theme};
 pub use accounts::{Accounts, Connected};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};
+pub use letters::Letters;
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
 pub use passkeys::Passkey;
 pub use rights::{Change, EmailLink, EmailUndo, Export, Keep, Rights, Told};

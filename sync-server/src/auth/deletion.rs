@@ -181,9 +181,10 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
 /// as nobody's.
 pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     let mut tx = auth.pool.begin().await?;
-    if users::read(&mut tx, user).await?.is_none() {
+    let Some(known) = users::read(&mut tx, user).await? else {
         return Ok(());
-    }
+    };
+    mail::suppressions::forget(&mut tx, &known.email).await?;
     // their sockets close where one has opened since
     let signed_out = devices::revoke_all(&mut tx, user, "account deleted").await?;
     deletions::remove_rows(&mut tx, user).await?;

@@ -3,11 +3,13 @@
 //! **Invariant:** what changes anything is noted with the operator's name, in the transaction that changes it.
 
 mod keys;
+mod letters;
 
 pub use super::audit_events::Told;
 pub use super::providers::Listed as Identity;
 pub use super::second_step::Sealing;
 pub use super::users::{Belongings, LISTED, Listed};
+pub use crate::mail::suppressions::Listed as Suppressed;
 
 use super::audit_events::{self, Act};
 use super::finish::in_words;

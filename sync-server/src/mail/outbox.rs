@@ -87,6 +87,18 @@ pub(super) async fn sent(pool: &Pool, id: Uuid) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// It is not tried before this.
+pub(super) async fn wait(pool: &Pool, id: Uuid, until: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update email_outbox set not_before = greatest(not_before, $2) where id = $1",
+        id,
+        until
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Waits longer each time; given up for good, its content is wiped too.
 pub(super) async fn not_sent(
     pool: &Pool,

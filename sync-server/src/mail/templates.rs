@@ -13,6 +13,11 @@ pub struct Page {
     pub html: String,
 }
 
+/// Why a letter cannot be turned off …
+const SAFETY: &str = "This letter is about your account and how you get in, so it cannot be turned off: somebody else could do that too.";
+/// … or can.
+const TIP: &str = "This is a tip. You get such letters because you have an account here.";
+
 pub struct Templates {
     environment: Environment<'static>,
 }
@@ -53,7 +58,8 @@ letters!(
     "email_old",
     "email_changed",
     "email_welcome",
-    "email_undone"
+    "email_undone",
+    "getting_started"
 );
 
 impl Templates {
@@ -75,9 +81,16 @@ impl Templates {
         let name = stored.get("template").and_then(|name| name.as_str());
         let name = name.context("a letter has a template")?;
         let values = Value::from(Serde(stored.get("context")));
+        let why = if letter.stop().is_some() { TIP } else { SAFETY };
+        let values = minijinja::context! { why, ..values };
+        let text = self.fill(&format!("{name}.txt"), values.clone())?;
+        let foot = match letter.stop() {
+            Some(stop) => format!("{why} To turn them off:\n{stop}"),
+            None => why.to_owned(),
+        };
         Ok(Page {
             subject: subject(letter).to_owned(),
-            text: self.fill(&format!("{name}.txt"), values.clone())?,
+            text: format!("{}\n\n{foot}\n", text.trim_end()),
             html: self.fill(&format!("{name}.html"), values)?,
         })
     }
@@ -115,6 +128,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::EmailChanged { .. } => "Your e-mail address was changed",
         Letter::EmailWelcome { .. } => "This is your new e-mail address",
         Letter::EmailUndone { .. } => "The change of your e-mail address was undone",
+        Letter::GettingStarted { .. } => "How to begin with CompyMac",
     }
 }
 
@@ -237,6 +251,10 @@ mod tests {
                 old: hidden(),
                 link: link(),
             },
+            Letter::GettingStarted {
+                link: link(),
+                stop: "https://c.example/letters/x".to_owned(),
+            },
         ]
     }
 
@@ -250,6 +268,11 @@ mod tests {
             assert!(!page.text.contains("&amp;"), "{}", page.text);
             assert!(page.html.contains("prefers-color-scheme"), "{}", page.html);
             assert!(!page.html.contains("<b>Firefox"), "{}", page.html);
+            let can_stop = page.text.contains("/letters/x") && page.html.contains("letters&#x2f;x");
+            assert_eq!(can_stop, letter.stop().is_some(), "{}", page.html);
+            let says_why =
+                page.text.contains("cannot be turned off") && page.html.contains("cannot be turned off");
+            assert_eq!(says_why, letter.stop().is_none(), "{}", page.html);
         }
     }
 

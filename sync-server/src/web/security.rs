@@ -95,6 +95,7 @@ pub async fn draw(
         csrf: String::new(),
         email: caller.email.to_string(),
         has_password: safety.has_password,
+        wants_tips: auth::wants_tips(pages.auth(), caller).await?,
         codes_left: safety.codes_left,
         passkeys: safety.passkeys.map(shown).transpose()?,
         is_fresh: safety.is_fresh,

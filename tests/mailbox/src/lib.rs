@@ -10,6 +10,7 @@ mod smtp;
 pub use letter::Letter;
 
 use anyhow::{Context as _, bail};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Shelf {
     letters: Mutex<Vec<Letter>>,
+    /// Who takes no letters, and what is said to whoever brings one.
+    refusing: Mutex<HashMap<String, String>>,
     changed: watch::Sender<usize>,
 }
 
@@ -33,6 +36,15 @@ impl Shelf {
         let id = letters.len() + 1;
         letters.push(Letter::read(id, raw, from, to));
         self.changed.send_replace(id);
+    }
+
+    /// What a letter to this address is refused with.
+    pub(crate) fn refusal(&self, address: &str) -> Option<String> {
+        self.refusing().get(&address.to_lowercase()).cloned()
+    }
+
+    fn refusing(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.refusing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn all(&self) -> Vec<Letter> {
@@ -85,6 +97,7 @@ impl Mailbox {
     pub async fn start_at(smtp: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
         let shelf = Arc::new(Shelf {
             letters: Mutex::new(Vec::new()),
+            refusing: Mutex::default(),
             changed: watch::Sender::new(0),
         });
         let smtp = TcpListener::bind(smtp)
@@ -110,6 +123,18 @@ impl Mailbox {
     /// For the server's `SMTP_URL`.
     pub fn smtp_url(&self) -> String {
         format!("smtp://{}", self.smtp)
+    }
+
+    /// From now on this address is refused with this reply, such as `550 5.1.1 no such user`.
+    pub fn refuse(&self, address: &str, reply: &str) {
+        self.shelf
+            .refusing()
+            .insert(address.to_lowercase(), reply.to_owned());
+    }
+
+    /// And takes letters again.
+    pub fn take_again(&self, address: &str) {
+        self.shelf.refusing().remove(&address.to_lowercase());
     }
 
     /// The page, for a person.

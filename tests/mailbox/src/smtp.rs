@@ -26,6 +26,7 @@ pub(crate) async fn listen(listener: TcpListener, shelf: Arc<Shelf>) {
 /// What a command leads to.
 enum Next {
     Say(&'static str),
+    Refuse(String),
     Receive,
     End,
 }
@@ -53,6 +54,7 @@ impl Visit {
         while self.read_line(&mut line).await? {
             match self.obey(&String::from_utf8_lossy(&line)) {
                 Next::Say(reply) => self.say(reply).await?,
+                Next::Refuse(reply) => self.say(&reply).await?,
                 Next::Receive => self.receive().await?,
                 Next::End => return self.say("221 localhost closing").await,
             }
@@ -112,6 +114,9 @@ impl Visit {
         }
         match path(rest, "TO:") {
             Some(to) if !to.is_empty() => {
+                if let Some(reply) = self.shelf.refusal(&to) {
+                    return Next::Refuse(reply);
+                }
                 self.to.push(to);
                 Next::Say("250 OK")
             }

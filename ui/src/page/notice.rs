@@ -2,6 +2,7 @@
 
 use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 use super::letter::{self, LetterAsk, LetterLink, LetterSent};
+use super::letters::{self, Letters};
 use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use crate::auth::gate::{Gate, PasswordField, email_field};
@@ -21,6 +22,7 @@ pub enum Notice {
     LetterAsk(LetterAsk),
     LetterSent(LetterSent),
     LetterLink(LetterLink),
+    Letters(Letters),
     SecondStep(SecondStep),
     Security(Box<Security>),
     SetUp(SetUp),
@@ -134,6 +136,7 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::LetterAsk(asked) => letter::ask(asked),
                     Notice::LetterSent(sent) => letter::sent(sent),
                     Notice::LetterLink(link) => letter::opened(link),
+                    Notice::Letters(letters) => letters::choice(letters),
                     Notice::SecondStep(step) => safety::second_step(step),
                     Notice::Security(security) => safety::security(security),
                     Notice::SetUp(set_up) => safety::set_up(set_up),

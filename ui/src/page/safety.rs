@@ -3,6 +3,7 @@
 //! implementation.
 
 use super::accounts::{Accounts, accounts_section};
+use super::letters;
 use super::passkeys::{self, Passkey};
 use super::rights::{Rights, email_section, export_section, leaving_section};
 use crate::auth::gate::{Gate, PasswordField};
@@ -26,6 +27,8 @@ pub struct Security {
     pub csrf: String,
     pub email: String,
     pub has_password: bool,
+    /// Tips by letter.
+    pub wants_tips: bool,
     /// Recovery codes that are left; `None`: there is no second step.
     pub codes_left: Option<i64>,
     /// `None`: this site has none.
@@ -137,6 +140,7 @@ pub fn security(security: &Security) -> Html {
             { password_section(security) }
             { accounts_section(security) }
             { email_section(security) }
+            { letters::section(security) }
             { export_section(security) }
             { leaving_section(security) }
             { events(&security.events) }

@@ -5,7 +5,7 @@ use protocol::auth::Provider;
 use protocol::{Code, Problem};
 use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
-    EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent,
+    EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, Letters,
     NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
 };
 
@@ -100,6 +100,8 @@ fn of_safety() -> Vec<(&'static str, Notice)> {
             "letter-code",
             Notice::LetterLink(letter_link(false, Some("7KM2QX9T"))),
         ),
+        ("letters", Notice::Letters(letters(true, false))),
+        ("letters-off", Notice::Letters(letters(false, true))),
         ("second-step", Notice::SecondStep(second_step())),
         ("security", Notice::Security(Box::new(security(None, false)))),
         (
@@ -184,6 +186,7 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
         times: 1,
     };
     Security {
+        wants_tips: true,
         csrf: "form-token".to_owned(),
         email: email().to_string(),
         has_password: true,
@@ -285,5 +288,14 @@ fn letter_link(is_same_browser: bool, code: Option<&str>) -> LetterLink {
         is_same_browser,
         code: code.map(str::to_owned),
         problem: None,
+    }
+}
+
+fn letters(wants_tips: bool, is_done: bool) -> Letters {
+    Letters {
+        csrf: "form-token".to_owned(),
+        action: "/letters/link-token".to_owned(),
+        wants_tips,
+        is_done,
     }
 }

@@ -1,0 +1,120 @@
+//! Stored: `suppressions`, the addresses that refused a letter for good, and those that the operator wants left alone.
+
+use crate::database::{Pool, Transaction};
+use protocol::auth::Email;
+use time::OffsetDateTime;
+
+/// How an address stands that is not like others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It refused a letter for good. Not even letters about safety are tried before this.
+    Refused { quiet_until: OffsetDateTime },
+    /// The operator wants it left alone.
+    LeftAlone,
+}
+
+/// `None`: as any address.
+pub async fn of(pool: &Pool, address: &str) -> sqlx::Result<Option<Standing>> {
+    let quiet_until = sqlx::query_scalar!(
+        "select quiet_until from suppressions where address = $1",
+        address.to_lowercase()
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(quiet_until.map(|until| match until {
+        Some(quiet_until) => Standing::Refused { quiet_until },
+        None => Standing::LeftAlone,
+    }))
+}
+
+/// It refused once more: quiet for an hour, then two, four, … at most a day.
+pub async fn note_refusal(pool: &Pool, address: &str, said: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into suppressions (address, reason, refusals, quiet_until, said)
+         values ($1, 'refused', 1, now() + interval '1 hour', $2)
+         on conflict (address) do update
+            set refusals = suppressions.refusals + 1, said = $2, changed_at = now(),
+                quiet_until = now() + make_interval(hours => least(1 << least(suppressions.refusals, 5), 24))
+          where suppressions.reason = 'refused'",
+        address.to_lowercase(),
+        said
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// It took a letter: it is an address like any other again.
+pub async fn note_taken(pool: &Pool, address: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from suppressions where address = $1 and reason = 'refused'",
+        address.to_lowercase()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// No letter at all goes there until it is released.
+pub async fn leave_alone(db: &mut Transaction, address: &Email) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into suppressions (address, reason) values ($1, 'operator')
+         on conflict (address) do update set reason = 'operator', quiet_until = null, changed_at = now()",
+        address.key()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// False: it was as any other.
+pub async fn release(db: &mut Transaction, address: &Email) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!("delete from suppressions where address = $1", address.key())
+        .execute(db)
+        .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
+/// What is known of an address that is not like others.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub address: String,
+    pub reason: String,
+    pub refusals: i32,
+    pub quiet_until: Option<OffsetDateTime>,
+    pub said: Option<String>,
+    pub changed_at: OffsetDateTime,
+}
+
+/// In the order of their addresses, so many after this one.
+pub async fn list(pool: &Pool, after: &str) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(
+        Listed,
+        "select address, reason, refusals, quiet_until, said, changed_at
+           from suppressions where address > $1 order by address limit 200",
+        after
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Whose account goes takes along that their mailbox refused. That it is to be left alone stays: it was asked for.
+pub async fn forget(db: &mut Transaction, address: &Email) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from suppressions where address = $1 and reason = 'refused'",
+        address.key()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What refused a year ago may be somebody else's by now.
+pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from suppressions where reason = 'refused' and changed_at < now() - interval '1 year'"
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
