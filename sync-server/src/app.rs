@@ -73,7 +73,7 @@ impl App {
             .user_agent(concat!("compymac/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("building the HTTP client")?;
-        let keys = Keys::from_master(config.secret_bytes()?);
+        let keys = Keys::from_masters(config.secrets()?);
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(redis.clone().keep_up(shutdown.clone()));
         Ok(Self(Arc::new(Parts {
@@ -116,22 +116,40 @@ pub fn must_be_writable(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("WORKSPACES: the folder {} cannot be written to", folder.display()))
 }
 
-/// Keys by purpose, derived from the master secret (HKDF-SHA-256, RFC 5869): one leaked key opens one door.
+/// Keys by purpose, derived from the master secrets (HKDF-SHA-256, RFC 5869): one leaked key opens one door.
 pub struct Keys {
-    master: Vec<u8>,
+    /// What everything is made with.
+    newest: Vec<u8>,
+    /// What was made with these is taken still.
+    others: Vec<Vec<u8>>,
 }
 
 impl Keys {
-    pub fn from_master(master: Vec<u8>) -> Self {
-        Self { master }
+    /// The first makes everything.
+    pub fn from_masters(masters: Vec<Vec<u8>>) -> Self {
+        let mut masters = masters.into_iter();
+        Self {
+            newest: masters.next().unwrap_or_default(),
+            others: masters.collect(),
+        }
     }
 
     /// The 32-byte key for a purpose, mixed with a salt of the thing it is for.
     pub fn derive(&self, purpose: &str, salt: &[u8]) -> [u8; 32] {
-        let mut key = [0; 32];
-        Hkdf::<Sha256>::new(Some(salt), &self.master)
-            .expand(purpose.as_bytes(), &mut key)
-            .unwrap_or_else(|_| unreachable!("32 bytes is a valid HKDF length"));
-        key
+        derived(&self.newest, purpose, salt)
     }
+
+    /// As [`Keys::derive`], and after it what the other secrets give.
+    pub fn derive_each(&self, purpose: &str, salt: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        let masters = std::iter::once(&self.newest).chain(&self.others);
+        masters.map(move |master| derived(master, purpose, salt))
+    }
+}
+
+fn derived(master: &[u8], purpose: &str, salt: &[u8]) -> [u8; 32] {
+    let mut key = [0; 32];
+    Hkdf::<Sha256>::new(Some(salt), master)
+        .expand(purpose.as_bytes(), &mut key)
+        .unwrap_or_else(|_| unreachable!("32 bytes is a valid HKDF length"));
+    key
 }

@@ -21,6 +21,7 @@ mod password;
 mod providers;
 mod safety;
 mod seal;
+mod sealing;
 mod second_step;
 mod seen;
 mod signed_in;
@@ -195,6 +196,9 @@ async fn sweep(auth: Auth) {
             if let Err(error) = outcome {
                 tracing::warn!(error = %error, "sweeping up after signing in");
             }
+        }
+        if let Err(error) = sealing::renew(&auth).await {
+            tracing::warn!(error = %error, "sealing by the newest secret what another one sealed");
         }
         if auth.config.tips
             && let Err(error) = wishes::send_tips(&auth).await

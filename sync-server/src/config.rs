@@ -53,6 +53,11 @@ pub struct Config {
     )]
     pub secret: Secret,
 
+    /// Other secrets of that kind, separated by commas, which still open what they sealed and seal nothing: those that
+    /// COMPYMAC_SECRET was before, or is to be next; see docs/operations.md.
+    #[arg(long, env = "COMPYMAC_OTHER_SECRETS", hide_env_values = true)]
+    pub other_secrets: Option<Secret>,
+
     /// Folder for the sessions' workspaces. Made if missing, mode 0700.
     #[arg(long, env = "WORKSPACES", default_value = "workspaces")]
     pub workspaces: PathBuf,
@@ -257,7 +262,7 @@ impl Config {
                 "DATABASE_POOLER=transaction needs DATABASE_MIGRATION_URL, which leads to PostgreSQL itself: migrations take a lock that a pooler cannot keep. Or set MIGRATE=false and apply them another way"
             );
         }
-        self.secret_bytes()?;
+        self.secrets()?;
         Ok(self)
     }
 
@@ -275,18 +280,17 @@ impl Config {
         Some(name.trim().to_owned()).filter(|name| !name.is_empty())
     }
 
-    /// The master secret. Keys for each purpose are derived from it (HKDF, RFC 5869).
-    pub fn secret_bytes(&self) -> anyhow::Result<Vec<u8>> {
-        let bytes = base64::engine::general_purpose::STANDARD
-            .decode(self.secret.expose().trim())
-            .context("COMPYMAC_SECRET must be base64; `openssl rand -base64 32` makes one")?;
-        if bytes.len() < 32 {
-            bail!(
-                "COMPYMAC_SECRET must hold at least 32 bytes, but holds {}; `openssl rand -base64 32` makes one",
-                bytes.len()
-            );
+    /// The master secrets, that which seals first. Keys for each purpose are derived from them (HKDF, RFC 5869).
+    pub fn secrets(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let mut secrets = vec![decoded("COMPYMAC_SECRET", self.secret.expose())?];
+        let others = self.other_secrets.as_ref().map_or("", |others| others.expose());
+        for other in others.split(',').filter(|other| !other.trim().is_empty()) {
+            let other = decoded("COMPYMAC_OTHER_SECRETS", other)?;
+            if !secrets.contains(&other) {
+                secrets.push(other);
+            }
         }
-        Ok(bytes)
+        Ok(secrets)
     }
 
     /// Scheme, host and port of `public_url`, as browsers write an `Origin` (RFC 6454 §6.2).
@@ -298,6 +302,19 @@ impl Config {
     pub fn link(&self, path: &str) -> String {
         format!("{}{path}", self.origin())
     }
+}
+
+fn decoded(name: &str, secret: &str) -> anyhow::Result<Vec<u8>> {
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(secret.trim())
+        .with_context(|| format!("{name} must be base64; `openssl rand -base64 32` makes one"))?;
+    if bytes.len() < 32 {
+        bail!(
+            "{name} must hold at least 32 bytes, but holds {}; `openssl rand -base64 32` makes one",
+            bytes.len()
+        );
+    }
+    Ok(bytes)
 }
 
 fn is_loopback(url: &Url) -> bool {

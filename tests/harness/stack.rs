@@ -170,10 +170,19 @@ impl Stack {
 
     /// As [`Stack::second_server`], with a setting of its own.
     pub async fn second_server_with(&self, name: &str, value: &str) -> Server {
+        self.another_server("second", &[(name, value)]).await
+    }
+
+    /// One more node, called so, with settings of its own.
+    pub async fn another_server(&self, called: &str, own: &[(&str, &str)]) -> Server {
         let mut settings = self.settings.clone();
-        settings.environment.retain(|(other, _)| other != name);
-        settings.environment.push((name.to_owned(), value.to_owned()));
-        Server::start("second", settings, Some(self.server.url())).await
+        for (name, value) in own {
+            settings.environment.retain(|(other, _)| other != name);
+            settings
+                .environment
+                .push(((*name).to_owned(), (*value).to_owned()));
+        }
+        Server::start(called, settings, Some(self.server.url())).await
     }
 
     /// The installation's public address, without a slash at the end.

@@ -43,6 +43,7 @@ mod plans;
 mod providers;
 mod runs;
 mod second_step;
+mod secrets;
 mod session_socket;
 mod sessions;
 mod settings;

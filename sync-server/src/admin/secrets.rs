@@ -43,9 +43,11 @@ struct Found {
 pub async fn answer(desk: &Desk, command: Command) -> Result<Said> {
     let Command::Check = command;
     let config = &desk.app.config;
+    let (secrets, sealing) = (config.secrets()?, desk.operator.sealing().await?);
     let found = [
-        master(&config.secret_bytes()?),
-        sealed(&desk.operator.sealing().await?),
+        master(secrets.first().map_or(&[], Vec::as_slice)),
+        sealed(&sealing),
+        others(secrets.len() - 1, &sealing),
         metrics_token(config),
         on_the_way("DATABASE_URL", config.database_url.expose(), &[]),
         on_the_way("REDIS_URL", config.redis_url.expose(), &["rediss"]),
@@ -108,6 +110,34 @@ fn sealed(sealing: &Sealing) -> Found {
     };
     Found {
         setting: "COMPYMAC_SECRET",
+        grade,
+        words,
+    }
+}
+
+/// Whether the other secrets have anything left to open.
+fn others(count: usize, sealing: &Sealing) -> Found {
+    let left = counted(sealing.by_others, "sealed secret");
+    let (grade, words) = match (count, sealing.by_others) {
+        (0, 0) => (Grade::Good, "none are set, and none are needed".to_owned()),
+        (_, 0) => (
+            Grade::Good,
+            "nothing is sealed by them any more; see docs/operations.md for when to take them away"
+                .to_owned(),
+        ),
+        (0, _) => (
+            Grade::Good,
+            format!("{left} in the older form are sealed anew within the hour while a server runs"),
+        ),
+        (_, _) => (
+            Grade::Weak,
+            format!(
+                "{left} are not yet sealed by COMPYMAC_SECRET; a running server does that within the hour"
+            ),
+        ),
+    };
+    Found {
+        setting: "COMPYMAC_OTHER_SECRETS",
         grade,
         words,
     }

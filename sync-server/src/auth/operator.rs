@@ -7,13 +7,13 @@ mod letters;
 
 pub use super::audit_events::Told;
 pub use super::providers::Listed as Identity;
-pub use super::second_step::Sealing;
+pub use super::sealing::Sealing;
 pub use super::users::{Belongings, LISTED, Listed};
 pub use crate::mail::suppressions::Listed as Suppressed;
 
 use super::audit_events::{self, Act};
 use super::finish::in_words;
-use super::{Auth, devices, native, password, providers, second_step, users, verification_tokens};
+use super::{Auth, devices, native, password, providers, sealing, second_step, users, verification_tokens};
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::mail::{self, Letter};
@@ -257,7 +257,7 @@ impl Operator {
 
     /// How many sealed secrets the present key opens, and whose it does not.
     pub async fn sealing(&self) -> Result<Sealing> {
-        Ok(second_step::sealing(&self.auth.pool, &self.auth.keys).await?)
+        Ok(sealing::look(&self.auth.pool, &self.auth.keys).await?)
     }
 
     /// What happened last, of everybody or of one; the newest last.

@@ -87,9 +87,11 @@ impl Auth {
         let given = URL_SAFE_NO_PAD
             .decode(field)
             .map_err(|_not_base64| Problem::new(Code::CsrfFailed))?;
-        self.csrf_mac(secret)
-            .verify_slice(&given)
-            .map_err(|_differs| Problem::new(Code::CsrfFailed))
+        let is_ours = |key: [u8; 32]| keyed(&key, &[secret.as_bytes()]).verify_slice(&given).is_ok();
+        if self.keys.derive_each("csrf", b"").any(is_ours) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::CsrfFailed))
     }
 
     fn csrf_of(&self, secret: &str) -> String {

@@ -9,7 +9,7 @@ mod second_factors;
 pub(super) mod turning;
 
 pub use challenges::{purge as purge_challenges, void_all as void_challenges};
-pub use second_factors::{is_on, purge as purge_begun};
+pub use second_factors::{Sealed, is_on, purge as purge_begun, reseal, sealed_after, unmarked_after};
 
 use super::audit_events::{self, Event};
 use super::cookies::STEP;
@@ -17,7 +17,6 @@ use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words, plain};
 use super::next::safe_next;
 use super::tries::Whose;
 use super::{Auth, Caller, Visit, codes, cookies, deletion, seal};
-use crate::app::Keys;
 use crate::body::Json;
 use crate::database::{Pool, Transaction};
 use crate::error::Result;
@@ -41,7 +40,7 @@ const WAITS: Duration = Duration::minutes(10);
 const RECOVERY_CHARS: usize = 14;
 const SELECTOR_CHARS: usize = 4;
 /// Where the shared secret is sealed for.
-const PLACE: &str = "second_factors.secret";
+pub const PLACE: &str = "second_factors.secret";
 
 /// Proves the second step of a sign-in, which is then done.
 #[utoipa::path(post, path = routes::SECOND_STEP, tag = "Signing in", request_body = SecondStep,
@@ -144,32 +143,6 @@ pub async fn forget(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
     let is_forgotten = second_factors::turn_off(&mut *db, user).await?;
     challenges::void_all(db, user).await?;
     Ok(is_forgotten)
-}
-
-/// What of the sealed secrets the present key opens.
-#[derive(Clone, Debug, Default)]
-pub struct Sealing {
-    pub sound: usize,
-    /// Those that another key has sealed.
-    pub broken: Vec<UserId>,
-}
-
-pub async fn sealing(pool: &Pool, keys: &Keys) -> sqlx::Result<Sealing> {
-    let mut sealing = Sealing::default();
-    let mut after = UserId(uuid::Uuid::nil());
-    loop {
-        let page = second_factors::sealed_after(pool, after).await?;
-        let Some(last) = page.last() else {
-            return Ok(sealing);
-        };
-        after = UserId(last.user_id);
-        for sealed in &page {
-            match seal::open(keys, PLACE, sealed.user_id.as_bytes(), &sealed.secret) {
-                Some(_) => sealing.sound += 1,
-                None => sealing.broken.push(UserId(sealed.user_id)),
-            }
-        }
-    }
 }
 
 /// Whether the page has anything to ask for.

@@ -115,8 +115,9 @@ impl Auth {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (id, mac) = bytes.split_first_chunk::<16>()?;
         let user = UserId(Uuid::from_bytes(*id));
-        self.mac_of_wish(user).verify_slice(mac).ok()?;
-        Some(user)
+        let is_ours = |key: [u8; 32]| seal::keyed(&key, &[user.0.as_bytes()]).verify_slice(mac).is_ok();
+        let mut keys = self.keys.derive_each("letter wishes", b"");
+        keys.any(is_ours).then_some(user)
     }
 
     fn mac_of_wish(&self, user: UserId) -> hmac::Hmac<sha2::Sha256> {

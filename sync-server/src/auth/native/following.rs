@@ -28,6 +28,9 @@ pub fn read(keys: &Keys, kept: &[Kept]) -> anyhow::Result<(Ring, Vec<String>)> {
         .iter()
         .any(|kept| kept.id == first.id && kept.revoked_at.is_some());
     let mut read = vec![Key::first(keys, is_first_revoked)?];
+    for other in Key::firsts_of_others(keys) {
+        read.push(other?);
+    }
     let mut unread = Vec::new();
     for kept in kept {
         let Some(sealed) = &kept.sealed else { continue };

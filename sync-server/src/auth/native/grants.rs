@@ -221,7 +221,7 @@ async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Gran
     // an unknown device costs the same key and the same comparison
     let salt = row.as_ref().map_or(&[0; 32][..], |row| row.salt.as_slice());
     let key = refresh::device_key(&auth.keys, salt);
-    let is_proven = presented.is_proven_by(&key);
+    let is_proven = refresh::device_keys(&auth.keys, salt).any(|key| presented.is_proven_by(&key));
     let Some(row) = row.filter(|_| is_proven) else {
         return Err(NOT_OURS);
     };

@@ -35,6 +35,11 @@ pub fn device_key(keys: &Keys, salt: &[u8]) -> [u8; 32] {
     keys.derive("refresh token", salt)
 }
 
+/// As [`device_key`], and what the other secrets give: what they wrote is good until it is renewed.
+pub fn device_keys(keys: &Keys, salt: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+    keys.derive_each("refresh token", salt)
+}
+
 /// `cmr_` and base64url of version, device, generation, proof, checksum.
 pub fn write(key: &[u8; 32], device: DeviceId, generation: i64) -> String {
     let mut bytes = body(device, generation);

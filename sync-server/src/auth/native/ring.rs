@@ -16,6 +16,8 @@ use time::{Duration, OffsetDateTime};
 pub const WAITS: Duration = Duration::minutes(10);
 /// How long a key is believed once the next one signs: as long as a token lives, and two clocks differ.
 const RETIRES: Duration = Duration::minutes(12);
+/// Where the first keys of other secrets stand: before every key of the newest.
+pub const OTHERS_FIRST: OffsetDateTime = OffsetDateTime::UNIX_EPOCH.saturating_sub(Duration::SECOND);
 
 pub struct Key {
     /// As tokens name it (`kid`).
@@ -38,6 +40,12 @@ impl Key {
     pub fn first(keys: &Keys, is_revoked: bool) -> anyhow::Result<Self> {
         let seed = keys.derive("access token", b"ed25519");
         Self::from_seed(&seed, OffsetDateTime::UNIX_EPOCH, is_revoked)
+    }
+
+    /// Those that follow from the other secrets. They sign nothing, and what they signed is renewed.
+    pub fn firsts_of_others(keys: &Keys) -> impl Iterator<Item = anyhow::Result<Self>> {
+        let seeds = keys.derive_each("access token", b"ed25519").skip(1);
+        seeds.map(|seed| Self::from_seed(&seed, OTHERS_FIRST, true))
     }
 
     pub fn from_seed(seed: &[u8; 32], active_from: OffsetDateTime, is_revoked: bool) -> anyhow::Result<Self> {

@@ -36,6 +36,19 @@ pub async fn insert(db: &mut Transaction, id: &str, sealed: &[u8], waits_seconds
     Ok(())
 }
 
+/// The same key, sealed anew.
+pub async fn reseal(pool: &Pool, id: &str, old: &[u8], new: &[u8]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update signing_keys set sealed = $3 where id = $1 and sealed = $2",
+        id,
+        old,
+        new
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// From now on nothing that it signed is believed. False: it was revoked already.
 pub async fn revoke(db: &mut Transaction, id: &str) -> sqlx::Result<bool> {
     let outcome = sqlx::query!(

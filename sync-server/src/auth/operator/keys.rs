@@ -3,7 +3,7 @@
 use super::{Operator, conflict};
 use crate::auth::audit_events::{self, Act};
 use crate::auth::native::following::{CHANNEL, PLACE, read};
-use crate::auth::native::ring::{Key, State, WAITS};
+use crate::auth::native::ring::{Key, OTHERS_FIRST, State, WAITS};
 use crate::auth::native::signing_keys;
 use crate::auth::seal;
 use crate::database::Transaction;
@@ -30,7 +30,9 @@ impl Operator {
             id: id.to_owned(),
             state,
             active_from,
-            origin: if active_from == OffsetDateTime::UNIX_EPOCH {
+            origin: if active_from == OTHERS_FIRST {
+                "COMPYMAC_OTHER_SECRETS"
+            } else if active_from == OffsetDateTime::UNIX_EPOCH {
                 "COMPYMAC_SECRET"
             } else {
                 "drawn"

@@ -110,6 +110,33 @@ pub async fn sealed_after(pool: &Pool, user: UserId) -> sqlx::Result<Vec<Sealed>
     .await
 }
 
+/// The next so many after this user's that do not begin with this mark.
+pub async fn unmarked_after(pool: &Pool, user: UserId, mark: &[u8]) -> sqlx::Result<Vec<Sealed>> {
+    sqlx::query_as!(
+        Sealed,
+        "select user_id, secret from second_factors
+          where user_id > $1 and substring(secret from 1 for length($2::bytea)) <> $2
+          order by user_id limit 500",
+        user.0,
+        mark
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The same secret, sealed anew; one that was begun or turned off meanwhile stays as it is.
+pub async fn reseal(pool: &Pool, user: UserId, old: &[u8], new: &[u8]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update second_factors set secret = $3 where user_id = $1 and secret = $2",
+        user.0,
+        old,
+        new
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Forgets what was begun the day before and never confirmed.
 pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!(
