@@ -69,6 +69,7 @@ impl Error {
         match self {
             Self::Told(problem) => *problem,
             Self::Kept(error) if is_undone(&error) => {
+                metrics::counter!("database_undone_total").increment(1);
                 tracing::warn!(error = format!("{error:#}"), "undone by the database");
                 Problem::new(Code::Unavailable).retry_after(1)
             }

@@ -22,7 +22,7 @@ use outbox::Waiting;
 use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use suppressions::Standing;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
@@ -153,6 +153,8 @@ impl std::fmt::Debug for Letter {
 
 /// How long letters wait at most when nobody wakes the carrier: another node's, and those to be tried again.
 const POLL: Duration = Duration::from_secs(5);
+/// How often it is told how many wait.
+const LOOK: Duration = Duration::from_secs(30);
 /// Letters that are carried at once.
 const TOGETHER: i64 = 8;
 
@@ -196,7 +198,12 @@ impl Carrier {
 
     /// Until the process ends: carries what is due, then waits to be woken.
     pub async fn run(self, shutdown: CancellationToken) {
+        let mut looked: Option<Instant> = None;
         while !shutdown.is_cancelled() {
+            if looked.is_none_or(|at| at.elapsed() > LOOK) {
+                looked = Some(Instant::now());
+                self.tell_of_backlog().await;
+            }
             match self.carry_due().await {
                 Ok(0) => {}
                 Ok(_) => continue,
@@ -207,6 +214,17 @@ impl Carrier {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
+        }
+    }
+
+    /// How many wait, and since when the oldest does: for whoever runs the server.
+    async fn tell_of_backlog(&self) {
+        match outbox::backlog(&self.pool).await {
+            Ok((waiting, oldest)) => {
+                metrics::gauge!("letters_waiting").set(waiting);
+                metrics::gauge!("letters_oldest_seconds").set(oldest);
+            }
+            Err(error) => tracing::warn!(error = %error, "counting the letters that wait"),
         }
     }
 

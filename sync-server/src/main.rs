@@ -87,6 +87,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("installing the metrics recorder")?;
+    // what an alert waits for is there before it happens
+    metrics::counter!("database_undone_total").increment(0);
     let listener = listen::on(config.listen).with_context(|| {
         format!(
             "LISTEN: {} cannot be listened on; is another program using it?",

@@ -11,6 +11,7 @@
 )]
 
 mod admin;
+mod alerts;
 mod apple;
 mod audit;
 mod breached;

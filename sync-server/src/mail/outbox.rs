@@ -87,6 +87,20 @@ pub(super) async fn sent(pool: &Pool, id: Uuid) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// How many wait, and the seconds that the oldest has waited. Those that are held back on purpose are not waited for.
+pub(super) async fn backlog(pool: &Pool) -> sqlx::Result<(f64, f64)> {
+    let row = sqlx::query!(
+        r#"select count(*)::float8 as "waiting!",
+                  coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as "oldest!"
+             from email_outbox o
+            where sent_at is null and failed_at is null
+              and not exists (select from suppressions s where s.address = lower(o.recipient))"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.waiting, row.oldest))
+}
+
 /// It is not tried before this.
 pub(super) async fn wait(pool: &Pool, id: Uuid, until: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(

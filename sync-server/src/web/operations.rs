@@ -26,13 +26,17 @@ pub fn router(app: App, metrics: PrometheusHandle) -> Router {
         .with_state(Operations { app, metrics })
 }
 
-/// Folds what was measured into what is kept of it. Otherwise only a reading would, and where nobody reads, every request
+/// Folds what was measured into what is kept of it, and says whether Redis answers. Otherwise only a reading would, and where nobody reads, every request
 /// of a process's life would be held.
 pub async fn keep_measures_small(app: App, metrics: PrometheusHandle) {
     let mut due = tokio::time::interval(Duration::from_secs(5));
     loop {
         tokio::select! {
-            _ = due.tick() => metrics.run_upkeep(),
+            _ = due.tick() => {
+                metrics.run_upkeep();
+                let answers = tokio::time::timeout(Duration::from_secs(1), app.redis.answers()).await;
+                metrics::gauge!("redis_answers").set(if matches!(answers, Ok(true)) { 1.0 } else { 0.0 });
+            }
             () = app.shutdown.cancelled() => return,
         }
     }

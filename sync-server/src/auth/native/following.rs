@@ -57,6 +57,11 @@ impl Auth {
                 "signing keys that another secret has sealed"
             );
         }
+        let now = OffsetDateTime::now_utc();
+        let signing = ring.signing(now).map(|key| now - key.active_from);
+        // the first follows from the secret and has no day of its own
+        let age = signing.filter(|age| *age < now - OffsetDateTime::UNIX_EPOCH);
+        metrics::gauge!("signing_key_age_seconds").set(age.unwrap_or_default().as_seconds_f64());
         if self.0.signer.take_up(ring) {
             // what was proven may rest on a key that was revoked
             self.0.seen.forget_proofs();
