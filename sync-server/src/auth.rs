@@ -139,6 +139,10 @@ impl Auth {
         auth.read_signing_keys()
             .await
             .map_err(|error| anyhow::anyhow!("reading the signing keys: {error:?}"))?;
+        // before anybody is let in: all nodes may have been away for long
+        if let Err(error) = audit_events::make_room(&auth.pool).await {
+            tracing::error!(error = %error, "making room for what is noted");
+        }
         following::spawn(&auth);
         seen::spawn(&auth);
         if auth.config.role.works() {
@@ -191,6 +195,7 @@ async fn sweep(auth: Auth) {
             mail::purge(&auth.pool).await,
             mail::suppressions::purge(&auth.pool).await,
             users::purge(&auth.pool).await,
+            audit_events::make_room(&auth.pool).await,
             audit_events::purge(&auth.pool).await,
         ] {
             if let Err(error) = outcome {

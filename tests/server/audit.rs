@@ -152,6 +152,7 @@ async fn whatever_strangers_try_a_person_still_sees_what_they_did() {
     let (person, window) = Person::join(&stack).await;
     person.native(&stack, "Laptop").await;
     let user = window.me().await.user;
+    make_room(&stack).await;
     // of four days, more than a page holds on each
     stack
         .execute(&format!(
@@ -175,20 +176,101 @@ async fn whatever_strangers_try_a_person_still_sees_what_they_did() {
     );
 }
 
+/// As if the server had been here for long.
+async fn make_room(stack: &Stack) {
+    stack
+        .number("select audit_events_make_room(now() - interval '500 days', now())::bigint")
+        .await;
+}
+
+/// The tables of months before this one, or after.
+async fn months(stack: &Stack, which: &str) -> i64 {
+    stack
+        .number(&format!(
+            "select count(*) from pg_inherits
+              where inhparent in ('audit_events_done'::regclass, 'audit_events_refused'::regclass)
+                and right(inhrelid::regclass::text, 7) {which} to_char(now() at time zone 'UTC', 'YYYY_MM')"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn months_are_made_ahead_and_go_as_a_whole() {
+    let stack = Stack::start().await;
+    make_room(&stack).await;
+    assert!(months(&stack, "<").await >= 32, "sixteen months of each outcome");
+    assert_eq!(months(&stack, ">").await, 6, "three months of each outcome");
+    stack.server.kill();
+    stack
+        .execute(
+            "do $$ declare name text; begin
+                 for name in select inhrelid::regclass::text from pg_inherits where inhparent = 'audit_events_done'::regclass
+                              and right(inhrelid::regclass::text, 7) >= to_char(now() at time zone 'UTC', 'YYYY_MM') loop
+                     execute 'drop table ' || name;
+                 end loop;
+             end $$",
+        )
+        .await;
+    stack.server.start_again().await;
+    // without the month's table nobody could sign in
+    Person::join(&stack).await;
+    assert_eq!(months(&stack, ">").await, 6);
+    until("old months to go", async || {
+        // twelve and what is left of a thirteenth, three and what is left of a fourth
+        let left = months(&stack, "<").await;
+        (left <= 12 + 1 + 3 + 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_noted_is_neither_changed_nor_removed_whoever_tries() {
+    let stack = Stack::start().await;
+    let (_, window) = Person::join(&stack).await;
+    let user = window.me().await.user;
+    let month = stack
+        .number("select to_char(now() at time zone 'UTC', 'YYYYMM')::bigint")
+        .await
+        .to_string();
+    let (year, month) = month.split_at(4);
+    let own = format!("audit_events_done_{year}_{month}");
+    for tried in [
+        "delete from audit_events".to_owned(),
+        format!("delete from {own}"),
+        "truncate audit_events".to_owned(),
+        "update audit_events set reason = 'nothing'".to_owned(),
+        "update audit_events set at = now() - interval '1 second'".to_owned(),
+        "update audit_events set outcome = 'refused'".to_owned(),
+        // who is gone loses all that leads to them, and not their name alone
+        "update audit_events set user_id = gen_random_uuid()".to_owned(),
+        "update audit_events set user_id = null, device_id = null, ip_prefix = null, request_id = null"
+            .to_owned(),
+    ] {
+        stack
+            .execute(&format!(
+                "do $$ begin {tried}; raise 'it went through: {}'; exception when restrict_violation then null; end $$",
+                tried.replace('\'', "")
+            ))
+            .await;
+    }
+    let left = format!("select count(*) from audit_events where user_id = '{user}'");
+    assert!(stack.number(&left).await > 0);
+}
+
 #[tokio::test]
 async fn what_is_old_is_forgotten_and_what_is_not_is_kept() {
     let stack = Stack::start().await;
     let (person, window) = Person::join(&stack).await;
     let user = window.me().await.user;
     let device = window.me().await.device;
+    make_room(&stack).await;
     stack
         .execute(&format!(
-            "delete from audit_events;
-             insert into audit_events (at, event, outcome, reason)
+            "insert into audit_events (at, event, outcome, reason)
              select now() - days * interval '1 day', 'sign_in', outcome, 'test'
-             from (values (366, 'done'), (364, 'done'), (91, 'refused'), (89, 'refused')) old (days, outcome);
+             from (values (397, 'done'), (364, 'done'), (122, 'refused'), (89, 'refused')) old (days, outcome);
              insert into audit_events (at, event, outcome, reason)
-             select now() - interval '91 days', 'sign_in', 'refused', 'flood' from generate_series(1, 12000);
+             select now() - interval '122 days', 'sign_in', 'refused', 'flood' from generate_series(1, 12000);
              insert into users (email, email_key, updated_at, email_verified)
              select name || '@example.org', name || '@example.org', now() - days * interval '1 day', proven
              from (values ('old', 31, null), ('young', 29, null), ('proven', 400, now())) u (name, days, proven);

@@ -1,4 +1,5 @@
-//! Stored: `audit_events`, what happened at the door, refusals too. Append-only, until it is old; whoever is gone is unnamed.
+//! Stored: `audit_events`, what happened at the door, refusals too, a table for each outcome and month. Append-only, which the
+//! database sees to, until a month is old and goes as a whole; whoever is gone is unnamed.
 
 use super::Visit;
 use crate::database::{Pool, Transaction};
@@ -8,12 +9,10 @@ use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Days that what was done is kept …
+/// Days that what was done is kept, and then until its month is over …
 const DONE_DAYS: i32 = 365;
 /// … and what was refused, which is mostly strangers' noise. A person's list goes back as far.
 const REFUSED_DAYS: i32 = 90;
-/// Rows that one statement takes, so that none holds its locks for long.
-const ROWS: i64 = 5_000;
 
 /// What happened, for the people who look after this server.
 #[derive(Clone, Copy, Debug)]
@@ -195,26 +194,21 @@ pub async fn newest(pool: &Pool, of: Option<UserId>, count: i64) -> sqlx::Result
     Ok(told)
 }
 
-/// Forgets what is old, so many rows at a time.
+/// Makes the tables of this month and the next three, where they are not there yet. Without one, nothing could be noted, and
+/// so nobody could sign in.
+pub async fn make_room(pool: &Pool) -> sqlx::Result<()> {
+    sqlx::query_scalar!("select audit_events_make_room(now(), now() + interval '3 months')")
+        .fetch_one(pool)
+        .await?;
+    Ok(())
+}
+
+/// Forgets what is old, a month at a time.
 pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     for (outcome, days) in [("done", DONE_DAYS), ("refused", REFUSED_DAYS)] {
-        loop {
-            let gone = sqlx::query!(
-                "delete from audit_events
-                  where id in (select id from audit_events
-                                where outcome = $1 and at < now() - make_interval(days => $2)
-                                limit $3)",
-                outcome,
-                days,
-                ROWS
-            )
-            .execute(pool)
-            .await?
-            .rows_affected();
-            if gone < ROWS.unsigned_abs() {
-                break;
-            }
-        }
+        sqlx::query_scalar!("select audit_events_forget($1, $2)", outcome, days)
+            .fetch_one(pool)
+            .await?;
     }
     Ok(())
 }
