@@ -134,6 +134,10 @@ impl Keys {
         }
     }
 
+    pub fn has_others(&self) -> bool {
+        !self.others.is_empty()
+    }
+
     /// The 32-byte key for a purpose, mixed with a salt of the thing it is for.
     pub fn derive(&self, purpose: &str, salt: &[u8]) -> [u8; 32] {
         derived(&self.newest, purpose, salt)

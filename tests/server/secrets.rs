@@ -112,9 +112,12 @@ async fn what_no_secret_opens_is_left_as_it_is_for_the_secret_that_does() {
     stack
         .execute("update users set email_verified = now() - interval '2 days'")
         .await;
-    let forgot = stack
-        .another_server("forgot", &[("COMPYMAC_SECRET", new.as_str())])
-        .await;
+    let third = secret();
+    let wrong = [
+        ("COMPYMAC_SECRET", new.as_str()),
+        ("COMPYMAC_OTHER_SECRETS", third.as_str()),
+    ];
+    let forgot = stack.another_server("forgot", &wrong).await;
     // a tip leaves at the end of a sweep, which has tried to seal anew before
     stack.letter_about(newcomer.email.as_str(), "How to begin").await;
     forgot.kill();

@@ -119,15 +119,11 @@ fn sealed(sealing: &Sealing) -> Found {
 fn others(count: usize, sealing: &Sealing) -> Found {
     let left = counted(sealing.by_others, "sealed secret");
     let (grade, words) = match (count, sealing.by_others) {
-        (0, 0) => (Grade::Good, "none are set, and none are needed".to_owned()),
+        (0, _) => (Grade::Good, "none are set".to_owned()),
         (_, 0) => (
             Grade::Good,
             "nothing is sealed by them any more; see docs/operations.md for when to take them away"
                 .to_owned(),
-        ),
-        (0, _) => (
-            Grade::Good,
-            format!("{left} in the older form are sealed anew within the hour while a server runs"),
         ),
         (_, _) => (
             Grade::Weak,
