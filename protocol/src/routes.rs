@@ -17,6 +17,7 @@ pub const SECOND_STEP: &str = "/api/v1/auth/second-step";
 pub const SIGN_OUT: &str = "/api/v1/auth/sign-out";
 pub const PROVIDERS: &str = "/api/v1/auth/providers";
 pub const ME: &str = "/api/v1/me";
+/// `DELETE`: signs every device but this one out.
 pub const DEVICES: &str = "/api/v1/devices";
 /// `DELETE`: signs that device out.
 pub const DEVICE: &str = "/api/v1/devices/{id}";
@@ -117,6 +118,8 @@ pub mod page {
     pub const FORM_SECOND_STEP_ON: &str = "/settings/security/second-step/on";
     pub const FORM_SECOND_STEP_OFF: &str = "/settings/security/second-step/off";
     pub const FORM_RECOVERY_CODES: &str = "/settings/security/recovery-codes";
+    /// Signs every device but this one out.
+    pub const FORM_SIGN_OUT_OTHERS: &str = "/settings/security/devices/sign-out";
     /// Connects an account at a provider to one's own (`POST` with the form token): leads there and back.
     pub const FORM_LINK: &str = "/settings/security/accounts/{provider}/link";
     /// Takes one away again.

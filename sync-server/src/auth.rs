@@ -66,7 +66,7 @@ pub use second_step::turning::{
 pub use second_step::{
     awaited_step, goes_on, is_second_step_open, second_step, too_late as second_step_is_over,
 };
-pub use signed_in::{devices_of, sign_out, sign_out_device};
+pub use signed_in::{devices_of, sign_out, sign_out_device, sign_out_others};
 pub use visit::Visit;
 pub use wishes::{choose_by_link, choose_letters, look_at_wish, wants_tips};
 
@@ -268,7 +268,10 @@ pub fn router(auth: Auth) -> Router {
         .route(routes::SIGN_OUT, post(signed_in::post_sign_out))
         .route(routes::PROVIDERS, get(flow::list_providers))
         .route(routes::ME, get(signed_in::read_me))
-        .route(routes::DEVICES, get(signed_in::list_devices))
+        .route(
+            routes::DEVICES,
+            get(signed_in::list_devices).delete(signed_in::delete_devices),
+        )
         .route(routes::DEVICE, delete(signed_in::delete_device))
         .route(routes::PAR, post(authorize::post_par))
         .route(
@@ -299,6 +302,7 @@ pub fn router(auth: Auth) -> Router {
     flow::list_providers,
     signed_in::read_me,
     signed_in::list_devices,
+    signed_in::delete_devices,
     signed_in::delete_device,
     authorize::post_par,
     device_flow::post_device_authorization,

@@ -44,6 +44,8 @@ pub enum Letter {
     },
     /// A device was signed out since its credential was used twice.
     DeviceSignedOut { device: String, link: String },
+    /// Every device but the one that asked for it was signed out.
+    DevicesSignedOut { when: String, link: String },
     /// A provider now opens this account too.
     ProviderLinked {
         provider: String,
@@ -100,6 +102,8 @@ pub enum Letter {
     EmailUndone { old: String, link: String },
     /// Somebody signed in by a code that was written down.
     RecoveryCodeUsed { left: i64, when: String, link: String },
+    /// New ones were made, and those of before are worthless.
+    RecoveryCodesMade { when: String, link: String },
     /// How to begin, for somebody who joined and has not.
     GettingStarted {
         link: String,
@@ -117,7 +121,7 @@ impl Letter {
             None
         }
     }
-}
+
 
 /// A letter may hold a one-time link, so its content is in no log.
 impl std::fmt::Debug for Letter {
@@ -127,6 +131,7 @@ impl std::fmt::Debug for Letter {
             Self::AlreadyHaveAccount { .. } => "Letter::AlreadyHaveAccount(…)",
             Self::NewDevice { .. } => "Letter::NewDevice(…)",
             Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
+            Self::DevicesSignedOut { .. } => "Letter::DevicesSignedOut(…)",
             Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
             Self::ProviderUnlinked { .. } => "Letter::ProviderUnlinked(…)",
             Self::Reset { .. } => "Letter::Reset(…)",
@@ -146,6 +151,7 @@ impl std::fmt::Debug for Letter {
             Self::EmailWelcome { .. } => "Letter::EmailWelcome(…)",
             Self::EmailUndone { .. } => "Letter::EmailUndone(…)",
             Self::RecoveryCodeUsed { .. } => "Letter::RecoveryCodeUsed(…)",
+            Self::RecoveryCodesMade { .. } => "Letter::RecoveryCodesMade(…)",
             Self::GettingStarted { .. } => "Letter::GettingStarted(…)",
         })
     }

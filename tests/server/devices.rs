@@ -1,7 +1,9 @@
 //! Seeing one's devices and signing them out, felt everywhere at once.
 
-use harness::{Client, Person, Socket, Stack, within};
+use harness::{Answer, Client, Person, Socket, Stack, within};
+use http::StatusCode;
 use protocol::frame::close;
+use protocol::routes::page;
 use protocol::{Code, DeviceId, routes};
 use std::time::Duration;
 
@@ -82,4 +84,101 @@ async fn a_device_can_be_signed_out_while_redis_is_away() {
         (laptop.get(routes::ME).await.status == 401).then_some(())
     })
     .await;
+}
+
+/// Opens the security page and presses "Sign out all others".
+async fn sign_out_others(client: &Client) -> Answer {
+    let page = client.get(page::SECURITY).await;
+    client.submit(&page, page::FORM_SIGN_OUT_OTHERS, &[]).await
+}
+
+#[tokio::test]
+async fn all_others_are_signed_out_on_every_node_within_two_seconds_and_this_one_stays() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, laptop) = Person::join_natively(&stack).await;
+    let (tablet, browser) = (person.browser(&stack).await, person.browser(&stack).await);
+    let (_, neighbour) = Person::join(&stack).await;
+    let (laptop_elsewhere, tablet_elsewhere) = (laptop.at(&second.url()), tablet.at(&second.url()));
+    tablet_elsewhere.me().await;
+    let (mut here, mut there) = (Socket::open(&laptop).await, Socket::open(&laptop_elsewhere).await);
+    let mut own = Socket::open(&browser).await;
+
+    let done = sign_out_others(&browser).await;
+    assert!(
+        done.succeeds()
+            .text()
+            .contains("Every other device is signed out")
+    );
+    let closed = tokio::time::timeout(AT_ONCE, async { (here.closed().await, there.closed().await) }).await;
+    assert_eq!(
+        closed.expect("both sockets closed in time"),
+        (close::REVOKED, close::REVOKED)
+    );
+    for other in [&laptop, &laptop_elsewhere, &tablet, &tablet_elsewhere] {
+        is_signed_out(other).await;
+    }
+    laptop
+        .refresh_with(&laptop.tokens().refresh_token)
+        .await
+        .has_status(StatusCode::BAD_REQUEST);
+    assert_eq!(browser.devices().await.len(), 1);
+    browser.create_session("Still here").await;
+    own.next().await.expect("a socket that goes on");
+    neighbour.me().await;
+
+    let letter = stack
+        .letter_about(person.email.as_str(), "Your other devices were signed out")
+        .await;
+    assert!(letter.text.contains(page::SECURITY), "{}", letter.text);
+    let events = browser.get(page::SECURITY).await;
+    assert!(
+        events.text().contains("Signing out all other devices"),
+        "{events:?}"
+    );
+    // nobody is left, and nothing is offered
+    assert!(!events.text().contains(page::FORM_SIGN_OUT_OTHERS));
+}
+
+#[tokio::test]
+async fn others_are_signed_out_only_by_who_has_just_shown_who_they_are() {
+    let stack = Stack::start().await;
+    let (person, laptop) = Person::join_natively(&stack).await;
+    let browser = person.browser(&stack).await;
+    laptop.delete(routes::DEVICES).await.refused(Code::ProofRequired);
+    let page = browser.get(page::SECURITY).await;
+    stack
+        .execute("update sessions set proven_at = now() - interval '11 minutes'")
+        .await;
+    browser.delete(routes::DEVICES).await.refused(Code::ProofRequired);
+    let refused = browser.submit(&page, page::FORM_SIGN_OUT_OTHERS, &[]).await;
+    assert_eq!(refused.location(), page::PROVE, "{refused:?}");
+    laptop.me().await;
+
+    let page = browser.get(page::PROVE).await;
+    let fields = [("password", person.password.as_str())];
+    browser.submit(&page, page::PROVE, &fields).await;
+    browser.delete(routes::DEVICES).await.succeeds();
+    is_signed_out(&laptop).await;
+    browser.me().await;
+    // once more is as once, and nobody is told twice
+    browser.delete(routes::DEVICES).await.succeeds();
+    let told = "select count(*) from email_outbox where template = 'devices_signed_out'";
+    assert_eq!(stack.number(told).await, 1);
+}
+
+/// Its devices are forgotten by then: only how long ago the address was proven tells that this is not the first.
+#[tokio::test]
+async fn whoever_enters_an_account_that_slept_is_told_of() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    browser.sign_out().await.succeeds();
+    stack.execute("delete from sessions").await;
+    stack
+        .execute("update users set email_verified = now() - interval '91 days'")
+        .await;
+    person.browser(&stack).await;
+    stack
+        .letter_about(person.email.as_str(), "A new device signed in")
+        .await;
 }

@@ -454,6 +454,10 @@ async fn nothing_is_changed_without_a_fresh_proof() {
     assert_eq!(proven.location(), page::SECURITY);
     let codes = codes_in(&client.submit(&fresh, page::FORM_RECOVERY_CODES, &[]).await);
     assert!(codes.iter().all(|code| !careful.codes.contains(code)));
+    let letter = stack
+        .letter_about(careful.person.email.as_str(), "new recovery codes")
+        .await;
+    assert!(letter.text.contains("worthless") && letter.text.contains(page::SECURITY));
 
     let laptop = Client::native(&stack.url());
     let challenge = careful.challenge(&laptop, native("Laptop")).await;

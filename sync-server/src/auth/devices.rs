@@ -320,10 +320,13 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
     Ok(())
 }
 
-/// Whether the user ever had a device.
-pub async fn has_any(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
+/// Whether the next device is the user's first. Rows of devices outlive them by 90 days: of somebody who proved their address
+/// longer ago than that, no row says nothing, and an account that slept may be entered by anybody.
+pub async fn is_first(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select exists (select from sessions where user_id = $1) as "any!""#,
+        r#"select coalesce(email_verified > now() - interval '90 days', false)
+                  and not exists (select from sessions s where s.user_id = u.id) as "is_first!"
+             from users u where u.id = $1"#,
         user.0
     )
     .fetch_one(db)

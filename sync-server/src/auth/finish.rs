@@ -128,7 +128,7 @@ pub async fn finish_sign_in(
         link.link(auth, &mut *db, user.id).await?;
     }
     let replaced = devices::revoke_by_cookie(&mut *db, visit.session_cookie.as_deref()).await?;
-    let is_first = !devices::has_any(&mut *db, user.id).await?;
+    let is_first = devices::is_first(&mut *db, user.id).await?;
     let device = DeviceId::fresh();
     let me = Me {
         user: user.id,

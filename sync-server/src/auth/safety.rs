@@ -30,16 +30,19 @@ pub struct Safety {
     /// The oldest first; `None`: this site has none.
     pub passkeys: Option<Vec<passkey::Kept>>,
     pub is_fresh: bool,
+    /// Devices that are signed in besides this one.
+    pub others: usize,
     /// The newest first.
     pub events: Vec<audit_events::Noted>,
 }
 
 pub async fn look(auth: &Auth, caller: &Caller) -> Result<Safety> {
-    let (has_password, codes_left, passkeys, is_fresh, events) = tokio::try_join!(
+    let (has_password, codes_left, passkeys, is_fresh, devices, events) = tokio::try_join!(
         async { Result::Ok(users::password_of(&auth.pool, caller.user).await?.is_some()) },
         second_step::codes_left(auth, caller),
         async { Ok(passkey::list(&auth.pool, caller.user).await?) },
         is_fresh(auth, caller),
+        async { Ok(devices::list(&auth.pool, caller.user, caller.device).await?) },
         async { Ok(audit_events::of_user(&auth.pool, caller.user).await?) },
     )?;
     Ok(Safety {
@@ -47,6 +50,7 @@ pub async fn look(auth: &Auth, caller: &Caller) -> Result<Safety> {
         codes_left,
         passkeys: passkey::offers(auth).then_some(passkeys),
         is_fresh,
+        others: devices.iter().filter(|device| !device.is_this).count(),
         events,
     })
 }

@@ -1,15 +1,19 @@
 //! What somebody who is signed in may ask and do about it: who am I, which devices are in, sign out.
 
 use super::audit_events::{self, Event};
-use super::{Auth, Caller, SESSION, Visit, cookies, devices};
+use super::finish::in_words;
+use super::{Auth, Caller, SESSION, Visit, cookies, devices, native, safety, second_step};
 use crate::asked::Id;
 use crate::error::Result;
+use crate::mail::{self, Letter};
 use axum::extract::State;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
 use http::StatusCode;
 use protocol::auth::{Device, Me};
+use protocol::routes::page;
 use protocol::{Code, DeviceId, Problem, routes};
+use time::OffsetDateTime;
 
 /// Who the caller is.
 #[utoipa::path(get, path = routes::ME, tag = "Devices",
@@ -62,6 +66,42 @@ pub async fn sign_out_device(auth: &Auth, caller: &Caller, device: DeviceId, vis
     tx.commit().await?;
     auth.announce_signed_out(caller.user, &[device]);
     Ok(())
+}
+
+/// Signs every device but this one out, everywhere within two seconds. Wants a fresh proof of who asks, which a browser shows
+/// on the security page.
+#[utoipa::path(delete, path = routes::DEVICES, tag = "Devices",
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem)))]
+pub async fn delete_devices(State(auth): State<Auth>, caller: Caller, visit: Visit) -> Result<StatusCode> {
+    sign_out_others(&auth, &caller, &visit).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives how many they were. What one of them has begun or let in, and nobody has taken up, ends too.
+pub async fn sign_out_others(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<usize> {
+    let mut tx = safety::change(auth, caller).await?;
+    native::void_codes(&mut tx, caller.user).await?;
+    second_step::void_challenges(&mut tx, caller.user).await?;
+    let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "others signed out").await?;
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "sign_out_others",
+        refusal: None,
+        method: "itself",
+    };
+    audit_events::note(&mut tx, event, visit).await?;
+    if !signed_out.is_empty() {
+        let letter = Letter::DevicesSignedOut {
+            when: in_words(OffsetDateTime::now_utc())?,
+            link: auth.config.link(page::SECURITY),
+        };
+        mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
+    }
+    tx.commit().await?;
+    auth.announce_signed_out(caller.user, &signed_out);
+    auth.letters_wait();
+    Ok(signed_out.len())
 }
 
 /// Signs this device out.

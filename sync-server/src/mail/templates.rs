@@ -40,6 +40,7 @@ letters!(
     "already_have_account",
     "new_device",
     "device_signed_out",
+    "devices_signed_out",
     "provider_linked",
     "provider_unlinked",
     "reset",
@@ -48,6 +49,7 @@ letters!(
     "second_step_on",
     "second_step_off",
     "recovery_code_used",
+    "recovery_codes_made",
     "passkey_added",
     "passkey_removed",
     "account_leaving",
@@ -109,6 +111,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::AlreadyHaveAccount { .. } => "You already have an account",
         Letter::NewDevice { .. } => "A new device signed in to your account",
         Letter::DeviceSignedOut { .. } => "We signed one of your devices out",
+        Letter::DevicesSignedOut { .. } => "Your other devices were signed out",
         Letter::ProviderLinked { .. } => "Another way to sign in to your account",
         Letter::ProviderUnlinked { .. } => "One way to sign in to your account is gone",
         Letter::Reset { .. } => "Choose a new password",
@@ -117,6 +120,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::SecondStepOn { .. } => "A second step now protects your account",
         Letter::SecondStepOff { .. } => "The second step of your account was turned off",
         Letter::RecoveryCodeUsed { .. } => "A recovery code of your account was used",
+        Letter::RecoveryCodesMade { .. } => "Your account has new recovery codes",
         Letter::PasskeyAdded { .. } => "A passkey was added to your account",
         Letter::PasskeyRemoved { .. } => "A passkey of your account was removed",
         Letter::AccountLeaving { .. } => "Your account will be deleted",
@@ -254,6 +258,14 @@ mod tests {
             Letter::GettingStarted {
                 link: link(),
                 stop: "https://c.example/letters/x".to_owned(),
+            },
+            Letter::DevicesSignedOut {
+                when: when(),
+                link: link(),
+            },
+            Letter::RecoveryCodesMade {
+                when: when(),
+                link: link(),
             },
         ]
     }

@@ -31,6 +31,7 @@ pub fn router(pages: Pages) -> Router {
         .route(page::FORM_SECOND_STEP_ON, post(turn_on))
         .route(page::FORM_SECOND_STEP_OFF, post(turn_off))
         .route(page::FORM_RECOVERY_CODES, post(fresh_codes))
+        .route(page::FORM_SIGN_OUT_OTHERS, post(sign_out_others))
         .route(page::FORM_UNLINK, post(disconnect))
         .with_state(pages)
 }
@@ -99,6 +100,7 @@ pub async fn draw(
         codes_left: safety.codes_left,
         passkeys: safety.passkeys.map(shown).transpose()?,
         is_fresh: safety.is_fresh,
+        others: safety.others,
         accounts,
         rights,
         events: events.collect::<Result<_>>()?,
@@ -313,6 +315,25 @@ async fn turn_off(
     match auth::turn_second_step_off(pages.auth(), &caller, &visit).await {
         Ok(()) => {
             let done = "The second step is off.";
+            draw(&pages, &headers, &caller, None, Some(done)).await
+        }
+        Err(error) => refused(&pages, &headers, &caller, error).await,
+    }
+}
+
+async fn sign_out_others(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    visit: Visit,
+    Form(fields): Form<Fields>,
+) -> Result<Response> {
+    let caller = match sent(&pages, &headers, &fields.csrf).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    match auth::sign_out_others(pages.auth(), &caller, &visit).await {
+        Ok(_) => {
+            let done = "Every other device is signed out.";
             draw(&pages, &headers, &caller, None, Some(done)).await
         }
         Err(error) => refused(&pages, &headers, &caller, error).await,

@@ -35,6 +35,8 @@ pub struct Security {
     pub passkeys: Option<Vec<Passkey>>,
     /// Without a fresh proof nothing can be changed.
     pub is_fresh: bool,
+    /// Devices that are signed in besides this one.
+    pub others: usize,
     pub accounts: Accounts,
     pub rights: Rights,
     pub events: Vec<Event>,
@@ -139,6 +141,7 @@ pub fn security(security: &Security) -> Html {
             { second_step_section(security) }
             { password_section(security) }
             { accounts_section(security) }
+            { devices_section(security) }
             { email_section(security) }
             { letters::section(security) }
             { export_section(security) }
@@ -205,6 +208,27 @@ fn password_section(security: &Security) -> Html {
     }
 }
 
+fn devices_section(security: &Security) -> Html {
+    let words = match security.others {
+        0 => "You are signed in on this device alone.".to_owned(),
+        1 => "You are signed in on one more device than this.".to_owned(),
+        others => format!("You are signed in on {others} more devices than this."),
+    };
+    html! {
+        <section class="fields" aria-labelledby="own-devices" data-testid="devices-section">
+            <h2 id="own-devices">{ "Devices" }</h2>
+            <p data-testid="others">{ words }</p>
+            if security.is_fresh && security.others > 0 {
+                <PostForm action={page::FORM_SIGN_OUT_OTHERS} csrf={security.csrf.clone()}>
+                    <button class="button button-danger button-wide" data-testid="sign-out-others">
+                        { "Sign out all others" }
+                    </button>
+                </PostForm>
+            }
+        </section>
+    }
+}
+
 fn events(events: &[Event]) -> Html {
     html! {
         <section class="fields" aria-labelledby="events" data-testid="events">
@@ -234,6 +258,7 @@ fn in_words(event: &Event) -> String {
         "sign_in" => "Signing in",
         "sign_up" => "Signing up",
         "sign_out" => "Signing out",
+        "sign_out_others" => "Signing out all other devices",
         "verify" => "Confirming the address",
         "refresh" => "Staying signed in",
         "forgot" => "Asking for a new password",

@@ -204,6 +204,7 @@ fn security(codes_left: Option<i64>, is_fresh: bool) -> Security {
             ]
         }),
         is_fresh,
+        others: 2,
         accounts: Accounts {
             connected: vec![Connected {
                 id: "0".to_owned(),

@@ -114,7 +114,13 @@ pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<
     }
     let codes = fresh.keep(&mut tx, caller).await?;
     note(&mut tx, caller, "recovery_codes", visit).await?;
+    let letter = Letter::RecoveryCodesMade {
+        when: in_words(OffsetDateTime::now_utc())?,
+        link: auth.config.link(page::SECURITY),
+    };
+    mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
     tx.commit().await?;
+    auth.letters_wait();
     Ok(codes)
 }
 
