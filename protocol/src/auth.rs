@@ -15,7 +15,10 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.trim();
         let refuse = || Problem::new(Code::InvalidEmail).field("email");
-        if text.len() > limits::EMAIL_BYTES || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        // signs that read as letters and become those in lower case, as the kelvin does: such an address would be another's
+        let is_unfit =
+            |c: char| c.is_control() || c.is_whitespace() || ('\u{2100}'..='\u{214f}').contains(&c);
+        if text.len() > limits::EMAIL_BYTES || text.chars().any(is_unfit) {
             return Err(refuse());
         }
         let (local, domain) = text.rsplit_once('@').ok_or_else(refuse)?;
@@ -184,6 +187,10 @@ pub struct Resend {
 pub struct SignIn {
     pub email: Email,
     pub password: Password,
+    /// As [`SignUpStarted`] gave it; a browser may leave it to its cookie. Only with it is anybody told that their address waits
+    /// to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<String>,
     #[serde(default)]
     pub client: Client,
 }

@@ -233,6 +233,7 @@ async fn sign_in(address: &str, pool: &PgPool) -> anyhow::Result<Vec<Member>> {
             Ok(SignIn {
                 email: Email::parse(&email)?,
                 password: Password::typed(PASSWORD),
+                binding: None,
                 client,
             })
         };

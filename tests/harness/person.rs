@@ -94,9 +94,15 @@ impl Person {
 
     /// Asks to be signed in with the password; the answer may be a refusal.
     pub async fn try_sign_in(&self, client: &Client, kind: Kind) -> Answer {
+        self.try_sign_in_with(client, None, kind).await
+    }
+
+    /// As [`Person::try_sign_in`], with what the sign-up of a window gave it.
+    pub async fn try_sign_in_with(&self, client: &Client, binding: Option<String>, kind: Kind) -> Answer {
         let ask = SignIn {
             email: self.email.clone(),
             password: Password::typed(&self.password),
+            binding,
             client: kind,
         };
         client.post(routes::SIGN_IN, &ask).await

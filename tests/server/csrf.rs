@@ -54,6 +54,7 @@ async fn a_foreign_page_cannot_sign_a_browser_in() {
     let body = SignIn {
         email: person.email.clone(),
         password: protocol::auth::Password::typed(&person.password),
+        binding: None,
         client: protocol::auth::Client::Browser,
     };
     let foreign = [

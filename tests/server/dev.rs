@@ -58,6 +58,7 @@ impl Dev {
         let ask = SignIn {
             email: Email::parse(email).expect("an address"),
             password: Password::typed(password),
+            binding: None,
             client: Kind::Browser,
         };
         client.post(routes::SIGN_IN, &ask).await.succeeds();

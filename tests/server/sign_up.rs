@@ -212,7 +212,7 @@ async fn the_link_signs_in_only_the_browser_that_signed_up() {
     person
         .try_sign_in(&other, Kind::Browser)
         .await
-        .refused(Code::EmailUnverified);
+        .refused(Code::InvalidCredentials);
     let page = other.get(&path_of(&link)).await;
     let fields = [("password", person.password.as_str())];
     other.submit(&page, routes::page::VERIFY, &fields).await;
@@ -284,18 +284,120 @@ async fn a_known_address_gets_the_same_answer_and_another_letter() {
 }
 
 #[tokio::test]
-async fn an_unconfirmed_address_is_spoken_of_only_after_the_right_password() {
+async fn an_unconfirmed_address_is_spoken_of_only_in_the_window_that_signed_up() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
-    person.sign_up(&client).await.succeeds();
-    let stranger = Person {
+    let started: SignUpStarted = person.sign_up(&client).await.expect();
+    let guessing = Person {
         password: "wrong-but-long-enough".to_owned(),
         ..person.clone()
     };
-    let refused = stranger.try_sign_in(&browser(&stack), Kind::Browser).await;
-    refused.refused(Code::InvalidCredentials);
-    let told = person.try_sign_in(&browser(&stack), Kind::Browser).await;
+    let other = Person::fresh();
+    let elsewhere = Person {
+        password: person.password.clone(),
+        ..other
+    };
+    for (somebody, window) in [
+        (&person, &browser(&stack)),
+        (&guessing, &client),
+        (&elsewhere, &client),
+    ] {
+        let refused = somebody.try_sign_in(window, Kind::Browser).await;
+        refused.refused(Code::InvalidCredentials);
+    }
+    let told = person.try_sign_in(&client, Kind::Browser).await;
     told.refused(Code::EmailUnverified);
+    let laptop = Client::native(&stack.url());
+    let bound = person
+        .try_sign_in_with(&laptop, Some(started.binding), native("Laptop"))
+        .await;
+    bound.refused(Code::EmailUnverified);
+    // after the letter's day nothing is told any more
+    stack
+        .execute("update verification_tokens set expires = expires - interval '24 hours'")
+        .await;
+    let late = person.try_sign_in(&client, Kind::Browser).await;
+    late.refused(Code::InvalidCredentials);
+}
+
+/// A refusal without its number, which differs each time.
+fn told(answer: &harness::Answer) -> String {
+    let mut problem = answer.problem();
+    problem.request_id = None;
+    format!("{problem:?}")
+}
+
+/// A stranger signs up with an address that is not theirs and tries to sign in with what they chose.
+#[tokio::test]
+async fn signing_up_and_then_in_tells_nobody_whether_there_is_an_account() {
+    let stack = Stack::start().await;
+    let (with_account, _) = Person::join(&stack).await;
+    let (pending, free) = (Person::fresh(), Person::fresh());
+    pending.sign_up(&browser(&stack)).await.succeeds();
+    let mut heard = Vec::new();
+    for owner in [&with_account, &pending, &free] {
+        let stranger = Person {
+            password: "walnut-ferry-copper-drizzle".to_owned(),
+            ..owner.clone()
+        };
+        let guessing = Person {
+            password: "another-ferry-of-copper".to_owned(),
+            ..owner.clone()
+        };
+        let window = browser(&stack);
+        let mut said = vec![stranger.sign_up(&window).await.status.to_string()];
+        said.push(told(&stranger.try_sign_in(&window, Kind::Browser).await));
+        said.push(told(&stranger.try_sign_in(&browser(&stack), Kind::Browser).await));
+        said.push(told(&guessing.try_sign_in(&window, Kind::Browser).await));
+        let page = window.get(routes::page::SIGN_IN).await;
+        let fields = [
+            ("email", owner.email.as_str()),
+            ("password", stranger.password.as_str()),
+        ];
+        let form = window.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
+        said.push(format!("{} {}", form.status, form.text().contains("check-mail")));
+        said.push(told(
+            &stranger.confirm(&window, "00000000", None, Kind::Browser).await,
+        ));
+        heard.push(said);
+    }
+    assert_eq!(heard[0], heard[1]);
+    assert_eq!(heard[0], heard[2]);
+
+    // nor whether its owner has come meanwhile
+    let window = browser(&stack);
+    let stranger = Person {
+        password: "walnut-ferry-copper-drizzle".to_owned(),
+        ..Person::fresh()
+    };
+    stranger.sign_up(&window).await.succeeds();
+    stack
+        .execute(&format!(
+            "update verification_tokens set consumed_at = now() where identifier = '{0}';
+             update users set email_verified = now() where email_key = '{0}'",
+            stranger.email.key()
+        ))
+        .await;
+    let same = stranger.try_sign_in(&window, Kind::Browser).await;
+    same.refused(Code::EmailUnverified);
+}
+
+#[tokio::test]
+async fn letters_go_to_the_address_that_is_kept_and_none_reads_like_anothers() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    let shouted = Person::with_address(&person.email.as_str().to_uppercase());
+    shouted.sign_up(&browser(&stack)).await.succeeds();
+    stack.letter_to(person.email.as_str(), 2).await;
+    let others = "select count(distinct recipient) from email_outbox";
+    assert_eq!(stack.number(others).await, 1, "one mailbox");
+    // the sign for kelvin becomes a k in lower case
+    let body = json!({"email": "mi\u{212a}e@example.org", "password": person.password});
+    client
+        .post(routes::SIGN_UP, &body)
+        .await
+        .refused(Code::InvalidEmail);
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ impl Device {
         let ask = SignIn {
             email,
             password,
+            binding: self.core.store.binding().await?,
             client: self.client(),
         };
         let asked = self.core.http.ask(Call::post(routes::SIGN_IN).json(&ask)).await;

@@ -103,8 +103,9 @@ impl Operator {
             return Err(Problem::new(Code::Invalid).field("name").detail(why).into());
         }
         let mut tx = self.auth.pool.begin().await?;
-        let (user, is_verified) = users::find_or_make(&mut tx, email).await?;
-        if is_verified {
+        let holder = users::find_or_make(&mut tx, email).await?;
+        let user = holder.user;
+        if holder.is_verified {
             return Err(conflict(format!("There is a user {email} already.")).into());
         }
         users::verify(&mut tx, user, None, name).await?;

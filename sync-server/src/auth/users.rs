@@ -13,18 +13,15 @@ use uuid::Uuid;
 pub struct Known {
     pub user: UserId,
     pub is_verified: bool,
-    /// The hash to compare with: the user's own, or of the newest sign-up that waits to be confirmed.
+    /// The hash to compare with. `None`: there is none, or nobody has proven the address yet.
     pub hash: Option<String>,
 }
 
 pub async fn known(pool: &Pool, email: &Email) -> sqlx::Result<Option<Known>> {
     let row = sqlx::query!(
-        r#"select u.id, u.email_verified is not null as "is_verified!", u.password_hash,
-                  (select t.candidate_hash from verification_tokens t
-                    where t.identifier = u.email_key and t.purpose = 'verify'
-                      and t.candidate_hash is not null and t.consumed_at is null
-                    order by t.created_at desc limit 1) as candidate
-             from users u where u.email_key = $1"#,
+        r#"select id, email_verified is not null as "is_verified!",
+                  case when email_verified is not null then password_hash end as hash
+             from users where email_key = $1"#,
         email.key()
     )
     .fetch_optional(pool)
@@ -32,11 +29,7 @@ pub async fn known(pool: &Pool, email: &Email) -> sqlx::Result<Option<Known>> {
     Ok(row.map(|row| Known {
         user: UserId(row.id),
         is_verified: row.is_verified,
-        hash: if row.is_verified {
-            row.password_hash
-        } else {
-            row.candidate
-        },
+        hash: row.hash,
     }))
 }
 
@@ -90,12 +83,21 @@ pub async fn read(db: &mut Transaction, user: UserId) -> sqlx::Result<Option<Use
     }))
 }
 
+/// Who has an address.
+#[derive(Debug)]
+pub struct Holder {
+    pub user: UserId,
+    /// As it is kept, which is where letters go.
+    pub email: Email,
+    pub is_verified: bool,
+}
+
 /// The user with this address, made without a way in if there is none. The row stays locked until the transaction ends.
-pub async fn find_or_make(db: &mut Transaction, email: &Email) -> sqlx::Result<(UserId, bool)> {
+pub async fn find_or_make(db: &mut Transaction, email: &Email) -> sqlx::Result<Holder> {
     let row = sqlx::query!(
         r#"insert into users (id, email, email_key) values ($1, $2, $3)
            on conflict (email_key) do update set updated_at = now()
-           returning id, email_verified is not null as "is_verified!""#,
+           returning id, email, email_verified is not null as "is_verified!""#,
         Uuid::now_v7(),
         email.as_str(),
         email.key()
@@ -103,7 +105,11 @@ pub async fn find_or_make(db: &mut Transaction, email: &Email) -> sqlx::Result<(
     .fetch_one(&mut *db)
     .await?;
     make_head(db, UserId(row.id)).await?;
-    Ok((UserId(row.id), row.is_verified))
+    Ok(Holder {
+        user: UserId(row.id),
+        email: stored_email(&row.email)?,
+        is_verified: row.is_verified,
+    })
 }
 
 async fn make_head(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {

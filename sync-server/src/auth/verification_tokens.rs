@@ -3,8 +3,10 @@
 //!
 //! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
 
+use super::devices::stored_email;
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
+use protocol::auth::Email;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -36,7 +38,7 @@ pub struct NewToken<'a> {
     pub link_hash: [u8; 32],
     pub code_hash: [u8; 32],
     pub binding_hash: [u8; 32],
-    pub candidate_hash: Option<&'a str>,
+    pub candidate_hash: &'a str,
     pub candidate_name: Option<&'a str>,
     pub expires: OffsetDateTime,
 }
@@ -87,6 +89,25 @@ pub async fn of_window(
     )
     .fetch_optional(pool)
     .await
+}
+
+/// The hash of the password that this window chose when it signed up with this address, while its letter could still come. Used
+/// up or not: what happens to the account elsewhere changes nothing about what this window is told.
+pub async fn chosen_in_window(
+    pool: &Pool,
+    identifier: &str,
+    binding_hash: &[u8],
+) -> sqlx::Result<Option<String>> {
+    let hash = sqlx::query_scalar!(
+        "select candidate_hash from verification_tokens
+          where identifier = $1 and purpose = 'verify' and binding_hash = $2 and expires > now()
+          order by created_at desc limit 1",
+        identifier,
+        binding_hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(hash.flatten())
 }
 
 /// What the prover of a mailbox chose when signing up.
@@ -199,9 +220,9 @@ pub async fn to_resend(
     db: &mut Transaction,
     identifier: &str,
     binding_hash: &[u8],
-) -> sqlx::Result<Option<(Uuid, UserId)>> {
+) -> sqlx::Result<Option<(Uuid, UserId, Email)>> {
     let row = sqlx::query!(
-        r#"select t.id, u.id as user_id
+        r#"select t.id, u.id as user_id, u.email
              from verification_tokens t join users u on u.id = t.user_id
             where t.identifier = $1 and t.purpose = 'verify' and u.email_verified is null
               and t.consumed_at is null
@@ -213,7 +234,8 @@ pub async fn to_resend(
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| (row.id, UserId(row.user_id))))
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((row.id, UserId(row.user_id), stored_email(&row.email)?)))
 }
 
 /// A fresh link and code for a sign-up; those before are worthless.

@@ -107,8 +107,10 @@ async fn sign_in(
             SignIn {
                 email,
                 password,
+                binding: None,
                 client: Client::Browser,
             },
+            &headers,
             &visit,
         )
         .await
@@ -362,9 +364,19 @@ async fn ask_to_authorize(
             let email = caller.email.to_string();
             Ok(draw_request(&pages, &headers, (asked, email), request.request_uri, None).await)
         }
-        Err(door) => Ok(straight_to_provider(&pages, &headers, &visit, (&asked, &here))
-            .await
-            .unwrap_or(door)),
+        Err(door) => {
+            let chosen = auth::providers(pages.auth())
+                .into_iter()
+                .find(|known| Some(&known.id) == asked.provider.as_ref());
+            match chosen {
+                Some(provider) => {
+                    let other_ways = location(&door);
+                    let ways = (here, other_ways);
+                    Ok(draw_way(&pages, &headers, (asked, provider), ways).await)
+                }
+                None => Ok(door),
+            }
+        }
     }
 }
 

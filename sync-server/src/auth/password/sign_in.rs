@@ -1,9 +1,12 @@
 //! Signing in with a password: one refusal for every wrong pair, at the cost of one comparison.
+//!
+//! **Invariant:** what is answered does not tell whether an address is known. That a letter waits to be opened is told only in
+//! the window that signed up, for that sign-up's password, and whether or not the address was known then.
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::tries::Whose;
-use super::super::{Auth, Visit, users};
+use super::super::{Auth, FLOW, Visit, cookies, users, verification_tokens as tokens};
 use super::Match;
 use crate::body::Json;
 use crate::error::Result;
@@ -24,31 +27,37 @@ pub async fn post_sign_in(
     Json(ask): Json<SignIn>,
 ) -> Result<Entry> {
     auth.must_come_from_its_client(&headers, &ask.client)?;
-    sign_in(&auth, ask, &visit).await
+    sign_in(&auth, ask, &headers, &visit).await
 }
 
-pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
+pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
     let whose = Whose::Email(&ask.email);
     auth.take(Class::Password, &whos, whose, visit).await?;
     let known = users::known(&auth.pool, &ask.email).await?;
-    let (user, is_verified, stored) = match known {
-        Some(known) => (Some(known.user), known.is_verified, known.hash),
-        None => (None, false, None),
+    let (user, stored) = match known {
+        Some(known) => (Some(known.user), known.hash),
+        None => (None, None),
     };
-    let outcome = auth.0.hasher.compare(ask.password, stored.clone()).await?;
+    let outcome = auth
+        .0
+        .hasher
+        .compare(ask.password.clone(), stored.clone())
+        .await?;
     let user = match (user, &outcome) {
         (Some(user), Match::Yes | Match::YesRehashed(_)) => user,
-        (user, _) => return Err(refuse(auth, user, Code::InvalidCredentials, visit).await.into()),
+        (user, _) => {
+            let refused = refuse(auth, user, Code::InvalidCredentials, visit).await;
+            if !waits_for_its_letter(auth, ask, headers).await? {
+                return Err(refused.into());
+            }
+            auth.0.limits.give_back(Class::Password, &whos).await;
+            return Err(Code::EmailUnverified.into());
+        }
     };
     auth.0.limits.give_back(Class::Password, &whos).await;
-    if !is_verified {
-        return Err(refuse(auth, Some(user), Code::EmailUnverified, visit)
-            .await
-            .into());
-    }
     let mut compared = stored.unwrap_or_default();
     if let Match::YesRehashed(new) = outcome {
         users::rehash(&auth.pool, user, &compared, &new).await?;
@@ -72,6 +81,20 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, visit: &Visit) -> Result<Entry> {
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
     admission.announce(auth)
+}
+
+/// Whether this very window signed up with this pair within the letter's lifetime, whatever has become of the account since.
+async fn waits_for_its_letter(auth: &Auth, ask: SignIn, headers: &HeaderMap) -> Result<bool> {
+    let cookie = cookies::read(headers, FLOW).map(str::to_owned);
+    let Some(binding) = ask.binding.or(cookie) else {
+        return Ok(false);
+    };
+    let binding_hash = cookies::digest(&binding);
+    let chosen = tokens::chosen_in_window(&auth.pool, &ask.email.key(), &binding_hash).await?;
+    if chosen.is_none() {
+        return Ok(false);
+    }
+    Ok(auth.0.hasher.compare(ask.password, chosen).await?.is_match())
 }
 
 async fn refuse(auth: &Auth, user: Option<UserId>, code: Code, visit: &Visit) -> Problem {

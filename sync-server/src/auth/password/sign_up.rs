@@ -75,7 +75,8 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
 
     let binding = cookies::fresh_secret();
     let mut tx = auth.pool.begin().await?;
-    let (user, is_verified) = users::find_or_make(&mut tx, &ask.email).await?;
+    let holder = users::find_or_make(&mut tx, &ask.email).await?;
+    let (user, is_verified) = (holder.user, holder.is_verified);
     let sign_up = SigningUp {
         user,
         email: &ask.email,
@@ -88,7 +89,8 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     } else {
         sign_up.begin(auth, &mut tx).await?
     };
-    mail::put(&mut tx, Some(user), &ask.email, &letter).await?;
+    // to the address as it is kept: what was typed may only read like it
+    mail::put(&mut tx, Some(user), &holder.email, &letter).await?;
     let event = Event {
         user: Some(user),
         device: None,
@@ -119,27 +121,22 @@ impl SigningUp<'_> {
     async fn begin(&self, auth: &Auth, db: &mut Transaction) -> Result<Letter> {
         let id = Uuid::now_v7();
         let fresh = Fresh::new(auth, id);
-        self.store(db, id, &fresh, Some(self.hash)).await?;
+        self.store(db, id, &fresh).await?;
         Ok(fresh.letter(auth, id))
     }
 
-    /// A row that no letter goes with: typing codes for a known address counts tries like any other.
+    /// A row that no letter goes with: typing codes for a known address counts tries like any other, and signing in with the
+    /// password chosen here is answered alike. Nothing confirms it, since the address is confirmed.
     async fn pretend(&self, auth: &Auth, db: &mut Transaction) -> Result<Letter> {
         let id = Uuid::now_v7();
         let fresh = Fresh::new(auth, id);
-        self.store(db, id, &fresh, None).await?;
+        self.store(db, id, &fresh).await?;
         Ok(Letter::AlreadyHaveAccount {
             link: auth.config.link(routes::page::SIGN_IN),
         })
     }
 
-    async fn store(
-        &self,
-        db: &mut Transaction,
-        id: Uuid,
-        fresh: &Fresh,
-        candidate: Option<&str>,
-    ) -> Result<()> {
+    async fn store(&self, db: &mut Transaction, id: Uuid, fresh: &Fresh) -> Result<()> {
         let new = NewToken {
             id,
             identifier: &self.email.key(),
@@ -147,8 +144,8 @@ impl SigningUp<'_> {
             link_hash: cookies::digest(&fresh.secret),
             code_hash: fresh.code_hash,
             binding_hash: self.binding_hash,
-            candidate_hash: candidate,
-            candidate_name: candidate.and(self.name),
+            candidate_hash: self.hash,
+            candidate_name: self.name,
             expires: OffsetDateTime::now_utc() + LETTER,
         };
         Ok(tokens::insert(db, &new).await?)
@@ -208,7 +205,7 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     let binding = cookies::read(headers, FLOW).unwrap_or_default();
     let mut tx = auth.pool.begin().await?;
     let found = tokens::to_resend(&mut tx, &ask.email.key(), &cookies::digest(binding)).await?;
-    let Some((id, user)) = found else {
+    let Some((id, user, email)) = found else {
         return Ok(());
     };
     let fresh = Fresh::new(auth, id);
@@ -221,7 +218,7 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
         expires,
     )
     .await?;
-    mail::put(&mut tx, Some(user), &ask.email, &fresh.letter(auth, id)).await?;
+    mail::put(&mut tx, Some(user), &email, &fresh.letter(auth, id)).await?;
     tx.commit().await?;
     auth.letters_wait();
     Ok(())

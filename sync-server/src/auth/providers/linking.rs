@@ -49,8 +49,9 @@ pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> 
     let Some(email) = vouched_for else {
         return Err(Code::ProviderUnverified.into());
     };
-    let (user, is_proven) = users::find_or_make(&mut *db, email).await?;
-    match judge(true, is_proven) {
+    let holder = users::find_or_make(&mut *db, email).await?;
+    let user = holder.user;
+    match judge(true, holder.is_verified) {
         Newcomer::Refuse => return Err(Code::ProviderUnverified.into()),
         Newcomer::MustLink => return Err(Code::LinkRequired.into()),
         Newcomer::Admit => {}

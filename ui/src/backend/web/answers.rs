@@ -255,6 +255,7 @@ impl Backend for Web {
             let ask = auth::SignIn {
                 email,
                 password,
+                binding: None,
                 client: Client::Browser,
             };
             let answer: SignedIn = fetch::write(routes::SIGN_IN, &ask).await?;
