@@ -509,6 +509,11 @@ async fn nothing_about_passkeys_changes_without_a_fresh_proof_and_a_passkey_is_o
                 .refused(Code::ProofRequired);
         }
     }
+    // the proof gave the browser another cookie, which the forms of before do not go with
+    begin(client, &csrf, page::FORM_PASSKEY_ADD)
+        .await
+        .refused(Code::CsrfFailed);
+    let csrf = token(client, page::SECURITY, page::FORM_PASSKEY_ADD).await;
     begin(client, &csrf, page::FORM_PASSKEY_ADD).await.succeeds();
     client.get(routes::ME).await.succeeds();
 }

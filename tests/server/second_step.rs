@@ -452,6 +452,10 @@ async fn nothing_is_changed_without_a_fresh_proof() {
     let fields = [("password", password), ("code", &careful.phone.code())];
     let proven = client.submit(&ask, page::PROVE, &fields).await;
     assert_eq!(proven.location(), page::SECURITY);
+    // the forms of before went with the cookie of before
+    let dead = client.submit(&fresh, page::FORM_RECOVERY_CODES, &[]).await;
+    assert_eq!(dead.status, StatusCode::FORBIDDEN, "{dead:?}");
+    let fresh = client.get(page::SECURITY).await;
     let codes = codes_in(&client.submit(&fresh, page::FORM_RECOVERY_CODES, &[]).await);
     assert!(codes.iter().all(|code| !careful.codes.contains(code)));
     let letter = stack

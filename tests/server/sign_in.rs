@@ -1,10 +1,12 @@
 //! Signing in with a password, staying in, and signing out.
 
-use harness::{Client, Person, SESSION_COOKIE, Stack, native};
+use harness::{Client, Person, SESSION_COOKIE, Socket, Stack, native, within};
 use http::Method;
 use protocol::auth::{Client as Kind, SignedIn};
+use protocol::routes::page;
 use protocol::{Code, routes};
 use serde_json::json;
+use std::time::Duration;
 
 fn browser(stack: &Stack) -> Client {
     Client::browser(&stack.url(), &stack.url())
@@ -242,5 +244,88 @@ async fn somebody_who_is_disabled_gets_in_nowhere() {
     for client in [&device, &browser] {
         let answer = client.at(&second.url()).get(routes::ME).await;
         answer.refused(Code::SessionRevoked);
+    }
+}
+
+/// Shows at the security page who it is.
+async fn prove(client: &Client, person: &Person) {
+    let page = client.get(page::PROVE).await;
+    let fields = [("password", person.password.as_str())];
+    let proven = client.submit(&page, page::PROVE, &fields).await;
+    assert_eq!(proven.location(), page::SECURITY, "{proven:?}");
+}
+
+/// Whoever copied the cookie before has shown nothing, and gets no ten minutes of their own by it.
+#[tokio::test]
+async fn a_fresh_proof_gets_a_cookie_of_its_own_and_leaves_the_old_one_dead_on_every_node() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, client) = Person::join(&stack).await;
+    let before = client.cookie(SESSION_COOKIE).expect("a cookie");
+    let mut socket = Socket::open(&client).await;
+    let (thief, thief_elsewhere) = (browser(&stack), client.at(&second.url()));
+    thief.put_cookie(SESSION_COOKIE, &before);
+    thief.me().await;
+    let device = thief_elsewhere.me().await.device;
+
+    prove(&client, &person).await;
+    let after = client.cookie(SESSION_COOKIE).expect("a cookie");
+    assert_ne!(before, after);
+    assert_eq!(client.me().await.device, device, "it is the same device");
+    assert_eq!(client.at(&second.url()).me().await.device, device);
+    for stolen in [&thief, &thief_elsewhere] {
+        within(Duration::from_secs(2), "the old cookie to be dead", async || {
+            (stolen.get(routes::ME).await.status == 401).then_some(())
+        })
+        .await;
+    }
+    let page = thief.get(page::SECURITY).await;
+    assert_ne!(page.status, 200, "{page:?}");
+    // what is open belongs to the device and goes on
+    client.create_session("Still here").await;
+    socket.next().await.expect("a socket that goes on");
+    // and the number of days does not grow by it
+    let days =
+        "select round(extract(epoch from absolute_expires - created_at) / 86400)::bigint from sessions";
+    assert_eq!(stack.number(days).await, 30);
+}
+
+#[tokio::test]
+async fn a_browser_that_rests_for_a_week_is_signed_out() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let days = "select round(extract(epoch from expires - created_at) / 86400)::bigint from sessions";
+    assert_eq!(stack.number(days).await, 7);
+    stack
+        .execute(
+            "update sessions set expires = now() - interval '1 second', last_active = now() - interval '7 days'",
+        )
+        .await;
+    let second = stack.second_server().await;
+    let late = client.at(&second.url());
+    late.get(routes::ME).await.refused(Code::SessionExpired);
+    // asking changes nothing about it: what has ended is not begun again
+    assert_eq!(second.stop().await, Some(0));
+    let ended = "select count(*) from sessions where expires < now()";
+    assert_eq!(stack.number(ended).await, 1);
+}
+
+#[tokio::test]
+async fn a_browser_in_use_may_rest_again_within_its_thirty_days() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let left = "select round(extract(epoch from expires - now()) / 3600)::bigint from sessions";
+    for (absolute, hours) in [("20 days", 7 * 24), ("5 hours", 5)] {
+        stack
+            .execute(&format!(
+                "update sessions set expires = now() + interval '1 hour', last_active = now() - interval '1 day',
+                        absolute_expires = now() + interval '{absolute}'"
+            ))
+            .await;
+        // a node writes down who was there before it ends, at the latest
+        let second = stack.second_server().await;
+        client.at(&second.url()).me().await;
+        assert_eq!(second.stop().await, Some(0));
+        assert_eq!(stack.number(left).await, hours);
     }
 }

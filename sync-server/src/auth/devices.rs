@@ -110,16 +110,25 @@ pub async fn mark_generation_seen(pool: &Pool, device: DeviceId, generation: i64
     Ok(())
 }
 
-/// At most one write a minute for each device.
-pub async fn touch(pool: &Pool, devices: &[Uuid]) -> sqlx::Result<()> {
+/// At most one write a minute for each device. A browser that is used may rest for as long again; one that has ended stays so.
+pub async fn touch(pool: &Pool, devices: &[Uuid], browsers_rest_seconds: i64) -> sqlx::Result<()> {
     sqlx::query!(
-        "update sessions set last_active = now()
-          where id = any($1) and last_active < now() - interval '55 seconds'",
-        devices
+        "update sessions
+            set last_active = now(),
+                expires = case kind when 0 then least(now() + make_interval(secs => $2), absolute_expires)
+                                    else expires end
+          where id = any($1) and last_active < now() - interval '55 seconds'
+            and revoked_at is null and least(expires, absolute_expires) > now()",
+        devices,
+        seconds(browsers_rest_seconds)
     )
     .execute(pool)
     .await?;
     Ok(())
+}
+
+fn seconds(seconds: i64) -> f64 {
+    f64::from(i32::try_from(seconds).unwrap_or(i32::MAX))
 }
 
 /// The signed-in devices, the most recently used first.
@@ -275,11 +284,23 @@ pub async fn proof(
     .await
 }
 
-pub async fn note_proof(db: &mut Transaction, device: DeviceId) -> sqlx::Result<()> {
-    sqlx::query!("update sessions set proven_at = now() where id = $1", device.0)
-        .execute(db)
-        .await?;
-    Ok(())
+/// The person at this browser has shown who they are: it gets another cookie, and the one before opens nothing from now on,
+/// since whoever copied it has shown nothing. Gives when the browser is signed out at the latest; `None`: it is already, or is
+/// no browser.
+pub async fn note_proof(
+    db: &mut Transaction,
+    device: DeviceId,
+    session_token: &str,
+) -> sqlx::Result<Option<OffsetDateTime>> {
+    sqlx::query_scalar!(
+        "update sessions set proven_at = now(), session_token = $2, gen = gen + 1
+          where id = $1 and kind = 0 and revoked_at is null
+        returning absolute_expires",
+        device.0,
+        session_token
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// A device about to be signed in.
@@ -390,7 +411,7 @@ pub async fn renew(db: &mut Transaction, device: DeviceId, idle_seconds: i64) ->
                 expires = least(now() + make_interval(secs => $2), absolute_expires)
           where id = $1",
         device.0,
-        f64::from(i32::try_from(idle_seconds).unwrap_or(i32::MAX))
+        seconds(idle_seconds)
     )
     .execute(db)
     .await?;

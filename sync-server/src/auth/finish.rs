@@ -22,7 +22,9 @@ use protocol::{Code, DeviceId, Problem, UserId};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// How long a browser stays signed in.
+/// A browser may rest this long …
+pub(super) const BROWSER_IDLE_SECONDS: i64 = 7 * 24 * 3600;
+/// … and stays signed in this long at most.
 const BROWSER_SECONDS: i64 = 30 * 24 * 3600;
 /// A native client may rest this long …
 pub(super) const NATIVE_IDLE_SECONDS: i64 = 30 * 24 * 3600;
@@ -230,7 +232,7 @@ fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
         os,
         version: String::new(),
         refresh_salt: None,
-        idle_seconds: BROWSER_SECONDS,
+        idle_seconds: BROWSER_IDLE_SECONDS,
         absolute_seconds: BROWSER_SECONDS,
     };
     let entry = Entry {

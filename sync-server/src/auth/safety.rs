@@ -7,12 +7,14 @@ use super::audit_events::{self, Event};
 use super::finish::in_words;
 use super::tries::Whose;
 use super::{
-    Auth, Caller, Visit, devices, native, passkey, password, second_step, users, verification_tokens,
+    Auth, Caller, SESSION, Visit, cookies, devices, native, passkey, password, second_step, users,
+    verification_tokens,
 };
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
+use axum_extra::extract::cookie::Cookie;
 use protocol::auth::Password;
 use protocol::routes::page;
 use protocol::{Code, Problem};
@@ -85,8 +87,13 @@ pub async fn change(auth: &Auth, caller: &Caller) -> Result<Transaction> {
 }
 
 /// Everything that the account has is asked for: the password where there is one, a code where there is a second step. A
-/// passkey does without either (`passkey::entering::prove`).
-pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit: &Visit) -> Result<()> {
+/// passkey does without either (`passkey::entering::prove`). Gives the browser's new cookie.
+pub async fn prove(
+    auth: &Auth,
+    caller: &Caller,
+    typed: (Password, &str),
+    visit: &Visit,
+) -> Result<Cookie<'static>> {
     // not by the account: strangers who try its password would keep its owner from changing it
     let (limits, whos) = (&auth.0.limits, [Who::Device(caller.device.0)]);
     let whose = Whose::User(caller.user, Some(caller.device));
@@ -121,7 +128,7 @@ pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit:
         drop(tx);
         return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
     }
-    devices::note_proof(&mut tx, caller.device).await?;
+    let cookie = note_proof(&mut tx, caller).await?;
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -131,12 +138,23 @@ pub async fn prove(auth: &Auth, caller: &Caller, typed: (Password, &str), visit:
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
+    auth.announce_changed(&[caller.device]);
     auth.letters_wait();
     limits.give_back(Class::Password, &whos).await;
     if proven.is_some() {
         limits.give_back(Class::SecondStep, &by_account).await;
     }
-    Ok(())
+    Ok(cookie)
+}
+
+/// The proof holds for this browser from now on, by a cookie that nobody can have copied before. Every node is told after the
+/// commit.
+pub(super) async fn note_proof(db: &mut Transaction, caller: &Caller) -> Result<Cookie<'static>> {
+    let secret = cookies::fresh_secret();
+    let ends = devices::note_proof(db, caller.device, &cookies::digest_text(&secret)).await?;
+    let ends = ends.ok_or_else(|| Problem::new(Code::SessionRevoked))?;
+    let left = ends - OffsetDateTime::now_utc();
+    Ok(cookies::set(SESSION, secret, Some(left.whole_seconds())))
 }
 
 async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) -> crate::error::Error {

@@ -2,6 +2,7 @@
 //! A sign-out anywhere is heard through Redis and forgets the device at once; without Redis the 15 seconds decide.
 
 use super::devices::{self, Standing};
+use super::finish::BROWSER_IDLE_SECONDS;
 use super::native::access::Proof;
 use super::{Auth, cookies};
 use crate::error::Result;
@@ -113,10 +114,24 @@ impl Auth {
         standing
     }
 
+    /// The device is used just now.
+    pub fn note_use(&self, device: DeviceId) {
+        let mut active = self.0.seen.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.insert(device);
+    }
+
     pub(super) async fn standing_by_cookie(&self, cookie: &str) -> Result<Arc<Standing>> {
+        let standing = self.standing_behind(cookie).await?;
+        self.note_use(standing.device);
+        Ok(standing)
+    }
+
+    async fn standing_behind(&self, cookie: &str) -> Result<Arc<Standing>> {
         let key = digest(b'c', cookie);
+        // a browser that proved itself again has another cookie since, and its generation says so
         if let Some(proof) = self.0.seen.proofs.get(&key)
             && let Some(standing) = self.standing(proof.device).await?
+            && standing.generation == proof.generation
         {
             return Ok(standing);
         }
@@ -127,7 +142,7 @@ impl Auth {
         let proof = Proof {
             user: standing.user,
             device: standing.device,
-            generation: 0,
+            generation: standing.generation,
             expires_at: i64::MAX,
         };
         self.0.seen.proofs.insert(key, proof);
@@ -226,7 +241,7 @@ async fn write_active(auth: &Auth, active: HashSet<DeviceId>) {
         return;
     }
     let ids: Vec<uuid::Uuid> = active.iter().map(|device| device.0).collect();
-    if let Err(error) = devices::touch(&auth.pool, &ids).await {
+    if let Err(error) = devices::touch(&auth.pool, &ids, BROWSER_IDLE_SECONDS).await {
         tracing::warn!(error = %error, "times of last use were not written");
     }
 }

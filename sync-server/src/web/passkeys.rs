@@ -9,7 +9,7 @@ use crate::web::pages::Pages;
 use crate::web::security::{self, draw, draw_proof, sent};
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::Response;
 use axum::routing::post;
 use http::HeaderMap;
 use protocol::routes::page;
@@ -96,7 +96,7 @@ async fn prove(
         Err(door) => return Ok(door),
     };
     match auth::prove_by_passkey(pages.auth(), &caller, &fields.answer(), &visit).await {
-        Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
+        Ok(cookie) => Ok(security::proven(cookie)),
         Err(Error::Told(problem)) => draw_proof(&pages, &headers, &caller, Some(*problem)).await,
         Err(error) => Err(error),
     }

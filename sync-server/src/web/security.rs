@@ -12,6 +12,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
 use http::{HeaderMap, StatusCode};
 use protocol::auth::Password;
 use protocol::routes::page;
@@ -179,10 +181,15 @@ async fn prove(
     };
     let typed = (Password::typed(fields.password), fields.code.as_str());
     match auth::prove(pages.auth(), &caller, typed, &visit).await {
-        Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
+        Ok(cookie) => Ok(proven(cookie)),
         Err(Error::Told(problem)) => draw_proof(&pages, &headers, &caller, Some(*problem)).await,
         Err(error) => Err(error),
     }
+}
+
+/// Back to the page, by the cookie that the proof gave.
+pub fn proven(cookie: Cookie<'static>) -> Response {
+    (CookieJar::new().add(cookie), Redirect::to(page::SECURITY)).into_response()
 }
 
 async fn change_password(

@@ -4,7 +4,7 @@ use super::super::audit_events::{self, Event};
 use super::super::cookies::{self, PASSKEY};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::tries::Whose;
-use super::super::{Auth, Caller, Visit, devices, users};
+use super::super::{Auth, Caller, Visit, safety, users};
 use super::ceremonies::{Begun, Holder, WAITS, over};
 use super::{Begin, PasskeyAnswer, Refusal, not_begun, passkeys, refused, verify};
 use crate::body::Form;
@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use axum::Json;
 use axum::extract::State;
 use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
@@ -156,8 +157,13 @@ pub async fn enter(auth: &Auth, answer: &PasskeyAnswer, headers: &HeaderMap, vis
     admission.announce(auth)
 }
 
-/// Shows that it is still the same person, as password and code do.
-pub async fn prove(auth: &Auth, caller: &Caller, answer: &PasskeyAnswer, visit: &Visit) -> Result<()> {
+/// Shows that it is still the same person, as password and code do. Gives the browser's new cookie.
+pub async fn prove(
+    auth: &Auth,
+    caller: &Caller,
+    answer: &PasskeyAnswer,
+    visit: &Visit,
+) -> Result<Cookie<'static>> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     let whose = Whose::User(caller.user, Some(caller.device));
@@ -184,7 +190,7 @@ pub async fn prove(auth: &Auth, caller: &Caller, answer: &PasskeyAnswer, visit: 
         }
         Err(Refusal::Broken(error)) => return Err(error),
     }
-    devices::note_proof(&mut tx, caller.device).await?;
+    let cookie = safety::note_proof(&mut tx, caller).await?;
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -194,6 +200,7 @@ pub async fn prove(auth: &Auth, caller: &Caller, answer: &PasskeyAnswer, visit: 
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
+    auth.announce_changed(&[caller.device]);
     auth.0.limits.give_back(Class::PasskeyTry, &whos).await;
-    Ok(())
+    Ok(cookie)
 }
