@@ -121,7 +121,10 @@ pub fn docs() -> utoipa::openapi::OpenApi {
 struct Docs;
 
 /// For a socket that is open: a device signed out meanwhile ends it. A database that is away ends nothing.
-async fn must_be_signed_in(gateway: &Gateway, caller: &Caller) -> Result<(), Ended> {
+async fn must_be_signed_in(gateway: &Gateway, caller: &Caller, counts_as_use: bool) -> Result<(), Ended> {
+    if counts_as_use {
+        gateway.sync().auth().note_use(caller.device);
+    }
     match gateway.is_signed_in(caller.device).await {
         Ok(false) => Err(Ended::Close(close::REVOKED)),
         Ok(true) | Err(_) => Ok(()),

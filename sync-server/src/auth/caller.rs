@@ -77,7 +77,7 @@ impl Auth {
         Ok(Caller::standing(&standing, Some(proof))?)
     }
 
-    /// Whether a device is still signed in, for whoever holds a connection open.
+    /// Whether a device is still signed in, for whoever holds a connection open. Being looked at is no use of it.
     pub async fn is_signed_in(&self, device: DeviceId) -> Result<bool> {
         let standing = self.standing(device).await?;
         Ok(standing.is_some_and(|standing| Caller::standing(&standing, None).is_ok()))

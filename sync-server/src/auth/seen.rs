@@ -105,12 +105,6 @@ impl Auth {
     fn keep_standing(&self, standing: Standing, signed_out_before: u64) -> Arc<Standing> {
         let standing = Arc::new(standing);
         self.0.seen.keep(&standing, signed_out_before);
-        self.0
-            .seen
-            .active
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(standing.device);
         standing
     }
 
@@ -178,6 +172,7 @@ impl Auth {
             devices::mark_generation_seen(&self.pool, proof.device, proof.generation).await?;
             self.0.seen.standings.invalidate(&proof.device);
         }
+        self.note_use(proof.device);
         Ok((standing, proof))
     }
 

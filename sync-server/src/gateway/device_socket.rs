@@ -298,7 +298,9 @@ impl Device {
                     let head = self.news.head().map_or(self.position.seq, |head| head.seq);
                     line.feed(&ServerFrame::Ping { n, head }).await?;
                 }
-                Deed::Check => super::must_be_signed_in(&self.gateway, &self.caller).await?,
+                Deed::Check { counts_as_use } => {
+                    super::must_be_signed_in(&self.gateway, &self.caller, counts_as_use).await?;
+                }
             }
         }
         Ok(())

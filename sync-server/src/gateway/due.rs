@@ -13,8 +13,8 @@ const PONG: Duration = Duration::from_secs(10);
 /// The access token's end is announced so long before, and enforced so long after.
 const ANNOUNCED: Duration = Duration::from_mins(1);
 const TOLERATED: Duration = Duration::from_secs(30);
-/// A sign-out that nobody heard of is found after so many pings: five minutes.
-const PINGS_A_CHECK: u64 = 12;
+/// That a socket is open counts as its device being used every so many pings: five minutes.
+const PINGS_A_USE: u64 = 12;
 
 pub struct Due {
     ping: Instant,
@@ -40,8 +40,11 @@ pub enum Deed {
     Ping {
         n: u64,
     },
-    /// Whether the device is still signed in: the hint that it is not may have been lost.
-    Check,
+    /// Whether the device is still signed in: the hint that it is not may have been lost. With every ping, so that a socket
+    /// outlives its device by one and the 15 seconds for which a node believes what it read.
+    Check {
+        counts_as_use: bool,
+    },
 }
 
 impl Due {
@@ -119,7 +122,9 @@ impl Due {
             return Some(Deed::Announce { within });
         }
         if std::mem::take(&mut self.is_check_due) {
-            return Some(Deed::Check);
+            return Some(Deed::Check {
+                counts_as_use: self.pings.is_multiple_of(PINGS_A_USE),
+            });
         }
         if self.ping > now {
             return None;
@@ -127,7 +132,7 @@ impl Due {
         self.pings += 1;
         self.ping = now + PING;
         self.pong = Some(now + PONG);
-        self.is_check_due = self.pings.is_multiple_of(PINGS_A_CHECK);
+        self.is_check_due = true;
         Some(Deed::Ping { n: self.pings })
     }
 
@@ -159,29 +164,39 @@ mod tests {
         }
     }
 
+    /// As [`next`], past the looks at the device.
+    async fn next_but_checks(due: &mut Due) -> Deed {
+        loop {
+            let deed = next(due).await;
+            if !matches!(deed, Deed::Check { .. }) {
+                return deed;
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_ping_without_a_pong_ends_the_socket() {
         let mut due = Due::new(None);
         assert_eq!(due.take(Instant::now()), None);
-        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        assert_eq!(next_but_checks(&mut due).await, Deed::Ping { n: 1 });
         due.heard();
-        assert_eq!(next(&mut due).await, Deed::Ping { n: 2 });
-        assert_eq!(next(&mut due).await, Deed::Close(close::NO_PONG));
+        assert_eq!(next_but_checks(&mut due).await, Deed::Ping { n: 2 });
+        assert_eq!(next_but_checks(&mut due).await, Deed::Close(close::NO_PONG));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_heard_before_a_ping_does_not_answer_it() {
         let mut due = Due::new(None);
         let before = Instant::now();
-        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        assert_eq!(next_but_checks(&mut due).await, Deed::Ping { n: 1 });
         due.heard_at(before);
-        assert_eq!(next(&mut due).await, Deed::Close(close::NO_PONG));
+        assert_eq!(next_but_checks(&mut due).await, Deed::Close(close::NO_PONG));
 
         let mut due = Due::new(None);
-        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        assert_eq!(next_but_checks(&mut due).await, Deed::Ping { n: 1 });
         tokio::time::advance(Duration::from_secs(1)).await;
         due.heard_at(Instant::now());
-        assert_eq!(next(&mut due).await, Deed::Ping { n: 2 });
+        assert_eq!(next_but_checks(&mut due).await, Deed::Ping { n: 2 });
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,7 +206,7 @@ mod tests {
             let mut due = Due::new(None);
             let begun = Instant::now();
             due.leaves(seconds(2)..=seconds(3));
-            assert_eq!(next(&mut due).await, Deed::Close(close::DRAIN));
+            assert_eq!(next_but_checks(&mut due).await, Deed::Close(close::DRAIN));
             let passed = begun.elapsed();
             assert!((seconds(2)..=seconds(4)).contains(&passed), "{passed:?}");
         }
@@ -201,18 +216,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lost_sign_out_is_looked_for_every_five_minutes() {
+    async fn a_lost_sign_out_is_looked_for_with_every_ping_and_use_is_noted_every_five_minutes() {
         let mut due = Due::new(None);
         let begun = Instant::now();
-        let mut checks = Vec::new();
+        let (mut checks, mut uses) = (Vec::new(), Vec::new());
         while begun.elapsed() < Duration::from_mins(11) {
             match next(&mut due).await {
                 Deed::Ping { .. } => due.heard(),
-                Deed::Check => checks.push(begun.elapsed().as_secs()),
+                Deed::Check { counts_as_use } => {
+                    checks.push(begun.elapsed().as_secs());
+                    uses.extend(counts_as_use.then_some(begun.elapsed().as_secs()));
+                }
                 other => panic!("nothing else is due: {other:?}"),
             }
         }
-        assert_eq!(checks, [300, 600]);
+        let every_ping: Vec<u64> = (1..=26).map(|n| n * PING.as_secs()).collect();
+        assert_eq!(checks, every_ping);
+        assert_eq!(uses, [300, 600]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -221,9 +241,9 @@ mod tests {
         let begun = Instant::now();
         assert!(matches!(due.take(Instant::now()), Some(Deed::Announce { .. })));
         assert_eq!(due.take(Instant::now()), None);
-        assert_eq!(next(&mut due).await, Deed::Ping { n: 1 });
+        assert_eq!(next_but_checks(&mut due).await, Deed::Ping { n: 1 });
         due.heard();
-        assert_eq!(next(&mut due).await, Deed::Close(close::TOKEN_EXPIRED));
+        assert_eq!(next_but_checks(&mut due).await, Deed::Close(close::TOKEN_EXPIRED));
         let passed = begun.elapsed();
         assert!(
             (Duration::from_secs(40)..Duration::from_secs(50)).contains(&passed),

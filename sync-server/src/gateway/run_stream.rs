@@ -254,9 +254,11 @@ impl Showing {
                     self.due.heard();
                     self.pass(Event::default().comment("still here")).await?;
                 }
-                Deed::Check => super::must_be_signed_in(&self.gateway, &self.caller)
-                    .await
-                    .map_err(|_signed_out| Ended)?,
+                Deed::Check { counts_as_use } => {
+                    super::must_be_signed_in(&self.gateway, &self.caller, counts_as_use)
+                        .await
+                        .map_err(|_signed_out| Ended)?;
+                }
             }
         }
         Ok(())

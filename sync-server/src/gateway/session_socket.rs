@@ -250,7 +250,9 @@ impl Conversation {
                 Deed::Close(code) => return Err(Ended::Close(code)),
                 Deed::Announce { .. } => {}
                 Deed::Ping { .. } => line.ping().await?,
-                Deed::Check => super::must_be_signed_in(&self.gateway, &self.caller).await?,
+                Deed::Check { counts_as_use } => {
+                    super::must_be_signed_in(&self.gateway, &self.caller, counts_as_use).await?;
+                }
             }
         }
         Ok(())
