@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Keys held at most. A flood of addresses empties the oldest out, it does not fill the memory.
+/// Keys held at most. A flood of addresses pushes out what would be over soonest, it neither fills the memory nor makes this
+/// process forget what it counted.
 const KEYS: usize = 50_000;
 
 #[derive(Debug, Default)]
@@ -20,9 +21,28 @@ struct Kept {
 }
 
 impl Kept {
-    fn is_over(&self, now: u64) -> bool {
-        self.time <= now && self.told_until <= now
+    /// From when on it says nothing any more.
+    fn end(&self) -> u64 {
+        self.time.max(self.told_until)
     }
+}
+
+/// What is over goes; where that is not enough, a tenth of what is held, that which would be over first.
+fn make_room(kept: &mut HashMap<String, Kept>, now: u64) {
+    kept.retain(|_, kept| kept.end() > now);
+    let mut goes = (KEYS / 10).saturating_sub(KEYS.saturating_sub(kept.len()));
+    if goes == 0 {
+        return;
+    }
+    let mut ends: Vec<u64> = kept.values().map(Kept::end).collect();
+    let (_, last, _) = ends.select_nth_unstable(goes - 1);
+    let last = *last;
+    // many may end together, and no more of them go than have to
+    kept.retain(|_, kept| {
+        let is_first = kept.end() <= last && goes > 0;
+        goes -= usize::from(is_first);
+        !is_first
+    });
 }
 
 impl Buckets {
@@ -51,10 +71,7 @@ impl Buckets {
             return verdict;
         }
         if kept.len() + next_times.len() > KEYS {
-            kept.retain(|_, kept| !kept.is_over(now));
-        }
-        if kept.len() + next_times.len() > KEYS {
-            kept.clear();
+            make_room(&mut kept, now);
         }
         for (bucket, next) in next_times {
             kept.entry(bucket.key.clone()).or_default().time = next;
@@ -119,6 +136,17 @@ mod tests {
             assert!(buckets.take(&key, Duration::ZERO).wait.is_zero());
             buckets.give_back(&key);
         }
+    }
+
+    #[test]
+    fn a_flood_of_others_makes_nobodys_count_forgotten() {
+        let buckets = Buckets::default();
+        let guessed = bucket("guessed", 4, 3600);
+        assert!(buckets.take(&guessed, Duration::ZERO).wait.is_zero());
+        for n in 0..3 * KEYS {
+            buckets.take(&bucket(&n.to_string(), 3, 60), Duration::ZERO);
+        }
+        assert!(!buckets.take(&guessed, Duration::ZERO).wait.is_zero());
     }
 
     #[test]
