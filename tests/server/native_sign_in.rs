@@ -415,6 +415,40 @@ async fn an_apps_own_token_cannot_say_yes_to_another_app() {
 }
 
 #[tokio::test]
+async fn a_code_is_worth_nothing_once_the_browser_that_gave_it_is_signed_out() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let other = person.browser(&stack).await;
+    let app = App::new(&stack);
+    let code = param(&consent(&browser, &app.push().await).await, "code");
+    other.revoke(browser.me().await.device).await.succeeds();
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
+    // what another browser lets in is let in
+    let app = App::new(&stack);
+    let code = param(&consent(&other, &app.push().await).await, "code");
+    app.redeem(&code, &app.verifier).await.succeeds();
+    // the operator's words end the codes too
+    let app = App::new(&stack);
+    let code = param(&consent(&other, &app.push().await).await, "code");
+    stack
+        .admin(&["devices", "kill", "--user", person.email.as_str()])
+        .await;
+    assert_eq!(
+        stack
+            .number("select count(*) from oauth_codes where consumed_at is null")
+            .await,
+        0
+    );
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
+}
+
+#[tokio::test]
 async fn an_unknown_request_gets_a_page_in_words() {
     let stack = Stack::start().await;
     let (_, browser) = Person::join(&stack).await;

@@ -180,6 +180,7 @@ impl Operator {
                 return Err(unknown().into());
             }
             self.note(&mut tx, user, Some(*device), "sign_out", None).await?;
+            end_begun(&mut tx, user).await?;
             signed_out.push((user, *device));
         }
         if earnest == Earnest::Done {
@@ -195,6 +196,7 @@ impl Operator {
     pub async fn sign_out_all(&self, user: &Listed, earnest: Earnest) -> Result<Vec<DeviceId>> {
         let id = UserId(user.id);
         let mut tx = self.auth.pool.begin().await?;
+        end_begun(&mut tx, id).await?;
         let signed_out = devices::revoke_all(&mut tx, id, "signed out by the operator").await?;
         for device in &signed_out {
             self.note(&mut tx, id, Some(*device), "sign_out", None).await?;
@@ -296,6 +298,11 @@ impl Operator {
 /// Letters, codes and half sign-ins of a user.
 async fn void_begun(db: &mut Transaction, user: &Listed) -> Result<()> {
     verification_tokens::void_all(&mut *db, &user.email.to_lowercase()).await?;
-    native::void_codes(&mut *db, UserId(user.id)).await?;
-    Ok(second_step::void_challenges(db, UserId(user.id)).await?)
+    end_begun(db, UserId(user.id)).await
+}
+
+/// Sign-ins that were begun end: what vouched for them is signed out.
+async fn end_begun(db: &mut Transaction, user: UserId) -> Result<()> {
+    native::void_codes(&mut *db, user).await?;
+    Ok(second_step::void_challenges(db, user).await?)
 }

@@ -167,6 +167,7 @@ pub async fn authorize_confirm(
     let new = NewCode {
         hash: cookies::digest(&code),
         user: caller.user,
+        authorized_by: caller.device,
         challenge: &request.code_challenge,
         redirect_uri: &request.redirect_uri,
         client: &request.device,

@@ -138,6 +138,8 @@ async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Gra
         && bool::from(proof.as_bytes().ct_eq(consumed.code_challenge.as_bytes()));
     let refusal = if !consumed.is_live {
         Some("The code is too old.")
+    } else if !consumed.is_vouched_for {
+        Some("The browser that let the app in was signed out.")
     } else if shown.client_id != CLIENT_ID || shown.redirect_uri != consumed.redirect_uri {
         Some("The code was made for another app.")
     } else if !is_proven {

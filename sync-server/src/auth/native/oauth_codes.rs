@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub struct NewCode<'a> {
     pub hash: [u8; 32],
     pub user: UserId,
+    /// The browser that lets the app in.
+    pub authorized_by: DeviceId,
     pub challenge: &'a str,
     pub redirect_uri: &'a str,
     pub client: &'a Client,
@@ -18,13 +20,14 @@ pub struct NewCode<'a> {
 
 pub async fn insert(pool: &Pool, new: &NewCode<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires)
-         values ($1, $2, $3, $4, $5, now() + interval '60 seconds')",
+        "insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires, authorized_by)
+         values ($1, $2, $3, $4, $5, now() + interval '60 seconds', $6)",
         &new.hash,
         new.user.0,
         new.challenge,
         new.redirect_uri,
-        Json(new.client) as _
+        Json(new.client) as _,
+        new.authorized_by.0
     )
     .execute(pool)
     .await?;
@@ -39,6 +42,8 @@ pub struct Consumed {
     pub redirect_uri: String,
     pub client: Json<Client>,
     pub is_live: bool,
+    /// Whether the browser that let the app in is still signed in.
+    pub is_vouched_for: bool,
 }
 
 pub async fn consume(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<Consumed>> {
@@ -47,7 +52,10 @@ pub async fn consume(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<C
         r#"update oauth_codes set consumed_at = now()
             where code_hash = $1 and consumed_at is null
         returning user_id, code_challenge, redirect_uri, client as "client: Json<Client>",
-                  expires > now() as "is_live!""#,
+                  expires > now() as "is_live!",
+                  (authorized_by is null
+                   or exists (select from sessions s where s.id = authorized_by and s.revoked_at is null))
+                  as "is_vouched_for!""#,
         hash
     )
     .fetch_optional(db)
