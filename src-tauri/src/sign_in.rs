@@ -36,6 +36,14 @@ pub enum Homecoming {
     Ignored,
 }
 
+/// A sign-in on its way.
+pub struct Begun {
+    /// The page to be opened.
+    pub page: Url,
+    /// What comes home with its answer.
+    pub state: String,
+}
+
 impl SignIn {
     pub fn new(keychain: Arc<Keychain>) -> Self {
         Self {
@@ -44,14 +52,14 @@ impl SignIn {
         }
     }
 
-    /// Returns the page to be opened. An earlier sign-in that is still pending is given up.
+    /// An earlier sign-in that is still pending is given up.
     pub async fn begin(
         &self,
         device: &Device,
         provider: Option<String>,
         redirect_uri: &str,
         now: UnixMillis,
-    ) -> Result<Url> {
+    ) -> Result<Begun> {
         let _turn = self.turn.lock().await;
         let pending = Pending::new(&chance(), redirect_uri, now);
         self.remember(&pending).await?;
@@ -65,7 +73,10 @@ impl SignIn {
             provider,
         };
         match device.push_request(&request).await {
-            Ok(answer) => Ok(outside::sign_in_page(&device.server(), &answer.request_uri)?),
+            Ok(answer) => Ok(Begun {
+                page: outside::sign_in_page(&device.server(), &answer.request_uri)?,
+                state: pending.state,
+            }),
             Err(problem) => {
                 self.forget().await?;
                 Err(problem.into())

@@ -53,11 +53,12 @@ impl WayHome {
 
     fn listen<F: Future<Output = ()> + Send + 'static>(
         self,
+        state: String,
         then: impl FnOnce(Callback) -> F + Send + 'static,
     ) -> Option<JoinHandle<()>> {
         let Self::Loopback(door) = self else { return None };
         Some(tokio::spawn(async move {
-            if let Some(callback) = door.answer().await {
+            if let Some(callback) = door.answer(&state).await {
                 then(callback).await;
             }
         }))
@@ -122,14 +123,14 @@ pub async fn browser_sign_in(
     has_place_for_secrets(&shell).await?;
     let device = shell.device().await?;
     let way = WayHome::find(&app).await?;
-    let page = shell
+    let begun = shell
         .sign_in
         .begin(&device, ask.provider, &way.redirect_uri(), now())
         .await?;
     let listening = app.clone();
-    let door = way.listen(move |callback| come_home(listening, callback));
+    let door = way.listen(begun.state, move |callback| come_home(listening, callback));
     shell.waits_at(door);
-    let link = page.to_string();
+    let link = begun.page.to_string();
     let opening = link.clone();
     let opened = blocking(move || app.opener().open_url(opening, None::<&str>).map_err(Error::from));
     // The page offers "Copy link", so a browser that will not open is not the end.

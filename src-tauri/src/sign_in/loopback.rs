@@ -1,12 +1,13 @@
 //! The way home where links to this app lead nowhere (RFC 8252 §7.3): a door on this computer that one answer may enter.
 //!
-//! **Invariant:** listens on 127.0.0.1 only, closes after the first good answer or with the sign-in's lifetime, and
-//! shows nothing of what it was sent.
+//! **Invariant:** listens on 127.0.0.1 only, closes after the first answer to this sign-in or with its lifetime, and
+//! shows nothing of what it was sent. Any page may knock here, and none that does not know the state shuts the door.
 
 use super::pending::LIFETIME;
 use crate::deep_link::{self, Callback};
 use std::io;
 use std::time::Duration;
+use subtle::ConstantTimeEq as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -39,25 +40,27 @@ impl Loopback {
         format!("http://127.0.0.1:{}/cb", self.port)
     }
 
-    /// The first answer that reads like one; `None` when it takes too long.
-    pub async fn answer(self) -> Option<Callback> {
+    /// The first answer to the sign-in with this state; `None` when it takes too long.
+    pub async fn answer(self, state: &str) -> Option<Callback> {
         let lifetime = Duration::from_millis(LIFETIME.unsigned_abs());
-        timeout(lifetime, self.first_good()).await.unwrap_or(None)
+        timeout(lifetime, self.first_good(state)).await.unwrap_or(None)
     }
 
     /// One at a time, each for five seconds at most: this door has one visitor.
-    async fn first_good(&self) -> Option<Callback> {
+    async fn first_good(&self, state: &str) -> Option<Callback> {
         loop {
             let (stream, _) = self.listener.accept().await.ok()?;
-            if let Ok(Some(callback)) = timeout(PATIENCE, self.visit(stream)).await {
+            if let Ok(Some(callback)) = timeout(PATIENCE, self.visit(stream, state)).await {
                 return Some(callback);
             }
         }
     }
 
-    async fn visit(&self, mut stream: TcpStream) -> Option<Callback> {
+    async fn visit(&self, mut stream: TcpStream, state: &str) -> Option<Callback> {
         let request = read_head(&mut stream).await?;
-        let callback = self.read(&request);
+        let callback = self
+            .read(&request)
+            .filter(|callback| state.as_bytes().ct_eq(callback.state.as_bytes()).into());
         let words = if callback.is_some() { WELCOME } else { NOTHING };
         // Whether the browser hears it changes nothing for the app.
         let _ = stream.write_all(words.as_bytes()).await;
@@ -115,11 +118,12 @@ mod tests {
     async fn one_good_answer_enters_and_the_door_closes() {
         let door = Loopback::open().await.unwrap();
         let port = door.port;
-        let waiting = tokio::spawn(door.answer());
+        let waiting = tokio::spawn(async move { door.answer("s").await });
         for request in [
             format!("GET /other?code=c&state=s&iss=i HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
             "GET /cb?code=c&state=s&iss=i HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_owned(),
             format!("POST /cb?code=c&state=s&iss=i HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
+            format!("GET /cb?code=c&state=guessed&iss=i HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
             format!("GET /cb?code=c HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
             "GET /cb?code=c&state=s&iss=i HTTP/1.1\r\n\r\n".to_owned(),
         ] {
