@@ -121,7 +121,7 @@ impl Letter {
             None
         }
     }
-
+}
 
 /// A letter may hold a one-time link, so its content is in no log.
 impl std::fmt::Debug for Letter {

@@ -575,3 +575,25 @@ async fn a_letter_waits_while_the_mail_server_is_away() {
     let letters = mail.wait_for(person.email.as_str(), 1).await.expect("the letter");
     assert_eq!(letters.len(), 1);
 }
+
+#[tokio::test]
+async fn a_mail_server_that_refuses_somebody_puts_their_address_into_no_log() {
+    let stack = Stack::start().await;
+    let person = Person::with_address(&format!("refused.{:x}@example.org", rand::random::<u64>()));
+    let words = format!("550 5.1.1 <{}>: there is no such mailbox here", person.email);
+    stack.mailbox.refuse(person.email.as_str(), &words);
+    person.sign_up(&browser(&stack)).await.succeeds();
+    let is_given_up = "select count(*) from email_outbox where failed_at is not null";
+    until("the letter to be given up", async || {
+        (stack.number(is_given_up).await == 1).then_some(())
+    })
+    .await;
+    let kept = "select count(*) from email_outbox where error like '%550%' and error not like '%@%'";
+    assert_eq!(stack.number(kept).await, 1);
+    let logs = stack.logs();
+    assert!(
+        logs.contains("a letter was not taken") && logs.contains("550"),
+        "the reason is there"
+    );
+    assert!(!logs.contains(person.email.as_str()));
+}
