@@ -50,6 +50,7 @@ impl Door {
             "only the configured server is opened: {address}"
         );
         browser.open(address).await;
+        browser.click("provider-google").await;
         browser.click_on("#approve").await;
         browser.click("authorize").await;
         let link = until("the link home", async || {

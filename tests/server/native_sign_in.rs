@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Person, Stack, native, within};
+use harness::{Answer, Client, OpenIdProvider, Person, Stack, Visitor, native, within};
 use protocol::auth::SignedIn;
 use protocol::oauth::{CLIENT_ID, Grant, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK, TokenError};
 use protocol::routes;
@@ -156,6 +156,41 @@ async fn somebody_signed_out_signs_in_first_and_comes_back_to_the_question() {
     ];
     let signed_in = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
     let question = browser.follow(signed_in).await;
+    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
+    let link = home_link(&browser.follow(pressed).await);
+    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+}
+
+/// A page of somebody else's that opens the address of a request would make a session here out of one at the provider.
+#[tokio::test]
+async fn nobody_is_sent_to_the_provider_that_an_app_names_without_a_press() {
+    let provider = OpenIdProvider::start().await;
+    let stack = crate::providers::stack_with(&provider).await;
+    let person = Person::fresh();
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let app = App::new(&stack);
+    let request = PushedRequest {
+        provider: Some("google".to_owned()),
+        ..app.request()
+    };
+    let pushed: PushedAnswer = app.client.post(routes::PAR, &request).await.expect();
+    let path = authorize_path(&pushed.request_uri);
+    let browser = Client::browser(&stack.url(), &stack.url());
+    let asked = browser.get(&path).await;
+    assert_eq!(asked.status, 200, "{asked:?}");
+    assert!(asked.header("refresh").is_none() && asked.text().contains("Laptop &lt;of Ana"));
+    assert!(
+        asked
+            .links()
+            .iter()
+            .any(|link| link.starts_with("/sign-in?next="))
+    );
+
+    let start = routes::page::provider_start("google");
+    let address = crate::providers::leave_by(&browser, &asked, &start).await;
+    let back = crate::providers::at_the_provider(&stack, &address).await;
+    let answer = browser.get(&back).await;
+    let question = browser.follow(answer).await;
     let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
     let link = home_link(&browser.follow(pressed).await);
     app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
@@ -360,6 +395,40 @@ async fn a_code_lives_for_a_minute() {
 }
 
 #[tokio::test]
+async fn a_code_is_worth_nothing_once_the_browser_that_gave_it_is_signed_out() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let other = person.browser(&stack).await;
+    let app = App::new(&stack);
+    let code = param(&consent(&browser, &app.push().await).await, "code");
+    other.revoke(browser.me().await.device).await.succeeds();
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
+    // what another browser lets in is let in
+    let app = App::new(&stack);
+    let code = param(&consent(&other, &app.push().await).await, "code");
+    app.redeem(&code, &app.verifier).await.succeeds();
+    // the operator's words end the codes too
+    let app = App::new(&stack);
+    let code = param(&consent(&other, &app.push().await).await, "code");
+    stack
+        .admin(&["devices", "kill", "--user", person.email.as_str()])
+        .await;
+    assert_eq!(
+        stack
+            .number("select count(*) from oauth_codes where consumed_at is null")
+            .await,
+        0
+    );
+    assert_eq!(
+        oauth_error(&app.redeem(&code, &app.verifier).await),
+        "invalid_grant"
+    );
+}
+
+#[tokio::test]
 async fn a_pushed_request_is_answered_once() {
     let stack = Stack::start().await;
     let (_, browser) = Person::join(&stack).await;
@@ -412,40 +481,6 @@ async fn an_apps_own_token_cannot_say_yes_to_another_app() {
     let answer = client.send(pressed).await;
     assert_eq!(answer.status, 401, "{answer:?}");
     assert_eq!(stack.number("select count(*) from oauth_codes").await, 0);
-}
-
-#[tokio::test]
-async fn a_code_is_worth_nothing_once_the_browser_that_gave_it_is_signed_out() {
-    let stack = Stack::start().await;
-    let (person, browser) = Person::join(&stack).await;
-    let other = person.browser(&stack).await;
-    let app = App::new(&stack);
-    let code = param(&consent(&browser, &app.push().await).await, "code");
-    other.revoke(browser.me().await.device).await.succeeds();
-    assert_eq!(
-        oauth_error(&app.redeem(&code, &app.verifier).await),
-        "invalid_grant"
-    );
-    // what another browser lets in is let in
-    let app = App::new(&stack);
-    let code = param(&consent(&other, &app.push().await).await, "code");
-    app.redeem(&code, &app.verifier).await.succeeds();
-    // the operator's words end the codes too
-    let app = App::new(&stack);
-    let code = param(&consent(&other, &app.push().await).await, "code");
-    stack
-        .admin(&["devices", "kill", "--user", person.email.as_str()])
-        .await;
-    assert_eq!(
-        stack
-            .number("select count(*) from oauth_codes where consumed_at is null")
-            .await,
-        0
-    );
-    assert_eq!(
-        oauth_error(&app.redeem(&code, &app.verifier).await),
-        "invalid_grant"
-    );
 }
 
 #[tokio::test]

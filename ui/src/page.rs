@@ -15,7 +15,7 @@ pub use accounts::{Accounts, Connected};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};
 pub use letters::Letters;
-pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, VerifyLink};
+pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, ToProvider, VerifyLink};
 pub use passkeys::Passkey;
 pub use rights::{Change, EmailLink, EmailUndo, Export, Keep, Rights, Told};
 pub use safety::{Event, Picture, Prove, SecondStep, Security, SetUp};

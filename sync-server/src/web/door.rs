@@ -11,13 +11,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
-use http::{HeaderMap, StatusCode};
-use protocol::auth::{Client, Email, Password, Resend, SignIn, SignUp, Verify};
+use http::{HeaderMap, StatusCode, header};
+use protocol::auth::{Client, Email, Password, Provider, Resend, SignIn, SignUp, Verify};
 use protocol::routes::{self, page};
 use protocol::view::Typed;
 use protocol::{Code, Problem};
 use serde::Deserialize;
-use ui::page::{Authorize, Authorized, Failed, Notice, VerifyLink};
+use ui::page::{Authorize, Authorized, Failed, Notice, ToProvider, VerifyLink};
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -351,7 +351,6 @@ struct Consent {
 async fn ask_to_authorize(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    visit: Visit,
     Asked(request): Asked<Request>,
 ) -> Result<Response> {
     let asked = auth::authorize_look(pages.auth(), &request.request_uri).await?;
@@ -380,24 +379,33 @@ async fn ask_to_authorize(
     }
 }
 
-/// The app's button "Continue with …" leads on to that provider; whatever hinders it, the ordinary door is open.
-async fn straight_to_provider(
+/// The app's button "Continue with …" leads to that provider, by a press here too: no page of somebody else's that opens this
+/// address signs anybody in by itself (ASVS 7.6.2).
+async fn draw_way(
     pages: &Pages,
     headers: &HeaderMap,
-    visit: &Visit,
-    (asked, here): (&auth::Asked, &str),
-) -> Option<Response> {
-    let provider = asked.provider.as_deref()?;
-    let (url, cookie) = auth::provider_start(
-        pages.auth(),
-        provider,
-        auth::Errand::SignIn { next: here },
-        headers,
-        visit,
-    )
-    .await
-    .ok()?;
-    Some((CookieJar::new().add(cookie), Redirect::to(&url)).into_response())
+    (asked, provider): (auth::Asked, Provider),
+    (next, other_ways): (String, String),
+) -> Response {
+    let notice = |csrf| {
+        Notice::ToProvider(ToProvider {
+            csrf,
+            provider,
+            device: asked.device,
+            next,
+            other_ways,
+        })
+    };
+    pages
+        .draw_notice(headers, StatusCode::OK, "Sign in to go on", notice)
+        .await
+}
+
+/// Where a redirect leads.
+fn location(redirect: &Response) -> String {
+    let location = redirect.headers().get(header::LOCATION);
+    let location = location.and_then(|path| path.to_str().ok());
+    location.unwrap_or(page::SIGN_IN).to_owned()
 }
 
 async fn draw_request(

@@ -8,6 +8,7 @@ use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
+use protocol::auth::Provider;
 use protocol::routes::page;
 use protocol::{Problem, limits};
 use std::rc::Rc;
@@ -34,6 +35,7 @@ pub enum Notice {
     EmailUndo(EmailUndo),
     Told(Told),
     Authorize(Authorize),
+    ToProvider(ToProvider),
     Authorized(Authorized),
     DeviceCodeAsk(DeviceCodeAsk),
     DeviceCodeFound(DeviceCodeFound),
@@ -100,6 +102,18 @@ pub struct Authorize {
     pub problem: Option<Problem>,
 }
 
+/// An app asks for somebody who is not signed in here, and they chose a service in the app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToProvider {
+    pub csrf: String,
+    pub provider: Provider,
+    pub device: String,
+    /// Where the sign-in leads then; a path of this site.
+    pub next: String,
+    /// To the other ways in; a path of this site.
+    pub other_ways: String,
+}
+
 /// The app may go on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authorized {
@@ -147,6 +161,7 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::EmailUndo(undo) => rights::email_undo(undo),
                     Notice::Told(told) => rights::told(told),
                     Notice::Authorize(authorize) => ask(authorize),
+                    Notice::ToProvider(way) => to_provider(way),
                     Notice::Authorized(authorized) => done(authorized),
                     Notice::DeviceCodeAsk(asked) => device_code::ask(asked),
                     Notice::DeviceCodeFound(found) => device_code::found(found),
@@ -263,6 +278,26 @@ fn ask(authorize: &Authorize) -> Html {
             if let Some(path) = &authorize.other_account {
                 <p class="gate-foot"><a href={path.clone()}>{ "Use another account" }</a></p>
             }
+        </Gate>
+    }
+}
+
+fn to_provider(way: &ToProvider) -> Html {
+    let ToProvider { provider, device, .. } = way;
+    html! {
+        <Gate heading="Sign in to go on">
+            <p class="gate-text">
+                { "CompyMac on " }<bdi><strong>{ device }</strong></bdi>
+                { format!(" asks you to sign in with {}.", provider.name) }
+            </p>
+            <PostForm action={page::provider_start(&provider.id)} csrf={way.csrf.clone()}>
+                <input type="hidden" name="next" value={way.next.clone()} />
+                <button class="button button-main button-wide" data-testid={format!("provider-{}", provider.id)}>
+                    { format!("Continue with {}", provider.name) }
+                </button>
+            </PostForm>
+            <p class="gate-small">{ "Only go on if you have just started this on that computer." }</p>
+            <p class="gate-foot"><a href={way.other_ways.clone()}>{ "Sign in another way" }</a></p>
         </Gate>
     }
 }

@@ -6,7 +6,8 @@ use protocol::{Code, Problem};
 use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
     EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, Letters,
-    NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, Told, VerifyLink,
+    NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, ToProvider, Told,
+    VerifyLink,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -50,6 +51,7 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         ("password-changed", Notice::PasswordChanged),
         ("verify-link", Notice::VerifyLink(verify)),
         ("authorize", Notice::Authorize(authorize)),
+        ("to-provider", Notice::ToProvider(to_provider())),
         ("authorized", Notice::Authorized(authorized)),
         (
             "failed",
@@ -260,6 +262,19 @@ fn prove() -> Prove {
         has_second_step: true,
         has_passkey: true,
         problem: None,
+    }
+}
+
+fn to_provider() -> ToProvider {
+    ToProvider {
+        csrf: "form-token".to_owned(),
+        provider: Provider {
+            id: "google".to_owned(),
+            name: "Google".to_owned(),
+        },
+        device: "ana’s laptop".to_owned(),
+        next: "/oauth/authorize?request_uri=1".to_owned(),
+        other_ways: "/sign-in?next=%2Foauth%2Fauthorize".to_owned(),
     }
 }
 
