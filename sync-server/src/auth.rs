@@ -11,6 +11,7 @@ mod deletion;
 mod devices;
 mod email_change;
 mod finish;
+mod known_browser;
 mod native;
 mod next;
 pub mod operator;

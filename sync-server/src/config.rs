@@ -120,6 +120,10 @@ pub struct Config {
     #[arg(long, env = "RATE_LIMIT_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate_limit_factor: u32,
 
+    /// Letters that anybody can cause (to confirm, to sign in, for a new password) that this installation sends in an hour at most.
+    #[arg(long, env = "LETTERS_AN_HOUR", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub letters_an_hour: u32,
+
     /// Bearer token for `/metrics`. Without it, only direct requests from this machine may read them.
     #[arg(long, env = "METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<Secret>,

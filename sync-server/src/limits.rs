@@ -5,6 +5,7 @@
 pub mod address;
 mod bucket;
 mod local;
+mod stuffing;
 
 use crate::app::App;
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub enum Class {
     SignUp,
     /// Letters that a stranger can cause.
     Letter,
+    /// Letters of every such kind together: to one address, and to everybody.
+    Mail,
     /// Codes of letters.
     CodeTry,
     /// Codes of an authenticator app and recovery codes: a class of its own, since only who proved the first step counts
@@ -51,6 +54,8 @@ pub enum Who<'a> {
     /// A keyed hash of an address people sign in with, known here or not.
     Account(&'a str),
     Device(uuid::Uuid),
+    /// All at once, as the settings say.
+    Everyone,
 }
 
 impl Class {
@@ -59,6 +64,7 @@ impl Class {
             Self::Password => "password",
             Self::SignUp => "sign-up",
             Self::Letter => "letter",
+            Self::Mail => "mail",
             Self::CodeTry => "code",
             Self::SecondStep => "second-step",
             Self::Passkey => "passkey",
@@ -83,6 +89,7 @@ impl Class {
             (Self::Letter, Who::Address(_)) => vec![Rate::new(10, HOUR)],
             // three an hour, and a minute between two
             (Self::Letter, Who::Account(_)) => vec![Rate::new(3, HOUR), Rate::new(1, MINUTE)],
+            (Self::Mail, Who::Account(_)) => vec![Rate::new(10, 24 * HOUR)],
             (Self::CodeTry | Self::SecondStep, Who::Address(_)) => vec![Rate::new(30, 10 * MINUTE)],
             (Self::SecondStep, Who::Account(_)) => vec![Rate::new(10, HOUR)],
             // of somebody who is signed in: proving it again, and whatever else has a password hashed
@@ -102,6 +109,7 @@ impl Class {
             (
                 Self::SignUp
                 | Self::Letter
+                | Self::Mail
                 | Self::CodeTry
                 | Self::SecondStep
                 | Self::Passkey
@@ -112,7 +120,8 @@ impl Class {
                 | Self::Export,
                 Who::Device(_),
             )
-            | (Self::Export, Who::Address(_))
+            | (Self::Export | Self::Mail, Who::Address(_))
+            | (_, Who::Everyone)
             | (
                 Self::PasskeyTry
                 | Self::OAuthStart
@@ -147,6 +156,9 @@ struct Verdict {
     wait: Duration,
     is_news_of: Option<usize>,
 }
+
+/// Who holds a whole IPv6 /48 has 65,536 networks to come from: all of them together may try as often as ten.
+const WIDER: u32 = 10;
 
 /// Seconds for which a refusal is no news once it was told, at the least.
 const NEWS: u32 = 15 * 60;
@@ -225,20 +237,31 @@ impl Limits {
     fn buckets(&self, class: Class, whos: &[Who<'_>]) -> Vec<Bucket> {
         let mut buckets = Vec::new();
         for (place, who) in whos.iter().enumerate() {
-            let rates = class.rates(*who);
+            let rates = match (class, who) {
+                (Class::Mail, Who::Everyone) => vec![Rate::new(self.app.config.letters_an_hour, 3600)],
+                _ => class.rates(*who),
+            };
             let longest = rates.iter().map(|rate| rate.seconds).max().unwrap_or_default();
             for rate in rates {
-                let key = match who {
-                    Who::Address(prefix) => format!("{}:{}:ip:{prefix}", class.name(), rate.seconds),
-                    Who::Account(hash) => format!("{}:{}:acct:{hash}", class.name(), rate.seconds),
-                    Who::Device(id) => format!("{}:{}:device:{id}", class.name(), rate.seconds),
+                let mut push = |name: &str, factor: u32| {
+                    buckets.push(Bucket {
+                        key: format!("{}:{}:{name}", class.name(), rate.seconds),
+                        rate: rate.times(factor * self.app.config.rate_limit_factor),
+                        place,
+                        news_ms: u64::from(longest.max(NEWS)) * 1000,
+                    });
                 };
-                buckets.push(Bucket {
-                    key,
-                    rate: rate.times(self.app.config.rate_limit_factor),
-                    place,
-                    news_ms: u64::from(longest.max(NEWS)) * 1000,
-                });
+                match who {
+                    Who::Address(prefix) => {
+                        push(&format!("ip:{prefix}"), 1);
+                        if let Some(wider) = address::wider(prefix) {
+                            push(&format!("ip:{wider}"), WIDER);
+                        }
+                    }
+                    Who::Account(hash) => push(&format!("acct:{hash}"), 1),
+                    Who::Device(id) => push(&format!("device:{id}"), 1),
+                    Who::Everyone => push("all", 1),
+                }
             }
         }
         buckets
@@ -317,6 +340,11 @@ mod tests {
         assert_eq!(in_words(1), "a second");
         assert_eq!(in_words(42), "42 seconds");
         assert_eq!(in_words(600), "10 minutes");
+    }
+
+    #[test]
+    fn letters_of_every_kind_to_one_address_are_ten_a_day() {
+        assert_eq!(Class::Mail.rates(Who::Account("x")), [Rate::new(10, 24 * 3600)]);
     }
 
     #[test]

@@ -269,3 +269,181 @@ async fn many_sign_ins_at_once_are_answered_or_asked_to_wait_and_others_stay_qui
     );
     assert!(elapsed < std::time::Duration::from_secs(5), "{elapsed:?}");
 }
+
+/// Guesses with a password of their own number until one is asked to wait; gives how many were answered.
+async fn guess_until_limited(client: &Client, person: &Person) -> usize {
+    for number in 0..30 {
+        let guess = Person {
+            password: format!("a guess of number {number}"),
+            ..person.clone()
+        };
+        if guess.try_sign_in(client, Kind::Browser).await.status == 429 {
+            return number;
+        }
+    }
+    panic!("no limit within 30 guesses")
+}
+
+/// Otherwise anybody could keep somebody from their account for as long as they like.
+#[tokio::test]
+async fn guesses_from_elsewhere_keep_nobody_out_where_they_are_at_home() {
+    let stack = strict().await;
+    let (person, at_home) = Person::join(&stack).await;
+    let (other, _) = Person::join(&stack).await;
+    at_home.sign_out().await.succeeds();
+    let stranger = Client::browser(&stack.url(), &stack.url());
+    assert_eq!(guess_until_limited(&stranger, &person).await, 10);
+    person
+        .try_sign_in(&stranger, Kind::Browser)
+        .await
+        .refused(Code::RateLimited);
+    person.try_sign_in(&at_home, Kind::Browser).await.succeeds();
+    // what makes it at home there makes it at home nowhere else, and no tries are without end
+    at_home.sign_out().await.succeeds();
+    let known = at_home.cookie("__Host-compymac_known").expect("a cookie");
+    for value in [known.as_str(), "AAAA", &"A".repeat(64)] {
+        let forger = Client::browser(&stack.url(), &stack.url());
+        forger.put_cookie("__Host-compymac_known", value);
+        let (whom, is_in) = (if value == known { &other } else { &person }, value == known);
+        let answer = whom.try_sign_in(&forger, Kind::Browser).await;
+        assert_eq!(answer.status == 200, is_in, "{value}: {answer:?}");
+    }
+    stack.forget_redis().await;
+    assert_eq!(guess_until_limited(&at_home, &person).await, 10);
+}
+
+#[tokio::test]
+async fn many_pairs_from_one_network_shut_its_door_for_passwords_for_a_day() {
+    let stack = behind_a_proxy().await;
+    let (person, at_home) = Person::join(&stack).await;
+    at_home.sign_out().await.succeeds();
+    let program = Client::native(&stack.url());
+    let from = async |client: &Client, place: usize, email: &str, password: &str| {
+        let kind = if client.is_browser() {
+            Kind::Browser
+        } else {
+            native("Laptop")
+        };
+        let request = client
+            .request(http::Method::POST, routes::SIGN_IN)
+            .header("X-Forwarded-For", network(place))
+            .json(&json!({"email": email, "password": password, "client": kind}));
+        client.send(request).await
+    };
+    // the same pair again and again is a program with an old password, and no more than that
+    for _ in 0..4 {
+        let answer = from(&program, 1, "old@example.org", "an old password of theirs").await;
+        answer.refused(Code::InvalidCredentials);
+    }
+    for number in 0..14 {
+        let answer = from(
+            &program,
+            1,
+            &format!("x{number}@example.org"),
+            "the same for all of them",
+        )
+        .await;
+        answer.refused(Code::InvalidCredentials);
+    }
+    let (email, password) = (person.email.as_str(), person.password.as_str());
+    let shut = from(&program, 1, email, password).await;
+    let seconds = shut.refused(Code::RateLimited).retry_after.expect("a time");
+    assert!((80_000..=86_400).contains(&seconds), "{seconds}");
+    // others come in, and there too whoever is at home
+    from(&program, 2, email, password).await.succeeds();
+    from(&at_home, 1, email, password).await.succeeds();
+    let noted = "select count(*) from audit_events where reason = 'password: credential stuffing' and user_id is null";
+    assert_eq!(stack.number(noted).await, 1);
+    let kept = stack.redis_dump().await;
+    assert!(!kept.contains("the same for all of them") && !kept.contains("x3@example.org"));
+}
+
+#[tokio::test]
+async fn a_site_with_many_ipv6_networks_tries_as_often_as_ten() {
+    let stack = behind_a_proxy().await;
+    let client = Client::native(&stack.url());
+    let ask = async |site: usize, number: usize| {
+        let request = client
+            .request(http::Method::POST, routes::DEVICE_AUTHORIZATION)
+            .header("X-Forwarded-For", format!("2001:db8:{site}:{number:x}::1"))
+            .form(&json!({"client_id": CLIENT_ID, "name": "Box", "os": "linux", "version": "0.1.0"}));
+        client.send(request).await.status
+    };
+    for number in 0..100 {
+        assert_eq!(ask(1, number).await, 200, "{number}");
+    }
+    assert_eq!(ask(1, 100).await, 429);
+    assert_eq!(ask(2, 0).await, 200);
+}
+
+#[tokio::test]
+async fn letters_that_anybody_can_cause_have_an_end_and_those_about_ones_own_account_have_none() {
+    let stack = Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with("LETTERS_AN_HOUR", "2")
+        .start()
+        .await;
+    let (person, browser) = Person::join(&stack).await;
+    let client = Client::browser(&stack.url(), &stack.url());
+    let second = Person::fresh().sign_up(&client).await;
+    let third = Person::fresh().sign_up(&client).await;
+    assert_eq!((second.status, third.status), (202, 202), "nobody is told");
+    assert_eq!(stack.number("select count(*) from email_outbox").await, 2);
+    for path in [routes::page::FORGOT, routes::page::LETTER_ASK] {
+        let page = client.get(path).await;
+        let fields = [("email", person.email.as_str())];
+        client.submit(&page, path, &fields).await;
+    }
+    let page = browser.get(routes::page::SECURITY).await;
+    let fields = [("password", "walnut-ferry-copper-drizzle")];
+    browser
+        .submit(&page, routes::page::FORM_PASSWORD, &fields)
+        .await
+        .succeeds();
+    stack
+        .letter_about(person.email.as_str(), "password was changed")
+        .await;
+    let caused = "select count(*) from email_outbox where template in ('verify', 'reset', 'sign_in')";
+    assert_eq!(stack.number(caused).await, 2);
+}
+
+#[tokio::test]
+async fn guesses_at_once_by_every_door_count_one_by_one() {
+    let stack = behind_a_proxy().await;
+    let (person, _) = Person::join(&stack).await;
+    let door = Client::browser(&stack.url(), &stack.url());
+    let hidden = door
+        .get(routes::page::SIGN_IN)
+        .await
+        .form(routes::page::FORM_SIGN_IN)
+        .hidden;
+    let guess = |number: usize| {
+        let (door, person, hidden) = (door.clone(), person.clone(), hidden.clone());
+        async move {
+            let password = format!("a guess of number {number}");
+            let (path, kind) = match number % 3 {
+                0 => (routes::page::FORM_SIGN_IN, Kind::Browser),
+                1 => (routes::SIGN_IN, Kind::Browser),
+                _ => (routes::SIGN_IN, native("Laptop")),
+            };
+            let request = door
+                .request(http::Method::POST, path)
+                .header("X-Forwarded-For", network(number));
+            let request = if path == routes::SIGN_IN {
+                request.json(&json!({"email": person.email, "password": password, "client": kind}))
+            } else {
+                let mut fields = hidden;
+                fields.extend([
+                    ("email".to_owned(), person.email.to_string()),
+                    ("password".to_owned(), password),
+                ]);
+                request.form(&fields)
+            };
+            door.send(request).await.status
+        }
+    };
+    let statuses = futures_util::future::join_all((0..60).map(guess)).await;
+    let answered = statuses.iter().filter(|status| **status != 429).count();
+    // some may have been asked to wait for a free thread instead, and were counted
+    assert_eq!(answered, 10, "{statuses:?}");
+}

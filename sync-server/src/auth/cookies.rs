@@ -21,6 +21,8 @@ pub const KEEP: &str = "__Host-compymac_keep";
 pub const LETTER: &str = "__Host-compymac_letter";
 /// Binds what a passkey is asked for to the browser that asks.
 pub const PASSKEY: &str = "__Host-compymac_passkey";
+/// Shows that somebody signed in to an account here before. It opens nothing.
+pub const KNOWN: &str = "__Host-compymac_known";
 /// Gives forms a token before anybody is signed in.
 pub const PRE_SESSION: &str = "__Host-compymac_pre";
 

@@ -99,7 +99,7 @@ pub async fn ask_for_email(auth: &Auth, caller: &Caller, new: &Email, visit: &Vi
 async fn has_enough(auth: &Auth, new: &Email) -> bool {
     let target = format!("email:{}", auth.account_key(new));
     let taken = auth.0.limits.take(Class::Letter, &[Who::Account(&target)]).await;
-    taken.is_err()
+    taken.is_err() || !auth.may_write_to(new).await
 }
 
 async fn note(

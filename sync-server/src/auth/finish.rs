@@ -139,7 +139,7 @@ pub async fn finish_sign_in(
         name: user.name.clone(),
     };
     let (new, entry) = match &entrance.client {
-        Client::Browser => browser(me, visit),
+        Client::Browser => browser(auth, me, visit),
         Client::Native { name, os, version } => native(auth, me, name, os, version)?,
     };
     devices::insert(&mut *db, user.id, &new).await?;
@@ -222,7 +222,7 @@ async fn awaited(db: &mut Transaction, entrance: &Entrance) -> Result<Option<Adm
     Ok(None)
 }
 
-fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
+fn browser(auth: &Auth, me: Me, visit: &Visit) -> (NewDevice, Entry) {
     let secret = cookies::fresh_secret();
     let (name, os) = visit.browser();
     let new = NewDevice {
@@ -235,9 +235,11 @@ fn browser(me: Me, visit: &Visit) -> (NewDevice, Entry) {
         idle_seconds: BROWSER_IDLE_SECONDS,
         absolute_seconds: BROWSER_SECONDS,
     };
+    let known = auth.known_cookie(&me.email);
     let entry = Entry {
         signed_in: SignedIn { me, tokens: None },
         cookies: vec![
+            known,
             cookies::set(SESSION, secret, Some(BROWSER_SECONDS)),
             cookies::clear(cookies::FLOW),
             cookies::clear(cookies::STEP),

@@ -33,6 +33,20 @@ impl Auth {
         Err(limited.into())
     }
 
+    /// Whether one more letter that anybody can cause may go to an address, of whatever kind. Who asked for it hears the same
+    /// either way; what a person did to their own account is always told.
+    pub(super) async fn may_write_to(&self, email: &Email) -> bool {
+        let account = self.account_key(email);
+        let whos = [Who::Account(&account), Who::Everyone];
+        let Err(limited) = self.0.limits.take(Class::Mail, &whos).await else {
+            return true;
+        };
+        if limited.is_news_of == Some(1) {
+            tracing::error!("LETTERS_AN_HOUR is reached: letters that anybody can cause are not sent");
+        }
+        false
+    }
+
     async fn note_limited(
         &self,
         class: Class,
@@ -47,6 +61,7 @@ impl Auth {
         // an address that is refused says nothing about the account that it tried last
         let (user, device) = match (who, whose) {
             (Who::Address(_), _) | (_, Whose::Unknown) => (None, None),
+            (Who::Everyone, _) => (None, None),
             (Who::Account(_) | Who::Device(_), Whose::User(user, device)) => (Some(user), device),
             (Who::Account(_) | Who::Device(_), Whose::Email(email)) => {
                 // where it cannot be read now, the note goes without
@@ -81,7 +96,7 @@ const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
             _,
         ) => "sign_in",
         (Class::SignUp, _) => "sign_up",
-        (Class::Letter, _) => "letter",
+        (Class::Letter | Class::Mail, _) => "letter",
         (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",
         (Class::Token, _) => "refresh",
         (Class::Export, _) => "export",

@@ -15,6 +15,8 @@ pub struct Visit {
     pub request_id: Option<String>,
     /// The cookie that the browser came with: signing in again replaces it.
     pub(super) session_cookie: Option<String>,
+    /// Of a browser that is known at some account.
+    pub(super) known_cookie: Option<String>,
     /// Of a provider that somebody tried before and has to link by signing in.
     pub(super) provider_cookie: Option<String>,
 }
@@ -27,6 +29,7 @@ impl Visit {
             user_agent: String::new(),
             request_id: None,
             session_cookie: None,
+            known_cookie: None,
             provider_cookie: None,
         }
     }
@@ -65,6 +68,7 @@ where
             user_agent: text(USER_AGENT.as_str(), 512).unwrap_or_default(),
             request_id: text("x-request-id", 64),
             session_cookie: cookie(cookies::SESSION),
+            known_cookie: cookie(cookies::KNOWN),
             provider_cookie: cookie(cookies::PROVIDER),
         })
     }

@@ -109,6 +109,12 @@ pub fn prefix(address: IpAddr) -> String {
     }
 }
 
+/// The /48 that an IPv6 prefix lies in, as [`prefix`] gives one: what a site is given. `None` for IPv4.
+pub fn wider(prefix: &str) -> Option<String> {
+    let address: Ipv6Addr = prefix.strip_suffix("/64")?.parse().ok()?;
+    Some(neighbourhood(IpAddr::V6(address)))
+}
+
 /// What the audit keeps: enough to see a neighbourhood, not a person.
 pub fn neighbourhood(address: IpAddr) -> String {
     match address.to_canonical() {
@@ -174,6 +180,8 @@ mod tests {
             "2001:db8:1:2::/64"
         );
         assert_eq!(prefix("::ffff:1.2.3.4".parse().unwrap()), "1.2.3.4");
+        assert_eq!(wider("2001:db8:1:2::/64").as_deref(), Some("2001:db8:1::/48"));
+        assert_eq!(wider("1.2.3.4"), None);
         assert_eq!(neighbourhood("1.2.3.4".parse().unwrap()), "1.2.3.0/24");
         assert_eq!(
             neighbourhood("2001:db8:1:2::1".parse().unwrap()),

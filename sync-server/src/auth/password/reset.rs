@@ -44,6 +44,9 @@ async fn send_letter(auth: &Auth, email: &Email, visit: &Visit) -> Result<()> {
     let (Ok(()), Some(known)) = (is_enough, known) else {
         return Ok(());
     };
+    if !auth.may_write_to(email).await {
+        return Ok(());
+    }
     let mut tx = auth.pool.begin().await?;
     // to the address that is kept, however this one was spelled
     let Some(user) = users::read(&mut tx, known.user).await? else {

@@ -6,12 +6,13 @@
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::tries::Whose;
-use super::super::{Auth, FLOW, Visit, cookies, users, verification_tokens as tokens};
+use super::super::{Auth, FLOW, Visit, cookies, seal, users, verification_tokens as tokens};
 use super::Match;
 use crate::body::Json;
 use crate::error::Result;
-use crate::limits::{Class, Who};
+use crate::limits::{Class, Who, address};
 use axum::extract::State;
+use hmac::Mac as _;
 use http::HeaderMap;
 use protocol::auth::{SignIn, SignedIn};
 use protocol::{Code, Problem, UserId, routes};
@@ -33,9 +34,16 @@ pub async fn post_sign_in(
 pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
-    let whos = [Who::Address(&prefix), Who::Account(&account)];
+    let at_home = auth.known_browser(visit, &ask.email);
+    let whos = [
+        Who::Address(&prefix),
+        at_home.map_or(Who::Account(&account), Who::Device),
+    ];
     let whose = Whose::Email(&ask.email);
     auth.take(Class::Password, &whos, whose, visit).await?;
+    if at_home.is_none() {
+        auth.0.limits.must_not_stuff(&prefix).await?;
+    }
     let known = users::known(&auth.pool, &ask.email).await?;
     let (user, stored) = match known {
         Some(known) => (Some(known.user), known.hash),
@@ -49,12 +57,11 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visi
     let user = match (user, &outcome) {
         (Some(user), Match::Yes | Match::YesRehashed(_)) => user,
         (user, _) => {
-            let refused = refuse(auth, user, Code::InvalidCredentials, visit).await;
-            if !waits_for_its_letter(auth, ask, headers).await? {
-                return Err(refused.into());
+            let problem = mismatch(auth, (user, at_home.is_some()), ask, headers, visit).await?;
+            if problem.code == Code::EmailUnverified {
+                auth.0.limits.give_back(Class::Password, &whos).await;
             }
-            auth.0.limits.give_back(Class::Password, &whos).await;
-            return Err(Code::EmailUnverified.into());
+            return Err(problem.into());
         }
     };
     auth.0.limits.give_back(Class::Password, &whos).await;
@@ -83,6 +90,25 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visi
     admission.announce(auth)
 }
 
+/// What is said of a pair that opens nothing.
+async fn mismatch(
+    auth: &Auth,
+    (user, is_at_home): (Option<UserId>, bool),
+    ask: SignIn,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Problem> {
+    let refused = refuse(auth, user, Code::InvalidCredentials, visit).await;
+    let pair = auth.pair(&ask);
+    if waits_for_its_letter(auth, ask, headers).await? {
+        return Ok(Problem::new(Code::EmailUnverified));
+    }
+    if !is_at_home && auth.0.limits.note_failed_pair(&visit.prefix(), &pair).await {
+        note_stuffing(auth, visit).await;
+    }
+    Ok(refused)
+}
+
 /// Whether this very window signed up with this pair within the letter's lifetime, whatever has become of the account since.
 async fn waits_for_its_letter(auth: &Auth, ask: SignIn, headers: &HeaderMap) -> Result<bool> {
     let cookie = cookies::read(headers, FLOW).map(str::to_owned);
@@ -95,6 +121,32 @@ async fn waits_for_its_letter(auth: &Auth, ask: SignIn, headers: &HeaderMap) -> 
         return Ok(false);
     }
     Ok(auth.0.hasher.compare(ask.password, chosen).await?.is_match())
+}
+
+impl Auth {
+    /// What a pair of address and password is told from others by: without this installation's key, nothing is learnt from it.
+    fn pair(&self, ask: &SignIn) -> [u8; 32] {
+        let key = self.keys.derive("failed pair", b"");
+        let email = ask.email.key();
+        let parts = [email.as_bytes(), &[0], ask.password.expose().as_bytes()];
+        seal::keyed(&key, &parts).finalize().into_bytes().into()
+    }
+}
+
+/// A network tried too many pairs. It says nothing about the account that it tried last.
+async fn note_stuffing(auth: &Auth, visit: &Visit) {
+    tracing::warn!(
+        network = address::neighbourhood(visit.address),
+        "credential stuffing: passwords are not taken from there for a day"
+    );
+    let event = Event {
+        user: None,
+        device: None,
+        name: "sign_in",
+        refusal: Some("credential stuffing"),
+        method: "password",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
 }
 
 async fn refuse(auth: &Auth, user: Option<UserId>, code: Code, visit: &Visit) -> Problem {

@@ -73,6 +73,7 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     let about = super::about(&ask.email, name.as_deref());
     let hash = auth.0.hasher.choose(password, about).await?;
 
+    let may_write = auth.may_write_to(&ask.email).await;
     let binding = cookies::fresh_secret();
     let mut tx = auth.pool.begin().await?;
     let holder = users::find_or_make(&mut tx, &ask.email).await?;
@@ -89,8 +90,10 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     } else {
         sign_up.begin(auth, &mut tx).await?
     };
-    // to the address as it is kept: what was typed may only read like it
-    mail::put(&mut tx, Some(user), &holder.email, &letter).await?;
+    if may_write {
+        // to the address as it is kept: what was typed may only read like it
+        mail::put(&mut tx, Some(user), &holder.email, &letter).await?;
+    }
     let event = Event {
         user: Some(user),
         device: None,
@@ -199,7 +202,8 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let account = auth.account_key(&ask.email);
     let (whos, whose) = ([Who::Account(&account)], Whose::Email(&ask.email));
-    if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
+    let is_enough = auth.take(Class::Letter, &whos, whose, visit).await.is_err();
+    if is_enough || !auth.may_write_to(&ask.email).await {
         return Ok(());
     }
     let binding = cookies::read(headers, FLOW).unwrap_or_default();
