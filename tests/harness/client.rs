@@ -1,5 +1,6 @@
 //! An HTTP client as a browser (cookies, origin) or as a native program (tokens), with a typed call for each route.
 
+use crate::hush;
 use crate::wait::until;
 use http::{HeaderMap, Method, StatusCode, header};
 use protocol::auth::{Device, Me, SignedIn, Ticket, Tokens};
@@ -103,6 +104,8 @@ impl Client {
     }
 
     pub fn hold(&self, tokens: Tokens) {
+        hush::keep_secret(&tokens.access_token);
+        hush::keep_secret(&tokens.refresh_token);
         *self.lock() = Credential::Tokens(Some(tokens));
     }
 
@@ -193,6 +196,7 @@ impl Client {
             if value.is_empty() || attributes.to_lowercase().contains("max-age=0") {
                 cookies.remove(name.trim());
             } else {
+                hush::keep_secret(value.trim());
                 cookies.insert(name.trim().to_owned(), value.trim().to_owned());
             }
         }

@@ -22,6 +22,7 @@ mod device;
 mod device_program;
 mod event_stream;
 mod gate;
+mod hush;
 pub mod mailbox;
 mod offspring;
 mod open_id_provider;

@@ -1,6 +1,7 @@
 //! Somebody who uses the product: an address, a password, and the ways in.
 
 use crate::client::{Answer, Client};
+use crate::hush;
 use crate::stack::Stack;
 use protocol::auth::{Client as Kind, Email, Password, SignIn, SignUp, SignUpStarted, SignedIn, Verify};
 use protocol::sync::{Ord, Seq};
@@ -72,7 +73,15 @@ impl Person {
         keep_tokens(client, &answer);
     }
 
+    /// What it gives away stands in no log.
+    fn keep_secret(&self) {
+        hush::keep_secret(&self.password);
+        hush::keep_secret(self.email.as_str());
+        hush::keep_secret(&self.email.key());
+    }
+
     pub async fn sign_up(&self, client: &Client) -> Answer {
+        self.keep_secret();
         let ask = SignUp {
             email: self.email.clone(),
             password: Password::typed(&self.password),
@@ -99,6 +108,7 @@ impl Person {
 
     /// As [`Person::try_sign_in`], with what the sign-up of a window gave it.
     pub async fn try_sign_in_with(&self, client: &Client, binding: Option<String>, kind: Kind) -> Answer {
+        self.keep_secret();
         let ask = SignIn {
             email: self.email.clone(),
             password: Password::typed(&self.password),

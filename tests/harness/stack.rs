@@ -2,6 +2,7 @@
 
 use crate::database::Database;
 use crate::gate::Gate;
+use crate::hush;
 use crate::mailbox::{Letter, Mailbox};
 use crate::pooler::Pooler;
 use crate::programs::{Ended, run, ui_dist};
@@ -348,6 +349,8 @@ impl Drop for Stack {
             let lines: Vec<&str> = logs.lines().collect();
             let tail = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default();
             eprintln!("--- the servers' last words ---\n{}", tail.join("\n"));
+        } else if let Some((line, secret)) = hush::told(&self.logs(), &self.mailbox.letters()) {
+            panic!("a log tells {secret}: {line}");
         }
     }
 }

@@ -10,6 +10,7 @@
 mod arrows;
 mod boundaries;
 mod documents;
+mod door;
 mod heads;
 mod manifests;
 mod names;
