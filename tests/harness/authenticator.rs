@@ -24,6 +24,12 @@ impl Authenticator {
         self.0.generate_current().to_string()
     }
 
+    /// The six digits that it showed before these.
+    pub fn code_before(&self) -> String {
+        let now = u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default();
+        self.0.generate(now - 30).to_string()
+    }
+
     /// What it was told.
     pub fn secret_in_hex(&self) -> String {
         use std::fmt::Write as _;

@@ -53,6 +53,7 @@ mod sign_up;
 mod simulated;
 mod sockets;
 mod storms;
+mod strangers;
 mod stream;
 mod sync;
 mod tokens;

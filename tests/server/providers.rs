@@ -246,7 +246,7 @@ async fn an_answer_counts_once() {
     provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
     let client = browser(&stack);
     let back = at_the_provider(&stack, &begin(&client, "google").await).await;
-    let answers = futures_util::future::join_all((0..10).map(|_| client.get(&back))).await;
+    let answers = futures_util::future::join_all((0..20).map(|_| client.get(&back))).await;
     let signed_in = answers
         .iter()
         .filter(|answer| {
@@ -335,6 +335,39 @@ async fn an_account_with_that_address_is_linked_only_by_its_owner() {
     let fresh = browser(&stack);
     sign_in(&stack, &fresh, "google").await;
     assert_eq!(fresh.me().await.email, person.email);
+}
+
+/// A domain that somebody else registers again, or an address that a provider gives to another.
+#[tokio::test]
+async fn another_subject_with_the_address_of_an_account_is_somebody_else() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let email = Person::fresh().email;
+    for name in ["google", "github"] {
+        // the account is that provider's own, with no password
+        let first = Visitor::with_address(&format!("{name}.{}", email.as_str()));
+        provider.seat(&first);
+        let owner = browser(&stack);
+        sign_in(&stack, &owner, name).await;
+        let user = owner.me().await.user;
+        provider.seat(&Visitor {
+            subject: format!("1{}", first.subject),
+            ..first.clone()
+        });
+        let stranger = browser(&stack);
+        sign_in(&stack, &stranger, name).await;
+        assert!(stranger.cookie(SESSION_COOKIE).is_none(), "{name}");
+        // and whoever changes names and addresses there stays who they are
+        provider.seat(&Visitor {
+            email: Person::fresh().email.to_string(),
+            name: "Ana Ruiz-Maier".to_owned(),
+            ..first
+        });
+        let renamed = browser(&stack);
+        sign_in(&stack, &renamed, name).await;
+        assert_eq!(renamed.me().await.user, user, "{name}");
+    }
+    assert_eq!(stack.number("select count(*) from accounts").await, 2);
 }
 
 #[tokio::test]

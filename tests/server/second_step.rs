@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::{Client as Kind, SecondStep, SignedIn};
 use protocol::routes::{self, page};
+use serde_json::json;
 
 const STEP_COOKIE: &str = "__Host-compymac_step";
 
@@ -193,6 +194,22 @@ async fn a_code_works_once_even_when_many_use_it_at_once() {
     assert_eq!(entered, 1, "{answers:?}");
     let late = careful.challenge(&clients[0], native("Laptop")).await;
     prove(&clients[0], &late, &code)
+        .await
+        .refused(Code::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn a_code_from_before_one_that_was_used_opens_nothing() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let laptop = Client::native(&stack.url());
+    let (first, second) = (
+        careful.challenge(&laptop, native("Laptop")).await,
+        careful.challenge(&laptop, native("Laptop")).await,
+    );
+    let before = careful.phone.code_before();
+    prove(&laptop, &first, &careful.phone.code()).await.succeeds();
+    prove(&laptop, &second, &before)
         .await
         .refused(Code::InvalidCredentials);
 }
@@ -388,6 +405,71 @@ async fn between_the_steps_nothing_answers() {
     let page = browser(&stack).get(page::SECOND_STEP).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(page.text().contains("start again"), "{page:?}");
+}
+
+/// What the documents say the programs' routes are, and the pages.
+async fn every_route(client: &Client) -> Vec<(Method, String)> {
+    let document: serde_json::Value = client.get(routes::OPENAPI).await.expect();
+    let paths = document.get("paths").and_then(|paths| paths.as_object()).cloned();
+    let mut all = Vec::new();
+    for (path, methods) in paths.expect("paths") {
+        let filled: Vec<&str> = path
+            .split('/')
+            .map(|part| {
+                if part.starts_with('{') {
+                    "018f0000-0000-7000-8000-000000000001"
+                } else {
+                    part
+                }
+            })
+            .collect();
+        for method in methods.as_object().expect("methods").keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            all.push((method, filled.join("/")));
+        }
+    }
+    for path in [
+        page::HOME,
+        page::ARCHIVED,
+        page::SETTINGS,
+        page::SECURITY,
+        page::PROVE,
+        page::DEVICE_CODE,
+    ] {
+        all.push((Method::GET, path.to_owned()));
+    }
+    all
+}
+
+/// Whoever has shown one of two things is told nothing that a stranger is not.
+#[tokio::test]
+async fn between_the_steps_every_route_answers_as_to_a_stranger() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let (waiting, stranger) = (browser(&stack), browser(&stack));
+    sign_in_by_form(&waiting, &careful.person, "/").await;
+    let challenge = waiting.cookie(STEP_COOKIE).expect("what the second step is for");
+    let keeping = browser(&stack);
+    keeping.put_cookie("__Host-compymac_keep", &challenge);
+    let all = every_route(&stranger).await;
+    assert!(all.len() > 30, "{all:?}");
+    for (method, path) in all {
+        let ask = async |client: &Client| {
+            let request = client.request(method.clone(), &path);
+            let request = if method == Method::GET {
+                request
+            } else {
+                request.json(&json!({}))
+            };
+            let answer = client.send(request).await;
+            (answer.status, answer.location())
+        };
+        let heard = ask(&stranger).await;
+        for client in [&waiting, &keeping] {
+            assert_eq!(ask(client).await, heard, "{method} {path}");
+            assert!(client.cookie(SESSION_COOKIE).is_none(), "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test]

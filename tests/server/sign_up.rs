@@ -510,6 +510,7 @@ async fn passwords_are_neither_cut_nor_trimmed() {
         .await
         .expect::<SignedIn>();
     for other in [
+        format!(" {long}\0"),
         long.clone(),
         format!(" {} ", long.replace('A', "B")),
         format!(" {long}"),
@@ -524,29 +525,87 @@ async fn passwords_are_neither_cut_nor_trimmed() {
     person.browser(&stack).await;
 }
 
+/// Nothing is normalised: what is typed is what is compared, to the last byte.
+#[tokio::test]
+async fn passwords_are_bytes_and_no_nought_ends_them() {
+    let stack = Stack::start().await;
+    let client = browser(&stack);
+    let person = Person {
+        password: "caf\u{e9}-harbor-violet\0anchor".to_owned(),
+        ..Person::fresh()
+    };
+    person.sign_up(&client).await.succeeds();
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    person
+        .confirm(&client, &code, None, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    for other in [
+        "caf\u{e9}-harbor-violet",
+        "caf\u{e9}-harbor-violet\0another",
+        "cafe\u{301}-harbor-violet\0anchor",
+    ] {
+        let wrong = Person {
+            password: other.to_owned(),
+            ..person.clone()
+        };
+        let refused = wrong.try_sign_in(&browser(&stack), Kind::Browser).await;
+        refused.refused(Code::InvalidCredentials);
+    }
+    person.browser(&stack).await;
+}
+
 #[tokio::test]
 async fn letters_name_only_the_public_address_whatever_the_request_says() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));
+    let lying = |request: reqwest::RequestBuilder| {
+        request
+            .header("X-Forwarded-Host", "evil.example")
+            .header("X-Forwarded-Proto", "gopher")
+            .header("X-Forwarded-Port", "6666")
+            .header("Forwarded", "host=evil.example;proto=gopher")
+            .header("X-Original-URL", "https://evil.example/")
+    };
     let body = json!({"email": person.email, "password": person.password});
-    let request = client
-        .request(Method::POST, routes::SIGN_UP)
-        .header("X-Forwarded-Host", "evil.example")
-        .header("X-Forwarded-Proto", "gopher")
-        .header("X-Forwarded-Port", "6666")
-        .header("Forwarded", "host=evil.example;proto=gopher")
-        .header("Host", "evil.example")
-        .json(&body);
-    let answer = client.send(request).await;
+    let request = lying(client.request(Method::POST, routes::SIGN_UP));
+    client.send(request.json(&body)).await.succeeds();
+    let started = stack.letter_to(person.email.as_str(), 1).await;
+    let code = started.code.expect("a code");
+    person
+        .confirm(&client, &code, None, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    let stranger = browser(&stack);
+    for path in [routes::page::FORGOT, routes::page::LETTER_ASK] {
+        let mut fields = stranger.get(path).await.form(path).hidden;
+        fields.push(("email".to_owned(), person.email.to_string()));
+        let request = lying(stranger.request(Method::POST, path));
+        stranger.send(request.form(&fields)).await;
+    }
+    // a host of somebody else's is refused or passed over, and is in no letter
+    let other = Person::fresh();
+    let body = json!({"email": other.email, "password": other.password});
+    let request = browser(&stack).request(Method::POST, routes::SIGN_UP);
+    let answer = client
+        .send(request.header("Host", "evil.example").json(&body))
+        .await;
+    let mut letters = Vec::new();
+    for count in 1..=3 {
+        letters.push(stack.letter_to(person.email.as_str(), count).await);
+    }
     if answer.status < 300 {
-        let letter = stack.letter_to(person.email.as_str(), 1).await;
+        letters.push(stack.letter_to(other.email.as_str(), 1).await);
+    }
+    for letter in letters {
+        let link = letter.link.as_ref();
         assert!(
-            letter
-                .link
-                .as_ref()
-                .is_some_and(|link| link.starts_with(&stack.url())),
-            "{:?}",
-            letter.link
+            link.is_some_and(|link| link.starts_with(&stack.url())),
+            "{link:?}"
         );
         assert!(!letter.source.contains("evil.example"), "{}", letter.source);
     }
@@ -596,4 +655,33 @@ async fn a_mail_server_that_refuses_somebody_puts_their_address_into_no_log() {
         "the reason is there"
     );
     assert!(!logs.contains(person.email.as_str()));
+}
+
+/// Whatever a stranger may have got at an account before its owner came.
+#[tokio::test]
+async fn what_was_there_before_the_mailbox_was_proven_is_gone_afterwards() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    let code = stack
+        .letter_to(person.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    stack
+        .execute(
+            "insert into sessions (id, user_id, kind, session_token, name, expires, absolute_expires)
+             select gen_random_uuid(), id, 0, encode(sha256('planted-before-the-owner-came'), 'hex'), 'Planted',
+                    now() + interval '1 day', now() + interval '1 day' from users",
+        )
+        .await;
+    let planted = browser(&stack);
+    planted.put_cookie(SESSION_COOKIE, "planted-before-the-owner-came");
+    planted.me().await;
+    person
+        .confirm(&client, &code, None, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    assert_eq!(planted.get(routes::ME).await.status, 401);
+    assert_eq!(client.devices().await.len(), 1);
 }
