@@ -26,8 +26,10 @@ create index audit_events_user on audit_events (user_id, at desc);
 
 -- Makes the tables for each month between the two that are not there yet; how many. Months are those of UTC. Whoever notes
 -- something meanwhile does not wait: a table is made by itself, and then attached.
+--
+-- With its owner's rights: a server that may not make tables would have nowhere to note a sign-in, and nobody could sign in.
 create function audit_events_make_room(since timestamptz, until timestamptz) returns int
-language plpgsql set lock_timeout = '2s' as $$
+language plpgsql security definer set search_path from current set lock_timeout = '2s' as $$
 declare
     kind  text;
     month timestamp;
@@ -50,7 +52,7 @@ end $$;
 
 -- Takes the tables away all of whose rows are older than so many days; how many.
 create function audit_events_forget(kind text, days int) returns int
-language plpgsql set lock_timeout = '2s' as $$
+language plpgsql security definer set search_path from current set lock_timeout = '2s' as $$
 declare
     name text;
     gone int := 0;
@@ -68,7 +70,8 @@ begin
     return gone;
 end $$;
 
-select audit_events_make_room((select coalesce(min(at), now()) from audit_events_before), now() + interval '3 months');
+select audit_events_make_room((select coalesce(min(at), now()) from audit_events_before),
+    (select greatest(max(at), now()) from audit_events_before) + interval '3 months');
 insert into audit_events (id, at, user_id, device_id, event, outcome, reason, ip_prefix, request_id, operator)
     select id, at, user_id, device_id, event, outcome, reason, ip_prefix, request_id, operator from audit_events_before;
 select setval('audit_events_ids', (select coalesce(max(id), 0) + 1 from audit_events_before), false);

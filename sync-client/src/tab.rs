@@ -82,6 +82,10 @@ pub enum Input {
     Streamed(Box<ServerFrame>),
 }
 
+/// Replies that a page reads by server-sent events at once: all tabs of a browser share six connections, and what is written
+/// must find one.
+const STREAMED_AT_ONCE: usize = 2;
+
 /// What is to be done, in the order given. See [`crate::engine::Effect`] for those of the same name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Want {
@@ -229,7 +233,7 @@ impl Tab {
         }
         let runs = self
             .tails
-            .to_stream(|session| self.windows.contains_key(&session));
+            .to_stream(STREAMED_AT_ONCE, |session| self.windows.contains_key(&session));
         runs.into_iter()
             .filter_map(|run| Some((run, self.tails.stream(run)?)))
             .collect()

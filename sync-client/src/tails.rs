@@ -4,7 +4,6 @@
 //! the new one has caught up with it.
 
 use protocol::frame::{ClientFrame, LiveRun, ServerFrame};
-use protocol::limits::STREAMED_RUNS;
 use protocol::run::{At, Stand, Status};
 use protocol::sync::{Message, Role, Seq};
 use protocol::{MessageId, RunId, SessionId, routes};
@@ -72,15 +71,15 @@ impl Tails {
         self.0.values()
     }
 
-    /// The replies to be read by server-sent events where there is no socket, as many as a device may: those of sessions
-    /// that somebody looks at first.
-    pub fn to_stream(&self, is_looked_at: impl Fn(SessionId) -> bool) -> BTreeSet<RunId> {
+    /// The replies to be read by server-sent events where there is no socket, at most so many: those of sessions that somebody
+    /// looks at first.
+    pub fn to_stream(&self, most: usize, is_looked_at: impl Fn(SessionId) -> bool) -> BTreeSet<RunId> {
         let unfinished = self.all().filter(|tail| tail.ended.is_none());
         let mut runs: Vec<(bool, RunId)> = unfinished
             .map(|tail| (!is_looked_at(tail.session), tail.run))
             .collect();
         runs.sort_unstable();
-        runs.into_iter().take(STREAMED_RUNS).map(|(_, run)| run).collect()
+        runs.into_iter().take(most).map(|(_, run)| run).collect()
     }
 
     /// The path of a reply's events, from where its tail stands; `None`: it needs no more.

@@ -21,8 +21,9 @@ use tokio_util::task::TaskTracker;
 
 /// How long the head of a request may take; a connection that stays idle between requests is held as long.
 const HEAD: Duration = Duration::from_secs(10);
-/// How long somebody may take nothing of what they are told: the answer lies in memory until they have it.
-const TAKEN: Duration = Duration::from_secs(30);
+/// How long somebody may take nothing of what they are told: the answer lies in memory until they have it. Long, since a
+/// connection counts as stuck until a good part of what the system holds for it has gone: slow readers take a while for that.
+const TAKEN: Duration = Duration::from_mins(2);
 /// How long requests that are being answered are waited for at the end.
 const ANSWERED: Duration = Duration::from_secs(20);
 

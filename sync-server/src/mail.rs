@@ -262,10 +262,12 @@ impl Carrier {
         };
         let Err(refusal) = outcome else {
             count(&waiting, "sent");
+            // first: what was delivered is not delivered again, whatever fails then
+            outbox::sent(&self.pool, waiting.id).await?;
             if standing.is_some() {
                 suppressions::note_taken(&self.pool, &waiting.recipient).await?;
             }
-            return outbox::sent(&self.pool, waiting.id).await;
+            return Ok(());
         };
         count(&waiting, if refusal.is_final { "refused" } else { "waits" });
         let Refusal { words, is_final, .. } = &refusal;

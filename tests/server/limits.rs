@@ -1,6 +1,6 @@
 //! Too much at once is refused in words, with when to come back, and only for the one who does it.
 
-use harness::{Client, Person, Stack, native};
+use harness::{Client, Person, Stack, native, until};
 use protocol::auth::Client as Kind;
 use protocol::oauth::{CLIENT_ID, REDIRECT_DEEP_LINK};
 use protocol::{Code, routes};
@@ -405,6 +405,49 @@ async fn letters_that_anybody_can_cause_have_an_end_and_those_about_ones_own_acc
         .await;
     let caused = "select count(*) from email_outbox where template in ('verify', 'reset', 'sign_in')";
     assert_eq!(stack.number(caused).await, 2);
+}
+
+/// A count that made-up addresses or letters that never went used up would keep the letters of everybody from them.
+#[tokio::test]
+async fn what_goes_to_nobody_uses_up_nobodys_letters() {
+    let stack = Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with("TRUSTED_PROXIES", "127.0.0.0/8")
+        .with("LETTERS_AN_HOUR", "3")
+        .start()
+        .await;
+    let (person, _) = Person::join(&stack).await;
+    let stranger = Client::browser(&stack.url(), &stack.url());
+    let page = stranger.get(routes::page::LETTER_ASK).await;
+    for number in 0..4 {
+        let hidden = page.form(routes::page::LETTER_ASK).hidden;
+        let mut fields = hidden;
+        fields.push(("email".to_owned(), format!("made.up{number}@example.org")));
+        let ask = stranger
+            .request(http::Method::POST, routes::page::LETTER_ASK)
+            .header("X-Forwarded-For", network(number))
+            .form(&fields);
+        stranger.send(ask).await.succeeds();
+        let again = stranger
+            .request(http::Method::POST, routes::RESEND)
+            .header("X-Forwarded-For", network(number))
+            .json(&json!({"email": person.email}));
+        assert_eq!(stranger.send(again).await.status, 202);
+    }
+    // such letters are written behind the answer
+    until("every try to be over", async || {
+        let asked = "select count(*) from verification_tokens where purpose = 'sign_in'";
+        (stack.number(asked).await == 4).then_some(())
+    })
+    .await;
+    let client = Client::browser(&stack.url(), &stack.url());
+    let page = client.get(routes::page::FORGOT).await;
+    let fields = [("email", person.email.as_str())];
+    client
+        .submit(&page, routes::page::FORGOT, &fields)
+        .await
+        .succeeds();
+    stack.letter_about(person.email.as_str(), "password").await;
 }
 
 #[tokio::test]

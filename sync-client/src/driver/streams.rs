@@ -7,6 +7,7 @@ use crate::engine::Failure;
 use crate::http::{Call, Events, Trouble};
 use protocol::RunId;
 use protocol::frame::ServerFrame;
+use protocol::limits::STREAMED_RUNS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,9 @@ impl Streams {
 
 fn wanted(core: &Core) -> BTreeSet<RunId> {
     let shared = core.shared();
-    shared.tails.to_stream(|session| Some(session) == shared.shown)
+    shared
+        .tails
+        .to_stream(STREAMED_RUNS, |session| Some(session) == shared.shown)
 }
 
 /// Until it is over, is not there, or nobody wants it any more.

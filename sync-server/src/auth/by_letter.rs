@@ -6,7 +6,7 @@
 use super::audit_events::{self, Event};
 use super::cookies::LETTER;
 use super::finish::{Entrance, Entry, Step, finish_sign_in};
-use super::tries::Whose;
+use super::tries::{Cause, Whose};
 use super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, NewSignIn, Purpose};
 use super::{Auth, Visit, codes, cookies, devices, password, seal, users};
 use crate::database::Transaction;
@@ -49,10 +49,13 @@ async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit)
     let account = format!("sign-in:{}", auth.account_key(email));
     let (whos, whose) = ([Who::Account(&account)], Whose::Email(email));
     let is_enough = auth.take(Class::Letter, &whos, whose, visit).await.is_err();
-    if is_enough || !auth.may_write_to(email).await {
+    if is_enough {
         return Ok(());
     }
     let known = users::known(&auth.pool, email).await?;
+    if known.is_some() && !auth.may_write_to(email, Cause::Other).await {
+        return Ok(());
+    }
     let mut tx = auth.pool.begin().await?;
     let user = match known {
         Some(known) => users::read(&mut tx, known.user).await?,

@@ -14,6 +14,7 @@ use super::finish::in_words;
 use super::password::masked;
 use super::providers::unlink_since;
 use super::safety::{self, must_be_fresh};
+use super::tries::Cause;
 use super::{
     Auth, Caller, Visit, cookies, devices, native, passkey, second_step, users, verification_tokens,
 };
@@ -99,7 +100,7 @@ pub async fn ask_for_email(auth: &Auth, caller: &Caller, new: &Email, visit: &Vi
 async fn has_enough(auth: &Auth, new: &Email) -> bool {
     let target = format!("email:{}", auth.account_key(new));
     let taken = auth.0.limits.take(Class::Letter, &[Who::Account(&target)]).await;
-    taken.is_err() || !auth.may_write_to(new).await
+    taken.is_err() || !auth.may_write_to(new, Cause::Other).await
 }
 
 async fn note(

@@ -17,6 +17,14 @@ pub enum Whose<'a> {
     User(UserId, Option<DeviceId>),
 }
 
+/// What a letter that anybody can cause is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Counted by itself: letters of other kinds do not use up the way back in.
+    Reset,
+    Other,
+}
+
 impl Auth {
     /// Counts one try for each of `whos`, all or none.
     pub(super) async fn take(
@@ -33,10 +41,14 @@ impl Auth {
         Err(limited.into())
     }
 
-    /// Whether one more letter that anybody can cause may go to an address, of whatever kind. Who asked for it hears the same
-    /// either way; what a person did to their own account is always told.
-    pub(super) async fn may_write_to(&self, email: &Email) -> bool {
-        let account = self.account_key(email);
+    /// Whether one more letter that anybody can cause may go to an address. Who asked for it hears the same either way; what a
+    /// person did to their own account is always told. To be asked only where a letter would go: else whoever makes up
+    /// addresses would use up everybody's.
+    pub(super) async fn may_write_to(&self, email: &Email, kind: Cause) -> bool {
+        let account = match kind {
+            Cause::Reset => format!("reset:{}", self.account_key(email)),
+            Cause::Other => self.account_key(email),
+        };
         let whos = [Who::Account(&account), Who::Everyone];
         let Err(limited) = self.0.limits.take(Class::Mail, &whos).await else {
             return true;

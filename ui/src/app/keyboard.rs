@@ -21,6 +21,11 @@ pub fn strike(stage: &Stage, event: &KeyboardEvent) {
     let Some(does) = struck(event).and_then(|keys| does(&keys, stage.body)) else {
         return;
     };
+    // What is behind a dialog waits; the list of keys and the search may be turned to all the same.
+    let is_of_dialog = matches!(does, Does::Shortcuts | Does::Search | Does::FindHere);
+    if !is_of_dialog && first("dialog[open]").is_some() {
+        return;
+    }
     event.prevent_default();
     carry_out(stage, does);
 }

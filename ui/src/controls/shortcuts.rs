@@ -178,21 +178,26 @@ pub fn does(keys: &str, body: Body) -> Option<Does> {
 /// The keys that were struck together, in the order Mod, Alt, Shift. Mod is Ctrl, or ⌘ on a Mac.
 ///
 /// Letters are capitals. Shift is said of letters and named keys alone: other characters may need it to be typed at all.
+/// On a Mac Alt by itself types characters and moves the caret, so no key with it is ours there.
 pub fn struck(event: &KeyboardEvent) -> Option<String> {
     let key = key_of(event)?;
-    // WebKit has no name for Tab with Shift.
-    let key = if event.code() == "Tab" { event.code() } else { key };
-    // With Alt some keyboards write other characters on the digits.
-    let digit = event.code().strip_prefix("Digit").map(str::to_owned);
-    let key = match digit {
-        Some(digit) if event.alt_key() => digit,
-        _ if key.chars().count() == 1 => key.to_uppercase(),
-        _ => key,
+    let is_tab = event.code() == "Tab";
+    let has_mod = if is_mac() && !is_tab {
+        event.meta_key()
+    } else {
+        event.ctrl_key() || event.meta_key()
     };
-    let says_shift = key.chars().all(char::is_alphabetic) || key.chars().count() > 1;
+    if is_mac() && event.alt_key() && !has_mod {
+        return None;
+    }
+    // WebKit has no name for Tab with Shift.
+    let key = if is_tab { event.code() } else { key };
+    let is_character = key.chars().count() == 1;
+    let key = if is_character { key.to_uppercase() } else { key };
+    let says_shift = !is_character || key.chars().all(char::is_alphabetic);
     let mut keys = String::new();
     for (is_held, word) in [
-        (event.ctrl_key() || event.meta_key(), "Mod+"),
+        (has_mod, "Mod+"),
         (event.alt_key(), "Alt+"),
         (event.shift_key() && says_shift, "Shift+"),
     ] {
@@ -202,6 +207,12 @@ pub fn struck(event: &KeyboardEvent) -> Option<String> {
     }
     keys.push_str(&key);
     Some(keys)
+}
+
+fn is_mac() -> bool {
+    web_sys::window()
+        .and_then(|window| window.navigator().platform().ok())
+        .is_some_and(|platform| platform.starts_with("Mac"))
 }
 
 fn dialog() -> Option<HtmlDialogElement> {
@@ -223,13 +234,12 @@ pub fn toggle_shortcuts() {
 
 /// The dialog; drawn where script runs.
 pub fn shortcuts(body: Body) -> Html {
-    let is_mac = web_sys::window()
-        .and_then(|window| window.navigator().platform().ok())
-        .is_some_and(|platform| platform.starts_with("Mac"));
+    let is_mac = is_mac();
     let shown = SHORTCUTS
         .iter()
         .filter(|shortcut| shortcut.is_on(body) && !shortcut.words.is_empty())
-        .filter_map(|shortcut| Some((*shortcut.keys.first()?, shortcut.words)));
+        .filter_map(|shortcut| Some((*shortcut.keys.first()?, shortcut.words)))
+        .filter(|(keys, _)| !(is_mac && keys.starts_with("Alt+")));
     html! {
         <dialog id={DIALOG} class="search shortcuts" aria-labelledby="shortcuts-title" data-testid={DIALOG}>
             <div class="search-head">

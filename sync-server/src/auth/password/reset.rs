@@ -5,7 +5,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::in_words;
-use super::super::tries::Whose;
+use super::super::tries::{Cause, Whose};
 use super::super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::super::{Auth, Visit, cookies, devices, email_change, native, second_step, users};
 use super::verify::masked;
@@ -44,7 +44,7 @@ async fn send_letter(auth: &Auth, email: &Email, visit: &Visit) -> Result<()> {
     let (Ok(()), Some(known)) = (is_enough, known) else {
         return Ok(());
     };
-    if !auth.may_write_to(email).await {
+    if !auth.may_write_to(email, Cause::Reset).await {
         return Ok(());
     }
     let mut tx = auth.pool.begin().await?;

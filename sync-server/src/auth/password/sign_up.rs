@@ -3,7 +3,7 @@
 //! **Invariant:** a password chosen here is nobody's until the mailbox is proven by the letter of this very sign-up.
 
 use super::super::audit_events::{self, Event};
-use super::super::tries::Whose;
+use super::super::tries::{Cause, Whose};
 use super::super::verification_tokens::{self as tokens, NewToken};
 use super::super::{Auth, FLOW, Visit, codes, cookies, users};
 use crate::body::Json;
@@ -73,7 +73,7 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     let about = super::about(&ask.email, name.as_deref());
     let hash = auth.0.hasher.choose(password, about).await?;
 
-    let may_write = auth.may_write_to(&ask.email).await;
+    let may_write = auth.may_write_to(&ask.email, Cause::Other).await;
     let binding = cookies::fresh_secret();
     let mut tx = auth.pool.begin().await?;
     let holder = users::find_or_make(&mut tx, &ask.email).await?;
@@ -203,7 +203,7 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     let account = auth.account_key(&ask.email);
     let (whos, whose) = ([Who::Account(&account)], Whose::Email(&ask.email));
     let is_enough = auth.take(Class::Letter, &whos, whose, visit).await.is_err();
-    if is_enough || !auth.may_write_to(&ask.email).await {
+    if is_enough {
         return Ok(());
     }
     let binding = cookies::read(headers, FLOW).unwrap_or_default();
@@ -212,6 +212,9 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     let Some((id, user, email)) = found else {
         return Ok(());
     };
+    if !auth.may_write_to(&ask.email, Cause::Other).await {
+        return Ok(());
+    }
     let fresh = Fresh::new(auth, id);
     let expires = OffsetDateTime::now_utc() + LETTER;
     tokens::refresh(

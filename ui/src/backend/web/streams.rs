@@ -3,6 +3,7 @@
 //! A broken stream is the browser's to open again, with the place that it had come to; it gives up where the server says
 //! that the reply is over.
 
+use js_sys::Date;
 use protocol::RunId;
 use protocol::frame::ServerFrame;
 use std::cell::RefCell;
@@ -13,6 +14,9 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{EventSource, MessageEvent};
 
+/// How long a stream that was refused is left alone.
+const AGAIN_MILLIS: f64 = 5000.0;
+
 type Report = Rc<dyn Fn(Box<ServerFrame>)>;
 
 #[derive(Default)]
@@ -20,6 +24,8 @@ pub struct Streams(RefCell<BTreeMap<RunId, Open>>);
 
 struct Open {
     source: EventSource,
+    /// By this computer's clock.
+    since: f64,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
 }
 
@@ -34,9 +40,11 @@ impl Streams {
     /// Reads these replies and no others.
     pub fn tend(&self, wanted: Vec<(RunId, Stream)>, report: impl Fn() -> Report) {
         let mut open = self.0.borrow_mut();
-        // One that was refused is shut for good, and is asked for again.
-        let is_shut = |open: &Open| open.source.ready_state() == EventSource::CLOSED;
-        open.retain(|run, opened| !is_shut(opened) && wanted.iter().any(|(wanted, _)| wanted == run));
+        // One that was refused is shut for good, and is asked for again after a while.
+        let now = Date::now();
+        let is_over =
+            |open: &Open| open.source.ready_state() == EventSource::CLOSED && now - open.since > AGAIN_MILLIS;
+        open.retain(|run, opened| !is_over(opened) && wanted.iter().any(|(wanted, _)| wanted == run));
         for (run, stream) in wanted {
             if !open.contains_key(&run)
                 && let Some(opened) = listen(&stream, report())
@@ -68,6 +76,7 @@ fn listen(stream: &Stream, report: Report) -> Option<Open> {
     source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     Some(Open {
         source,
+        since: Date::now(),
         _on_message: on_message,
     })
 }
