@@ -83,6 +83,11 @@ impl Client {
         matches!(*self.lock(), Credential::Cookies(_))
     }
 
+    /// Whether it holds the cookie of somebody who is signed in.
+    pub fn is_in(&self) -> bool {
+        self.cookie(SESSION_COOKIE).is_some_and(|value| !value.is_empty())
+    }
+
     pub fn cookie(&self, name: &str) -> Option<String> {
         match &*self.lock() {
             Credential::Cookies(cookies) => cookies.get(name).cloned(),

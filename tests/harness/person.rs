@@ -52,7 +52,7 @@ impl Person {
     /// Somebody who has signed up and confirmed their address, in the browser that is given back.
     pub async fn join(stack: &Stack) -> (Self, Client) {
         let person = Self::fresh();
-        let client = Client::browser(&stack.url(), &stack.url());
+        let client = browser(stack);
         person.sign_up_and_confirm(stack, &client, Kind::Browser).await;
         (person, client)
     }
@@ -120,7 +120,7 @@ impl Person {
 
     /// Signs in with the password, in a new browser.
     pub async fn browser(&self, stack: &Stack) -> Client {
-        let client = Client::browser(&stack.url(), &stack.url());
+        let client = browser(stack);
         self.try_sign_in(&client, Kind::Browser)
             .await
             .expect::<SignedIn>();
@@ -145,6 +145,11 @@ fn keep_tokens(client: &Client, answer: &Answer) {
                 .unwrap_or_else(|| panic!("a native client gets tokens")),
         );
     }
+}
+
+/// A browser's window that nobody signed in to.
+pub fn browser(stack: &Stack) -> Client {
+    Client::browser(&stack.url(), &stack.url())
 }
 
 /// How a native client names itself.

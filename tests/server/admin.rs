@@ -3,7 +3,7 @@
 use crate::letter::{Asked, press};
 use crate::native_sign_in::{App, consent, oauth_error, param};
 use crate::second_step::{Careful, prove};
-use harness::{Client, OpenIdProvider, Person, Socket, Stack, Visitor, native, until, within};
+use harness::{Client, OpenIdProvider, Person, Socket, Stack, Visitor, browser, native, until, within};
 use protocol::auth::Client as Kind;
 use protocol::frame::close;
 use protocol::routes::{self, page};
@@ -12,10 +12,6 @@ use serde_json::Value;
 use std::time::Duration;
 
 const AT_ONCE: Duration = Duration::from_secs(2);
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 async fn is_signed_out(client: &Client) {
     within(AT_ONCE, "the device to be refused", async || {

@@ -2,7 +2,9 @@
 //! of itself proves nothing.
 
 use crate::providers::begin;
-use harness::{Answer, Client, Fault, OpenIdProvider, PageForm, Person, SESSION_COOKIE, Stack, Visitor};
+use harness::{
+    Answer, Client, Fault, OpenIdProvider, PageForm, Person, SESSION_COOKIE, Stack, Visitor, browser,
+};
 use http::Method;
 use protocol::routes::page;
 
@@ -11,10 +13,6 @@ async fn stack_with(provider: &OpenIdProvider) -> Stack {
         .with("PROVIDERS", provider.settings_with_apple())
         .start()
         .await
-}
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
 }
 
 fn callback() -> String {

@@ -1,16 +1,12 @@
 //! What the audit holds: refusals by their owners, floods by one line, and nothing for longer than it says.
 
 use crate::letter::Asked;
-use harness::{Client, Person, Stack, until};
+use harness::{Client, Person, Stack, browser, until};
 use http::Method;
 use protocol::auth::Client as Kind;
 use protocol::routes::{self, page};
 use protocol::{Code, UserId};
 use serde_json::{Value, json};
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 /// As people get it, behind a proxy that tells whence they come.
 async fn strict() -> Stack {

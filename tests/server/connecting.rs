@@ -2,14 +2,10 @@
 
 use super::providers::{at_the_provider, leave_by, sign_in, stack_with};
 use futures_util::future::join_all;
-use harness::{Answer, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor};
+use harness::{Answer, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser};
 use http::StatusCode;
 use protocol::Code;
 use protocol::routes::page;
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 /// Presses "Connect …" on the security page and gives what the browser comes back with.
 async fn set_out(stack: &Stack, client: &Client, provider: &str) -> String {

@@ -2,15 +2,11 @@
 
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Person, Stack, until};
+use harness::{Answer, Client, Person, Stack, browser, until};
 use http::StatusCode;
 use protocol::Code;
 use protocol::auth::{Client as Kind, Email};
 use protocol::routes::{self, page};
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 fn fresh_address() -> String {
     Person::fresh().email.to_string()

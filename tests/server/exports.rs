@@ -1,17 +1,13 @@
 //! A copy of everything that somebody has here: whole, for its owner alone, and gone after a day.
 
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Person, Stack, until};
+use harness::{Answer, Client, Person, Stack, browser, until};
 use http::StatusCode;
 use protocol::routes::page;
 use protocol::sync::Message;
 use std::io::Read as _;
 use std::path::PathBuf;
 use zip::ZipArchive;
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 async fn ask(client: &Client) -> Answer {
     let page = client.get(page::SECURITY).await;

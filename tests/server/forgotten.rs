@@ -2,17 +2,13 @@
 
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Person, SESSION_COOKIE, Stack, native};
+use harness::{Answer, Client, Person, SESSION_COOKIE, Stack, browser, native};
 use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::Client as Kind;
 use protocol::routes::{self, page};
 
 const NEW: &str = "walnut-ferry-copper-drizzle";
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 async fn forget(client: &Client, email: &str) -> Answer {
     let form = client.get(page::FORGOT).await;

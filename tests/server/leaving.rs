@@ -2,7 +2,7 @@
 
 use harness::mailbox::path_of;
 use harness::{
-    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native, until,
+    Answer, Authenticator, Client, OpenIdProvider, Person, Stack, Visitor, browser, native, until,
 };
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -11,16 +11,6 @@ use protocol::routes::{self, page};
 use std::path::Path;
 
 const KEEP_COOKIE: &str = "__Host-compymac_keep";
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
-
-fn is_in(client: &Client) -> bool {
-    client
-        .cookie(SESSION_COOKIE)
-        .is_some_and(|value| !value.is_empty())
-}
 
 async fn leave(client: &Client, typed: &str) -> Answer {
     let page = client.get(page::SECURITY).await;
@@ -82,7 +72,7 @@ async fn asking_signs_every_device_out_and_tells_the_owner() {
     let other_browser = person.browser(&stack).await;
     let told = leave(&client, &person.email.as_str().to_uppercase()).await;
     assert!(told.succeeds().text().contains("will be deleted"), "{told:?}");
-    assert!(!is_in(&client), "its cookie is taken away");
+    assert!(!client.is_in(), "its cookie is taken away");
     laptop.get(routes::ME).await.refused(Code::SessionRevoked);
     other_browser.get(routes::ME).await.refused(Code::SessionRevoked);
     let renewed = laptop.refresh_with(&laptop.tokens().refresh_token).await;
@@ -105,7 +95,7 @@ async fn whoever_signs_in_before_is_asked_and_may_keep_it() {
     let back = browser(&stack);
     let question = sign_in_by_form(&back, &person).await;
     assert!(question.text().contains("Keep your account?"), "{question:?}");
-    assert!(!is_in(&back), "nobody is in yet");
+    assert!(!back.is_in(), "nobody is in yet");
     back.get(routes::ME).await.refused(Code::SignInRequired);
     // looking does not keep it, and leaving the page neither
     back.get(page::KEEP).await.succeeds();
@@ -168,7 +158,7 @@ async fn the_question_is_answered_once_and_only_by_who_proved_all_steps() {
     back.submit(&question, page::KEEP, &[])
         .await
         .has_status(StatusCode::SEE_OTHER);
-    assert!(is_in(&back));
+    assert!(back.is_in());
 
     leave(&back, person.email.as_str()).await.succeeds();
     back.put_cookie(KEEP_COOKIE, &secret);
@@ -227,7 +217,7 @@ async fn no_way_in_makes_a_device_of_an_account_that_is_to_go() {
     assert!(question.text().contains("Keep your account?"), "{question:?}");
 
     for client in [&by_provider, &by_letter] {
-        assert!(!is_in(client));
+        assert!(!client.is_in());
     }
     assert_eq!(
         stack
@@ -254,7 +244,7 @@ async fn once_it_has_begun_nothing_takes_it_back() {
         .await
         .refused(Code::AccountLeaving);
     assert!(refusal.sentence().contains("is being deleted"), "{refusal:?}");
-    assert!(!is_in(&back));
+    assert!(!back.is_in());
     assert_eq!(stack.number("select count(*) from deletions").await, 1);
 }
 

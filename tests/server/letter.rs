@@ -2,21 +2,11 @@
 
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
-use harness::{Answer, Authenticator, Client, Person, SESSION_COOKIE, Stack, native};
+use harness::{Answer, Authenticator, Client, Person, Stack, browser, native};
 use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::{Client as Kind, SecondStep, SignUpStarted};
 use protocol::routes::{self, page};
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
-
-fn is_in(client: &Client) -> bool {
-    client
-        .cookie(SESSION_COOKIE)
-        .is_some_and(|value| !value.is_empty())
-}
 
 /// Asks for the letter; gives the page that says to look for it.
 async fn ask(client: &Client, email: &str, next: &str) -> Answer {
@@ -102,14 +92,14 @@ async fn nobody_who_waits_elsewhere_is_let_in_by_a_click() {
     let shown = press(&clicked, &asked.link, "code").await;
     assert_eq!(shown.text_of("code-copy"), asked.code);
     assert!(
-        !is_in(&clicked) && !is_in(&asked.window),
+        !clicked.is_in() && !asked.window.is_in(),
         "showing a code signs nobody in"
     );
     press(&clicked, &asked.link, "here")
         .await
         .has_status(StatusCode::SEE_OTHER);
-    assert!(is_in(&clicked));
-    assert!(!is_in(&asked.window));
+    assert!(clicked.is_in());
+    assert!(!asked.window.is_in());
     asked.window.get(routes::ME).await.refused(Code::SignInRequired);
     let late = asked.type_code(&asked.window, &asked.code).await;
     assert_eq!(late.status, StatusCode::GONE, "used up by the click");
@@ -133,7 +123,7 @@ async fn looking_at_the_link_signs_nobody_in_and_uses_nothing_up() {
             .await
             .succeeds();
     }
-    assert!(!is_in(&scanner));
+    assert!(!scanner.is_in());
     press(&asked.window, &asked.link, "here")
         .await
         .has_status(StatusCode::SEE_OTHER);
@@ -174,7 +164,7 @@ async fn five_wrong_codes_end_a_letters_code() {
     }
     let right = asked.type_code(&asked.window, &asked.code).await;
     assert_eq!(right.status, StatusCode::GONE);
-    assert!(!is_in(&asked.window));
+    assert!(!asked.window.is_in());
 }
 
 #[tokio::test]
@@ -279,7 +269,7 @@ async fn who_has_a_second_step_is_asked_for_it_all_the_same() {
     let step = press(&asked.window, &asked.link, "here").await;
     let step = asked.window.follow(step).await;
     assert!(step.text().contains("One more step"), "{step:?}");
-    assert!(!is_in(&asked.window));
+    assert!(!asked.window.is_in());
     assert_eq!(
         asked.window.get(&asked.link).await.status,
         StatusCode::GONE,
@@ -290,7 +280,7 @@ async fn who_has_a_second_step_is_asked_for_it_all_the_same() {
         .submit(&step, page::SECOND_STEP, &[("code", &phone.code())])
         .await
         .has_status(StatusCode::SEE_OTHER);
-    assert!(is_in(&asked.window));
+    assert!(asked.window.is_in());
 }
 
 #[tokio::test]

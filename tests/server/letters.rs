@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Letter, Person, Stack, run_to_end, until};
+use harness::{Answer, Letter, Person, Stack, browser, run_to_end, until};
 use http::Method;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use protocol::Code;
@@ -20,10 +20,6 @@ MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
 const ED25519_PUBLIC: &str = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
 const RSA: &[u8] = include_bytes!("../harness/open_id_provider/signing_key.der");
 const RSA_MODULUS: &str = include_str!("../harness/open_id_provider/modulus.txt");
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 async fn forget(stack: &Stack, person: &Person) {
     let client = browser(stack);

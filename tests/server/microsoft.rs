@@ -1,7 +1,7 @@
 //! Signing in with Microsoft: people of many directories by one door, each of whose keepers may write what they like.
 
 use crate::providers::{at_the_provider, begin, sign_in};
-use harness::{Client, Fault, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor};
+use harness::{Fault, OpenIdProvider, Person, Stack, Visitor, browser};
 use protocol::auth::{Client as Kind, SignedIn};
 use protocol::routes::page;
 use serde_json::{Value, json};
@@ -14,16 +14,6 @@ async fn stack_with(provider: &OpenIdProvider, tenant: &str) -> Stack {
         .with("PROVIDERS", provider.settings_as_microsoft(tenant))
         .start()
         .await
-}
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
-
-fn is_in(client: &Client) -> bool {
-    client
-        .cookie(SESSION_COOKIE)
-        .is_some_and(|value| !value.is_empty())
 }
 
 fn somebody() -> Visitor {
@@ -111,7 +101,7 @@ async fn another_directory_that_writes_the_victims_address_gets_nobody_in() {
             });
             let client = browser(&stack);
             let told = sign_in(&stack, &client, "microsoft").await;
-            assert!(!is_in(&client), "{owns_domain:?}");
+            assert!(!client.is_in(), "{owns_domain:?}");
             assert!(told.text().contains("data-testid=\"problem\""), "{told:?}");
             // nor does anything wait in that browser for the victim to sign in there
             victim
@@ -149,7 +139,7 @@ async fn a_proven_domain_spares_a_letter_and_still_opens_nobodys_account() {
         provider.seat(&same);
         let client = browser(&stack);
         sign_in(&stack, &client, "microsoft").await;
-        assert!(!is_in(&client), "{proven}");
+        assert!(!client.is_in(), "{proven}");
         // who knows the password links it
         owner
             .try_sign_in(&client, Kind::Browser)
@@ -179,7 +169,7 @@ async fn only_people_of_the_directories_in_the_settings_get_in() {
             let client = browser(&stack);
             sign_in(&stack, &client, "microsoft").await;
             assert_eq!(
-                is_in(&client),
+                client.is_in(),
                 admitted.contains(&directory),
                 "{directory} at {tenant}"
             );
@@ -213,7 +203,7 @@ async fn every_lie_about_a_directory_is_refused() {
         provider.misbehave(lie);
         let client = browser(&stack);
         let told = sign_in(&stack, &client, "microsoft").await;
-        assert!(!is_in(&client), "{lie:?} signed somebody in");
+        assert!(!client.is_in(), "{lie:?} signed somebody in");
         assert!(
             told.text().contains("data-testid=\"problem\""),
             "{lie:?} is told: {told:?}"
@@ -227,12 +217,12 @@ async fn every_lie_about_a_directory_is_refused() {
     provider.misbehave(Fault::KeyOfAnotherDirectory);
     let client = browser(&stack);
     sign_in(&stack, &client, "microsoft").await;
-    assert!(is_in(&client));
+    assert!(client.is_in());
     // and an answer counts in the browser that left alone
     provider.misbehave(Fault::None);
     provider.seat(&somebody());
     let back = at_the_provider(&stack, &begin(&browser(&stack), "microsoft").await).await;
     let other = browser(&stack);
     other.get(&back).await;
-    assert!(!is_in(&other));
+    assert!(!other.is_in());
 }

@@ -1,11 +1,7 @@
 //! The pages that the server draws: they work by plain forms, with no script at all.
 
-use harness::{Client, Person, Stack, until};
+use harness::{Person, Stack, browser, until};
 use protocol::routes::{self, page};
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 #[tokio::test]
 async fn somebody_can_sign_up_confirm_talk_and_sign_out_by_forms_alone() {

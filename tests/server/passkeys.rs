@@ -3,7 +3,7 @@
 use crate::letter::{Asked, press};
 use crate::second_step::Careful;
 use futures_util::future::join_all;
-use harness::{Answer, Client, PasskeyHolder, Person, SESSION_COOKIE, Stack};
+use harness::{Answer, Client, PasskeyHolder, Person, Stack, browser};
 use http::{Method, StatusCode, header};
 use protocol::auth::PasskeyOptions;
 use protocol::routes::{self, page};
@@ -15,16 +15,6 @@ const OVER: &str = "took too long, or was started elsewhere";
 
 async fn stack() -> Stack {
     Stack::builder().with_name().start().await
-}
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
-
-fn is_in(client: &Client) -> bool {
-    client
-        .cookie(SESSION_COOKIE)
-        .is_some_and(|value| !value.is_empty())
 }
 
 /// The token of the forms on a page.
@@ -260,7 +250,7 @@ async fn a_holder_that_lies_is_refused_and_it_is_noted() {
         let answer = enter(&client, holder, "/").await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{reason}: {answer:?}");
         assert!(answer.text().contains(REFUSED), "{reason}: {answer:?}");
-        assert!(!is_in(&client), "{reason}");
+        assert!(!client.is_in(), "{reason}");
         assert_eq!(noted(&stack, reason).await.len(), before + 1, "{reason}");
     }
     for (reason, is_theirs) in [("counter went back", true), ("unknown passkey", false)] {
@@ -360,7 +350,7 @@ async fn only_the_browser_that_was_asked_may_answer_and_only_what_it_was_asked()
     )
     .await;
     assert_eq!(taken.status, 400, "{taken:?}");
-    assert!(!is_in(&thief));
+    assert!(!thief.is_in());
 
     // what was asked for a proof makes no new one, and signs nobody in; another's device answers nothing
     let csrf = token(&owner.browser, page::SECURITY, page::FORM_PASSWORD).await;
@@ -423,7 +413,7 @@ async fn nobody_who_is_locked_leaving_or_gone_is_let_in() {
     owner.holder.counter += 1;
     let asked = enter(&client, &owner.holder, "/").await;
     assert_eq!(asked.location(), page::KEEP, "{asked:?}");
-    assert!(!is_in(&client), "not before the account is kept");
+    assert!(!client.is_in(), "not before the account is kept");
 
     stack
         .execute("update deletions set due = now() - interval '1 second'")

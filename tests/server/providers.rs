@@ -1,6 +1,8 @@
 //! Signing in through somebody else, who may be wrong, slow or lying.
 
-use harness::{Answer, Client, Fault, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native};
+use harness::{
+    Answer, Client, Fault, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser, native,
+};
 use protocol::auth::{Client as Kind, Provider, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 
@@ -9,10 +11,6 @@ pub async fn stack_with(provider: &OpenIdProvider) -> Stack {
         .with("PROVIDERS", provider.settings())
         .start()
         .await
-}
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
 }
 
 /// Presses "Continue with …" on the sign-in page and gives the address at the provider.

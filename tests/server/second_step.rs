@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{
-    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, native, until,
+    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser, native,
+    until,
 };
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -12,10 +13,6 @@ use protocol::routes::{self, page};
 use serde_json::json;
 
 const STEP_COOKIE: &str = "__Host-compymac_step";
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 /// Somebody with a second step: their browser, their phone, and the codes they wrote down.
 pub(super) struct Careful {

@@ -11,6 +11,16 @@ fn secret() -> String {
     STANDARD.encode(rand::random::<[u8; 32]>())
 }
 
+/// An installation with this secret, and somebody there with a second step.
+async fn sealed_by(secret: &str) -> (Stack, Careful) {
+    let stack = Stack::builder()
+        .with("COMPYMAC_SECRET", secret.to_owned())
+        .start()
+        .await;
+    let careful = Careful::join(&stack).await;
+    (stack, careful)
+}
+
 /// What a check with these secrets says of those that are not the newest.
 async fn said_of_others(stack: &Stack, newest: &str, others: &str) -> (String, String) {
     let own = [("COMPYMAC_SECRET", newest), ("COMPYMAC_OTHER_SECRETS", others)];
@@ -38,11 +48,7 @@ async fn signs_in(careful: &Careful, stack: &Stack, url: &str) {
 #[tokio::test]
 async fn a_secret_is_changed_and_nobody_is_signed_out_or_loses_their_second_step() {
     let (old, new) = (secret(), secret());
-    let stack = Stack::builder()
-        .with("COMPYMAC_SECRET", old.clone())
-        .start()
-        .await;
-    let careful = Careful::join(&stack).await;
+    let (stack, careful) = sealed_by(&old).await;
     let (_, laptop) = Person::join_natively(&stack).await;
     let (_, asleep) = Person::join_natively(&stack).await;
     stack.admin(&["keys", "rotate"]).await.succeeds();
@@ -102,11 +108,7 @@ async fn a_secret_is_changed_and_nobody_is_signed_out_or_loses_their_second_step
 #[tokio::test]
 async fn what_no_secret_opens_is_left_as_it_is_for_the_secret_that_does() {
     let (old, new) = (secret(), secret());
-    let stack = Stack::builder()
-        .with("COMPYMAC_SECRET", old.clone())
-        .start()
-        .await;
-    let careful = Careful::join(&stack).await;
+    let (stack, careful) = sealed_by(&old).await;
     let (newcomer, _) = Person::join(&stack).await;
     stack.server.kill();
     stack

@@ -1,16 +1,12 @@
 //! Signing in with a password, staying in, and signing out.
 
-use harness::{Client, Person, SESSION_COOKIE, Socket, Stack, native, within};
+use harness::{Client, Person, SESSION_COOKIE, Socket, Stack, browser, native, within};
 use http::Method;
 use protocol::auth::{Client as Kind, SignedIn};
 use protocol::routes::page;
 use protocol::{Code, routes};
 use serde_json::json;
 use std::time::Duration;
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_address_get_one_answer() {

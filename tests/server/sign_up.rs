@@ -1,15 +1,11 @@
 //! Signing up and confirming the address: the letter, the link, the code.
 
 use harness::mailbox::path_of;
-use harness::{Client, Person, SESSION_COOKIE, Stack, native, until};
+use harness::{Client, Person, SESSION_COOKIE, Stack, browser, native, until};
 use http::Method;
 use protocol::auth::{Client as Kind, Me, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 use serde_json::json;
-
-fn browser(stack: &Stack) -> Client {
-    Client::browser(&stack.url(), &stack.url())
-}
 
 #[tokio::test]
 async fn the_mailed_code_confirms_the_address_and_signs_in() {
@@ -490,13 +486,11 @@ async fn a_password_of_one_megabyte_is_too_large_and_harms_nobody() {
     Person::join(&stack).await;
 }
 
-#[tokio::test]
-async fn passwords_are_neither_cut_nor_trimmed() {
-    let stack = Stack::start().await;
-    let client = browser(&stack);
-    let long = format!("{}A{}", "correct horse battery staple ".repeat(4), "z".repeat(80));
+/// Somebody whose password this is, and whom none of the others let in.
+async fn is_opened_by(stack: &Stack, password: &str, others: &[&str]) {
+    let client = browser(stack);
     let person = Person {
-        password: format!(" {long} "),
+        password: password.to_owned(),
         ..Person::fresh()
     };
     person.sign_up(&client).await.succeeds();
@@ -509,54 +503,41 @@ async fn passwords_are_neither_cut_nor_trimmed() {
         .confirm(&client, &code, None, Kind::Browser)
         .await
         .expect::<SignedIn>();
-    for other in [
+    for other in others {
+        let wrong = Person {
+            password: (*other).to_owned(),
+            ..person.clone()
+        };
+        let refused = wrong.try_sign_in(&browser(stack), Kind::Browser).await;
+        refused.refused(Code::InvalidCredentials);
+    }
+    person.browser(stack).await;
+}
+
+#[tokio::test]
+async fn passwords_are_neither_cut_nor_trimmed() {
+    let stack = Stack::start().await;
+    let long = format!("{}A{}", "correct horse battery staple ".repeat(4), "z".repeat(80));
+    let others = [
         format!(" {long}\0"),
         long.clone(),
         format!(" {} ", long.replace('A', "B")),
         format!(" {long}"),
-    ] {
-        let wrong = Person {
-            password: other,
-            ..person.clone()
-        };
-        let refused = wrong.try_sign_in(&browser(&stack), Kind::Browser).await;
-        refused.refused(Code::InvalidCredentials);
-    }
-    person.browser(&stack).await;
+    ];
+    let others = others.each_ref().map(String::as_str);
+    is_opened_by(&stack, &format!(" {long} "), &others).await;
 }
 
 /// Nothing is normalised: what is typed is what is compared, to the last byte.
 #[tokio::test]
 async fn passwords_are_bytes_and_no_nought_ends_them() {
     let stack = Stack::start().await;
-    let client = browser(&stack);
-    let person = Person {
-        password: "caf\u{e9}-harbor-violet\0anchor".to_owned(),
-        ..Person::fresh()
-    };
-    person.sign_up(&client).await.succeeds();
-    let code = stack
-        .letter_to(person.email.as_str(), 1)
-        .await
-        .code
-        .expect("a code");
-    person
-        .confirm(&client, &code, None, Kind::Browser)
-        .await
-        .expect::<SignedIn>();
-    for other in [
+    let others = [
         "caf\u{e9}-harbor-violet",
         "caf\u{e9}-harbor-violet\0another",
         "cafe\u{301}-harbor-violet\0anchor",
-    ] {
-        let wrong = Person {
-            password: other.to_owned(),
-            ..person.clone()
-        };
-        let refused = wrong.try_sign_in(&browser(&stack), Kind::Browser).await;
-        refused.refused(Code::InvalidCredentials);
-    }
-    person.browser(&stack).await;
+    ];
+    is_opened_by(&stack, "caf\u{e9}-harbor-violet\0anchor", &others).await;
 }
 
 #[tokio::test]
