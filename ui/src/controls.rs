@@ -5,6 +5,7 @@ pub mod consent;
 pub mod copy;
 pub mod flash;
 pub mod form;
+pub mod found;
 pub mod icon;
 pub mod keys;
 pub mod link;

@@ -1,13 +1,13 @@
 //! Does what the table of keys says (`controls/shortcuts.rs`), wherever one is on the page.
 
+use crate::controls::found::{all, first};
 use crate::controls::shortcuts::{Does, does, struck, toggle_shortcuts};
 use crate::sessions::header::start_renaming;
 use crate::sessions::{composer, search};
 use crate::state::Stage;
 use crate::state::keep::toggle_side;
 use protocol::ipc::AppAct;
-use wasm_bindgen::JsCast as _;
-use web_sys::{Document, HtmlElement};
+use web_sys::HtmlElement;
 use yew::KeyboardEvent;
 
 /// What opens the sessions of the list, in its order.
@@ -51,24 +51,6 @@ fn carry_out(stage: &Stage, does: Does) {
         Does::ZoomBack => stage.act(AppAct::ZoomBack),
         Does::Shortcuts => toggle_shortcuts(),
     }
-}
-
-fn document() -> Option<Document> {
-    web_sys::window()?.document()
-}
-
-fn first(selector: &str) -> Option<HtmlElement> {
-    document()?.query_selector(selector).ok()??.dyn_into().ok()
-}
-
-fn all(selector: &str) -> Vec<HtmlElement> {
-    let found = document().and_then(|document| document.query_selector_all(selector).ok());
-    let Some(found) = found else {
-        return Vec::new();
-    };
-    (0..found.length())
-        .filter_map(|index| found.get(index)?.dyn_into().ok())
-        .collect()
 }
 
 /// What is on the page does it.

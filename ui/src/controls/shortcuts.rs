@@ -1,8 +1,8 @@
 //! The keys that work wherever one is: one table, which is followed (`app/keyboard.rs`), shown in a dialog, and tried by tests.
 
+use super::found::by_id;
 use super::keys::key_of;
 use protocol::view::Body;
-use wasm_bindgen::JsCast as _;
 use web_sys::HtmlDialogElement;
 use yew::prelude::*;
 
@@ -215,14 +215,9 @@ fn is_mac() -> bool {
         .is_some_and(|platform| platform.starts_with("Mac"))
 }
 
-fn dialog() -> Option<HtmlDialogElement> {
-    let document = web_sys::window()?.document()?;
-    document.get_element_by_id(DIALOG)?.dyn_into().ok()
-}
-
 /// Opens the list, or shuts it.
 pub fn toggle_shortcuts() {
-    if let Some(dialog) = dialog() {
+    if let Some(dialog) = by_id::<HtmlDialogElement>(DIALOG) {
         if dialog.open() {
             dialog.close();
         } else {

@@ -1,6 +1,7 @@
 //! Where one writes. Enter sends; what is written is kept until it is sent, for each session by itself.
 
 use crate::controls::form::value_of;
+use crate::controls::found::by_id;
 use crate::controls::keys::is_plain_enter;
 use crate::controls::{PostForm, Sign, icon, problem_line};
 use crate::state::{Action, Place, Stage};
@@ -9,7 +10,6 @@ use protocol::routes::page;
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
@@ -44,18 +44,15 @@ pub fn focus(session: SessionId) {
 
 /// Puts the caret into the composer that stands here, if one does.
 pub fn focus_here() {
-    if let Some(field) = shown() {
+    if let Some(field) = by_id::<HtmlElement>(FIELD) {
         let _ = field.focus();
     }
 }
 
-fn shown() -> Option<HtmlElement> {
-    let document = web_sys::window()?.document()?;
-    document.get_element_by_id(FIELD)?.dyn_into().ok()
-}
-
 fn settle() {
-    let Some(field) = shown() else { return };
+    let Some(field) = by_id::<HtmlElement>(FIELD) else {
+        return;
+    };
     let of = field.get_attribute("data-of").and_then(|of| of.parse().ok());
     if of.is_some() && AWAITED.get() == of {
         AWAITED.set(None);

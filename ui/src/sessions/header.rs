@@ -3,6 +3,7 @@
 use super::acts;
 use super::row::title_of;
 use crate::controls::form::value_of;
+use crate::controls::found::by_id;
 use crate::controls::keys::key_of;
 use crate::controls::{Link, PostForm, Sign, icon, when};
 use crate::state::{Place, Stage};
@@ -166,10 +167,8 @@ fn close(details: &NodeRef) {
 
 /// Opens the field for the title, if a session is open.
 pub fn start_renaming() {
-    let document = web_sys::window().and_then(|window| window.document());
-    let details = document.and_then(|document| document.get_element_by_id("rename"));
-    if let Some(details) = details {
-        wasm_bindgen::JsCast::unchecked_ref::<HtmlDetailsElement>(&details).set_open(true);
+    if let Some(details) = by_id::<HtmlDetailsElement>("rename") {
+        details.set_open(true);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::acts;
 use super::row::{NewName, Row, title_of};
 use crate::controls::Sign;
+use crate::controls::found::first;
 use crate::controls::keys::key_of;
 use crate::controls::menu::{Item, Left, Menu};
 use crate::state::scene::Rows;
@@ -296,13 +297,8 @@ fn at_the_end_of(item: &Element) -> (i32, i32) {
 }
 
 fn focus_row(id: SessionId) {
-    let document = web_sys::window().and_then(|window| window.document());
-    let link = document.and_then(|document| {
-        let selector = format!("[data-session=\"{id}\"] a");
-        document.query_selector(&selector).ok().flatten()
-    });
-    if let Some(link) = link {
-        let _ = link.unchecked_into::<HtmlElement>().focus();
+    if let Some(link) = first(&format!("[data-session=\"{id}\"] a")) {
+        let _ = link.focus();
     }
 }
 

@@ -5,6 +5,7 @@
 //! **Invariant:** whoever reads further up is never moved: what grows below is taken out of the place by this file,
 //! since WebKit anchors nothing by itself.
 
+use crate::controls::found::by_id;
 use crate::state::{Action, Sought, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::MessageId;
@@ -12,7 +13,6 @@ use protocol::view::MessageView;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
-use wasm_bindgen::JsCast as _;
 use web_sys::{FocusOptions, HtmlElement};
 use yew::prelude::*;
 
@@ -26,8 +26,7 @@ const PANE: &str = "conversation";
 
 /// Goes to the foot of the open conversation.
 pub fn to_latest() {
-    let document = web_sys::window().and_then(|window| window.document());
-    if let Some(pane) = document.and_then(|document| document.get_element_by_id(PANE)) {
+    if let Some(pane) = by_id::<HtmlElement>(PANE) {
         pane.set_scroll_top(0);
     }
 }
@@ -145,9 +144,7 @@ pub fn use_sought(
 
 /// Its first line near the top of the pane, and the focus with it.
 fn go_to(message: MessageId, reading: &Reading) {
-    let document = web_sys::window().and_then(|window| window.document());
-    let article = document.and_then(|document| document.get_element_by_id(&message_id(message)));
-    let Some(article) = article.and_then(|article| article.dyn_into::<HtmlElement>().ok()) else {
+    let Some(article) = by_id::<HtmlElement>(&message_id(message)) else {
         return;
     };
     // Where it is to stand is said below.

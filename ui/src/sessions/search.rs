@@ -5,6 +5,7 @@
 
 pub mod results;
 
+use crate::controls::found::by_id;
 use crate::controls::keys::{is_plain_enter, key_of};
 use crate::controls::{Sign, icon};
 use crate::state::{Action, Place, Sought, Stage};
@@ -13,7 +14,6 @@ use protocol::view::Body;
 use protocol::{MessageId, SessionId, UnixMillis};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlDialogElement, HtmlInputElement, ScrollIntoViewOptions, ScrollLogicalPosition};
 use yew::prelude::*;
 
@@ -41,11 +41,6 @@ pub fn search_button() -> Html {
     }
 }
 
-fn element<T: wasm_bindgen::JsCast>(id: &str) -> Option<T> {
-    let document = web_sys::window()?.document()?;
-    document.get_element_by_id(id)?.dyn_into().ok()
-}
-
 /// Opens the dialog if there is one, to look through everything; what was typed last is there to be typed over.
 pub fn open() {
     look_through(false);
@@ -57,17 +52,17 @@ pub fn open_here() {
 }
 
 fn look_through(is_here: bool) {
-    if let Some(tick) = element::<HtmlInputElement>(HERE) {
+    if let Some(tick) = by_id::<HtmlInputElement>(HERE) {
         tick.set_checked(is_here);
     }
-    let Some(dialog) = element::<HtmlDialogElement>(DIALOG) else {
+    let Some(dialog) = by_id::<HtmlDialogElement>(DIALOG) else {
         return;
     };
     if !dialog.open() {
         // Refused only for a dialog that is open already or is not in the document.
         let _ = dialog.show_modal();
     }
-    if let Some(field) = element::<HtmlInputElement>(FIELD) {
+    if let Some(field) = by_id::<HtmlInputElement>(FIELD) {
         let _ = field.focus();
         field.select();
     }
@@ -75,7 +70,7 @@ fn look_through(is_here: bool) {
 
 /// The focus goes back to where it was.
 fn shut() {
-    if let Some(dialog) = element::<HtmlDialogElement>(DIALOG) {
+    if let Some(dialog) = by_id::<HtmlDialogElement>(DIALOG) {
         dialog.close();
     }
 }
@@ -187,10 +182,10 @@ pub fn Search(props: &SearchProps) -> Html {
     let look = {
         let (stage, view, session) = (props.stage.clone(), view.dispatcher(), props.session);
         Callback::from(move |()| {
-            let Some(field) = element::<HtmlInputElement>(FIELD) else {
+            let Some(field) = by_id::<HtmlInputElement>(FIELD) else {
                 return;
             };
-            let is_here = element::<HtmlInputElement>(HERE).is_some_and(|tick| tick.checked());
+            let is_here = by_id::<HtmlInputElement>(HERE).is_some_and(|tick| tick.checked());
             asking
                 .wanted
                 .replace((field.value(), session.filter(|_| is_here)));
@@ -296,7 +291,7 @@ fn leave() -> Callback<MouseEvent> {
 }
 
 fn show(active: usize) {
-    if let Some(option) = element::<Element>(&results::option_id(active)) {
+    if let Some(option) = by_id::<Element>(&results::option_id(active)) {
         let options = ScrollIntoViewOptions::new();
         options.set_block(ScrollLogicalPosition::Nearest);
         option.scroll_into_view_with_scroll_into_view_options(&options);
