@@ -265,7 +265,7 @@ impl Carrier {
             // first: what was delivered is not delivered again, whatever fails then
             outbox::sent(&self.pool, waiting.id).await?;
             if standing.is_some() {
-                suppressions::note_taken(&self.pool, &waiting.recipient).await?;
+                suppressions::forgive(&self.pool, &waiting.recipient).await?;
             }
             return Ok(());
         };

@@ -18,3 +18,4 @@ pub mod passkeys;
 pub mod rights;
 pub mod second_step;
 pub mod security;
+pub mod sent;

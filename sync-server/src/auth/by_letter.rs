@@ -48,8 +48,7 @@ pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<
 async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit) -> Result<()> {
     let account = format!("sign-in:{}", auth.account_key(email));
     let (whos, whose) = ([Who::Account(&account)], Whose::Email(email));
-    let is_enough = auth.take(Class::Letter, &whos, whose, visit).await.is_err();
-    if is_enough {
+    if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
         return Ok(());
     }
     let known = users::known(&auth.pool, email).await?;

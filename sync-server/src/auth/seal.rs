@@ -28,6 +28,20 @@ pub fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
+/// What shows later that this installation wrote the parts.
+pub fn stamp(keys: &Keys, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+    keyed(&keys.derive(purpose, b""), parts)
+        .finalize()
+        .into_bytes()
+        .into()
+}
+
+/// Whether a [`stamp`] is of this installation and these parts, by whichever of its secrets.
+pub fn is_stamped(keys: &Keys, purpose: &str, parts: &[&[u8]], stamp: &[u8]) -> bool {
+    let is_ours = |key: [u8; 32]| keyed(&key, parts).verify_slice(stamp).is_ok();
+    keys.derive_each(purpose, b"").any(is_ours)
+}
+
 /// Hides a secret that has to be read again. It opens only in its own place (table and column) and row.
 pub fn seal(keys: &Keys, place: &str, row: &[u8], secret: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE] = rand::random();

@@ -2,6 +2,7 @@
 
 use crate::database::{Pool, Transaction};
 use protocol::auth::Email;
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 
 /// How an address stands that is not like others.
@@ -44,13 +45,14 @@ pub async fn note_refusal(pool: &Pool, address: &str, said: &str) -> sqlx::Resul
     Ok(())
 }
 
-/// It took a letter: it is an address like any other again.
-pub async fn note_taken(pool: &Pool, address: &str) -> sqlx::Result<()> {
+/// It is an address like any other again: it took a letter, or its account goes. That it is to be left alone stays: that was
+/// asked for.
+pub async fn forgive(db: impl PgExecutor<'_>, address: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from suppressions where address = $1 and reason = 'refused'",
         address.to_lowercase()
     )
-    .execute(pool)
+    .execute(db)
     .await?;
     Ok(())
 }
@@ -96,17 +98,6 @@ pub async fn list(pool: &Pool, after: &str) -> sqlx::Result<Vec<Listed>> {
     )
     .fetch_all(pool)
     .await
-}
-
-/// Whose account goes takes along that their mailbox refused. That it is to be left alone stays: it was asked for.
-pub async fn forget(db: &mut Transaction, address: &Email) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from suppressions where address = $1 and reason = 'refused'",
-        address.key()
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// What refused a year ago may be somebody else's by now.

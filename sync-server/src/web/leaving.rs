@@ -8,7 +8,7 @@ use crate::auth::{self, Visit};
 use crate::body::Form;
 use crate::error::Result;
 use crate::web::pages::Pages;
-use crate::web::security;
+use crate::web::sent::{self, Sent};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
@@ -35,6 +35,12 @@ struct Start {
     next: String,
 }
 
+impl sent::Fields for Start {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
 /// The button "Continue with …".
 async fn start(
     State(pages): State<Pages>,
@@ -53,21 +59,12 @@ async fn start(
 }
 
 /// The button "Connect …" of somebody who is signed in.
-async fn connect(
-    State(pages): State<Pages>,
-    Id(provider): Id<String>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(form): Form<Start>,
-) -> Result<Response> {
-    let caller = match security::sent(&pages, &headers, &form.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    let errand = auth::Errand::Connect(&caller);
-    match auth::provider_start(pages.auth(), &provider, errand, &headers, &visit).await {
-        Ok(outward) => leave(&pages, &provider, outward),
-        Err(error) => security::refused(&pages, &headers, &caller, error).await,
+async fn connect(Id(provider): Id<String>, sent: Sent<Start>) -> Result<Response> {
+    let errand = auth::Errand::Connect(&sent.caller);
+    let (auth, headers) = (sent.pages.auth(), &sent.headers);
+    match auth::provider_start(auth, &provider, errand, headers, &sent.visit).await {
+        Ok(outward) => leave(&sent.pages, &provider, outward),
+        Err(error) => sent.refused(error).await,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::asked::Id;
 use crate::auth::{self, Visit};
-use crate::body::{Form, Raw};
+use crate::body::Raw;
 use crate::error::Result;
 use crate::web::pages::Pages;
-use crate::web::security::{draw, refused, sent};
+use crate::web::sent::{self, Sent};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -73,26 +73,19 @@ struct Wanted {
     tips: String,
 }
 
-async fn choose(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(wanted): Form<Wanted>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &wanted.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    let tips = wanted.tips == "on";
-    match auth::choose_letters(pages.auth(), &caller, tips, &visit).await {
-        Ok(()) => {
-            let done = if tips {
-                "You get tips by letter again."
-            } else {
-                "You get no more tips by letter."
-            };
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+impl sent::Fields for Wanted {
+    fn csrf(&self) -> &str {
+        &self.csrf
     }
+}
+
+async fn choose(sent: Sent<Wanted>) -> Result<Response> {
+    let tips = sent.fields.tips == "on";
+    let outcome = auth::choose_letters(sent.pages.auth(), &sent.caller, tips, &sent.visit).await;
+    let done = if tips {
+        "You get tips by letter again."
+    } else {
+        "You get no more tips by letter."
+    };
+    sent.told(outcome, done).await
 }

@@ -3,10 +3,11 @@
 use crate::asked::Id;
 use crate::auth::{self, NewPasskey, PasskeyAnswer, Visit};
 use crate::body::Form;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::web::door::{self, let_in};
 use crate::web::pages::Pages;
-use crate::web::security::{self, draw, draw_proof, sent};
+use crate::web::security::show_proven;
+use crate::web::sent::{self, Sent};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -51,6 +52,12 @@ impl Fields {
     }
 }
 
+impl sent::Fields for Fields {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
 /// An account's passkeys as the page shows them.
 pub fn shown(passkeys: Vec<auth::Passkey>) -> Result<Vec<Passkey>> {
     let shown = passkeys.into_iter().map(|kept| {
@@ -85,82 +92,36 @@ async fn sign_in(
     }
 }
 
-async fn prove(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::prove_by_passkey(pages.auth(), &caller, &fields.answer(), &visit).await {
-        Ok(cookie) => Ok(security::proven(cookie)),
-        Err(Error::Told(problem)) => draw_proof(&pages, &headers, &caller, Some(*problem)).await,
-        Err(error) => Err(error),
-    }
+async fn prove(sent: Sent<Fields>) -> Result<Response> {
+    let Sent {
+        pages,
+        headers,
+        visit,
+        caller,
+        fields,
+    } = sent;
+    let proven = auth::prove_by_passkey(pages.auth(), &caller, &fields.answer(), &visit).await;
+    show_proven(&pages, &headers, &caller, proven).await
 }
 
-async fn add(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
+async fn add(sent: Sent<Fields>) -> Result<Response> {
     let new = NewPasskey {
-        answer: &fields.answer(),
-        name: &fields.name,
+        answer: &sent.fields.answer(),
+        name: &sent.fields.name,
     };
-    match auth::add_passkey(pages.auth(), &caller, new, &visit).await {
-        Ok(()) => {
-            let done = "The passkey is added. You can sign in with it from now on.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => security::refused(&pages, &headers, &caller, error).await,
-    }
+    let outcome = auth::add_passkey(sent.pages.auth(), &sent.caller, new, &sent.visit).await;
+    let done = "The passkey is added. You can sign in with it from now on.";
+    sent.told(outcome, done).await
 }
 
-async fn rename(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Id(id): Id<Uuid>,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::rename_passkey(pages.auth(), &caller, id, &fields.name, &visit).await {
-        Ok(()) => {
-            let done = "The passkey has its new name.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => security::refused(&pages, &headers, &caller, error).await,
-    }
+async fn rename(Id(id): Id<Uuid>, sent: Sent<Fields>) -> Result<Response> {
+    let name = &sent.fields.name;
+    let outcome = auth::rename_passkey(sent.pages.auth(), &sent.caller, id, name, &sent.visit).await;
+    sent.told(outcome, "The passkey has its new name.").await
 }
 
-async fn remove(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Id(id): Id<Uuid>,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::remove_passkey(pages.auth(), &caller, id, &visit).await {
-        Ok(()) => {
-            let done = "The passkey is removed. Your device may still offer it until you delete it there.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => security::refused(&pages, &headers, &caller, error).await,
-    }
+async fn remove(Id(id): Id<Uuid>, sent: Sent<Fields>) -> Result<Response> {
+    let outcome = auth::remove_passkey(sent.pages.auth(), &sent.caller, id, &sent.visit).await;
+    let done = "The passkey is removed. Your device may still offer it until you delete it there.";
+    sent.told(outcome, done).await
 }

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::rights::{self, Export as Made};
 use crate::web::door::{Link, dead_link, let_in, status_of};
 use crate::web::pages::{Pages, signed_in};
-use crate::web::security::{draw, refused, sent};
+use crate::web::security::refused;
+use crate::web::sent::{self, Sent};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -78,36 +79,25 @@ struct Fields {
     email: String,
 }
 
-async fn leave(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::ask_to_delete(pages.auth(), &caller, &fields.email, &visit).await {
+impl sent::Fields for Fields {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+async fn leave(sent: Sent<Fields>) -> Result<Response> {
+    let email = &sent.fields.email;
+    match auth::ask_to_delete(sent.pages.auth(), &sent.caller, email, &sent.visit).await {
         Ok((until, cookie)) => {
-            let told = Told {
-                heading: "Your account will be deleted".to_owned(),
-                text: format!(
-                    "It goes for good on {until}. Every device was signed out. To keep it, sign in before then."
-                ),
-                way_on: (page::SIGN_IN.to_owned(), "Go to sign in".to_owned()),
-            };
-            let drawn = pages
-                .draw_notice(
-                    &headers,
-                    StatusCode::OK,
-                    "Your account will be deleted",
-                    |_csrf| Notice::Told(told),
-                )
-                .await;
+            let text = format!(
+                "It goes for good on {until}. Every device was signed out. To keep it, sign in before then."
+            );
+            let heading = "Your account will be deleted";
+            let way_on = (page::SIGN_IN, "Go to sign in");
+            let drawn = tell(&sent.pages, &sent.headers, heading, &text, way_on).await;
             Ok((CookieJar::new().add(cookie), drawn).into_response())
         }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+        Err(error) => sent.refused(error).await,
     }
 }
 
@@ -131,6 +121,12 @@ async fn ask_to_keep(State(pages): State<Pages>, headers: HeaderMap) -> Result<R
 struct Token {
     #[serde(default)]
     csrf: String,
+}
+
+impl sent::Fields for Token {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
 }
 
 async fn keep(
@@ -160,19 +156,10 @@ async fn keep(
     }
 }
 
-async fn ask_for_export(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(token): Form<Token>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &token.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match rights::ask_for_export(&pages.rights, &caller, &visit).await {
+async fn ask_for_export(sent: Sent<Token>) -> Result<Response> {
+    match rights::ask_for_export(&sent.pages.rights, &sent.caller, &sent.visit).await {
         Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+        Err(error) => sent.refused(error).await,
     }
 }
 
@@ -206,39 +193,20 @@ async fn fetch_export(
     Ok(response)
 }
 
-async fn ask_for_email(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
+async fn ask_for_email(sent: Sent<Fields>) -> Result<Response> {
     let asked = async {
-        let email = Email::parse(&fields.email)?;
-        auth::ask_for_email(pages.auth(), &caller, &email, &visit).await
+        let email = Email::parse(&sent.fields.email)?;
+        auth::ask_for_email(sent.pages.auth(), &sent.caller, &email, &sent.visit).await
     };
     match asked.await {
         Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+        Err(error) => sent.refused(error).await,
     }
 }
 
-async fn stop_email(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(token): Form<Token>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &token.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    auth::stop_email_change(pages.auth(), &caller, &visit).await?;
-    let done = "Your e-mail address stays as it is.";
-    draw(&pages, &headers, &caller, None, Some(done)).await
+async fn stop_email(sent: Sent<Token>) -> Result<Response> {
+    auth::stop_email_change(sent.pages.auth(), &sent.caller, &sent.visit).await?;
+    sent.told(Ok(()), "Your e-mail address stays as it is.").await
 }
 
 /// Reads only: mail scanners follow links, and must not answer by it.

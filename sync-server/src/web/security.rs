@@ -1,13 +1,13 @@
 //! The page on which people protect their account, and the forms on it.
 
 use crate::asked::Asked;
-use crate::auth::{self, Caller, Visit};
-use crate::body::Form;
+use crate::auth::{self, Caller};
 use crate::error::{Error, Result};
 use crate::web::door::status_of;
 use crate::web::pages::{Hints, Pages, signed_in};
 use crate::web::passkeys::shown;
 use crate::web::rights;
+use crate::web::sent::{self, Sent};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -21,6 +21,7 @@ use protocol::{Code, Problem};
 use qrcode::{Color, QrCode};
 use serde::Deserialize;
 use std::fmt::Write as _;
+use std::mem::take;
 use ui::page::{Accounts, Connected, Event, Notice, Picture, Prove, Security, SetUp};
 use uuid::Uuid;
 
@@ -48,14 +49,10 @@ struct Fields {
     code: String,
 }
 
-/// A form of somebody who is signed in; others are sent to the door.
-pub async fn sent(
-    pages: &Pages,
-    headers: &HeaderMap,
-    csrf: &str,
-) -> Result<std::result::Result<Caller, Response>> {
-    pages.auth().check_csrf(headers, csrf)?;
-    signed_in(pages, headers, page::SECURITY).await
+impl sent::Fields for Fields {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
 }
 
 async fn look(
@@ -169,60 +166,44 @@ pub async fn draw_proof(
     Ok(pages.draw_notice(headers, status, "Is it you?", notice).await)
 }
 
-async fn prove(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
+async fn prove(mut sent: Sent<Fields>) -> Result<Response> {
+    let password = Password::typed(take(&mut sent.fields.password));
+    let Sent {
+        pages,
+        headers,
+        visit,
+        caller,
+        fields,
+    } = sent;
+    let proven = auth::prove(pages.auth(), &caller, (password, &fields.code), &visit).await;
+    show_proven(&pages, &headers, &caller, proven).await
+}
+
+/// Back to the page by the cookie that a proof gave, or another try.
+pub async fn show_proven(
+    pages: &Pages,
+    headers: &HeaderMap,
+    caller: &Caller,
+    proven: Result<Cookie<'static>>,
 ) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    let typed = (Password::typed(fields.password), fields.code.as_str());
-    match auth::prove(pages.auth(), &caller, typed, &visit).await {
-        Ok(cookie) => Ok(proven(cookie)),
-        Err(Error::Told(problem)) => draw_proof(&pages, &headers, &caller, Some(*problem)).await,
+    match proven {
+        Ok(cookie) => Ok((CookieJar::new().add(cookie), Redirect::to(page::SECURITY)).into_response()),
+        Err(Error::Told(problem)) => draw_proof(pages, headers, caller, Some(*problem)).await,
         Err(error) => Err(error),
     }
 }
 
-/// Back to the page, by the cookie that the proof gave.
-pub fn proven(cookie: Cookie<'static>) -> Response {
-    (CookieJar::new().add(cookie), Redirect::to(page::SECURITY)).into_response()
+async fn change_password(mut sent: Sent<Fields>) -> Result<Response> {
+    let password = Password::typed(take(&mut sent.fields.password));
+    let outcome = auth::change_password(sent.pages.auth(), &sent.caller, password, &sent.visit).await;
+    let done = "Your password is changed. Every other device was signed out.";
+    sent.told(outcome, done).await
 }
 
-async fn change_password(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::change_password(pages.auth(), &caller, Password::typed(fields.password), &visit).await {
-        Ok(()) => {
-            let done = "Your password is changed. Every other device was signed out.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
-    }
-}
-
-async fn begin(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::begin_second_step(pages.auth(), &caller).await {
-        Ok(to_tell) => draw_set_up(&pages, &headers, to_tell, None).await,
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+async fn begin(sent: Sent<Fields>) -> Result<Response> {
+    match auth::begin_second_step(sent.pages.auth(), &sent.caller).await {
+        Ok(to_tell) => draw_set_up(&sent.pages, &sent.headers, to_tell, None).await,
+        Err(error) => sent.refused(error).await,
     }
 }
 
@@ -262,27 +243,18 @@ fn picture(link: &str) -> anyhow::Result<Picture> {
     Ok(Picture { side, path })
 }
 
-async fn turn_on(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    let auth = pages.auth();
-    match auth::turn_second_step_on(auth, &caller, &fields.code, &visit).await {
-        Ok(codes) => Ok(draw_codes(&pages, &headers, codes).await),
+async fn turn_on(sent: Sent<Fields>) -> Result<Response> {
+    let (auth, headers) = (sent.pages.auth(), &sent.headers);
+    match auth::turn_second_step_on(auth, &sent.caller, &sent.fields.code, &sent.visit).await {
+        Ok(codes) => Ok(draw_codes(&sent.pages, headers, codes).await),
         Err(Error::Told(problem)) if matches!(problem.code, Code::InvalidCredentials | Code::RateLimited) => {
-            match auth::begun_second_step(auth, &caller).await {
-                Ok(Some(to_tell)) => draw_set_up(&pages, &headers, to_tell, Some(*problem)).await,
-                Ok(None) => draw(&pages, &headers, &caller, Some(*problem), None).await,
-                Err(error) => refused(&pages, &headers, &caller, error).await,
+            match auth::begun_second_step(auth, &sent.caller).await {
+                Ok(Some(to_tell)) => draw_set_up(&sent.pages, headers, to_tell, Some(*problem)).await,
+                Ok(None) => draw(&sent.pages, headers, &sent.caller, Some(*problem), None).await,
+                Err(error) => sent.refused(error).await,
             }
         }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+        Err(error) => sent.refused(error).await,
     }
 }
 
@@ -293,58 +265,21 @@ async fn draw_codes(pages: &Pages, headers: &HeaderMap, codes: Vec<String>) -> R
         .await
 }
 
-async fn fresh_codes(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::fresh_codes(pages.auth(), &caller, &visit).await {
-        Ok(codes) => Ok(draw_codes(&pages, &headers, codes).await),
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+async fn fresh_codes(sent: Sent<Fields>) -> Result<Response> {
+    match auth::fresh_codes(sent.pages.auth(), &sent.caller, &sent.visit).await {
+        Ok(codes) => Ok(draw_codes(&sent.pages, &sent.headers, codes).await),
+        Err(error) => sent.refused(error).await,
     }
 }
 
-async fn turn_off(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::turn_second_step_off(pages.auth(), &caller, &visit).await {
-        Ok(()) => {
-            let done = "The second step is off.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
-    }
+async fn turn_off(sent: Sent<Fields>) -> Result<Response> {
+    let outcome = auth::turn_second_step_off(sent.pages.auth(), &sent.caller, &sent.visit).await;
+    sent.told(outcome, "The second step is off.").await
 }
 
-async fn sign_out_others(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &fields.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::sign_out_others(pages.auth(), &caller, &visit).await {
-        Ok(_) => {
-            let done = "Every other device is signed out.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
-    }
+async fn sign_out_others(sent: Sent<Fields>) -> Result<Response> {
+    let outcome = auth::sign_out_others(sent.pages.auth(), &sent.caller, &sent.visit).await;
+    sent.told(outcome, "Every other device is signed out.").await
 }
 
 #[derive(Deserialize)]
@@ -354,23 +289,17 @@ struct Which {
     account: Uuid,
 }
 
-async fn disconnect(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(which): Form<Which>,
-) -> Result<Response> {
-    let caller = match sent(&pages, &headers, &which.csrf).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match auth::disconnect(pages.auth(), &caller, which.account, &visit).await {
-        Ok(()) => {
-            let done = "It is taken away, and signs you in no more.";
-            draw(&pages, &headers, &caller, None, Some(done)).await
-        }
-        Err(error) => refused(&pages, &headers, &caller, error).await,
+impl sent::Fields for Which {
+    fn csrf(&self) -> &str {
+        &self.csrf
     }
+}
+
+async fn disconnect(sent: Sent<Which>) -> Result<Response> {
+    let account = sent.fields.account;
+    let outcome = auth::disconnect(sent.pages.auth(), &sent.caller, account, &sent.visit).await;
+    sent.told(outcome, "It is taken away, and signs you in no more.")
+        .await
 }
 
 #[cfg(test)]

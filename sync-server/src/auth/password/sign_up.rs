@@ -202,8 +202,7 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let account = auth.account_key(&ask.email);
     let (whos, whose) = ([Who::Account(&account)], Whose::Email(&ask.email));
-    let is_enough = auth.take(Class::Letter, &whos, whose, visit).await.is_err();
-    if is_enough {
+    if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
         return Ok(());
     }
     let binding = cookies::read(headers, FLOW).unwrap_or_default();
