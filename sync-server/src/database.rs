@@ -6,6 +6,8 @@
 //! it stands alone, and unnamed, so that it leaves nothing behind.
 //! **Invariant:** but for the migrations, no statement reaches a connection other than through [`Pool`] and [`Transaction`].
 
+mod migrations;
+
 use crate::config::{Config, Pooler};
 use anyhow::Context as _;
 use futures_util::stream::{self, BoxStream};
@@ -122,7 +124,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect_with(&options)
         .await
         .with_context(|| format!("reaching PostgreSQL at {setting}"))?;
-    sqlx::migrate!("../migrations/postgres")
+    migrations::all()?
         .run(&mut connection)
         .await
         .context("applying the migrations")?;

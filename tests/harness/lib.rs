@@ -50,7 +50,7 @@ pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
 pub use passkey_holder::PasskeyHolder;
 pub use person::{Person, Sent, browser, native};
-pub use programs::{Ended, free_port, resident, run_to_end, run_with_arguments, ui_dist, xtask};
+pub use programs::{Ended, free_port, resident, root, run_to_end, run_with_arguments, ui_dist, xtask};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
 pub use screen::{Body, Looks, Notifications, Screen, Seat, Shown};

@@ -78,10 +78,15 @@ pub fn free_port() -> u16 {
     port
 }
 
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(|| panic!("the tests lie in the workspace"), Path::to_path_buf)
+/// The repository, as whoever starts this program says. Not as it was compiled: the same program may serve another clone.
+pub fn root() -> PathBuf {
+    setting("CARGO_MANIFEST_DIR")
+        .as_deref()
+        .and_then(|package| Path::new(package).parent())
+        .map_or_else(
+            || panic!("start this by `cargo xtask`, or by cargo"),
+            Path::to_path_buf,
+        )
 }
 
 /// A command with an empty environment but the search path, killed by the kernel when this test's process ends.

@@ -30,7 +30,7 @@ fn looks_like_a_path(said: &str) -> bool {
     // a media type or a fraction also has a slash; a path of ours begins with a folder that is there
     let begins_here = said
         .split_once('/')
-        .is_some_and(|(folder, _)| tree::root().join(folder).is_dir());
+        .is_some_and(|(folder, _)| harness::root().join(folder).is_dir());
     plain && !is_outside && (begins_here || (has_ending && said.contains('/')))
 }
 
@@ -58,7 +58,7 @@ fn missing_items(sources: &[Source]) -> Vec<String> {
                 .map(|item| (&source.path, item))
         })
         .filter(|(_, (file, name))| {
-            let code = std::fs::read_to_string(tree::root().join(file)).unwrap_or_default();
+            let code = std::fs::read_to_string(harness::root().join(file)).unwrap_or_default();
             !declares(&code, name)
         })
         .map(|(document, (file, name))| format!("{document}: names `{file}::{name}`, which is not there"))
@@ -72,7 +72,7 @@ fn faults(sources: &[Source]) -> Vec<String> {
         .flat_map(|source| {
             named_paths(&source.text)
                 .into_iter()
-                .filter(|path| !made(path) && !tree::root().join(path).exists())
+                .filter(|path| !made(path) && !harness::root().join(path).exists())
                 .map(|path| format!("{}: names `{path}`, which is not there", source.path))
         })
         .collect()

@@ -1,6 +1,7 @@
 //! The files of the project as the rules read them: every path is relative to the root and written with `/`.
 
-use std::path::{Path, PathBuf};
+use harness::root;
+use std::path::Path;
 
 /// One file's path and text.
 #[derive(Clone, Debug)]
@@ -26,12 +27,6 @@ impl Source {
 
 /// Folders that hold what was made, not what was written.
 const MADE: &[&str] = &["target", "node_modules", "dist", ".git", "gen", ".sqlx"];
-
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(|| panic!("the tests lie in the workspace"), Path::to_path_buf)
-}
 
 /// Every file with one of these endings.
 pub fn files(endings: &[&str]) -> Vec<Source> {

@@ -50,7 +50,7 @@ const GROWN: &str = "
 
 /// What the server was compiled with, each with how many parameters it takes.
 fn statements() -> Vec<(String, usize)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
+    let folder = harness::root().join(".sqlx");
     let files = std::fs::read_dir(&folder).expect("the queries' types");
     let read = |path: &Path| -> (String, usize) {
         let text = std::fs::read_to_string(path).expect("a query's types");

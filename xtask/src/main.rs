@@ -18,8 +18,9 @@ mod soak;
 mod suite;
 mod supervisor;
 mod terminal;
+mod times;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use place::Place;
 use prepare::Purpose;
 use setup::Need;
@@ -81,6 +82,7 @@ fn run() -> anyhow::Result<()> {
         return Ok(());
     }
     let place = Place::find()?;
+    times::settle(&place.root, &place.cache.join("times")).context("settling the files' times")?;
     let mut supervisor = Supervisor::new()?;
     match command {
         "dev" => dev::run(&place, &mut supervisor, &dev::Options::parse(rest)?),
