@@ -82,6 +82,8 @@ commands! {
     "watch" Watch { } -> ();
     /// The page is drawn; the watchdog may rest.
     "ui_ready" UiReady { } -> ();
+    /// The page's program is lost. Said by the page's starter, which is none of it: what it said last, and where it was.
+    "page_broke" PageBroke { what: String } -> ();
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

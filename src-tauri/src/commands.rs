@@ -106,6 +106,7 @@ commands! {
     app::open_link,
     app::watch,
     app::ui_ready,
+    app::page_broke,
 }
 
 impl Shell {

@@ -11,6 +11,8 @@ use std::sync::Mutex;
 
 /// So many times are kept.
 const KEPT: usize = 5;
+/// More than a page's starter says.
+const PAGE_CHARS: usize = 10_000;
 
 /// Writes down every panic from here on, and does what was done for it before.
 pub fn write_down_in(folder: PathBuf) {
@@ -21,7 +23,7 @@ pub fn write_down_in(folder: PathBuf) {
         tracing::error!(%broken, "the app broke");
         // What broke inside this very hook is lost, rather than waited for.
         if let Ok(folder) = folder.try_lock()
-            && let Err(error) = write_down(&folder, broken)
+            && let Err(error) = write_down(&folder, &with_surroundings(broken))
         {
             tracing::error!(%error, "what broke could not be written down");
         }
@@ -29,21 +31,37 @@ pub fn write_down_in(folder: PathBuf) {
     }));
 }
 
-fn write_down(folder: &Path, broken: &impl Display) -> crate::error::Result<()> {
+/// Of the page's program, as the page's starter tells it.
+pub fn page_broke(folder: &Path, what: &str) -> crate::error::Result<()> {
+    let what: String = what.chars().take(PAGE_CHARS).collect();
+    write_down(folder, &format!("{}the page\n{what}\n", version()))
+}
+
+fn with_surroundings(broken: &impl Display) -> String {
+    let thread = std::thread::current();
+    format!(
+        "{}thread {}\n{broken}\n\n{}\n",
+        version(),
+        thread.name().unwrap_or("without a name"),
+        Backtrace::force_capture(),
+    )
+}
+
+fn version() -> String {
+    format!(
+        "CompyMac {} on {} {}\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    )
+}
+
+fn write_down(folder: &Path, report: &str) -> crate::error::Result<()> {
     let file = |number: usize| folder.join(format!("crash-{number}.txt"));
     for number in (1..KEPT).rev() {
         // Missing at first.
         let _ = std::fs::rename(file(number), file(number + 1));
     }
-    let thread = std::thread::current();
-    let report = format!(
-        "CompyMac {} on {} {}\nthread {}\n{broken}\n\n{}\n",
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH,
-        thread.name().unwrap_or("without a name"),
-        Backtrace::force_capture(),
-    );
     write_private(&file(1), report.as_bytes())
 }
 

@@ -106,6 +106,11 @@ impl Screen {
         }
     }
 
+    /// What the app has written down of itself: its log, and what broke. Empty in a browser.
+    pub fn log(&self) -> String {
+        seat::log_in(self.folder.path())
+    }
+
     pub fn body(&self) -> Body {
         self.body
     }
@@ -431,7 +436,7 @@ impl Drop for Screen {
         let (session, body) = (self.session.clone(), self.body);
         let is_failure = std::thread::panicking();
         if is_failure && body == Body::Desktop {
-            let log = seat::log_in(self.folder.path());
+            let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines.get(lines.len().saturating_sub(40)..).unwrap_or_default();
             eprintln!("--- the app's last words ---\n{}", tail.join("\n"));

@@ -164,6 +164,7 @@ async fn a_page_that_broke_says_so_and_comes_again(body: Body) {
     let scene = Scene::signed_in(body).await;
     // one that breaks while it begins is loaded again instead
     scene.screen.wait_for(".is-awake").await;
+    scene.screen.evaluate("console.error('last words')").await;
     scene.screen.evaluate(TRAP).await;
     until("the page to say that it broke", async || {
         let said = scene.screen.texts_in(SAID).await.concat();
@@ -172,6 +173,16 @@ async fn a_page_that_broke_says_so_and_comes_again(body: Body) {
     .await;
     scene.screen.evaluate(TRAP).await;
     assert_eq!(scene.screen.texts_in(SAID).await.len(), 1, "once is enough");
+    if body == Body::Desktop {
+        until("it to be written down on this computer", async || {
+            scene
+                .screen
+                .log()
+                .contains("the page\nlast words\nunreachable\n")
+                .then_some(())
+        })
+        .await;
+    }
     scene.screen.click_on(".broken a").await;
     scene.screen.wait("new-session").await;
     assert!(scene.screen.texts_in(SAID).await.is_empty());

@@ -5,7 +5,7 @@ use crate::diagnostics::{self, Known};
 use crate::error::Error;
 use crate::export::{self, Format};
 use crate::preferences::{Chosen, Step};
-use crate::{autostart, clipboard, folder, outside, window};
+use crate::{autostart, clipboard, crash, folder, outside, window};
 use protocol::SessionId;
 use protocol::ipc::{self, AppAct};
 use protocol::view::Push;
@@ -161,4 +161,11 @@ pub async fn ui_ready(ask: ipc::UiReady, shell: State<'_, Shell>) -> Answer<()> 
         tracing::info!("the page is drawn");
     }
     Ok(())
+}
+
+#[tauri::command]
+pub async fn page_broke(ask: ipc::PageBroke, shell: State<'_, Shell>) -> Answer<()> {
+    tracing::error!("the page broke");
+    let logs = shell.logs.clone();
+    blocking(move || crash::page_broke(&logs, &ask.what)).await
 }

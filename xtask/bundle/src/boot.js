@@ -32,9 +32,26 @@ setTimeout(() => {
   } catch {}
 }, 10000);
 
+// What the program says of its own end is said to the console, right before the trap.
+let lastWords = "";
+const { error: say } = console;
+console.error = (...words) => {
+  lastWords = String(words[0]);
+  say.apply(console, words);
+};
+
+// The desktop's core writes it down, for who looks into it later. A browser has its console.
+const report = ({ message, stack }) => {
+  const what = `${lastWords}\n${message}\n${stack}`.slice(0, 8192);
+  globalThis.__TAURI_INTERNALS__?.invoke("page_broke", { ask: { what } }).catch(() => {});
+};
+
 const see = ({ error, reason }) => {
   const trap = globalThis.WebAssembly?.RuntimeError;
-  if (trap && (error ?? reason) instanceof trap && !isTriedAgain()) tell("Something broke.");
+  const lost = error ?? reason;
+  if (!trap || !(lost instanceof trap)) return;
+  report(lost);
+  if (!isTriedAgain()) tell("Something broke.");
 };
 addEventListener("error", see);
 addEventListener("unhandledrejection", see);
