@@ -73,10 +73,11 @@ pub async fn list(
 ) -> Result<SessionsPage> {
     let (at, id) = place(before);
     let rows = sqlx::query!(
-        r#"select h.epoch as "epoch!", h.head_seq as "head_seq!",
+        r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
+           select h.epoch as "epoch!", h.head_seq as "head_seq!",
                   s.id, s.seq, s.title, s.title_seq, s.archived, s.last_ord, s.preview, s.live_runs,
                   s.last_active, s.created_at
-           from agent_sessions s, (select epoch, head_seq from sync_heads where user_id = $1) h
+           from agent_sessions s, h
            where s.user_id = $1 and s.archived = $2 and s.deleted_at is null and (s.last_active, s.id) < ($3, $4)
            order by s.last_active desc, s.id desc
            limit $5"#,

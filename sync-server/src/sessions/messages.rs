@@ -58,7 +58,8 @@ fn role(text: &str) -> Role {
         .unwrap_or(Role::System)
 }
 
-/// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query.
+/// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query. The head
+/// is looked up once and kept: PostgreSQL takes it for cheap enough to be looked up for each row.
 pub async fn history(
     pool: &Pool,
     user: UserId,
@@ -67,7 +68,8 @@ pub async fn history(
     limit: usize,
 ) -> Result<History> {
     let rows = sqlx::query!(
-        r#"select h.epoch as "epoch!", h.head_seq as "head_seq!",
+        r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
+           select h.epoch as "epoch!", h.head_seq as "head_seq!",
                   m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
                   m.metadata, m.created_at, m.deleted_at is not null as "is_deleted!"
            from (select *, sum(octet_length(content)) over (order by ord desc) as bytes from (
@@ -75,7 +77,7 @@ pub async fn history(
                      where user_id = $1 and agent_session_id = $2 and ord < $3
                      order by ord desc limit $4
                  ) page
-           ) m, (select epoch, head_seq from sync_heads where user_id = $1) h
+           ) m, h
            where m.bytes - octet_length(m.content) < $5
            order by m.ord"#,
         user.0,
@@ -124,7 +126,8 @@ async fn empty(pool: &Pool, user: UserId, id: SessionId) -> Result<History> {
 pub async fn histories(pool: &Pool, user: UserId, sessions: &[SessionId]) -> Result<Histories> {
     let ids: Vec<Uuid> = sessions.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        r#"select h.epoch as "epoch!", h.head_seq as "head_seq!",
+        r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
+           select h.epoch as "epoch!", h.head_seq as "head_seq!",
                   m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
                   m.metadata, m.created_at, m.deleted_at is not null as "is_deleted!"
            from (select wanted.nth, page.*,
@@ -137,7 +140,7 @@ pub async fn histories(pool: &Pool, user: UserId, sessions: &[SessionId]) -> Res
                           order by ord desc limit $3
                       ) page
                  window newest_first as (order by wanted.nth, page.ord desc)
-           ) m, (select epoch, head_seq from sync_heads where user_id = $1) h
+           ) m, h
            where m.bytes - octet_length(m.content) < $4 and m.n <= $5
            order by m.nth, m.ord"#,
         user.0,
