@@ -10,6 +10,7 @@ mod hydrate;
 mod loads;
 mod room;
 mod sign_in;
+mod slumber;
 mod streams;
 mod upload;
 mod verify;
@@ -55,6 +56,8 @@ pub struct StorageNumbers {
     pub sessions: u64,
     pub messages: u64,
     pub waiting: u64,
+    /// The background loads nothing at the moment.
+    pub is_paused: bool,
 }
 
 /// See the module. Made by [`Device::open`].
@@ -251,6 +254,7 @@ impl Device {
             sessions,
             messages,
             waiting: self.core.outbox().waiting() as u64,
+            is_paused: self.core.calm.borrow().paused,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::drafts::{self, Drafts};
 use super::loads::Calm;
-use super::{Computer, hydrate, upload, work};
+use super::{Computer, hydrate, slumber, upload, work};
 use crate::clock::Clock;
 use crate::credentials::CredentialStore;
 use crate::engine::{Event, Failure};
@@ -143,6 +143,7 @@ impl Core {
         core.tasks.spawn(hydrate::run(Arc::clone(&core)));
         core.tasks.spawn(work::renew_in_time(Arc::clone(&core)));
         core.tasks.spawn(drafts::run(Arc::clone(&core)));
+        core.tasks.spawn(slumber::run(Arc::clone(&core)));
         if core.shared().me.is_some() {
             core.begin().await?;
         }

@@ -91,6 +91,7 @@ async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
     // Where the cache cannot tell, the text waits a little longer.
     let is_gone = core.store.is_gone(lane).await.unwrap_or(false);
     let sent = batch.clone();
+    let sent_ops = batch.ops.len();
     let planned = core
         .plan(move |outbox| {
             let plan = match &result {
@@ -100,6 +101,7 @@ async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
             Ok(((), plan))
         })
         .await;
+    tracing::debug!(%lane, ops = sent_ops, ?failure, written = planned.is_ok(), "a batch came back");
     let now = core.clock.moment();
     match (&failure, &planned) {
         (Some(failure), _) => lanes.failed(lane, failure, now),
