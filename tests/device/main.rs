@@ -72,6 +72,7 @@ async fn answer(device: &Device, ask: Ask) -> Said {
         Ask::Send { session, text } => said(device.send(session, &text).await.map(drop)),
         Ask::Rename { session, title } => said(device.rename(session, &title).await),
         Ask::Archive { session, archived } => said(device.archive(session, archived).await),
+        Ask::Delete(session) => said(device.delete(session).await.map(drop)),
         Ask::Stop(run) => {
             let _ = tokio::time::timeout(STOP_WITHIN, device.stop(run)).await;
             said(Ok(()))

@@ -38,6 +38,7 @@ pub enum Ask {
         session: SessionId,
         archived: bool,
     },
+    Delete(SessionId),
     Stop(RunId),
     Wake,
     Connection,
@@ -183,6 +184,10 @@ impl DeviceProgram {
 
     pub async fn archive(&self, session: SessionId, archived: bool) -> Result<(), Problem> {
         self.ask(&Ask::Archive { session, archived }).await
+    }
+
+    pub async fn delete(&self, session: SessionId) -> Result<(), Problem> {
+        self.ask(&Ask::Delete(session)).await
     }
 
     pub async fn stop(&self, run: RunId) -> Result<(), Problem> {

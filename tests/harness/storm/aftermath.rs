@@ -44,10 +44,15 @@ async fn unrest_in(world: &World) -> Option<String> {
         if connection != Connection::Online {
             return Some(format!("device {number} is {connection:?}"));
         }
+        // What was refused waits for the person.
+        let refused = refused_at(world, device).await.len();
         let waiting = device.waiting().await.unwrap_or(u64::MAX);
-        if waiting > 0 {
+        if waiting > refused as u64 {
             return Some(format!("{waiting} writes wait at device {number}"));
         }
+    }
+    if world.is_doomed && status(world, world.doomed).await != Some(404) {
+        return Some("the deleted session is still there".to_owned());
     }
     for session in &world.sessions {
         let Some(kept) = kept(world, *session).await else {
@@ -74,6 +79,13 @@ async fn kept(world: &World, session: SessionId) -> Option<Vec<Message>> {
         .await
         .ok()?;
     (answer.status == StatusCode::OK).then(|| answer.expect::<History>().messages)
+}
+
+/// What the server says to somebody who wants to read a session.
+async fn status(world: &World, session: SessionId) -> Option<u16> {
+    let ask = world.client.request(Method::GET, &routes::messages(session));
+    let answer = world.client.try_send(ask).await.ok()?;
+    Some(answer.status)
 }
 
 type Line = (String, &'static str, Status, String);
@@ -127,6 +139,7 @@ pub(super) async fn judge(world: &World, seed: u64) -> usize {
             wrong.extend(refused.map(|message| format!("refused at device {number}: {}", message.content)));
         }
     }
+    wrong.extend(last_words(world).await);
     wrong.extend(in_the_database(world).await);
     if world.stack.logs().contains("panicked at") {
         wrong.push("a server panicked".to_owned());
@@ -157,6 +170,52 @@ fn texts(kept: &[Message], owed: &[&Owed]) -> Vec<String> {
     wrong.extend(counts.keys().map(|text| format!("nobody wrote: {text}")));
     wrong
 }
+
+/// TombstoneTerminal, and NoSilentLoss for what was said too late: whatever the server refused is kept where it was written, once.
+async fn last_words(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut kept: BTreeMap<String, usize> = BTreeMap::new();
+    for device in world.devices() {
+        for text in refused_at(world, device).await {
+            *kept.entry(text).or_default() += 1;
+        }
+        let shown = device.messages(world.doomed).await.unwrap_or_default();
+        let sent = shown.iter().filter(|message| message.delivery == Delivery::Sent);
+        if world.is_doomed {
+            wrong.extend(sent.map(|message| format!("read in a deleted session: {}", message.content)));
+        }
+    }
+    for (text, count) in &kept {
+        let is_owed = world
+            .owed
+            .iter()
+            .any(|owed| owed.session == world.doomed && owed.text == *text);
+        if *count != 1 || !is_owed {
+            wrong.push(format!("kept {count} times where it was written: {text}"));
+        }
+    }
+    let refused = world.stack.number(TOO_LATE).await;
+    if !world.was_restored && usize::try_from(refused) != Ok(kept.len()) {
+        wrong.push(format!(
+            "{refused} texts came too late, and {} are kept",
+            kept.len()
+        ));
+    }
+    wrong
+}
+
+/// What was said into the doomed session too late, at the device that it was said on.
+async fn refused_at(world: &World, device: &DeviceProgram) -> Vec<String> {
+    let shown = device.messages(world.doomed).await.unwrap_or_default();
+    let refused = shown
+        .into_iter()
+        .filter(|message| matches!(message.delivery, Delivery::NotSent { .. }));
+    refused.map(|message| message.content).collect()
+}
+
+/// A restored ledger may have forgotten some.
+const TOO_LATE: &str =
+    "select count(*) from mutations where outcome #>> '{problem,code}' = 'session_deleted'";
 
 /// SingleWriterRun and StreamPrefix, as far as the end shows them.
 fn answers(kept: &[Message], owed: &[&Owed]) -> (usize, Vec<String>) {
@@ -209,7 +268,7 @@ async fn in_the_database(world: &World) -> Vec<String> {
         ),
         (
             "sessions whose last place is not their last message's",
-            "select count(*) from agent_sessions s where last_ord <>
+            "select count(*) from agent_sessions s where deleted_at is null and last_ord <>
                  (select count(*) from conversations c where c.user_id = s.user_id and c.agent_session_id = s.id)",
         ),
     ];

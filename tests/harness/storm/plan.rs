@@ -11,6 +11,8 @@ pub(super) const NODES: usize = 2;
 pub(super) const SESSIONS: usize = 3;
 
 const STEPS: usize = 44;
+/// How much is said into the doomed session, before its end and after.
+const LAST_WORDS: usize = 6;
 
 /// What a trouble befalls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +57,14 @@ pub enum Step {
         device: usize,
         session: usize,
         archived: bool,
+    },
+    /// A device says something into the doomed session.
+    SayLast {
+        device: usize,
+    },
+    /// A device deletes the doomed session; it is sent ten seconds later, wherever the storm is by then.
+    Delete {
+        device: usize,
     },
     /// Stops whatever reply is being made.
     Stop {
@@ -112,6 +122,7 @@ impl Plan {
             }
             steps.push((pause, step));
         }
+        doom(seed, &mut steps);
         Self { seed, steps }
     }
 
@@ -124,6 +135,20 @@ impl Plan {
             }
         }
         counts
+    }
+}
+
+/// Puts the doomed session's story among the steps. By dice of its own, so that a seed's other steps stay what they were.
+fn doom(seed: u64, steps: &mut Vec<(Duration, Step)>) {
+    let mut dice = StdRng::seed_from_u64(seed ^ u64::MAX);
+    let device = |dice: &mut StdRng| dice.random_range(0..DEVICES);
+    let early = dice.random_range(0..steps.len() / 4);
+    let by = device(&mut dice);
+    steps.insert(early, (Duration::ZERO, Step::Delete { device: by }));
+    for _ in 0..LAST_WORDS {
+        let at = dice.random_range(0..steps.len());
+        let by = device(&mut dice);
+        steps.insert(at, (Duration::ZERO, Step::SayLast { device: by }));
     }
 }
 
@@ -211,7 +236,9 @@ fn name(step: &Step) -> Option<&'static str> {
         Step::Restore => "PostgreSQL restored from a backup",
         Step::ForgetRedis => "Redis emptied",
         Step::CrashPostgres => "PostgreSQL crashed",
-        Step::Say { .. }
+        Step::Delete { .. } => "a session deleted",
+        Step::SayLast { .. }
+        | Step::Say { .. }
         | Step::Rename { .. }
         | Step::Archive { .. }
         | Step::Stop { .. }

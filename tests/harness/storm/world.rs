@@ -32,7 +32,13 @@ pub(super) struct World {
     person: Person,
     backup: PathBuf,
     pub client: Client,
+    /// Those that stay.
     pub sessions: Vec<SessionId>,
+    /// The one that a device deletes.
+    pub doomed: SessionId,
+    /// A device said that it is deleted, and so owes that to the person.
+    pub is_doomed: bool,
+    pub was_restored: bool,
     pub owed: Vec<Owed>,
     titles: usize,
 }
@@ -52,6 +58,7 @@ impl World {
         for number in 0..SESSIONS {
             sessions.push(client.create_session(&format!("Session {number}")).await);
         }
+        let doomed = client.create_session("Doomed").await;
         let mut devices = Vec::new();
         for number in 0..DEVICES {
             let server = if number % NODES == 0 {
@@ -72,6 +79,9 @@ impl World {
             backup,
             client,
             sessions,
+            doomed,
+            is_doomed: false,
+            was_restored: false,
             owed: Vec::new(),
             titles: 0,
         }
@@ -136,6 +146,11 @@ impl World {
                     .await;
                 may_want_room("archiving here", put);
             }
+            Step::SayLast { device } => self.say_last(*device).await,
+            Step::Delete { device } => {
+                let deleted = self.device(*device).delete(self.doomed).await;
+                self.is_doomed = may_want_room("deleting here", deleted);
+            }
             Step::Stop { device } => self.stop(*device).await,
             Step::Begin(place, trouble) => self.trouble(*place, *trouble).await,
             Step::Mend(place) => self.mend_one(*place).await,
@@ -156,7 +171,10 @@ impl World {
             Step::ForgetRedis => self.redis.forget().await,
             Step::CrashPostgres => self.stack.crash_postgres().await,
             Step::BackUp => self.stack.back_up(&self.backup).await,
-            Step::Restore => self.stack.restore(&self.backup).await,
+            Step::Restore => {
+                self.was_restored = true;
+                self.stack.restore(&self.backup).await;
+            }
         }
     }
 
@@ -179,6 +197,17 @@ impl World {
         // Accepted is owed, whatever happens next.
         let sent = self.device(device).send(session, &owed.text).await;
         owed.is_taken = may_want_room("writing here", sent);
+        self.owed.push(owed);
+    }
+
+    /// A device that knows already that the session is gone refuses: then nothing is owed.
+    async fn say_last(&mut self, device: usize) {
+        let mut owed = self.word(self.doomed, 5);
+        let sent = self.device(device).send(self.doomed, &owed.text).await;
+        owed.is_taken = match sent {
+            Err(problem) if matches!(problem.code, Code::Gone | Code::SessionDeleted) => false,
+            sent => may_want_room("writing here", sent),
+        };
         self.owed.push(owed);
     }
 
