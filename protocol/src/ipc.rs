@@ -113,6 +113,8 @@ pub struct Storage {
     pub sessions: u64,
     pub messages: u64,
     pub waiting: u64,
+    /// The background loads nothing, to spare the connection or the battery.
+    pub is_paused: bool,
 }
 
 /// What the person chose for the app on this computer.

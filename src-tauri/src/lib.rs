@@ -1,7 +1,7 @@
 //! The desktop shell: one window over the page that this program carries, the commands that the page may call, the
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
-//! [`run`] is the way in. The arrows: `lib → rescue, bell, menu → commands → sign_in, sync → window, keychain, deep_link, registration,
+//! [`run`] is the way in. The arrows: `lib → rescue, bell, menu, thrift → commands → sign_in, sync → window, keychain, deep_link, registration,
 //! export, crash, autostart, clipboard, diagnostics → outside, preferences → log, config → folder`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
@@ -25,6 +25,8 @@ mod registration;
 mod rescue;
 mod sign_in;
 mod sync;
+#[cfg(target_os = "linux")]
+mod thrift;
 mod window;
 
 use commands::Shell;
@@ -110,6 +112,8 @@ fn start(app: &mut App, config: Config) -> error::Result<()> {
     listen_for_links(app.handle());
     rescue::watch_over_the_page(app.handle().clone());
     bell::watch(app.handle().clone());
+    #[cfg(target_os = "linux")]
+    thrift::watch(app.state::<Shell>().sync.clone());
     Ok(())
 }
 

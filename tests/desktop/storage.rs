@@ -1,7 +1,7 @@
 //! What the app leaves on the disk and in the keychain, and what it takes away again.
 
-use crate::Scene;
-use harness::{Person, Seat, Stack, until};
+use crate::{Scene, sign_in};
+use harness::{Network, Person, Seat, Stack, until};
 use protocol::routes;
 
 #[tokio::test]
@@ -124,4 +124,33 @@ fn spoil(folder: &std::path::Path) -> usize {
         }
     }
     spoiled
+}
+
+/// More than a first load brings of one session.
+const LONG: usize = 120;
+
+#[tokio::test]
+async fn on_a_metered_connection_the_rest_waits_until_it_is_metered_no_more() {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let session = elsewhere.create_session("Old letters").await;
+    elsewhere.note(session, "The lighthouse keeper knows").await;
+    for number in 0..LONG {
+        elsewhere.note(session, &format!("Letter {number}")).await;
+    }
+    let seat = Seat::fresh(&stack).await;
+    let network = Network::at(&seat, true).await;
+    let screen = seat.launch().await;
+    sign_in(&screen, &person).await;
+    screen.wait_connection("online").await;
+    screen.click("settings").await;
+    screen
+        .wait_text("storage", "once the connection is not metered")
+        .await;
+    assert!(!seat.keeps("lighthouse keeper"), "loaded on a metered connection");
+    network.become_metered(false).await;
+    until("the rest to be loaded", async || {
+        seat.keeps("lighthouse keeper").then_some(())
+    })
+    .await;
 }

@@ -53,7 +53,7 @@ pub use person::{Person, Sent, browser, native};
 pub use programs::{Ended, free_port, resident, root, run_to_end, run_with_arguments, ui_dist, xtask};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
-pub use screen::{Body, Looks, Notifications, Screen, Seat, Shown};
+pub use screen::{Body, Looks, Network, Notifications, Screen, Seat, Shown};
 pub use server::Server;
 pub use socket::{Reply, Socket, Welcome};
 pub use stack::{Stack, StackBuilder, install_crypto};

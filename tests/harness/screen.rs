@@ -4,7 +4,7 @@ mod chromium;
 mod desktop_bus;
 mod seat;
 
-pub use desktop_bus::{Looks, Notifications, Shown};
+pub use desktop_bus::{Looks, Network, Notifications, Shown};
 pub use seat::Seat;
 
 use crate::offspring::Offspring;

@@ -60,7 +60,7 @@ const LINES: &[Line] = &[
         groups: &[
             &["main"],
             &["lib"],
-            &["rescue", "bell", "menu"],
+            &["rescue", "bell", "menu", "thrift"],
             &["commands"],
             &["sign_in", "sync"],
             &[

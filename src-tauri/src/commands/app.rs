@@ -29,6 +29,7 @@ async fn held(shell: &Shell) -> Answer<ipc::Storage> {
         sessions: numbers.sessions,
         messages: numbers.messages,
         waiting: numbers.waiting,
+        is_paused: numbers.is_paused,
     })
 }
 

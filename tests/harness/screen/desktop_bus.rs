@@ -1,4 +1,4 @@
-//! What a desktop answers on its session bus: it shows notifications, and says whether it is dark.
+//! What a desktop answers on its session bus: it shows notifications, and says whether it is dark and its network metered.
 
 use super::Seat;
 use crate::wait::until;
@@ -13,6 +13,7 @@ const NOTIFICATIONS_PATH: &str = "/org/freedesktop/Notifications";
 const PORTAL: &str = "org.freedesktop.portal.Desktop";
 const PORTAL_PATH: &str = "/org/freedesktop/portal/desktop";
 const SETTINGS: &str = "org.freedesktop.portal.Settings";
+const NETWORK: &str = "org.freedesktop.portal.NetworkMonitor";
 const APPEARANCE: &str = "org.freedesktop.appearance";
 const SCHEME: &str = "color-scheme";
 
@@ -142,6 +143,40 @@ impl Looks {
             .emit_signal(None::<&str>, PORTAL_PATH, SETTINGS, "SettingChanged", &what)
             .await;
         told.unwrap_or_else(|error| panic!("telling of the new looks: {error}"));
+    }
+}
+
+/// What a seat's desktop says of its network.
+#[derive(Debug)]
+pub struct Network {
+    bus: Connection,
+    is_metered: Arc<Mutex<bool>>,
+}
+
+struct Monitor(Arc<Mutex<bool>>);
+
+#[zbus::interface(name = "org.freedesktop.portal.NetworkMonitor")]
+impl Monitor {
+    #[zbus(name = "GetMetered")]
+    fn is_metered(&self) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Network {
+    pub async fn at(seat: &Seat, is_metered: bool) -> Self {
+        let is_metered = Arc::new(Mutex::new(is_metered));
+        let bus = serve(seat, PORTAL, PORTAL_PATH, Monitor(Arc::clone(&is_metered))).await;
+        Self { bus, is_metered }
+    }
+
+    pub async fn become_metered(&self, is_metered: bool) {
+        *self.is_metered.lock().unwrap_or_else(PoisonError::into_inner) = is_metered;
+        let told = self
+            .bus
+            .emit_signal(None::<&str>, PORTAL_PATH, NETWORK, "changed", &())
+            .await;
+        told.unwrap_or_else(|error| panic!("telling of the network: {error}"));
     }
 }
 

@@ -43,6 +43,9 @@ pub fn Storage(props: &StorageProps) -> Html {
                     <dt>{ "Waiting to send" }</dt><dd>{ held.waiting }</dd>
                     <dt>{ "Your sign-in is kept" }</dt><dd data-testid="secret-store">{ store(held.secrets) }</dd>
                 </dl>
+                if held.is_paused {
+                    <p class="hint">{ "The rest is loaded once the connection is not metered and the battery is not being spared." }</p>
+                }
                 if held.secrets != Some(SecretStore::Keychain) {
                     <Consent stage={props.stage.clone()} chosen={held.secrets} onchosen={load} />
                 }
