@@ -33,6 +33,7 @@ fn filled(path: &str, id: Uuid) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// Isolation.
 #[tokio::test]
 async fn every_route_says_of_somebody_elses_things_what_it_says_of_nothing() {
     let stack = Stack::start().await;

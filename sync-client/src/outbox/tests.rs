@@ -354,7 +354,6 @@ fn an_answer_of_another_history_settles_nothing_and_the_same_is_sent_again() {
     }
 }
 
-/// LaneIsolation: a lane that always fails delays only itself.
 #[test]
 fn a_batch_whose_answer_could_not_be_written_down_is_sent_again_under_the_same_ids() {
     let session = SessionId::fresh();
@@ -371,6 +370,7 @@ fn a_batch_whose_answer_could_not_be_written_down_is_sent_again_under_the_same_i
     assert_eq!(outbox.waiting(), 0, "what was accepted meanwhile is not touched");
 }
 
+/// LaneIsolation: a lane that always fails delays only itself.
 #[test]
 fn one_lane_that_fails_delays_no_other() {
     let mut outbox = Outbox::default();
