@@ -34,6 +34,7 @@ mod wishes;
 
 pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
 pub use caller::{Caller, Kind};
+pub use cookies::SESSION as SESSION_COOKIE;
 use cookies::{FLOW, SESSION};
 pub use deletion::{
     ask_to_delete, claim_deletion, deletion_is_done, forget_user, keep, keep_look, renew_deletion,

@@ -64,7 +64,7 @@ pub fn router(
         .merge(sessions::router(sync.auth().clone()))
         .merge(sync::router(sync))
         .merge(runs::router(runs))
-        .merge(web::docs::router(&document, &manifest)?)
+        .merge(web::docs::router(document, auth::SESSION_COOKIE, &manifest)?)
         .merge(web::pages::router(pages.clone()))
         .merge(web::door::router(pages.clone()))
         .merge(web::forgotten::router(pages.clone()))

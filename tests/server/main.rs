@@ -21,6 +21,7 @@ mod dev;
 mod device;
 mod device_code;
 mod devices;
+mod documented;
 mod email_change;
 mod event_streams;
 mod exports;
