@@ -30,6 +30,8 @@ pub enum Fault {
     None,
     WrongIssuer,
     WrongAudience,
+    /// For us and for another program, without a word of whom it was given to.
+    TwoAudiences,
     WrongNonce,
     MissingNonce,
     /// `alg: none`, and no signature.
@@ -48,8 +50,20 @@ pub enum Fault {
     OtherIssInAnswer,
     /// Leaves `iss` out of the answer although its metadata promises it.
     NoIssInAnswer,
-    /// The token endpoint sends its caller elsewhere.
+    /// As Microsoft: names another directory in the answer than in the token.
+    IssOfAnotherDirectory,
+    /// The token endpoint sends its caller on, to where it would be served.
     RedirectingTokens,
+    /// The key set does.
+    RedirectingKeys,
+    /// The description of the issuer does.
+    RedirectingDescription,
+    /// The description leads for tokens to this machine by another of its names …
+    TokensByAnotherName,
+    /// … and for keys by its number as IPv6 has it.
+    KeysByAMappedNumber,
+    /// The description leads browsers to a place inside.
+    SendsPeopleInside,
     /// The token endpoint answers only after half a minute.
     SlowTokens,
     /// The token endpoint refuses.
@@ -114,6 +128,17 @@ struct Now {
     /// Whether the person has to press a button first.
     asks: bool,
     given: HashMap<String, Given>,
+    asked: Asked,
+    /// How the key that signs is called; changes as it is rotated.
+    key_name: String,
+}
+
+/// How often the provider was asked for what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub descriptions: usize,
+    pub keys: usize,
+    pub tokens: usize,
 }
 
 /// What a code stands for.
@@ -145,13 +170,18 @@ impl OpenIdProvider {
                 visitor: Visitor::with_address("nobody@example.org"),
                 asks: false,
                 given: HashMap::new(),
+                asked: Asked::default(),
+                key_name: tokens::KEY_NAME.to_owned(),
             }),
         });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
+            .route("/moved/openid-configuration", get(description))
             .route("/jwks", get(tokens::key_set))
+            .route("/moved/jwks", get(tokens::moved_key_set))
             .route("/authorize", get(authorize))
             .route("/token", post(token))
+            .route("/moved/token", post(honest_token))
             .merge(github::router())
             .merge(microsoft::router())
             .with_state(Arc::clone(&desk));
@@ -199,6 +229,16 @@ impl OpenIdProvider {
         self.desk.lock().fault = fault;
     }
 
+    /// So often it was asked until now.
+    pub fn asked(&self) -> Asked {
+        self.desk.lock().asked
+    }
+
+    /// It signs with a key of another name from now on, and lists no other.
+    pub fn rotate_key(&self) {
+        self.desk.lock().key_name = format!("key-{:08x}", rand::random::<u32>());
+    }
+
     /// From now on a person presses the button `#approve` first.
     pub fn ask_first(&self) {
         self.desk.lock().asks = true;
@@ -217,13 +257,33 @@ impl Desk {
     }
 }
 
-async fn discovery(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
+async fn discovery(desk: State<Arc<Desk>>) -> Response {
+    let fault = {
+        let mut now = desk.lock();
+        now.asked.descriptions += 1;
+        now.fault
+    };
+    if fault == Fault::RedirectingDescription {
+        return Redirect::temporary(&format!("{}/moved/openid-configuration", desk.url)).into_response();
+    }
+    description(desk).await.into_response()
+}
+
+async fn description(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
     let url = &desk.url;
+    let fault = desk.lock().fault;
+    let by = |wanted: Fault, name: &str| {
+        if fault == wanted {
+            url.replace("127.0.0.1", name)
+        } else {
+            url.clone()
+        }
+    };
     axum::Json(json!({
         "issuer": url,
-        "authorization_endpoint": format!("{url}/authorize"),
-        "token_endpoint": format!("{url}/token"),
-        "jwks_uri": format!("{url}/jwks"),
+        "authorization_endpoint": format!("{}/authorize", by(Fault::SendsPeopleInside, "localhost")),
+        "token_endpoint": format!("{}/token", by(Fault::TokensByAnotherName, "localhost")),
+        "jwks_uri": format!("{}/jwks", by(Fault::KeysByAMappedNumber, "[::ffff:127.0.0.1]")),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -295,22 +355,27 @@ async fn authorize(
             };
             now.given.insert(code, given);
         }
-        match fault {
-            // it promises none
-            Fault::NoIssInAnswer => {}
-            _ if is_microsofts && fault != Fault::OtherIssInAnswer => {}
-            Fault::OtherIssInAnswer => {
-                answer.append_pair("iss", "https://accounts.elsewhere.example");
-            }
-            _ => {
-                answer.append_pair("iss", &desk.url);
-            }
+        if let Some(issuer) = named(&desk.url, fault, uri.path()) {
+            answer.append_pair("iss", &issuer);
         }
     }
     if is_apples {
         return posting(&ask.redirect_uri, &back, &now.visitor);
     }
     Redirect::to(back.as_str()).into_response()
+}
+
+/// Whom an answer says that it is from (RFC 9207).
+fn named(url: &str, fault: Fault, path: &str) -> Option<String> {
+    match fault {
+        Fault::NoIssInAnswer => None,
+        Fault::OtherIssInAnswer => Some("https://accounts.elsewhere.example".to_owned()),
+        Fault::IssOfAnotherDirectory => Some(microsoft::issuer_of(url, microsoft::OTHER)),
+        // it promises none
+        _ if microsoft::is_its(path) => None,
+        _ if github::is_its(path) => Some(github::issuer(url)),
+        _ => Some(url.to_owned()),
+    }
 }
 
 /// The answer as a form that the page would send by itself.
@@ -349,15 +414,32 @@ async fn token(
     headers: http::HeaderMap,
     Form(ask): Form<TokenAsk>,
 ) -> Response {
-    let fault = desk.lock().fault;
+    let fault = {
+        let mut now = desk.lock();
+        now.asked.tokens += 1;
+        now.fault
+    };
     match fault {
         Fault::RedirectingTokens => {
-            return Redirect::temporary(&format!("{}/elsewhere", desk.url)).into_response();
+            return Redirect::temporary(&format!("{}/moved/token", desk.url)).into_response();
         }
         Fault::SlowTokens => tokio::time::sleep(std::time::Duration::from_secs(30)).await,
         Fault::RefusedTokens => return refuse("invalid_client"),
         _ => {}
     }
+    honest_token(State(desk), headers, Form(ask)).await
+}
+
+/// What the token endpoint answers where it answers at all.
+async fn honest_token(
+    State(desk): State<Arc<Desk>>,
+    headers: http::HeaderMap,
+    Form(ask): Form<TokenAsk>,
+) -> Response {
+    let (fault, key_name) = {
+        let now = desk.lock();
+        (now.fault, now.key_name.clone())
+    };
     if ask.grant_type.as_deref() != Some("authorization_code") || !knows_secret(&headers, &ask, &desk.url) {
         return refuse("invalid_client");
     }
@@ -368,7 +450,7 @@ async fn token(
         "access_token": "opaque-at-the-provider",
         "token_type": "Bearer",
         "expires_in": 300,
-        "id_token": tokens::id_token(&desk.url, &given, fault),
+        "id_token": tokens::id_token(&desk.url, &given, fault, &key_name),
     }))
     .into_response()
 }

@@ -188,8 +188,10 @@ async fn every_lie_about_a_directory_is_refused() {
         Fault::CrookedDirectory,
         Fault::NoObject,
         Fault::OtherIssInAnswer,
+        Fault::IssOfAnotherDirectory,
         Fault::WrongIssuer,
         Fault::WrongAudience,
+        Fault::TwoAudiences,
         Fault::WrongNonce,
         Fault::Unsigned,
         Fault::KeyedWithPublicKey,
@@ -225,4 +227,42 @@ async fn every_lie_about_a_directory_is_refused() {
     let other = browser(&stack);
     other.get(&back).await;
     assert!(!other.is_in());
+}
+
+/// Of a service for many, only the token says which directory is meant; of one directory, it is known before.
+#[tokio::test]
+async fn an_answer_of_an_issuer_that_nobody_may_come_from_is_refused_before_its_code_is_redeemed() {
+    const WORK: &str = "11111111-2222-4333-8444-555555555555";
+    let provider = OpenIdProvider::start().await;
+    for (tenant, fault, redeemed) in [
+        ("common", Fault::OtherIssInAnswer, 0),
+        (WORK, Fault::OtherIssInAnswer, 0),
+        (WORK, Fault::IssOfAnotherDirectory, 0),
+        ("consumers", Fault::IssOfAnotherDirectory, 0),
+        ("common", Fault::IssOfAnotherDirectory, 1),
+    ] {
+        let stack = stack_with(&provider, tenant).await;
+        provider.seat(&somebody());
+        provider.misbehave(fault);
+        let before = provider.asked().tokens;
+        let client = browser(&stack);
+        sign_in(&stack, &client, "microsoft").await;
+        assert!(!client.is_in(), "{tenant} {fault:?}");
+        assert_eq!(provider.asked().tokens - before, redeemed, "{tenant} {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_leads_elsewhere_is_not_followed() {
+    let provider = OpenIdProvider::start().await;
+    for fault in [Fault::RedirectingKeys, Fault::TokensByAnotherName] {
+        let stack = stack_with(&provider, "common").await;
+        provider.misbehave(fault);
+        let client = browser(&stack);
+        let shown = client.visit(page::SIGN_IN).await;
+        let leaving = client
+            .submit(&shown, &page::provider_start("microsoft"), &[])
+            .await;
+        assert_eq!(leaving.header("refresh"), None, "{fault:?}");
+    }
 }

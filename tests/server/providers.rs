@@ -165,6 +165,7 @@ async fn every_lie_of_a_provider_is_refused() {
     let lies = [
         Fault::WrongIssuer,
         Fault::WrongAudience,
+        Fault::TwoAudiences,
         Fault::WrongNonce,
         Fault::MissingNonce,
         Fault::Unsigned,
@@ -200,6 +201,91 @@ async fn every_lie_of_a_provider_is_refused() {
     let client = browser(&stack);
     sign_in(&stack, &client, "google").await;
     client.me().await;
+}
+
+/// What another provider gave out must not reach this one: not even to be refused there.
+#[tokio::test]
+async fn an_answer_that_names_another_issuer_is_refused_before_its_code_is_redeemed() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    for name in ["google", "github"] {
+        provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+        provider.misbehave(Fault::OtherIssInAnswer);
+        let client = browser(&stack);
+        sign_in(&stack, &client, name).await;
+        assert!(!client.is_in(), "{name}");
+        assert_eq!(provider.asked().tokens, 0, "{name} saw the code");
+    }
+    // GitHub names itself of late, and has promised nothing
+    for fault in [Fault::None, Fault::NoIssInAnswer] {
+        provider.misbehave(fault);
+        let client = browser(&stack);
+        sign_in(&stack, &client, "github").await;
+        assert!(client.is_in(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_changed_is_found_at_once_and_a_flood_of_unknown_ones_finds_it_quiet() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let enter = async || {
+        provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+        let client = browser(&stack);
+        sign_in(&stack, &client, "google").await;
+        client.is_in()
+    };
+    assert!(enter().await);
+    assert_eq!(provider.asked().keys, 1);
+    provider.rotate_key();
+    assert!(enter().await, "by the key that is there by now");
+    assert_eq!(provider.asked().keys, 2);
+    provider.misbehave(Fault::UnknownKey);
+    for _ in 0..20 {
+        assert!(!enter().await);
+    }
+    assert_eq!(provider.asked().keys, 2, "nobody asks for each of them");
+    assert_eq!(provider.asked().descriptions, 2);
+    provider.misbehave(Fault::None);
+    assert!(enter().await);
+}
+
+/// What would be served there is all in order, so only not going there refuses it.
+#[tokio::test]
+async fn an_issuer_that_leads_elsewhere_is_not_followed() {
+    let provider = OpenIdProvider::start().await;
+    for fault in [
+        Fault::RedirectingDescription,
+        Fault::RedirectingKeys,
+        Fault::RedirectingTokens,
+        Fault::TokensByAnotherName,
+        Fault::KeysByAMappedNumber,
+        Fault::SendsPeopleInside,
+    ] {
+        // a server that knows nothing of the issuer yet
+        let stack = stack_with(&provider).await;
+        provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+        provider.misbehave(fault);
+        let client = browser(&stack);
+        let page = client.visit(routes::page::SIGN_IN).await;
+        let start = routes::page::provider_start("google");
+        let leaving = client.submit(&page, &start, &[]).await;
+        let told = match leaving.header("refresh") {
+            Some(refresh) => {
+                assert_eq!(fault, Fault::RedirectingTokens, "{refresh}");
+                let back = at_the_provider(&stack, refresh.trim_start_matches("0;url=")).await;
+                client.get(&back).await
+            }
+            None => leaving,
+        };
+        let told = client.follow(told).await;
+        assert!(!client.is_in(), "{fault:?}");
+        assert!(
+            told.text().contains("data-testid=\"problem\""),
+            "{fault:?}: {told:?}"
+        );
+        provider.misbehave(Fault::None);
+    }
 }
 
 #[tokio::test]

@@ -28,12 +28,22 @@ async fn authorize(
     super::authorize(desk, ask, uri).await
 }
 
+pub(super) fn is_its(path: &str) -> bool {
+    path.starts_with("/login/oauth/")
+}
+
+/// What it calls itself in its answers.
+pub(super) fn issuer(url: &str) -> String {
+    format!("{url}/login/oauth")
+}
+
 /// Errors come with status 200, as GitHub's do.
 async fn access_token(
     State(desk): State<Arc<Desk>>,
     headers: http::HeaderMap,
     Form(ask): Form<TokenAsk>,
 ) -> Response {
+    desk.lock().asked.tokens += 1;
     let given = if knows_secret(&headers, &ask, &desk.url) {
         redeem(&desk, &ask)
     } else {

@@ -2,9 +2,10 @@
 //! has proven.
 
 use super::tokens::{KEY_NAME, key, put};
-use super::{Desk, Visitor, authorize, token};
+use super::{Desk, Fault, Visitor, authorize, token};
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -32,7 +33,16 @@ pub(super) fn is_its(path: &str) -> bool {
     path.starts_with("/microsoft/")
 }
 
+pub(super) fn issuer_of(url: &str, directory: &str) -> String {
+    format!("{url}/microsoft/{directory}/v2.0")
+}
+
 async fn discovery(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>) -> axum::Json<Value> {
+    let fault = desk.lock().fault;
+    let tokens = match fault {
+        Fault::TokensByAnotherName => desk.url.replace("127.0.0.1", "localhost"),
+        _ => desk.url.clone(),
+    };
     let base = format!("{}/microsoft", desk.url);
     let directory = match tenant.as_str() {
         "common" | "organizations" => "{tenantid}",
@@ -42,7 +52,7 @@ async fn discovery(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>) ->
     axum::Json(json!({
         "issuer": format!("{base}/{directory}/v2.0"),
         "authorization_endpoint": format!("{base}/{tenant}/authorize"),
-        "token_endpoint": format!("{base}/{tenant}/token"),
+        "token_endpoint": format!("{tokens}/microsoft/{tenant}/token"),
         "jwks_uri": format!("{base}/{tenant}/keys"),
         "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
         "subject_types_supported": ["pairwise"],
@@ -55,7 +65,10 @@ async fn discovery(State(desk): State<Arc<Desk>>, Path(tenant): Path<String>) ->
 }
 
 /// One that signs for every directory, and one for personal accounts alone.
-async fn keys(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
+async fn keys(State(desk): State<Arc<Desk>>) -> Response {
+    if desk.lock().fault == Fault::RedirectingKeys {
+        return Redirect::temporary(&format!("{}/moved/jwks", desk.url)).into_response();
+    }
     let base = format!("{}/microsoft", desk.url);
     let (mut all, mut personal) = (key(KEY_NAME), key(PERSONAL_KEY_NAME));
     put(
@@ -68,12 +81,12 @@ async fn keys(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
         "issuer",
         Some(format!("{base}/{PERSONAL}/v2.0").into()),
     );
-    axum::Json(json!({"keys": [all, personal]}))
+    axum::Json(json!({"keys": [all, personal]})).into_response()
 }
 
 /// What is claimed besides what everybody claims. `sub` is another one at every program.
 pub(super) fn claim(claims: &mut Value, visitor: &Visitor, base: &str) {
-    let issuer = format!("{base}/microsoft/{}/v2.0", visitor.directory);
+    let issuer = issuer_of(base, &visitor.directory);
     let object = format!("00000000-0000-4000-8000-{:0>12}", visitor.subject);
     for (name, value) in [
         ("iss", Some(issuer.into())),

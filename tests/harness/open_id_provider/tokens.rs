@@ -1,10 +1,13 @@
 //! ID tokens, sound and broken, and the key set that the sound ones are checked with.
 
-use super::{CLIENT, Fault, Given, microsoft};
+use super::{CLIENT, Desk, Fault, Given, microsoft};
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Signs nothing but the tokens of tests on loopback.
@@ -12,8 +15,20 @@ const SIGNING_KEY: &[u8] = include_bytes!("signing_key.der");
 const MODULUS: &str = include_str!("modulus.txt");
 pub(super) const KEY_NAME: &str = "key-of-the-tests";
 
-pub(super) async fn key_set() -> axum::Json<Value> {
-    axum::Json(json!({"keys": [key(KEY_NAME)]}))
+pub(super) async fn key_set(desk: State<Arc<Desk>>) -> Response {
+    let fault = {
+        let mut now = desk.lock();
+        now.asked.keys += 1;
+        now.fault
+    };
+    if fault == Fault::RedirectingKeys {
+        return Redirect::temporary(&format!("{}/moved/jwks", desk.url)).into_response();
+    }
+    moved_key_set(desk).await.into_response()
+}
+
+pub(super) async fn moved_key_set(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
+    axum::Json(json!({"keys": [key(&desk.lock().key_name)]}))
 }
 
 /// The one key, under a name.
@@ -38,7 +53,7 @@ pub(super) fn is_apple_secret(secret: &str, issuer: &str) -> bool {
     is_named && decode::<Value>(secret, &key, &wanted).is_ok_and(|token| lives(&token.claims))
 }
 
-pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault) -> String {
+pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault, key_name: &str) -> String {
     let mut claims = claims(issuer, given);
     spoil(&mut claims, fault);
     let key = EncodingKey::from_rsa_der(SIGNING_KEY);
@@ -55,7 +70,7 @@ pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault) -> String {
             let public = URL_SAFE_NO_PAD.decode(MODULUS.trim()).unwrap_or_default();
             signed(
                 Algorithm::HS256,
-                KEY_NAME,
+                key_name,
                 &claims,
                 &EncodingKey::from_secret(&public),
             )
@@ -63,11 +78,11 @@ pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault) -> String {
         Fault::KeyOfAnotherDirectory => signed(Algorithm::RS256, microsoft::PERSONAL_KEY_NAME, &claims, &key),
         Fault::UnknownKey => signed(Algorithm::RS256, "another-key", &claims, &key),
         Fault::BrokenSignature => {
-            let token = signed(Algorithm::RS256, KEY_NAME, &claims, &key);
+            let token = signed(Algorithm::RS256, key_name, &claims, &key);
             let (head, _) = token.rsplit_once('.').unwrap_or((&token, ""));
             format!("{head}.{}", URL_SAFE_NO_PAD.encode([7; 256]))
         }
-        _ => signed(Algorithm::RS256, KEY_NAME, &claims, &key),
+        _ => signed(Algorithm::RS256, key_name, &claims, &key),
     }
 }
 
@@ -105,6 +120,7 @@ fn spoil(claims: &mut Value, fault: Fault) {
     match fault {
         Fault::WrongIssuer => put(claims, "iss", Some("https://accounts.elsewhere.example".into())),
         Fault::WrongAudience => put(claims, "aud", Some("another-program".into())),
+        Fault::TwoAudiences => put(claims, "aud", Some(json!([CLIENT, "another-program"]))),
         Fault::WrongNonce => put(claims, "nonce", Some("another-nonce".into())),
         Fault::MissingNonce => put(claims, "nonce", None),
         Fault::OtherDirectory => put(claims, "tid", Some(microsoft::OTHER.into())),

@@ -19,6 +19,8 @@ type Relying = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, Endpoint
 pub struct GitHub {
     relying: Relying,
     origin: String,
+    /// What it calls itself in its answers (RFC 9207).
+    issuer: String,
     api: Url,
 }
 
@@ -55,6 +57,7 @@ impl GitHub {
         Ok(Self {
             relying,
             origin: base.origin().ascii_serialization(),
+            issuer: format!("{base_text}/login/oauth"),
             api,
         })
     }
@@ -77,6 +80,11 @@ impl GitHub {
     }
 
     pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
+        // it promises none, but what another issuer gave out must not be redeemed here
+        ensure!(
+            answer.iss.is_none_or(|iss| iss == self.issuer),
+            "the answer is from another issuer"
+        );
         let ask = |request| call(http.clone(), request);
         let tokens = self
             .relying

@@ -3,13 +3,12 @@
 //!
 //! **Invariant:** an issuer is built here, from the settings and a directory's id; none is ever taken from a token or fetched.
 
-use super::oidc::{Known, Metadata};
-use super::outgoing::call;
+use super::oidc::{Known, Metadata, must_stay};
+use super::outgoing::read;
 use super::{Identity, must_be_safe};
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{Request, StatusCode};
 use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet};
 use openidconnect::{IssuerUrl, JsonWebKeySet};
 use serde::Deserialize;
@@ -122,6 +121,20 @@ impl Directories {
         format!("{}/{directory}/v2.0", self.base)
     }
 
+    /// Whether an answer that names this issuer can be meant for us. Of which directory it is, the token says, for which the
+    /// code has to be redeemed; one that nobody may come from is told apart before.
+    pub fn may_answer(&self, issuer: &str) -> bool {
+        let (Some(rest), base) = (issuer.strip_suffix("/v2.0"), &self.base) else {
+            return false;
+        };
+        let directory = rest
+            .strip_prefix(base.as_str())
+            .and_then(|rest| rest.strip_prefix('/'));
+        directory
+            .and_then(plain)
+            .is_some_and(|directory| self.tenant.admits(directory))
+    }
+
     /// What the service says of itself, with all its keys. It may name as its issuer nothing but what the settings lead to.
     pub async fn discover(&self, http: &reqwest::Client) -> anyhow::Result<Known> {
         let address = format!("{}/.well-known/openid-configuration", self.address());
@@ -135,6 +148,7 @@ impl Directories {
             metadata.issuer().as_str() == expected,
             "the service names another issuer"
         );
+        must_stay(&metadata)?;
         let Keys { keys } = read(http, metadata.jwks_uri().as_str()).await?;
         // a key of a kind that is not known here checks nothing
         let owned = keys.into_iter().filter_map(|listed| {
@@ -193,19 +207,6 @@ fn is_true(said: &Value) -> bool {
         || said
             .as_str()
             .is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"))
-}
-
-async fn read<T: serde::de::DeserializeOwned>(http: &reqwest::Client, address: &str) -> anyhow::Result<T> {
-    let request = Request::get(address)
-        .body(Vec::new())
-        .context("asking the service")?;
-    let answer = call(http.clone(), request).await?;
-    ensure!(
-        answer.status() == StatusCode::OK,
-        "{address} answered {}",
-        answer.status()
-    );
-    serde_json::from_slice(answer.body()).with_context(|| format!("reading {address}"))
 }
 
 #[cfg(test)]

@@ -1,28 +1,31 @@
 //! An OpenID Connect issuer: found by discovery, believed only after its signature, issuer, audience, nonce and times.
 
 use super::microsoft::{self, Directories};
-use super::outgoing::call;
-use super::{Answer, Client, Identity, Outward, apple};
+use super::outgoing::{call, read};
+use super::{Answer, Client, Identity, Outward, apple, must_be_safe};
 use anyhow::{Context as _, ensure};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
-    CoreGrantType, CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType,
-    CoreSubjectIdentifierType,
+    CoreGrantType, CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJsonWebKeySet,
+    CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+    CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
 };
 use openidconnect::{
     AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
     CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, PkceCodeChallenge,
-    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, TokenResponse as _,
+    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, TokenResponse as _, TokenUrl,
 };
 use protocol::auth::Email;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use url::Url;
 
+/// Where an issuer describes itself (OpenID Connect Discovery 1.0 §4).
+const DESCRIPTION: &str = ".well-known/openid-configuration";
 /// How long the issuer's metadata and keys are kept.
 const KEPT: Duration = Duration::from_hours(1);
 /// A token signed by an unknown key makes us look for new keys, at most this often: a flood of them is no flood there.
@@ -89,11 +92,12 @@ pub struct Known {
     pub keys: Vec<microsoft::Owned>,
 }
 
-/// What was found of the issuer, and when it was last looked for in vain.
+/// What was found of the issuer, when it was last looked for in vain, and when for a key that was not known.
 #[derive(Default)]
 struct Found {
     known: Option<(Arc<Known>, Instant)>,
     failed: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 impl std::fmt::Debug for Oidc {
@@ -141,7 +145,7 @@ impl Oidc {
     }
 
     pub(super) async fn outward(&self, http: &reqwest::Client) -> anyhow::Result<Outward> {
-        let relying = self.relying(&self.known(http, KEPT).await?.metadata, None);
+        let relying = self.relying(&self.known(http).await?.metadata, None);
         let request = relying.authorize_url(
             CoreAuthenticationFlow::AuthorizationCode,
             CsrfToken::new_random,
@@ -173,10 +177,8 @@ impl Oidc {
     }
 
     pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
-        let known = self.known(http, KEPT).await?;
-        if self.directories.is_none() {
-            must_name_itself(&known.metadata, answer.iss.as_deref())?;
-        }
+        let known = self.known(http).await?;
+        self.must_be_from_it(&known, answer.iss.as_deref())?;
         let relying = self.proven(&known.metadata)?;
         let ask = |request| call(http.clone(), request);
         let mut exchange = relying
@@ -199,7 +201,7 @@ impl Oidc {
         let claims = match self.claims(&metadata, token, &nonce) {
             // the issuer may have changed its keys
             Err(ClaimsVerificationError::SignatureVerification(_)) => {
-                let known = self.known(http, LOOKED).await?;
+                let known = self.known_besides(http, known).await?;
                 self.claims(&*self.metadata_for(&known, said.as_ref())?, token, &nonce)
             }
             other => other,
@@ -270,14 +272,44 @@ impl Oidc {
         token.claims(&verifier, nonce).cloned()
     }
 
-    /// The issuer's metadata and keys, from memory if they are younger than `age`.
-    async fn known(&self, http: &reqwest::Client, age: Duration) -> anyhow::Result<Arc<Known>> {
+    /// Whether an answer is this issuer's, as far as it can be seen before its code is redeemed: what another one gave out
+    /// must not reach this one (RFC 9700 §4.4).
+    fn must_be_from_it(&self, known: &Known, iss: Option<&str>) -> anyhow::Result<()> {
+        match (&self.directories, iss) {
+            (Some(directories), Some(iss)) => {
+                ensure!(directories.may_answer(iss), "the answer is from another issuer");
+            }
+            (_, iss) => must_name_itself(&known.metadata, iss)?,
+        }
+        Ok(())
+    }
+
+    /// The issuer's metadata and keys, from memory if they are not too old.
+    async fn known(&self, http: &reqwest::Client) -> anyhow::Result<Arc<Known>> {
         let mut found = self.found.lock().await;
-        if let Some((known, at)) = &found.known
-            && at.elapsed() < age
+        match &found.known {
+            Some((known, at)) if at.elapsed() < KEPT => Ok(Arc::clone(known)),
+            _ => self.find(http, &mut found).await,
+        }
+    }
+
+    /// What others found since, or what is there by now; no oftener than it is worth, what was known already.
+    async fn known_besides(&self, http: &reqwest::Client, old: Arc<Known>) -> anyhow::Result<Arc<Known>> {
+        let mut found = self.found.lock().await;
+        if let Some((known, _)) = &found.known
+            && !Arc::ptr_eq(known, &old)
         {
             return Ok(Arc::clone(known));
         }
+        if found.looked.is_some_and(|at| at.elapsed() < LOOKED) {
+            return Ok(old);
+        }
+        let known = self.find(http, &mut found).await?;
+        found.looked = Some(Instant::now());
+        Ok(known)
+    }
+
+    async fn find(&self, http: &reqwest::Client, found: &mut Found) -> anyhow::Result<Arc<Known>> {
         // everybody who waited for this lock would wait for the same silence once more
         ensure!(
             found.failed.is_none_or(|at| at.elapsed() > SILENT),
@@ -290,10 +322,8 @@ impl Oidc {
                 return Err(error.context("discovering the issuer"));
             }
         };
-        *found = Found {
-            known: Some((Arc::clone(&known), Instant::now())),
-            failed: None,
-        };
+        found.known = Some((Arc::clone(&known), Instant::now()));
+        found.failed = None;
         Ok(known)
     }
 
@@ -301,12 +331,69 @@ impl Oidc {
         if let Some(directories) = &self.directories {
             return directories.discover(http).await;
         }
-        let ask = |request| call(http.clone(), request);
+        let address = self.issuer.join(DESCRIPTION).context("the issuer's address")?;
+        let metadata: Metadata = read(http, address.as_str()).await?;
+        ensure!(
+            metadata.issuer() == &self.issuer,
+            "the issuer calls itself by another name"
+        );
+        must_stay(&metadata)?;
+        let keys: CoreJsonWebKeySet = read(http, metadata.jwks_uri().as_str()).await?;
         Ok(Known {
-            metadata: Metadata::discover_async(self.issuer.clone(), &ask).await?,
+            metadata: metadata.set_jwks(keys),
             keys: Vec::new(),
         })
     }
+}
+
+/// What an issuer says of itself leads to services like itself. Believed without a look, it would send this server, with what
+/// only the issuer may see, to whatever answers on this machine or in its network, or out in the open.
+pub fn must_stay(metadata: &Metadata) -> anyhow::Result<()> {
+    let issuer = metadata.issuer().url();
+    let tokens = metadata.token_endpoint().map(TokenUrl::url);
+    let addresses = [
+        Some(metadata.authorization_endpoint().url()),
+        tokens,
+        Some(metadata.jwks_uri().url()),
+    ];
+    for address in addresses.into_iter().flatten() {
+        must_be_safe(address)?;
+        ensure!(
+            address.scheme() == "https" || issuer.scheme() == "http",
+            "{address} must be https, as the issuer is"
+        );
+        ensure!(
+            !is_inside(address) || address.host() == issuer.host(),
+            "{address} leads to another place inside than the issuer's"
+        );
+    }
+    Ok(())
+}
+
+/// Whether only this machine or its own network has such an address.
+fn is_inside(address: &Url) -> bool {
+    match address.host() {
+        Some(url::Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(url::Host::Ipv4(ip)) => is_inside_v4(ip),
+        Some(url::Host::Ipv6(ip)) => match ip.to_ipv4() {
+            Some(ip) => is_inside_v4(ip),
+            None => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast(),
+        },
+        None => true,
+    }
+}
+
+const fn is_inside_v4(ip: Ipv4Addr) -> bool {
+    ip.is_loopback()
+        || ip.is_private()
+        || ip.is_link_local()
+        || ip.is_unspecified()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+        || matches!(ip.octets(), [0, ..] | [100, 64..=127, ..])
 }
 
 /// An answer meant for us says who gave it, wherever its giver promised to (RFC 9207 §2.4).
@@ -357,5 +444,61 @@ fn identity_of(claims: &CoreIdTokenClaims) -> Identity {
             .and_then(|picture| picture.get(None))
             .map(|picture| picture.as_str().to_owned())
             .filter(|picture| Url::parse(picture).is_ok_and(|url| url.scheme() == "https")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn leads(issuer: &str, tokens: &str) -> bool {
+        let of = |own: &str| format!("{issuer}{own}");
+        let metadata: Metadata = serde_json::from_value(json!({
+            "issuer": issuer, "authorization_endpoint": of("/a"), "token_endpoint": tokens, "jwks_uri": of("/k"),
+            "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }))
+        .unwrap();
+        must_stay(&metadata).is_ok()
+    }
+
+    #[test]
+    fn an_issuer_leads_to_no_place_inside_and_out_into_no_open_air() {
+        let google = "https://accounts.google.example";
+        for fine in [
+            "https://oauth2.googleapis.example/token",
+            "https://203.0.113.7/token",
+            "https://[2001:db8::7]/token",
+        ] {
+            assert!(leads(google, fine), "{fine}");
+        }
+        for inside in [
+            "http://oauth2.googleapis.example/token",
+            "http://127.0.0.1/token",
+            "https://localhost/token",
+            "https://a.localhost./token",
+            "https://127.0.0.1:8443/token",
+            "https://10.0.0.5/token",
+            "https://172.16.0.5/token",
+            "https://192.168.1.1/token",
+            "https://169.254.169.254/latest",
+            "https://100.64.0.1/token",
+            "https://0.0.0.0/token",
+            "https://2130706433/token",
+            "https://[::1]/token",
+            "https://[::]/token",
+            "https://[::ffff:169.254.169.254]/latest",
+            "https://[fe80::1]/token",
+            "https://[fd00:ec2::254]/token",
+            "ftp://accounts.google.example/token",
+        ] {
+            assert!(!leads(google, inside), "{inside}");
+        }
+        // whoever runs an issuer inside has its services there
+        assert!(leads("https://10.0.0.5", "https://10.0.0.5:8443/token"));
+        assert!(leads("http://127.0.0.1:4444", "http://127.0.0.1:4445/token"));
+        assert!(!leads("https://10.0.0.5", "https://10.0.0.6/token"));
+        assert!(!leads("http://127.0.0.1:4444", "http://localhost:4444/token"));
     }
 }

@@ -1,6 +1,8 @@
 //! Calls to providers: no redirects followed, ten seconds at most, a bounded answer.
 
-use http::{Request, Response};
+use anyhow::{Context as _, ensure};
+use http::{Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
 
 /// A provider's answer in bytes at most; a key set or a token is a few thousand.
 const ANSWER_BYTES: usize = 512 * 1024;
@@ -30,4 +32,18 @@ pub async fn call(http: reqwest::Client, request: Request<Vec<u8>>) -> Result<Re
         body.extend_from_slice(&chunk);
     }
     Ok(response.body(body)?)
+}
+
+/// What lies at an address, and nowhere that it leads on to.
+pub async fn read<T: DeserializeOwned>(http: &reqwest::Client, address: &str) -> anyhow::Result<T> {
+    let request = Request::get(address)
+        .body(Vec::new())
+        .context("asking the service")?;
+    let answer = call(http.clone(), request).await?;
+    ensure!(
+        answer.status() == StatusCode::OK,
+        "{address} answered {}",
+        answer.status()
+    );
+    serde_json::from_slice(answer.body()).with_context(|| format!("reading {address}"))
 }
