@@ -8,9 +8,9 @@ use protocol::oauth::{CLIENT_ID, DeviceCodeAnswer, Grant, TokenError};
 use protocol::routes::{self, page};
 
 /// A program on a computer without a browser.
-struct Headless {
+pub(super) struct Headless {
     client: Client,
-    codes: DeviceCodeAnswer,
+    pub codes: DeviceCodeAnswer,
 }
 
 async fn begin(stack: &Stack, name: &str) -> Answer {
@@ -28,7 +28,7 @@ async fn begin(stack: &Stack, name: &str) -> Answer {
 }
 
 impl Headless {
-    async fn on(stack: &Stack, name: &str) -> Self {
+    pub async fn on(stack: &Stack, name: &str) -> Self {
         Self {
             client: Client::native(&stack.url()),
             codes: begin(stack, name).await.expect(),
@@ -46,7 +46,7 @@ impl Headless {
             .await
     }
 
-    async fn is_told(&self) -> String {
+    pub async fn is_told(&self) -> String {
         told(&self.ask().await)
     }
 
@@ -70,12 +70,12 @@ fn answer_error(answer: &Answer) -> String {
     error.error
 }
 
-async fn type_code(browser: &Client, code: &str) -> Answer {
+pub(super) async fn type_code(browser: &Client, code: &str) -> Answer {
     let form = browser.visit(page::DEVICE_CODE).await;
     browser.submit(&form, page::DEVICE_CODE, &[("code", code)]).await
 }
 
-async fn press(browser: &Client, found: &Answer, answer: &str) -> Answer {
+pub(super) async fn press(browser: &Client, found: &Answer, answer: &str) -> Answer {
     browser
         .submit(found, page::DEVICE_CODE, &[("answer", answer)])
         .await

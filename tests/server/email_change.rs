@@ -23,16 +23,16 @@ async fn link_about(stack: &Stack, address: &str, subject: &str) -> String {
 }
 
 /// Somebody who has asked for another address, and the links of both letters.
-struct Asked {
-    person: Person,
-    client: Client,
+pub(super) struct Asked {
+    pub person: Person,
+    pub client: Client,
     new: String,
-    old_link: String,
-    new_link: String,
+    pub old_link: String,
+    pub new_link: String,
 }
 
 impl Asked {
-    async fn begin(stack: &Stack) -> Self {
+    pub async fn begin(stack: &Stack) -> Self {
         let (person, client) = Person::join(stack).await;
         let new = fresh_address();
         let asked = ask(&client, &new).await;
@@ -50,13 +50,18 @@ impl Asked {
 
     async fn change(stack: &Stack) -> Self {
         let asked = Self::begin(stack).await;
-        press(&browser(stack), &asked.new_link, "yes").await.succeeds();
-        press(&browser(stack), &asked.old_link, "yes").await.succeeds();
+        asked.agree(stack).await;
         asked
     }
 
+    /// Both mailboxes do.
+    pub async fn agree(&self, stack: &Stack) {
+        press(&browser(stack), &self.new_link, "yes").await.succeeds();
+        press(&browser(stack), &self.old_link, "yes").await.succeeds();
+    }
+
     /// The same person, by the new address.
-    fn renamed(&self) -> Person {
+    pub fn renamed(&self) -> Person {
         Person {
             email: Email::parse(&self.new).expect("an address"),
             ..self.person.clone()

@@ -1,5 +1,8 @@
 //! A forgotten password: the letter's link lets its reader choose a new one, once, and everybody else is out.
 
+use crate::device_code::{self, Headless};
+use crate::native_sign_in::{App, consent, oauth_error, param};
+use crate::{email_change, letter};
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{Answer, Client, Person, SESSION_COOKIE, Stack, browser, native};
@@ -16,7 +19,7 @@ async fn forget(client: &Client, email: &str) -> Answer {
 }
 
 /// Asks for the letter and gives the path of its link.
-async fn letter_of(stack: &Stack, person: &Person, count: usize) -> String {
+pub(super) async fn letter_of(stack: &Stack, person: &Person, count: usize) -> String {
     forget(&browser(stack), person.email.as_str()).await.succeeds();
     link_in(stack, person, count).await
 }
@@ -26,7 +29,7 @@ async fn link_in(stack: &Stack, person: &Person, count: usize) -> String {
     path_of(&letter.link.expect("a link"))
 }
 
-async fn choose(client: &Client, link: &str, password: &str) -> Answer {
+pub(super) async fn choose(client: &Client, link: &str, password: &str) -> Answer {
     let form = client.get(link).await;
     client.submit(&form, page::RESET, &[("password", password)]).await
 }
@@ -163,6 +166,115 @@ async fn a_link_of_one_letter_is_none_of_the_others() {
     let confirmation = link_in(&stack, &newcomer, 1).await;
     let as_reset = confirmation.replace(page::VERIFY, page::RESET);
     assert_eq!(browser(&stack).get(&as_reset).await.status, 410);
+}
+
+/// Asks for the letter and gives its link, however many letters came since.
+async fn link_for(stack: &Stack, person: &Person) -> String {
+    forget(&browser(stack), person.email.as_str()).await.succeeds();
+    let letter = stack
+        .letter_about(person.email.as_str(), "Choose a new password")
+        .await;
+    path_of(&letter.link.expect("a link"))
+}
+
+#[tokio::test]
+async fn a_link_ends_with_another_password_and_with_another_address() {
+    let stack = Stack::start().await;
+    let (person, owner) = Person::join(&stack).await;
+    let link = link_for(&stack, &person).await;
+    let page = owner.get(page::SECURITY).await;
+    owner
+        .submit(&page, page::FORM_PASSWORD, &[("password", NEW)])
+        .await;
+    with_password(&person, NEW).browser(&stack).await;
+    assert_eq!(browser(&stack).get(&link).await.status, 410);
+    let late = choose_blindly(&stack, &link, "harvest-lantern-quartz-meadow").await;
+    assert_eq!(late.status, 410, "{late:?}");
+    with_password(&person, NEW).browser(&stack).await;
+
+    let asked = email_change::Asked::begin(&stack).await;
+    let link = link_for(&stack, &asked.person).await;
+    asked.agree(&stack).await;
+    let late = choose_blindly(&stack, &link, NEW).await;
+    assert_eq!(late.status, 410, "the mailbox of before opens nothing: {late:?}");
+    asked.renamed().browser(&stack).await;
+}
+
+/// Without a look at the link's page, as whoever knows the form would.
+async fn choose_blindly(stack: &Stack, link: &str, password: &str) -> Answer {
+    let client = browser(stack);
+    let any = client.get(page::FORGOT).await;
+    let csrf = any.form(page::FORGOT).field("csrf").expect("a token").to_owned();
+    let (id, secret) = parts(link);
+    let token = format!("{id}~{secret}");
+    let fields = [("csrf", csrf.as_str()), ("token", &token), ("password", password)];
+    let request = client.request(Method::POST, page::RESET).form(&fields);
+    client.send(request).await
+}
+
+/// The id and the secret of a link.
+fn parts(link: &str) -> (String, String) {
+    let link = url::Url::parse("http://localhost")
+        .and_then(|base| base.join(link))
+        .expect("a link");
+    (param(&link, "id"), param(&link, "t"))
+}
+
+#[tokio::test]
+async fn the_link_of_one_is_none_of_anothers() {
+    let stack = Stack::start().await;
+    let (ana, _) = Person::join(&stack).await;
+    let (ben, bens) = Person::join(&stack).await;
+    let (of_ana, of_ben) = (
+        parts(&link_for(&stack, &ana).await),
+        parts(&link_for(&stack, &ben).await),
+    );
+    for (id, secret) in [(&of_ana.0, &of_ben.1), (&of_ben.0, &of_ana.1)] {
+        let link = format!("{}?id={id}&t={secret}", page::RESET);
+        assert_eq!(browser(&stack).get(&link).await.status, 410);
+        let refused = choose_blindly(&stack, &link, NEW).await;
+        assert_eq!(refused.status, 410, "{refused:?}");
+    }
+    // whoever is signed in as somebody else changes the password of the link's person alone
+    let link = format!("{}?id={}&t={}", page::RESET, of_ana.0, of_ana.1);
+    choose(&bens, &link, NEW).await.succeeds();
+    with_password(&ana, NEW).browser(&stack).await;
+    ben.browser(&stack).await;
+    bens.me().await;
+}
+
+#[tokio::test]
+async fn success_ends_whatever_else_was_on_its_way_in() {
+    let stack = Stack::start().await;
+    let asked = email_change::Asked::begin(&stack).await;
+    let (person, owner) = (asked.person.clone(), &asked.client);
+    let laptop = person.native(&stack, "Laptop").await;
+    let app = App::new(&stack);
+    let code = param(&consent(owner, &app.push().await).await, "code");
+    let tower = Headless::on(&stack, "Tower").await;
+    let found = device_code::type_code(owner, &tower.codes.user_code).await;
+    device_code::press(owner, &found, "yes").await;
+    let window = browser(&stack);
+    let sent = letter::ask(&window, person.email.as_str(), "/").await;
+    let letter = stack.letter_about(person.email.as_str(), "Sign in").await;
+    let link = link_for(&stack, &person).await;
+    choose(&browser(&stack), &link, NEW).await.succeeds();
+
+    owner.get(routes::ME).await.refused(Code::SessionRevoked);
+    laptop.get(routes::ME).await.refused(Code::SessionRevoked);
+    let renewed = laptop.refresh_with(&laptop.tokens().refresh_token).await;
+    assert_eq!(oauth_error(&renewed), "invalid_grant");
+    let redeemed = app.redeem(&code, &app.verifier).await;
+    assert_eq!(oauth_error(&redeemed), "invalid_grant");
+    assert_eq!(tower.is_told().await, "invalid_grant");
+    let fields = [("code", letter.code.as_deref().expect("a code"))];
+    let typed = window.submit(&sent, page::FORM_LETTER_CODE, &fields).await;
+    assert_eq!(typed.status, 410, "{typed:?}");
+    let sign_in = path_of(&letter.link.expect("a link"));
+    for link in [&sign_in, &link, &asked.old_link, &asked.new_link] {
+        assert_eq!(browser(&stack).get(link).await.status, 410, "{link}");
+    }
+    assert!(!window.is_in());
 }
 
 /// Somebody signed up with another's address and waits: who reads the mailbox is in, and they are not.

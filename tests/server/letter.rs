@@ -9,7 +9,7 @@ use protocol::auth::{Client as Kind, SecondStep, SignUpStarted};
 use protocol::routes::{self, page};
 
 /// Asks for the letter; gives the page that says to look for it.
-async fn ask(client: &Client, email: &str, next: &str) -> Answer {
+pub(super) async fn ask(client: &Client, email: &str, next: &str) -> Answer {
     let form = client.get(&format!("{}?next={next}", page::LETTER_ASK)).await;
     client.submit(&form, page::LETTER_ASK, &[("email", email)]).await
 }

@@ -42,6 +42,7 @@ mod packed_frames;
 mod pages;
 mod passkeys;
 mod plans;
+mod planted;
 mod providers;
 mod runs;
 mod second_step;

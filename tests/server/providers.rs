@@ -470,6 +470,58 @@ async fn what_waits_for_its_owner_is_not_linked_to_whoever_signs_in_there_next()
     assert_eq!(stack.number("select count(*) from accounts").await, 0);
 }
 
+/// Whoever proves that an account is theirs links what they left for, and no other that came to that browser meanwhile.
+#[tokio::test]
+async fn an_identity_that_waits_is_replaced_by_another_in_silence_never() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (owner, _) = Person::join(&stack).await;
+    let of = |subject: &str| Visitor {
+        subject: subject.to_owned(),
+        ..Visitor::with_address(owner.email.as_str())
+    };
+    let linked = async |subject: &str| {
+        let rows = format!("select count(*) from accounts where provider_account_id = '{subject}'");
+        stack.number(&rows).await
+    };
+    let client = browser(&stack);
+    for (name, subject) in [("google", "1001"), ("google", "1002"), ("github", "1001")] {
+        provider.seat(&of("1001"));
+        let waits = sign_in(&stack, &client, "google").await;
+        assert!(waits.text().contains("data-testid=\"problem\""), "{waits:?}");
+        if (name, subject) == ("google", "1001") {
+            // the same once more waits on
+            sign_in(&stack, &client, "google").await;
+            continue;
+        }
+        provider.seat(&of(subject));
+        let back = at_the_provider(&stack, &begin(&client, name).await).await;
+        let told = client.get(&back).await;
+        assert!(
+            told.location().contains("state_mismatch"),
+            "{name} {subject}: {told:?}"
+        );
+        owner
+            .try_sign_in(&client, Kind::Browser)
+            .await
+            .expect::<SignedIn>();
+        assert_eq!(
+            stack.number("select count(*) from accounts").await,
+            0,
+            "{name} {subject}"
+        );
+        client.sign_out().await.succeeds();
+    }
+    // and begun anew, it is the one that was proven
+    provider.seat(&of("1002"));
+    sign_in(&stack, &client, "google").await;
+    owner
+        .try_sign_in(&client, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    assert_eq!((linked("1001").await, linked("1002").await), (0, 1));
+}
+
 #[tokio::test]
 async fn an_address_that_the_provider_did_not_confirm_gives_no_one_in() {
     let provider = OpenIdProvider::start().await;

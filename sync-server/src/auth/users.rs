@@ -1,7 +1,7 @@
 //! Stored: `users`, and the head that each user's changes are numbered from.
 
 use super::devices::stored_email;
-use super::passkey;
+use super::{passkey, providers, second_step};
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use protocol::auth::Email;
@@ -122,6 +122,14 @@ async fn make_head(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Whatever was added while nobody had proven the mailbox is nobody's: no way in, and no second step that only its adder could
+/// take. Before it is proven.
+async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
+    passkey::forget_unproven(&mut *db, user).await?;
+    providers::forget_unproven(&mut *db, user).await?;
+    second_step::forget_unproven(db, user).await
+}
+
 /// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone.
 /// False: it was proven already, by somebody else's click.
 pub async fn verify(
@@ -130,7 +138,7 @@ pub async fn verify(
     password_hash: Option<&str>,
     name: Option<&str>,
 ) -> sqlx::Result<bool> {
-    passkey::forget_unproven(&mut *db, user).await?;
+    forget_unproven(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set email_verified = now(), password_hash = $2, name = $3, updated_at = now()
@@ -146,7 +154,7 @@ pub async fn verify(
 
 /// By the link of a letter, which proves the mailbox too, or by the user who is in. False: the user may not sign in.
 pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
-    passkey::forget_unproven(&mut *db, user).await?;
+    forget_unproven(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set password_hash = $2, email_verified = coalesce(email_verified, now()), updated_at = now()

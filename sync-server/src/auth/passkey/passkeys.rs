@@ -121,7 +121,7 @@ pub async fn remove(db: &mut Transaction, user: UserId, id: Uuid) -> sqlx::Resul
     .await
 }
 
-/// Whatever was added while nobody had proven the mailbox is nobody's. Call before it is proven.
+/// Those that were added while nobody had proven the mailbox are gone.
 pub async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from passkeys p using users u

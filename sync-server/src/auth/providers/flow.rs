@@ -316,7 +316,7 @@ async fn enter(auth: &Auth, provider: &str, identity: &Identity, visit: &Visit) 
     let mut tx = auth.pool.begin().await?;
     let linked = match linking::link(&mut tx, provider, identity).await {
         Err(Error::Told(problem)) if problem.code == Code::LinkRequired => {
-            auth.remember_to_link(provider, identity, visit).await;
+            auth.remember_to_link(provider, identity, visit).await?;
             return Err(Error::Told(problem));
         }
         other => other?,

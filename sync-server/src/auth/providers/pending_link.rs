@@ -1,7 +1,7 @@
 //! An identity whose address has an account here: linked once that account's owner signs in, in the same browser.
 //!
 //! **Invariant:** what is linked is exactly the identity that the provider vouched for, and only to the account of the
-//! address that it vouched for.
+//! address that it vouched for. Another one that comes while it waits takes its place in silence never.
 
 use super::super::{Auth, Visit, cookies};
 use super::{Identity, WAITS, accounts};
@@ -10,12 +10,12 @@ use crate::mail::{self, Letter};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use protocol::UserId;
 use protocol::auth::Email;
 use protocol::routes::page;
+use protocol::{Code, UserId};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingLink {
     provider: String,
     subject: String,
@@ -23,27 +23,52 @@ pub struct PendingLink {
 }
 
 impl Auth {
-    /// Without Redis, or without the cookie, it is forgotten: the person tries the provider again.
-    pub(super) async fn remember_to_link(&self, provider: &str, identity: &Identity, visit: &Visit) {
+    /// Without Redis, or without the cookie, it is forgotten: the person tries the provider again. Where another identity waits
+    /// already, nobody can tell which of the two the owner would mean: neither waits then, and the person is told to start again.
+    pub(super) async fn remember_to_link(
+        &self,
+        provider: &str,
+        identity: &Identity,
+        visit: &Visit,
+    ) -> Result<(), Code> {
         let (Some(email), Some(cookie)) = (&identity.email, &visit.provider_cookie) else {
-            return;
+            return Ok(());
         };
         let pending = PendingLink {
             provider: provider.to_owned(),
             subject: identity.subject.clone(),
             email: email.clone(),
         };
-        let stored: redis::RedisResult<()> = self
-            .redis
-            .ask(&redis::Cmd::set_ex(
-                self.pending_key(cookie),
-                serde_json::to_string(&pending).unwrap_or_default(),
-                WAITS.into(),
-            ))
-            .await;
-        if let Err(error) = stored {
-            tracing::warn!(error = %error, "an identity to be linked was not kept");
+        match self.keep_one(&self.pending_key(cookie), &pending).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Code::StateMismatch),
+            Err(error) => {
+                tracing::warn!(error = %error, "an identity to be linked was not kept");
+                Ok(())
+            }
         }
+    }
+
+    /// False: another one was there, and neither is now.
+    async fn keep_one(&self, key: &str, pending: &PendingLink) -> redis::RedisResult<bool> {
+        let text = serde_json::to_string(pending).unwrap_or_default();
+        let mut alone = redis::cmd("SET");
+        alone.arg(key).arg(&text).arg("NX").arg("EX").arg(WAITS);
+        let is_alone: Option<String> = self.redis.ask(&alone).await?;
+        if is_alone.is_some() {
+            return Ok(true);
+        }
+        let other: Option<String> = self.redis.ask(&redis::Cmd::get_del(key)).await?;
+        let is_same = other
+            .and_then(|text| serde_json::from_str::<PendingLink>(&text).ok())
+            .is_none_or(|other| other == *pending);
+        if is_same {
+            let () = self
+                .redis
+                .ask(&redis::Cmd::set_ex(key, text, WAITS.into()))
+                .await?;
+        }
+        Ok(is_same)
     }
 
     /// What waits for the owner of this address to sign in, in this browser. Taken away at once.
