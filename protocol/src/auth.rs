@@ -15,9 +15,7 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let text = text.trim();
         let refuse = || Problem::new(Code::InvalidEmail).field("email");
-        // signs that read as letters and become those in lower case, as the kelvin does: such an address would be another's
-        let is_unfit =
-            |c: char| c.is_control() || c.is_whitespace() || ('\u{2100}'..='\u{214f}').contains(&c);
+        let is_unfit = |c: char| c.is_control() || c.is_whitespace();
         if text.len() > limits::EMAIL_BYTES || text.chars().any(is_unfit) {
             return Err(refuse());
         }
@@ -42,6 +40,15 @@ impl Email {
         } else {
             Err(refuse())
         }
+    }
+
+    /// Before an account takes it up. Signs that read as letters, and become those in lower case as the kelvin does, are
+    /// refused then: such an address would read like another's. One that was taken up before is an address all the same.
+    pub fn must_be_fit(&self) -> Result<(), Problem> {
+        if self.0.chars().any(|c| ('\u{2100}'..='\u{214f}').contains(&c)) {
+            return Err(Problem::new(Code::InvalidEmail).field("email"));
+        }
+        Ok(())
     }
 
     /// The form that is unique: lower case throughout, since no provider in use tells local parts apart by case.
@@ -294,6 +301,14 @@ pub struct Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_that_read_as_letters_are_for_addresses_that_have_them() {
+        let kelvin = Email::parse("mi\u{212a}e@example.org").unwrap();
+        assert_eq!(kelvin.key(), "mike@example.org");
+        assert!(kelvin.must_be_fit().is_err());
+        assert!(Email::parse("mike@example.org").unwrap().must_be_fit().is_ok());
+    }
 
     #[test]
     fn an_address_is_kept_as_written_and_compared_in_lower_case() {

@@ -33,7 +33,7 @@ mod visit;
 mod wishes;
 
 pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
-pub use caller::{Caller, Kind};
+pub use caller::{Caller, Credential, Kind};
 pub use cookies::SESSION as SESSION_COOKIE;
 use cookies::{FLOW, SESSION};
 pub use deletion::{

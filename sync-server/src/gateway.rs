@@ -12,8 +12,9 @@ mod session_socket;
 mod tickets;
 mod viewing;
 
-use crate::auth::{Auth, Caller, Kind};
+use crate::auth::{Auth, Caller, Credential, Kind};
 use crate::error::{Error, Result};
+use crate::hints::Subscription;
 use crate::runs::Runs;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -120,14 +121,27 @@ pub fn docs() -> utoipa::openapi::OpenApi {
 #[openapi(paths(device_socket::open, session_socket::open, tickets::issue, run_stream::read))]
 struct Docs;
 
+/// What was heard meanwhile of the credential that a connection was opened with.
+fn heard_of(news: &Subscription, caller: &Caller) -> Result<(), Ended> {
+    if news.is_revoked(caller.device) {
+        return Err(Ended::Close(close::REVOKED));
+    }
+    // the browser itself comes again with its cookie of now, and whoever copied the one before does not
+    if news.is_replaced(caller.device, caller.cookie) {
+        return Err(Ended::Close(close::TOKEN_EXPIRED));
+    }
+    Ok(())
+}
+
 /// For a socket that is open: a device signed out meanwhile ends it. A database that is away ends nothing.
 async fn must_be_signed_in(gateway: &Gateway, caller: &Caller, counts_as_use: bool) -> Result<(), Ended> {
     if counts_as_use {
         gateway.sync().auth().note_use(caller.device);
     }
-    match gateway.is_signed_in(caller.device).await {
-        Ok(false) => Err(Ended::Close(close::REVOKED)),
-        Ok(true) | Err(_) => Ok(()),
+    match gateway.credential_of(caller).await {
+        Ok(Credential::SignedOut) => Err(Ended::Close(close::REVOKED)),
+        Ok(Credential::Replaced) => Err(Ended::Close(close::TOKEN_EXPIRED)),
+        Ok(Credential::Holds) | Err(_) => Ok(()),
     }
 }
 
@@ -171,12 +185,13 @@ impl FromRequestParts<Gateway> for Opening {
     }
 }
 
-/// Whether the device was signed out since its request was looked at. A database that does not answer says nothing of it:
+/// Whether the device was signed out, or its browser got another cookie, since its request was looked at. A database that does not answer says nothing of it:
 /// the device comes back later.
 async fn still_signed_in(gateway: &Gateway, caller: &Caller) -> Result<(), Ended> {
-    match gateway.is_signed_in(caller.device).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Ended::Close(close::REVOKED)),
+    match gateway.credential_of(caller).await {
+        Ok(Credential::Holds) => Ok(()),
+        Ok(Credential::Replaced) => Err(Ended::Close(close::TOKEN_EXPIRED)),
+        Ok(Credential::SignedOut) => Err(Ended::Close(close::REVOKED)),
         Err(_away) => Err(Ended::Close(close::OVERLOADED)),
     }
 }

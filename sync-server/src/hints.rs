@@ -34,6 +34,8 @@ pub enum Hint {
     Started(LiveRun),
     /// This device was signed out.
     Revoked(DeviceId),
+    /// This browser has a cookie of this number now: those before open nothing.
+    Replaced(DeviceId, i64),
 }
 
 /// A page of changes and the frame that carries it, written once for every socket.
@@ -118,6 +120,11 @@ impl Hints {
     /// The device was signed out: its sockets close on every node.
     pub fn revoke(&self, user: UserId, device: DeviceId) {
         self.publish(user, Hint::Revoked(device));
+    }
+
+    /// The browser has another cookie: what was opened by those before closes on every node.
+    pub fn replace(&self, user: UserId, device: DeviceId, cookie: i64) {
+        self.publish(user, Hint::Replaced(device, cookie));
     }
 
     /// Listens for a user's hints. What is published after this returns is heard; read the head after it.

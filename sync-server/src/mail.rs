@@ -112,7 +112,44 @@ pub enum Letter {
     },
 }
 
+/// How long what a letter opens is good for, from when it was asked for.
+pub const VERIFY_GOOD_FOR: time::Duration = time::Duration::hours(24);
+pub const SIGN_IN_GOOD_FOR: time::Duration = time::Duration::minutes(10);
+pub const RESET_GOOD_FOR: time::Duration = time::Duration::minutes(30);
+pub const EMAIL_GOOD_FOR: time::Duration = time::Duration::hours(24);
+
 impl Letter {
+    /// Of a letter whose link or code works for a while; later it would only tell its reader that it does not.
+    const fn good_for(&self) -> Option<time::Duration> {
+        match self {
+            Self::Verify { .. } => Some(VERIFY_GOOD_FOR),
+            Self::SignIn { .. } => Some(SIGN_IN_GOOD_FOR),
+            Self::Reset { .. } => Some(RESET_GOOD_FOR),
+            Self::EmailNew { .. } | Self::EmailOld { .. } => Some(EMAIL_GOOD_FOR),
+            Self::AlreadyHaveAccount { .. }
+            | Self::NewDevice { .. }
+            | Self::DeviceSignedOut { .. }
+            | Self::DevicesSignedOut { .. }
+            | Self::ProviderLinked { .. }
+            | Self::ProviderUnlinked { .. }
+            | Self::PasswordChanged { .. }
+            | Self::SecondStepOn { .. }
+            | Self::SecondStepOff { .. }
+            | Self::PasskeyAdded { .. }
+            | Self::PasskeyRemoved { .. }
+            | Self::AccountLeaving { .. }
+            | Self::AccountKept { .. }
+            | Self::ExportReady { .. }
+            | Self::ExportFailed { .. }
+            | Self::EmailChanged { .. }
+            | Self::EmailWelcome { .. }
+            | Self::EmailUndone { .. }
+            | Self::RecoveryCodeUsed { .. }
+            | Self::RecoveryCodesMade { .. }
+            | Self::GettingStarted { .. } => None,
+        }
+    }
+
     /// Where a letter is turned off that can be. All others are about the account's safety, or were asked for.
     fn stop(&self) -> Option<&str> {
         if let Self::GettingStarted { stop, .. } = self {
@@ -246,8 +283,13 @@ impl Carrier {
 
     async fn carry(&self, waiting: Waiting) -> sqlx::Result<()> {
         let standing = suppressions::of(&self.pool, &waiting.recipient).await?;
+        let now = OffsetDateTime::now_utc();
         let outcome = match self.compose(&waiting) {
-            Ok((message, is_safety)) => match judge(standing, is_safety, OffsetDateTime::now_utc()) {
+            Ok((_, letter)) if waiting.is_late(&letter, now) => {
+                count(&waiting, "late");
+                return outbox::not_sent(&self.pool, &waiting, LATE, true).await;
+            }
+            Ok((message, letter)) => match judge(standing, letter.stop().is_none(), now) {
                 Verdict::Send => self.hand_over(message).await,
                 Verdict::Wait(until) => {
                     count(&waiting, "waits");
@@ -283,8 +325,8 @@ impl Carrier {
         answer.map(drop).map_err(|error| Refusal::of(&error))
     }
 
-    /// The letter, and whether it is one that nobody can turn off.
-    fn compose(&self, waiting: &Waiting) -> anyhow::Result<(Message, bool)> {
+    /// The letter as it leaves, and what it says.
+    fn compose(&self, waiting: &Waiting) -> anyhow::Result<(Message, Letter)> {
         let letter = waiting.letter()?;
         let page = self.templates.render(&letter)?;
         let mut head = Message::builder()
@@ -311,12 +353,14 @@ impl Carrier {
         if let Some(signer) = &self.signer {
             message.sign(signer);
         }
-        Ok((message, letter.stop().is_none()))
+        Ok((message, letter))
     }
 }
 
 /// What the table says of a letter that was not even tried.
 const SUPPRESSED: &str = "the address is left alone";
+/// Of one that was held back, or could not be carried, for longer than its link works.
+const LATE: &str = "its link is worthless by now";
 
 /// What is done with a letter to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Seeing one's devices and signing them out, felt everywhere at once.
 
-use harness::{Answer, Client, Person, Socket, Stack, within};
+use harness::{Answer, Client, EventStream, Person, SESSION_COOKIE, Socket, Stack, browser, within};
 use http::StatusCode;
-use protocol::frame::close;
+use protocol::frame::{ClientFrame, close};
 use protocol::routes::page;
 use protocol::{Code, DeviceId, routes};
 use std::time::Duration;
@@ -181,4 +181,57 @@ async fn whoever_enters_an_account_that_slept_is_told_of() {
     stack
         .letter_about(person.email.as_str(), "A new device signed in")
         .await;
+}
+
+/// What a copied cookie opened before its owner showed who they are.
+#[tokio::test]
+async fn what_the_cookie_of_before_opened_is_closed_after_a_fresh_proof_and_opens_nothing_more() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, owner) = Person::join(&stack).await;
+    let session = owner.create_session("Overheard").await;
+    let run = owner
+        .say(session, "/slow 2000ms one two three four five six seven")
+        .await
+        .run();
+    let thief = browser(&stack);
+    thief.put_cookie(SESSION_COOKIE, &owner.cookie(SESSION_COOKIE).expect("a cookie"));
+    let elsewhere = thief.at(&second.url());
+    let (mut here, mut there) = (Socket::open(&thief).await, Socket::open(&elsewhere).await);
+    let own = Some(thief.origin());
+    let path = routes::session_socket(session);
+    let mut plain = Socket::connect_as(&elsewhere, &path, own)
+        .await
+        .expect("a socket");
+    let mut events = EventStream::open(&elsewhere, run, None).await;
+    // one that has not said hello yet, and a ticket for it
+    let mut silent = Socket::connect(&thief).await.expect("a socket");
+    let ticket = Some(thief.ticket().await);
+
+    let page = owner.get(page::PROVE).await;
+    let fields = [("password", person.password.as_str())];
+    let proven = owner.submit(&page, page::PROVE, &fields).await;
+    assert_eq!(proven.location(), page::SECURITY, "{proven:?}");
+    let closed = tokio::time::timeout(AT_ONCE, async {
+        while events.next().await.is_some() {}
+        [here.closed().await, there.closed().await, plain.closed().await]
+    });
+    assert_eq!(
+        closed.await.expect("all closed in time"),
+        [close::TOKEN_EXPIRED; 3]
+    );
+    let hello = ClientFrame::Hello {
+        ticket,
+        cursor: None,
+        enc: Vec::new(),
+    };
+    silent.send(&hello).await;
+    assert_eq!(silent.closed().await, close::TOKEN_EXPIRED);
+    for client in [&thief, &elsewhere] {
+        client.get(routes::ME).await.refused(Code::SignInRequired);
+    }
+    // its owner comes again, on any node, and is let go of no more
+    let mut again = Socket::open(&owner.at(&second.url())).await;
+    owner.create_session("Between us").await;
+    again.next().await.expect("a socket that goes on");
 }

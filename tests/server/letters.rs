@@ -217,6 +217,80 @@ async fn an_address_that_refuses_for_good_is_left_quiet_and_then_tried_again() {
     waits_for(&stack, "the address to be as any other", gone).await;
 }
 
+/// Whoever finds it late would find a link that opens nothing, and perhaps the one that does beneath it.
+#[tokio::test]
+async fn a_letter_whose_link_is_worthless_by_now_is_not_sent_and_a_notice_is() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let address = person.email.as_str();
+    stack
+        .execute(&format!(
+            "insert into suppressions (address, reason, refusals, quiet_until)
+             values ('{}', 'refused', 1, now() + interval '1 hour')",
+            person.email.key()
+        ))
+        .await;
+    forget(&stack, &person).await;
+    let page = client.get(page::SECURITY).await;
+    let fields = [("password", "walnut-ferry-copper-drizzle")];
+    client.submit(&page, page::FORM_PASSWORD, &fields).await;
+    let held = "select count(*)::bigint / 2 from email_outbox where sent_at is null and not_before > now() + interval '50 minutes'";
+    waits_for(&stack, "both letters to be held back", held).await;
+    // half an hour later the address takes letters again
+    stack
+        .execute(
+            "update suppressions set quiet_until = now();
+             update email_outbox set created_at = created_at - interval '30 minutes', not_before = now()
+              where sent_at is null",
+        )
+        .await;
+    let notice = stack.letter_about(address, "Your password was changed").await;
+    assert_eq!(notice.subject, "Your password was changed");
+    let dropped = "select count(*) from email_outbox
+                    where template = 'reset' and failed_at is not null and error = 'its link is worthless by now'
+                      and context = '{}'";
+    waits_for(&stack, "the link to be dropped", dropped).await;
+    let letters = stack.mailbox.letters_to(address);
+    assert!(
+        letters
+            .iter()
+            .all(|letter| !letter.subject.contains("Choose a new"))
+    );
+}
+
+#[tokio::test]
+async fn letters_that_are_refused_together_count_as_one_refusal() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    stack
+        .mailbox
+        .refuse(person.email.as_str(), "550 5.1.1 no such user");
+    stack
+        .execute(&format!(
+            "insert into suppressions (address, reason, refusals, quiet_until)
+             values ('{}', 'refused', 1, now() + interval '1 hour')",
+            person.email.key()
+        ))
+        .await;
+    for _ in 0..4 {
+        forget(&stack, &person).await;
+    }
+    let held = "select count(*)::bigint / 4 from email_outbox where sent_at is null and not_before > now() + interval '50 minutes'";
+    waits_for(&stack, "four letters to be held back", held).await;
+    stack
+        .execute(
+            "update suppressions set quiet_until = now();
+             update email_outbox set not_before = now() where sent_at is null",
+        )
+        .await;
+    let refused =
+        "select count(*)::bigint / 4 from email_outbox where error = '550 5.1.1' and failed_at is not null";
+    waits_for(&stack, "all four to be refused", refused).await;
+    assert_eq!(stack.number("select refusals::bigint from suppressions").await, 2);
+    let quiet = "select count(*) from suppressions where quiet_until < now() + interval '121 minutes'";
+    assert_eq!(stack.number(quiet).await, 1, "two hours, and not a day");
+}
+
 #[tokio::test]
 async fn what_is_said_against_the_sender_or_the_letter_leaves_the_address_alone() {
     let stack = Stack::start().await;

@@ -3,8 +3,9 @@
 use crate::second_step::{Careful, prove};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harness::{Client, Person, Stack, native, run_to_end, until};
-use protocol::auth::SignedIn;
+use harness::{Client, Person, Stack, browser, native, run_to_end, until};
+use protocol::Code;
+use protocol::auth::{Client as Kind, SignedIn};
 use serde_json::Value;
 
 fn secret() -> String {
@@ -103,6 +104,40 @@ async fn a_secret_is_changed_and_nobody_is_signed_out_or_loses_their_second_step
     let late = asleep.at(&after.url());
     let refused = late.refresh_with(&late.tokens().refresh_token).await;
     assert_eq!(refused.status, 400, "{refused:?}");
+}
+
+/// A browser in which somebody was is known by what any of the secrets has stamped.
+#[tokio::test]
+async fn nobody_is_a_stranger_at_home_for_a_change_of_the_secret() {
+    let (old, new) = (secret(), secret());
+    let stack = Stack::builder()
+        .with("COMPYMAC_SECRET", old.clone())
+        .with("RATE_LIMIT_FACTOR", "1")
+        .start()
+        .await;
+    let (person, at_home) = Person::join(&stack).await;
+    at_home.sign_out().await.succeeds();
+    let both = [
+        ("COMPYMAC_SECRET", new.as_str()),
+        ("COMPYMAC_OTHER_SECRETS", old.as_str()),
+    ];
+    let swapped = stack.another_server("swapped", &both).await;
+    let stranger = browser(&stack).at(&swapped.url());
+    let guess = Person {
+        password: "not-the-password-at-all".to_owned(),
+        ..person.clone()
+    };
+    until("the account's tries to be used up", async || {
+        let answer = guess.try_sign_in(&stranger, Kind::Browser).await;
+        (answer.status == 429).then_some(())
+    })
+    .await;
+    person
+        .try_sign_in(&stranger, Kind::Browser)
+        .await
+        .refused(Code::RateLimited);
+    let there = at_home.at(&swapped.url());
+    person.try_sign_in(&there, Kind::Browser).await.succeeds();
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use harness::mailbox::path_of;
 use harness::{Client, Person, SESSION_COOKIE, Stack, browser, native, until};
 use http::Method;
-use protocol::auth::{Client as Kind, Me, SignUpStarted, SignedIn};
+use protocol::auth::{Client as Kind, Email, Me, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 use serde_json::json;
 
@@ -665,4 +665,31 @@ async fn what_was_there_before_the_mailbox_was_proven_is_gone_afterwards() {
         .expect::<SignedIn>();
     assert_eq!(planted.get(routes::ME).await.status, 401);
     assert_eq!(client.devices().await.len(), 1);
+}
+
+/// Such an address was taken up before they were refused.
+#[tokio::test]
+async fn an_address_with_a_sign_that_reads_as_a_letter_goes_on_working_and_is_taken_up_no_more() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let name = format!("caf\u{2105}.{:08x}@example.org", rand::random::<u32>());
+    stack
+        .execute(&format!(
+            "update users set email = '{name}', email_key = lower('{name}')"
+        ))
+        .await;
+    stack.server.stop().await;
+    stack.server.start_again().await;
+    let kept = Person {
+        email: Email::parse(&name).expect("an address"),
+        ..person
+    };
+    assert_eq!(client.me().await.email, kept.email);
+    kept.browser(&stack).await;
+    kept.sign_up(&browser(&stack)).await.refused(Code::InvalidEmail);
+    let (_, other) = Person::join(&stack).await;
+    let page = other.get(routes::page::SECURITY).await;
+    let fields = [("email", "mi\u{212a}e@example.org")];
+    let refused = other.submit(&page, routes::page::FORM_EMAIL, &fields).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
 }

@@ -180,6 +180,7 @@ async fn show(desk: &Desk, who: &str) -> Result<Said> {
 
 async fn create(desk: &Desk, email: &str, name: Option<&str>) -> Result<Said> {
     let email = Email::parse(email)?;
+    email.must_be_fit()?;
     let user = desk.operator.create(&email, name).await?;
     let text = format!(
         "{email} is known now, as {user}. They can sign in by a letter at {}.",

@@ -24,7 +24,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How long link and code work (ASVS 6.5.5).
-const WORKS: Duration = Duration::minutes(10);
+const WORKS: Duration = mail::SIGN_IN_GOOD_FOR;
 /// 40 bits, which five tries do not find.
 const CODE_CHARS: usize = 8;
 

@@ -21,6 +21,17 @@ pub struct Caller {
     pub kind: Kind,
     /// Unix seconds when the access token ends; `None` for a cookie.
     pub expires_at: Option<i64>,
+    /// Which of its browser's cookies was shown: each fresh proof gives another. `None` for an access token.
+    pub cookie: Option<i64>,
+}
+
+/// What has become of the credential that a connection was opened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    Holds,
+    /// The browser has another cookie since, and whoever has that one comes again.
+    Replaced,
+    SignedOut,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +64,7 @@ impl Caller {
             name: standing.name.clone(),
             kind: standing.kind,
             expires_at: proof.map(|proof| proof.expires_at),
+            cookie: proof.is_none().then_some(standing.generation),
         })
     }
 }
@@ -77,10 +89,15 @@ impl Auth {
         Ok(Caller::standing(&standing, Some(proof))?)
     }
 
-    /// Whether a device is still signed in, for whoever holds a connection open. Being looked at is no use of it.
-    pub async fn is_signed_in(&self, device: DeviceId) -> Result<bool> {
-        let standing = self.standing(device).await?;
-        Ok(standing.is_some_and(|standing| Caller::standing(&standing, None).is_ok()))
+    /// For whoever holds a connection open. Being looked at is no use of the device.
+    pub async fn credential_of(&self, caller: &Caller) -> Result<Credential> {
+        let standing = self.standing(caller.device).await?;
+        let now = standing.and_then(|standing| Caller::standing(&standing, None).ok());
+        Ok(match now {
+            None => Credential::SignedOut,
+            Some(now) if caller.cookie.is_some() && caller.cookie != now.cookie => Credential::Replaced,
+            Some(_) => Credential::Holds,
+        })
     }
 }
 

@@ -269,38 +269,51 @@ pub async fn is_proven_since(pool: &Pool, device: DeviceId, since: OffsetDateTim
     .await
 }
 
-/// Whether the person at this device has shown who they are since then; `None`: it is signed out.
+/// Whether the person at this device has shown who they are since then; `None`: it is signed out, or its browser has another
+/// cookie than this one by now.
 pub async fn proof(
     db: &mut Transaction,
     device: DeviceId,
+    cookie: Option<i64>,
     since: OffsetDateTime,
 ) -> sqlx::Result<Option<bool>> {
     sqlx::query_scalar!(
-        r#"select coalesce(proven_at > $2, false) as "is_proven!" from sessions where id = $1 and revoked_at is null"#,
+        r#"select coalesce(proven_at > $2, false) as "is_proven!" from sessions
+            where id = $1 and revoked_at is null and ($3::bigint is null or gen = $3)"#,
         device.0,
-        since
+        since,
+        cookie
     )
     .fetch_optional(db)
     .await
 }
 
 /// The person at this browser has shown who they are: it gets another cookie, and the one before opens nothing from now on,
-/// since whoever copied it has shown nothing. Gives when the browser is signed out at the latest; `None`: it is already, or is
-/// no browser.
+/// since whoever copied it has shown nothing. `None`: it is signed out already, or is no browser.
 pub async fn note_proof(
     db: &mut Transaction,
     device: DeviceId,
     session_token: &str,
-) -> sqlx::Result<Option<OffsetDateTime>> {
-    sqlx::query_scalar!(
+) -> sqlx::Result<Option<Proven>> {
+    sqlx::query_as!(
+        Proven,
         "update sessions set proven_at = now(), session_token = $2, gen = gen + 1
           where id = $1 and kind = 0 and revoked_at is null
-        returning absolute_expires",
+        returning absolute_expires, gen as cookie",
         device.0,
         session_token
     )
     .fetch_optional(db)
     .await
+}
+
+/// A browser whose person has shown who they are.
+#[derive(Debug)]
+pub struct Proven {
+    /// When it is signed out at the latest.
+    pub absolute_expires: OffsetDateTime,
+    /// Which of its cookies it has now.
+    pub cookie: i64,
 }
 
 /// A device about to be signed in.

@@ -30,7 +30,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How long the letters to both addresses can be answered.
-const LETTERS: Duration = Duration::hours(24);
+const LETTERS: Duration = mail::EMAIL_GOOD_FOR;
 /// How long the old address may take the change back.
 const UNDO: Duration = Duration::days(7);
 
@@ -41,6 +41,7 @@ fn gone() -> Problem {
 /// Writes to both addresses. Says the same whoever has the new one.
 pub async fn ask_for_email(auth: &Auth, caller: &Caller, new: &Email, visit: &Visit) -> Result<()> {
     must_be_fresh(auth, caller).await?;
+    new.must_be_fit()?;
     if new.key() == caller.email.key() {
         return Err(Problem::new(Code::Invalid)
             .field("email")

@@ -79,7 +79,7 @@ pub async fn change(auth: &Auth, caller: &Caller) -> Result<Transaction> {
         return Err(Code::AccountDisabled.into());
     }
     let since = OffsetDateTime::now_utc() - FRESH;
-    match devices::proof(&mut tx, caller.device, since).await? {
+    match devices::proof(&mut tx, caller.device, caller.cookie, since).await? {
         Some(true) => Ok(tx),
         Some(false) => Err(Code::ProofRequired.into()),
         None => Err(Code::SessionRevoked.into()),
@@ -128,7 +128,7 @@ pub async fn prove(
         drop(tx);
         return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
     }
-    let cookie = note_proof(&mut tx, caller).await?;
+    let fresh = note_proof(&mut tx, caller).await?;
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -138,23 +138,32 @@ pub async fn prove(
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    auth.announce_changed(&[caller.device]);
+    auth.announce_proven(caller, fresh.number);
     auth.letters_wait();
     limits.give_back(Class::Password, &whos).await;
     if proven.is_some() {
         limits.give_back(Class::SecondStep, &by_account).await;
     }
-    Ok(cookie)
+    Ok(fresh.cookie)
+}
+
+/// What a browser has after a proof.
+pub(super) struct Fresh {
+    pub cookie: Cookie<'static>,
+    pub number: i64,
 }
 
 /// The proof holds for this browser from now on, by a cookie that nobody can have copied before. Every node is told after the
 /// commit.
-pub(super) async fn note_proof(db: &mut Transaction, caller: &Caller) -> Result<Cookie<'static>> {
+pub(super) async fn note_proof(db: &mut Transaction, caller: &Caller) -> Result<Fresh> {
     let secret = cookies::fresh_secret();
-    let ends = devices::note_proof(db, caller.device, &cookies::digest_text(&secret)).await?;
-    let ends = ends.ok_or_else(|| Problem::new(Code::SessionRevoked))?;
-    let left = ends - OffsetDateTime::now_utc();
-    Ok(cookies::set(SESSION, secret, Some(left.whole_seconds())))
+    let proven = devices::note_proof(db, caller.device, &cookies::digest_text(&secret)).await?;
+    let proven = proven.ok_or_else(|| Problem::new(Code::SessionRevoked))?;
+    let left = proven.absolute_expires - OffsetDateTime::now_utc();
+    Ok(Fresh {
+        cookie: cookies::set(SESSION, secret, Some(left.whole_seconds())),
+        number: proven.cookie,
+    })
 }
 
 async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) -> crate::error::Error {

@@ -4,7 +4,7 @@
 use super::devices::{self, Standing};
 use super::finish::BROWSER_IDLE_SECONDS;
 use super::native::access::Proof;
-use super::{Auth, cookies};
+use super::{Auth, Caller, cookies};
 use crate::error::Result;
 use moka::sync::Cache;
 use protocol::{Code, DeviceId, Problem, UserId};
@@ -187,6 +187,13 @@ impl Auth {
             self.0.seen.forget(*device);
             self.wire().publish(self.key(CHANNEL), device.0.as_bytes());
         }
+    }
+
+    /// Tells every node that a browser has another cookie: what was opened by the ones before closes. Call after the
+    /// transaction that gave it.
+    pub(super) fn announce_proven(&self, caller: &Caller, cookie: i64) {
+        self.announce_changed(&[caller.device]);
+        self.replace(caller.user, caller.device, cookie);
     }
 
     /// Tells every node that these devices of a user are signed out. Call after the transaction that signed them out.

@@ -244,9 +244,7 @@ impl Device {
 
     /// Changes as they are where they continue what the device was told; else only where the head is.
     async fn tell(&mut self, line: &mut Line, hint: Hint) -> Result<(), Ended> {
-        if self.news.is_revoked(self.caller.device) {
-            return Err(Ended::Close(close::REVOKED));
-        }
+        super::heard_of(&self.news, &self.caller)?;
         match hint {
             Hint::Changes(pushed) => {
                 if pushed.page.from == self.position {
@@ -257,7 +255,7 @@ impl Device {
             }
             Hint::Head(head) => self.tell_head(line, head).await,
             Hint::Started(run) => line.feed(&ServerFrame::Start(run)).await,
-            Hint::Revoked(_) => Ok(()),
+            Hint::Revoked(_) | Hint::Replaced(..) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use super::due::{Deed, Due};
 use super::viewing::{Attempt, Viewing, ended};
 use super::{Gateway, PER_NODE};
 use crate::asked::Asked;
-use crate::auth::Caller;
+use crate::auth::{Caller, Credential};
 use crate::error::Result;
 use crate::hints::{LISTENERS, Subscription};
 use crate::runs::{End, Place};
@@ -73,7 +73,7 @@ pub async fn read(
         return Err(too_many(LISTENERS).into());
     }
     // a sign-out between the request and the subscription was not heard
-    if !gateway.is_signed_in(caller.device).await? {
+    if gateway.credential_of(&caller).await? != Credential::Holds {
         return Err(Code::SessionRevoked.into());
     }
     let place = from.map(|stand| Place {
@@ -200,7 +200,7 @@ impl Showing {
         tokio::select! {
             () = self.reader.closed() => Err(Ended),
             _ = self.news.next() => {
-                if self.news.is_revoked(self.caller.device) { Err(Ended) } else { Ok(()) }
+                super::heard_of(&self.news, &self.caller).map_err(|_gone| Ended)
             }
             () = self.viewing.woken() => self.show().await,
             () = tokio::time::sleep_until(self.due.next()) => self.keep_time().await,

@@ -260,9 +260,7 @@ impl Conversation {
 
     /// What other devices did in this session.
     async fn look(&mut self, line: &mut Line, hint: Hint) -> Result<(), Ended> {
-        if self.news.is_revoked(self.caller.device) {
-            return Err(Ended::Close(close::REVOKED));
-        }
+        super::heard_of(&self.news, &self.caller)?;
         match hint {
             Hint::Changes(pushed) if pushed.page.from == self.position => {
                 self.position = pushed.page.to;
@@ -273,7 +271,7 @@ impl Conversation {
             }
             Hint::Changes(pushed) => self.catch_up(line, pushed.page.to).await,
             Hint::Head(head) => self.catch_up(line, head).await,
-            Hint::Started(_) | Hint::Revoked(_) => Ok(()),
+            Hint::Started(_) | Hint::Revoked(_) | Hint::Replaced(..) => Ok(()),
         }
     }
 

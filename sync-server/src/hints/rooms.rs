@@ -33,6 +33,8 @@ struct Room {
 struct Latest {
     head: Option<Cursor>,
     revoked: Vec<DeviceId>,
+    /// The newest cookie of each browser that got another one.
+    replaced: HashMap<DeviceId, i64>,
 }
 
 /// One listener. Leaves when dropped.
@@ -77,6 +79,13 @@ impl Subscription {
     /// Whether the device was signed out while somebody listened, whatever the ring has dropped since.
     pub fn is_revoked(&self, device: DeviceId) -> bool {
         lock(&self.room.latest).revoked.contains(&device)
+    }
+
+    /// Whether the browser got another cookie than the one of this number while somebody listened.
+    pub fn is_replaced(&self, device: DeviceId, cookie: Option<i64>) -> bool {
+        let latest = lock(&self.room.latest);
+        let newest = latest.replaced.get(&device);
+        newest.zip(cookie).is_some_and(|(newest, own)| *newest > own)
     }
 
     /// Whether more listen to this user here than may, this one included.
@@ -145,6 +154,10 @@ impl Rooms {
                 Hint::Changes(pushed) => note(&mut latest, pushed.page.to),
                 Hint::Head(head) => note(&mut latest, *head),
                 Hint::Revoked(device) => latest.revoked.push(*device),
+                Hint::Replaced(device, cookie) => {
+                    let newest = latest.replaced.entry(*device).or_default();
+                    *newest = (*newest).max(*cookie);
+                }
                 Hint::Started(_) => {}
             }
         }
@@ -186,6 +199,7 @@ pub fn write(hint: &Hint) -> Option<Vec<u8>> {
         Hint::Head(head) => (b'h', head.to_string().into_bytes()),
         Hint::Started(run) => (b's', serde_json::to_vec(run).ok()?),
         Hint::Revoked(device) => (b'r', device.to_string().into_bytes()),
+        Hint::Replaced(device, cookie) => (b'p', serde_json::to_vec(&(device, cookie)).ok()?),
     };
     let mut payload = Vec::with_capacity(json.len() + 1);
     payload.push(kind);
@@ -212,6 +226,9 @@ pub fn read(payload: &[u8]) -> Option<Hint> {
         b'h' => text.parse().ok().map(Hint::Head),
         b's' => serde_json::from_str::<LiveRun>(text).ok().map(Hint::Started),
         b'r' => text.parse().ok().map(Hint::Revoked),
+        b'p' => serde_json::from_str(text)
+            .ok()
+            .map(|(device, cookie)| Hint::Replaced(device, cookie)),
         _ => None,
     }
 }

@@ -29,6 +29,13 @@ impl Waiting {
             .with_context(|| format!("reading the letter {}", self.template))
     }
 
+    /// Whether what it opens opens nothing any more.
+    pub fn is_late(&self, letter: &Letter, now: OffsetDateTime) -> bool {
+        letter
+            .good_for()
+            .is_some_and(|good_for| now - self.created_at >= good_for)
+    }
+
     /// 5 s, 15 s, 45 s, … at most an hour.
     fn pause_seconds(&self) -> f64 {
         let tries = u32::try_from(self.attempts - 1).unwrap_or_default().min(8);
@@ -168,6 +175,21 @@ mod tests {
     fn a_letter_is_tried_less_and_less_often() {
         let pauses: Vec<f64> = [1, 2, 3, 20].map(|n| waiting(n).pause_seconds()).to_vec();
         assert_eq!(pauses, [5.0, 15.0, 45.0, 3600.0]);
+    }
+
+    #[test]
+    fn a_letter_is_late_once_its_link_is_worthless_and_a_notice_never() {
+        let link = || "l".to_owned();
+        let after = |minutes| OffsetDateTime::UNIX_EPOCH + time::Duration::minutes(minutes);
+        let reset = Letter::Reset { link: link() };
+        assert!(!waiting(1).is_late(&reset, after(29)) && waiting(1).is_late(&reset, after(30)));
+        let sign_in = Letter::SignIn {
+            link: link(),
+            code: link(),
+        };
+        assert!(!waiting(1).is_late(&sign_in, after(9)) && waiting(1).is_late(&sign_in, after(10)));
+        let notice = Letter::AlreadyHaveAccount { link: link() };
+        assert!(!waiting(1).is_late(&notice, after(100_000)));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub async fn of(pool: &Pool, address: &str) -> sqlx::Result<Option<Standing>> {
     }))
 }
 
-/// It refused once more: quiet for an hour, then two, four, … at most a day.
+/// It refused once more: quiet for an hour, then two, four, … at most a day. Letters that were tried together refuse as one.
 pub async fn note_refusal(pool: &Pool, address: &str, said: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into suppressions (address, reason, refusals, quiet_until, said)
@@ -36,7 +36,7 @@ pub async fn note_refusal(pool: &Pool, address: &str, said: &str) -> sqlx::Resul
          on conflict (address) do update
             set refusals = suppressions.refusals + 1, said = $2, changed_at = now(),
                 quiet_until = now() + make_interval(hours => least(1 << least(suppressions.refusals, 5), 24))
-          where suppressions.reason = 'refused'",
+          where suppressions.reason = 'refused' and suppressions.quiet_until <= now()",
         address.to_lowercase(),
         said
     )

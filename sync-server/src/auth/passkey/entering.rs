@@ -190,7 +190,7 @@ pub async fn prove(
         }
         Err(Refusal::Broken(error)) => return Err(error),
     }
-    let cookie = safety::note_proof(&mut tx, caller).await?;
+    let fresh = safety::note_proof(&mut tx, caller).await?;
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -200,7 +200,7 @@ pub async fn prove(
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    auth.announce_changed(&[caller.device]);
+    auth.announce_proven(caller, fresh.number);
     auth.0.limits.give_back(Class::PasskeyTry, &whos).await;
-    Ok(cookie)
+    Ok(fresh.cookie)
 }

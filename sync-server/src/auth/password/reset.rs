@@ -19,7 +19,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How long a letter's link works.
-const LETTER: Duration = Duration::minutes(30);
+const LETTER: Duration = mail::RESET_GOOD_FOR;
 
 /// Sends the letter, if there is anybody to send it to. That is done behind the answer: how long it takes tells nothing.
 pub async fn forgot(auth: &Auth, email: Email, visit: &Visit) -> Result<()> {

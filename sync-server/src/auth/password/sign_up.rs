@@ -22,7 +22,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How long a letter's link and code work.
-const LETTER: Duration = Duration::hours(24);
+const LETTER: Duration = mail::VERIFY_GOOD_FOR;
 /// Typed characters of a code: 40 bits, which five tries do not find. Crockford's alphabet has no look-alikes.
 pub(super) const CODE_CHARS: usize = 8;
 
@@ -49,20 +49,8 @@ pub async fn post_sign_up(
 }
 
 pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
-    let name = ask
-        .name
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty());
-    if name
-        .as_ref()
-        .is_some_and(|name| name.chars().count() > limits::NAME_CHARS || name.chars().any(char::is_control))
-    {
-        return Err(Problem::new(Code::Invalid)
-            .field("name")
-            .detail("Please use a shorter name, on one line.")
-            .limit(limits::NAME_CHARS as u64)
-            .into());
-    }
+    let name = named(ask.name)?;
+    ask.email.must_be_fit()?;
     let password = ask.password.chosen()?;
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
@@ -110,6 +98,24 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
         },
         cookie: cookies::set(FLOW, binding, Some(LETTER.whole_seconds())),
     })
+}
+
+/// What somebody wants to be called, if anything.
+fn named(typed: Option<String>) -> Result<Option<String>> {
+    let name = typed
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty());
+    if name
+        .as_ref()
+        .is_some_and(|name| name.chars().count() > limits::NAME_CHARS || name.chars().any(char::is_control))
+    {
+        return Err(Problem::new(Code::Invalid)
+            .field("name")
+            .detail("Please use a shorter name, on one line.")
+            .limit(limits::NAME_CHARS as u64)
+            .into());
+    }
+    Ok(name)
 }
 
 struct SigningUp<'a> {

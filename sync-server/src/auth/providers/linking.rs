@@ -54,7 +54,7 @@ pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> 
     match judge(true, holder.is_verified) {
         Newcomer::Refuse => return Err(Code::ProviderUnverified.into()),
         Newcomer::MustLink => return Err(Code::LinkRequired.into()),
-        Newcomer::Admit => {}
+        Newcomer::Admit => email.must_be_fit()?,
     }
     // Whoever signed up with this address before never proved it: their password and devices are nothing.
     let name = identity
