@@ -2,9 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use harness::{Client, Person, Stack, until, within};
 use protocol::{Code, routes};
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The key that a client's access token names.
@@ -151,4 +153,91 @@ async fn what_a_revoked_key_signed_is_refused_on_every_node_and_renewed() {
         .filter_map(|event| event["event"].as_str())
         .collect();
     assert_eq!(of_keys, ["key_revoked", "key_made"]);
+}
+
+/// As if ten minutes had gone by for the key that waits.
+async fn waits_no_longer(stack: &Stack) {
+    let waiting = "update signing_keys set active_from = now() where active_from > now()";
+    assert_eq!(stack.execute(waiting).await, 1);
+}
+
+#[tokio::test]
+async fn two_rotations_go_by_while_apps_are_at_work_and_none_of_them_notices() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, laptop) = Person::join_natively(&stack).await;
+    let apps = [
+        laptop,
+        person.native(&stack, "Tower").await.at(&second.url()),
+        person.native(&stack, "Tablet").await,
+    ];
+    let is_over = AtomicBool::new(false);
+    let works = async |app: &Client| {
+        let mut rounds = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            app.me().await;
+            app.refresh().await;
+            rounds += 1;
+        }
+        rounds
+    };
+    let rotates = async {
+        let mut made = stack.admin_json(&["keys", "rotate"]).await;
+        for _ in 0..2 {
+            let fresh = made["id"].as_str().expect("an id").to_owned();
+            waits_no_longer(&stack).await;
+            // each node hears of the next one, and sees then that this one signs
+            made = stack.admin_json(&["keys", "rotate"]).await;
+            until("every app to have a token by the fresh key", async || {
+                apps.iter().all(|app| key_of(app) == fresh).then_some(())
+            })
+            .await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let working = join_all(apps.iter().map(works));
+    let (rounds, ()) = tokio::join!(working, rotates);
+    assert!(rounds.iter().all(|rounds| *rounds >= 3), "{rounds:?}");
+    assert_eq!(
+        states(&stack).await,
+        ["pending", "active", "retiring", "retiring"]
+    );
+}
+
+/// How often a node has read the keys since it began.
+async fn reads(stack: &Stack) -> u64 {
+    let metrics = Client::native(&stack.url()).get(routes::METRICS).await.text();
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("signing_keys_read_total "));
+    line.and_then(|count| count.trim().parse().ok()).expect("a count")
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_has_the_keys_read_once_and_keeps_nobody_out() {
+    let stack = Stack::start().await;
+    let (_, laptop) = Person::join_natively(&stack).await;
+    laptop.me().await;
+    let token = laptop.tokens().access_token;
+    let (_, rest) = token.split_once('.').expect("a token");
+    let before = reads(&stack).await;
+    let stranger = Client::native(&stack.url());
+    let flood = (0..300).map(async |number| {
+        let head = format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"made-up-{number}"}}"#);
+        let made_up = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(head));
+        let request = stranger
+            .request(http::Method::GET, routes::ME)
+            .bearer_auth(&made_up);
+        stranger.send(request).await.status
+    });
+    let at_work = async {
+        for _ in 0..20 {
+            laptop.me().await;
+        }
+    };
+    let (statuses, ()) = tokio::join!(join_all(flood), at_work);
+    assert!(statuses.iter().all(|status| *status == 401), "{statuses:?}");
+    // and the look of each minute may have come meanwhile
+    let by_flood = reads(&stack).await - before;
+    assert!((1..=2).contains(&by_flood), "{by_flood} reads for 300 tokens");
 }

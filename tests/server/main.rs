@@ -26,6 +26,7 @@ mod email_change;
 mod event_streams;
 mod exports;
 mod forgotten;
+mod guessing;
 mod histories;
 mod hostile;
 mod keys;

@@ -255,6 +255,52 @@ async fn wrong_codes_are_counted_for_the_account_whichever_door_they_come_by() {
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
+/// Four sign-ins, two of them in browsers, with five wrong codes for each, all of them at once.
+#[tokio::test]
+async fn twenty_wrong_codes_at_once_by_every_door_are_ten_tries_of_the_account() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let careful = Careful::join(&stack).await;
+    let wrong = careful.phone.wrong_code();
+    let (laptop, mut challenges, mut windows) = (Client::native(&stack.url()), Vec::new(), Vec::new());
+    for _ in 0..2 {
+        challenges.push(careful.challenge(&laptop, native("Laptop")).await);
+        let window = browser(&stack);
+        sign_in_by_form(&window, &careful.person, "/").await;
+        let asked = window.visit(page::SECOND_STEP).await;
+        windows.push((window, asked));
+    }
+    // one of a phone's, and one that could have been written down
+    let typed = |number: usize| if number == 0 { "AAAA-AAAAA-AAAAA" } else { &wrong };
+    let by_program = join_all(challenges.iter().flat_map(|challenge| {
+        let laptop = &laptop;
+        (0..5).map(move |number| async move { prove(laptop, challenge, typed(number)).await.status })
+    }));
+    let by_form = join_all(windows.iter().flat_map(|(window, asked)| {
+        (0..5).map(move |number| async move {
+            let fields = [("code", typed(number))];
+            window.submit(asked, page::SECOND_STEP, &fields).await.status
+        })
+    }));
+    let (by_program, by_form) = tokio::join!(by_program, by_form);
+    let all: Vec<u16> = by_program.into_iter().chain(by_form).collect();
+    let of = |wanted: u16| all.iter().filter(|status| **status == wanted).count();
+    assert_eq!((of(401), of(429)), (10, 10), "{all:?}");
+    // and none is left at any door, not even for the code that is right
+    let right = careful.phone.code();
+    prove(&laptop, &challenges[0], &right)
+        .await
+        .refused(Code::RateLimited);
+    let (window, asked) = &windows[0];
+    let fields = [("code", right.as_str())];
+    let answer = window.submit(asked, page::SECOND_STEP, &fields).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{answer:?}");
+    assert!(!window.is_in());
+    let page = careful.browser.get(page::PROVE).await;
+    let fields = [("password", careful.person.password.as_str()), ("code", &right)];
+    let answer = careful.browser.submit(&page, page::PROVE, &fields).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_recovery_code_works_once_and_its_owner_is_told() {
     let stack = Stack::start().await;

@@ -49,6 +49,7 @@ pub fn read(keys: &Keys, kept: &[Kept]) -> anyhow::Result<(Ring, Vec<String>)> {
 
 impl Auth {
     pub(in crate::auth) async fn read_signing_keys(&self) -> Result<()> {
+        metrics::counter!("signing_keys_read_total").increment(1);
         let kept = signing_keys::all(&self.pool).await?;
         let (ring, unread) = read(&self.keys, &kept)?;
         if !unread.is_empty() {
