@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 const SAMPLES: usize = 300;
 /// How far two medians may lie from each other, in hundredths. Without a comparison for nobody, an unknown address would be
-/// answered in a tenth of the time. Measured on two cores that others used too, they were within two.
+/// answered in a tenth of the time.
 const TOLERANCE: u32 = 10;
 
 /// What anybody may find at an address, by how the account there stands.
