@@ -3,6 +3,7 @@
 use harness::{Client, Person, SESSION_COOKIE, Socket, Stack, browser, native, within};
 use http::Method;
 use protocol::auth::{Client as Kind, SignedIn};
+use protocol::frame::close;
 use protocol::routes::page;
 use protocol::{Code, routes};
 use serde_json::json;
@@ -277,7 +278,9 @@ async fn a_fresh_proof_gets_a_cookie_of_its_own_and_leaves_the_old_one_dead_on_e
     }
     let page = thief.get(page::SECURITY).await;
     assert_ne!(page.status, 200, "{page:?}");
-    // what is open belongs to the device and goes on
+    // what the former cookie opened is told to come again, and goes on by the one of now
+    assert_eq!(socket.closed().await, close::TOKEN_EXPIRED);
+    let mut socket = Socket::open(&client).await;
     client.create_session("Still here").await;
     socket.next().await.expect("a socket that goes on");
     // and the number of days does not grow by it

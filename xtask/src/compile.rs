@@ -74,6 +74,11 @@ pub fn soak(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     build(place, supervisor, Profile::Debug, &["soak", "device"])
 }
 
+/// What makes requests up.
+pub fn api(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    build(place, supervisor, Profile::Debug, &["api"])
+}
+
 /// What the bench measures, and itself.
 pub fn measured(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     build(place, supervisor, Profile::Release, &["sync-server", "bench"])

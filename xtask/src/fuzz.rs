@@ -1,45 +1,80 @@
-//! `cargo xtask fuzz`: lets a fuzzer make up what strangers may send, one target after the other, each for some seconds.
+//! `cargo xtask fuzz`: lets fuzzers make up what strangers may send, one target after the other, each for some seconds. Frames and
+//! the like go to the code that reads them; requests, made up out of the document, go to a real server.
 
+use crate::compile::{self, Page};
 use crate::place::Place;
+use crate::services::Passing;
 use crate::setup;
 use crate::supervisor::Supervisor;
 use crate::terminal::say;
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
+use std::process::Command;
 
-const TARGETS: [&str; 4] = ["frames", "cursors", "searches", "links"];
+const TARGETS: [&str; 5] = ["frames", "cursors", "searches", "links", API];
+const API: &str = "api";
 /// Longer than any text that is read otherwise than as a whole.
 const LONGEST: usize = 4_096;
 
 pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyhow::Result<()> {
     let (targets, seconds) = read(words)?;
-    setup::ensure_fuzzer(place, supervisor)?;
-    let folder = place.root.join("tests/fuzz");
     for target in targets {
         say(&format!("{target} for {seconds} seconds"));
-        let found = place.cache.join("fuzz").join(target);
-        std::fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
-        let mut command = place.cargo(&["fuzz", "run"]);
-        command
-            // no sanitizer: it needs an unstable compiler, and there is no unsafe code of ours
-            .args(["--sanitizer", "none", "--fuzz-dir"])
-            .arg(&folder)
-            .arg("--target-dir")
-            .arg(target_folder(place))
-            .arg(target)
-            // what is new goes to the first, and the corpus stays as it was written
-            .arg(&found)
-            .arg(folder.join("corpus").join(target))
-            .arg("--")
-            .arg(format!("-max_total_time={seconds}"))
-            .arg(format!("-max_len={LONGEST}"))
-            .args(["-timeout=10", "-print_final_stats=1", "-verbosity=0"])
-            .env("PATH", search_path(place)?);
-        supervisor.run(&mut command).with_context(|| {
-            format!("{target} does not hold; what broke it lies in tests/fuzz/artifacts/{target}: keep it in the corpus")
-        })?;
+        if target == API {
+            requests(place, supervisor, seconds)?;
+        } else {
+            bytes(place, supervisor, target, seconds)?;
+        }
     }
     say("every target held");
+    Ok(())
+}
+
+fn requests(place: &Place, supervisor: &mut Supervisor, seconds: u64) -> anyhow::Result<()> {
+    let program = setup::ensure_api_fuzzer(place, supervisor)?;
+    compile::programs(place, supervisor)?;
+    compile::page(place, supervisor, Page::Quick, &place.page())?;
+    compile::api(place, supervisor)?;
+    let services = Passing::start(supervisor)?;
+    let mut command = Command::new(place.program(API));
+    command
+        .args([seconds.to_string(), std::process::id().to_string()])
+        .current_dir(&place.root)
+        .env("COMPYMAC_SCHEMATHESIS", program)
+        .env("COMPYMAC_BIN_DIR", place.programs())
+        .env("COMPYMAC_UI_DIST", place.page())
+        .env("COMPYMAC_TEST_PG", &services.postgres)
+        .env("COMPYMAC_TEST_REDIS", &services.redis);
+    let outcome = supervisor.run(&mut command);
+    supervisor.stop_all();
+    services.clear()?;
+    outcome
+}
+
+fn bytes(place: &Place, supervisor: &mut Supervisor, target: &str, seconds: u64) -> anyhow::Result<()> {
+    setup::ensure_fuzzer(place, supervisor)?;
+    let folder = place.root.join("tests/fuzz");
+    let found = place.cache.join("fuzz").join(target);
+    std::fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
+    let mut command = place.cargo(&["fuzz", "run"]);
+    command
+        // no sanitizer: it needs an unstable compiler, and there is no unsafe code of ours
+        .args(["--sanitizer", "none", "--fuzz-dir"])
+        .arg(&folder)
+        .arg("--target-dir")
+        .arg(target_folder(place))
+        .arg(target)
+        // what is new goes to the first, and the corpus stays as it was written
+        .arg(&found)
+        .arg(folder.join("corpus").join(target))
+        .arg("--")
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_len={LONGEST}"))
+        .args(["-timeout=10", "-print_final_stats=1", "-verbosity=0"])
+        .env("PATH", search_path(place)?);
+    supervisor.run(&mut command).with_context(|| {
+        format!("{target} does not hold; what broke it lies in tests/fuzz/artifacts/{target}: keep it in the corpus")
+    })?;
     Ok(())
 }
 

@@ -46,7 +46,8 @@ cargo xtask <command>
       Lets servers, stores, networks, disks and devices fail by plans drawn from seeds, and checks after each that nothing was
       lost or doubled. Ten minutes; S is the first seed; without it, another each time.
   fuzz [TARGET] [--seconds N]
-      Lets a fuzzer make up what strangers may send: frames, cursors, searches, links. A minute each.
+      Lets fuzzers make up what strangers may send: frames, cursors, searches and links to the code that reads them, and requests
+      (api) to a server. A minute each.
   dist [--check]
       Packs the desktop app for Debian and for Fedora into dist, with licences, lists of parts and checksums; then installs the
       Debian package, tries it and takes it away again. --check only tries the package that is there.

@@ -7,6 +7,7 @@ pub mod webassembly;
 use crate::place::Place;
 use crate::supervisor::Supervisor;
 use anyhow::bail;
+use std::path::PathBuf;
 
 /// What the machine must be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,12 @@ pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow:
 /// What only `cargo xtask fuzz` needs.
 pub fn ensure_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     tools::install(place, supervisor, "cargo-fuzz", &[])
+}
+
+/// What only `cargo xtask fuzz api` needs: the program that makes requests up. A program of Python's, so it has a folder of its own.
+pub fn ensure_api_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<PathBuf> {
+    ensure(place, supervisor, Need::Dev)?;
+    tools::install_from_python(place, supervisor, "schemathesis", "4.32.5")
 }
 
 /// What only `cargo xtask dist` needs.
