@@ -217,12 +217,8 @@ async fn an_address_that_refuses_for_good_is_left_quiet_and_then_tried_again() {
     waits_for(&stack, "the address to be as any other", gone).await;
 }
 
-/// Whoever finds it late would find a link that opens nothing, and perhaps the one that does beneath it.
-#[tokio::test]
-async fn a_letter_whose_link_is_worthless_by_now_is_not_sent_and_a_notice_is() {
-    let stack = Stack::start().await;
-    let (person, client) = Person::join(&stack).await;
-    let address = person.email.as_str();
+/// Their address has refused a letter, and is left alone for an hour.
+async fn leave_alone(stack: &Stack, person: &Person) {
     stack
         .execute(&format!(
             "insert into suppressions (address, reason, refusals, quiet_until)
@@ -230,6 +226,15 @@ async fn a_letter_whose_link_is_worthless_by_now_is_not_sent_and_a_notice_is() {
             person.email.key()
         ))
         .await;
+}
+
+/// Whoever finds it late would find a link that opens nothing, and perhaps the one that does beneath it.
+#[tokio::test]
+async fn a_letter_whose_link_is_worthless_by_now_is_not_sent_and_a_notice_is() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let address = person.email.as_str();
+    leave_alone(&stack, &person).await;
     forget(&stack, &person).await;
     let page = client.get(page::SECURITY).await;
     let fields = [("password", "walnut-ferry-copper-drizzle")];
@@ -265,13 +270,7 @@ async fn letters_that_are_refused_together_count_as_one_refusal() {
     stack
         .mailbox
         .refuse(person.email.as_str(), "550 5.1.1 no such user");
-    stack
-        .execute(&format!(
-            "insert into suppressions (address, reason, refusals, quiet_until)
-             values ('{}', 'refused', 1, now() + interval '1 hour')",
-            person.email.key()
-        ))
-        .await;
+    leave_alone(&stack, &person).await;
     for _ in 0..4 {
         forget(&stack, &person).await;
     }

@@ -6,7 +6,7 @@
 //! holds anything else, however old it claims to be, the time of now.
 
 use anyhow::Context as _;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -59,7 +59,7 @@ fn folder(
     path: &Path,
     name: &str,
     now: SystemTime,
-    known: &mut HashMap<String, Seen>,
+    known: &mut BTreeMap<String, Seen>,
 ) -> anyhow::Result<u64> {
     let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -88,7 +88,7 @@ fn settle_one(
     name: String,
     content: u64,
     now: SystemTime,
-    known: &mut HashMap<String, Seen>,
+    known: &mut BTreeMap<String, Seen>,
 ) -> anyhow::Result<u64> {
     let since = match known.get(&name) {
         Some(seen) if seen.content == content => seen.since,
@@ -104,7 +104,7 @@ fn settle_one(
 }
 
 /// Lines of content, nanoseconds and name. What does not read so was not seen.
-fn read(text: &str) -> HashMap<String, Seen> {
+fn read(text: &str) -> BTreeMap<String, Seen> {
     text.lines()
         .filter_map(|line| {
             let mut words = line.splitn(3, ' ');
@@ -115,16 +115,12 @@ fn read(text: &str) -> HashMap<String, Seen> {
         .collect()
 }
 
-fn written(known: &HashMap<String, Seen>) -> String {
-    let mut lines: Vec<String> = known
-        .iter()
-        .map(|(name, Seen { content, since })| {
-            let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-            format!("{content:016x} {since} {name}\n")
-        })
-        .collect();
-    lines.sort_by(|a, b| a.split(' ').nth(2).cmp(&b.split(' ').nth(2)));
-    lines.concat()
+fn written(known: &BTreeMap<String, Seen>) -> String {
+    let line = |(name, Seen { content, since }): (&String, &Seen)| {
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        format!("{content:016x} {since} {name}\n")
+    };
+    known.iter().map(line).collect()
 }
 
 #[cfg(test)]
