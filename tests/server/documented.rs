@@ -7,14 +7,15 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// An endpoint as the document has it.
-struct Endpoint {
-    method: Method,
-    path: String,
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub method: Method,
+    pub path: String,
     responses: Map<String, Value>,
     needs_sign_in: bool,
 }
 
-async fn endpoints(client: &Client) -> Vec<Endpoint> {
+pub(super) async fn endpoints(client: &Client) -> Vec<Endpoint> {
     let document: Value = client.get(routes::OPENAPI).await.expect();
     let paths = document.get("paths").and_then(Value::as_object).cloned();
     let mut all = Vec::new();
@@ -58,8 +59,8 @@ impl Endpoint {
     }
 }
 
-/// With these in place of what the path leaves open.
-fn filled(path: &str, id: &str) -> String {
+/// With this in place of what the path leaves open.
+pub(super) fn filled(path: &str, id: &str) -> String {
     let parts = path.split('/');
     let parts = parts.map(|part| if part.starts_with('{') { id } else { part });
     parts.collect::<Vec<_>>().join("/")

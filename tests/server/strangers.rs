@@ -1,37 +1,11 @@
 //! What is somebody else's is not there: by every route that names a thing, and whatever a body says of whose it is.
 
-use harness::{Client, Person, Stack, mutation};
-use http::Method;
+use crate::documented::{Endpoint, endpoints, filled};
+use harness::{Person, Stack, mutation};
 use protocol::mutation::{Batch, Op};
 use protocol::{SessionId, routes};
 use serde_json::Value;
 use uuid::Uuid;
-
-/// The routes that name a thing by its id, as the document has them, with their methods.
-async fn routes_with_ids(client: &Client) -> Vec<(Method, String)> {
-    let document: Value = client.get(routes::OPENAPI).await.expect();
-    let paths = document.get("paths").and_then(Value::as_object).cloned();
-    let mut all = Vec::new();
-    for (path, methods) in paths.expect("paths") {
-        let methods = methods.as_object().cloned().unwrap_or_default();
-        for method in methods.keys().filter(|_| path.contains('{')) {
-            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            all.push((method, path.clone()));
-        }
-    }
-    all
-}
-
-fn filled(path: &str, id: Uuid) -> String {
-    let parts = path.split('/').map(|part| {
-        if part.starts_with('{') {
-            id.to_string()
-        } else {
-            part.to_owned()
-        }
-    });
-    parts.collect::<Vec<_>>().join("/")
-}
 
 /// Isolation.
 #[tokio::test]
@@ -49,14 +23,15 @@ async fn every_route_says_of_somebody_elses_things_what_it_says_of_nothing() {
     ];
     let (_, browser) = Person::join(&stack).await;
     let (_, laptop) = Person::join_natively(&stack).await;
-    let all = routes_with_ids(&browser).await;
+    let mut all = endpoints(&browser).await;
+    all.retain(|endpoint| endpoint.path.contains('{'));
     assert!(all.len() >= 6, "{all:?}");
-    for (method, path) in all {
+    for Endpoint { method, path, .. } in all {
         let thing = things.iter().find(|(part, _)| path.contains(part));
         let (_, theirs) = thing.unwrap_or_else(|| panic!("whose things does {path} name?"));
         for stranger in [&browser, &laptop] {
             let ask = async |id: Uuid| {
-                let request = stranger.request(method.clone(), &filled(&path, id));
+                let request = stranger.request(method.clone(), &filled(&path, &id.to_string()));
                 stranger.send(request).await.status
             };
             let (of_theirs, of_nothing) = (ask(*theirs).await, ask(Uuid::now_v7()).await);
