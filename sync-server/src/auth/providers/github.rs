@@ -1,9 +1,9 @@
 //! GitHub: plain OAuth 2 with PKCE, and the person by its API. The numeric id is who they are; logins can be renamed.
 
-use super::outgoing::call;
+use super::outgoing::{answered, call};
 use super::{Answer, Client, Identity, Outward};
 use anyhow::{Context as _, ensure};
-use http::{Request, StatusCode, header};
+use http::{Request, header};
 use oauth2::basic::BasicClient;
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
@@ -123,13 +123,7 @@ impl GitHub {
             .header(header::ACCEPT, "application/vnd.github+json")
             .body(Vec::new())
             .context("asking the API")?;
-        let answer = call(http.clone(), request).await?;
-        ensure!(
-            answer.status() == StatusCode::OK,
-            "the API answered {} for {path}",
-            answer.status()
-        );
-        serde_json::from_slice(answer.body()).with_context(|| format!("reading {path}"))
+        answered(http, request, &format!("the API for {path}")).await
     }
 }
 

@@ -39,11 +39,20 @@ pub async fn read<T: DeserializeOwned>(http: &reqwest::Client, address: &str) ->
     let request = Request::get(address)
         .body(Vec::new())
         .context("asking the service")?;
+    answered(http, request, address).await
+}
+
+/// What is answered to a request, which is called `what` where it is refused or cannot be read.
+pub async fn answered<T: DeserializeOwned>(
+    http: &reqwest::Client,
+    request: Request<Vec<u8>>,
+    what: &str,
+) -> anyhow::Result<T> {
     let answer = call(http.clone(), request).await?;
     ensure!(
         answer.status() == StatusCode::OK,
-        "{address} answered {}",
+        "{what} answered {}",
         answer.status()
     );
-    serde_json::from_slice(answer.body()).with_context(|| format!("reading {address}"))
+    serde_json::from_slice(answer.body()).with_context(|| format!("reading {what}"))
 }
