@@ -1,8 +1,8 @@
 //! The desktop shell: one window over the page that this program carries, the commands that the page may call, the
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
-//! [`run`] is the way in. The arrows: `lib → rescue, bell, menu, thrift → commands → sign_in, sync → window, keychain, deep_link, registration,
-//! export, crash, autostart, clipboard, diagnostics → outside, preferences → log, config → folder`; any room may use `error`.
+//! [`run`] is the way in. The arrows: `lib → rescue, bell, menu, thrift → commands → sign_in, sync → window, keychain, deep_link,
+//! registration, export, crash, autostart, clipboard, diagnostics → outside, preferences → log, config → folder`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
 mod autostart;

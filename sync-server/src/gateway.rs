@@ -185,8 +185,8 @@ impl FromRequestParts<Gateway> for Opening {
     }
 }
 
-/// Whether the device was signed out, or its browser got another cookie, since its request was looked at. A database that does not answer says nothing of it:
-/// the device comes back later.
+/// Whether the device was signed out, or its browser got another cookie, since its request was looked at. A database that does
+/// not answer says nothing of it: the device comes back later.
 async fn still_signed_in(gateway: &Gateway, caller: &Caller) -> Result<(), Ended> {
     match gateway.credential_of(caller).await {
         Ok(Credential::Holds) => Ok(()),

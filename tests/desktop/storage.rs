@@ -147,6 +147,7 @@ async fn on_a_metered_connection_the_rest_waits_until_it_is_metered_no_more() {
     screen
         .wait_text("storage", "once the connection is not metered")
         .await;
+    screen.picture("sparing-desktop").await;
     assert!(!seat.keeps("lighthouse keeper"), "loaded on a metered connection");
     network.become_metered(false).await;
     until("the rest to be loaded", async || {
