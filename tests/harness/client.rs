@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub const SESSION_COOKIE: &str = "__Host-compymac_sid";
 
@@ -50,6 +51,9 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(crate::PATIENCE)
+            // A server ends a connection that says nothing for ten seconds. Used again at that very moment, a request would be lost
+            // that nobody may send twice.
+            .pool_idle_timeout(Duration::from_secs(5))
             .build()
             .unwrap_or_else(|error| panic!("building an HTTP client: {error}"));
         Self(Arc::new(Inner {
