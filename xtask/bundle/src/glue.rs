@@ -10,6 +10,8 @@ use wasm_bindgen_cli_support::Bindgen;
 pub struct Glue {
     pub script: String,
     pub module: Vec<u8>,
+    /// What the module's functions are called, by their numbers.
+    pub names: Vec<(u32, String)>,
     /// Scripts that crates brought along, by their path beside the script.
     pub snippets: Vec<(String, String)>,
 }
@@ -31,13 +33,14 @@ fn bind_in(folder: &Path, wasm: &Path) -> anyhow::Result<Glue> {
         .input_path(wasm)
         .out_name("app")
         .web(true)?
-        .remove_name_section(true)
         .remove_producers_section(true)
         .generate(folder)
         .context("binding the module (wasm-bindgen)")?;
+    let settled = order::settle(&fs::read(folder.join("app_bg.wasm"))?)?;
     Ok(Glue {
         script: fs::read_to_string(folder.join("app.js"))?,
-        module: order::settle(&fs::read(folder.join("app_bg.wasm"))?)?,
+        module: settled.module,
+        names: settled.names,
         snippets: snippets(folder)?,
     })
 }

@@ -1,7 +1,8 @@
 //! Turns the compiled page into the files a browser loads: `bundle --wasm FILE --css FOLDER --out FOLDER`.
 //!
 //! Writes `index.html` (for the desktop window), and under `app/` the script, the module, the style and the starter,
-//! each named by its content and compressed beside itself, with `manifest.json` to say their names.
+//! each named by its content and compressed beside itself, with `manifest.json` to say their names. Beside the folder,
+//! `functions.txt` says what the module's functions are called, for whoever reads a report of a fault in it.
 #![expect(clippy::print_stdout, reason = "a build tool reports to the terminal")]
 
 mod arguments;
@@ -13,10 +14,11 @@ mod style;
 use anyhow::Context as _;
 use arguments::Arguments;
 use parcel::Parcel;
+use std::fmt::Write as _;
 use std::fs;
 
 /// Changes with this program's own output, so that folders of an older build are made anew.
-const FORMAT: &str = "4";
+const FORMAT: &str = "5";
 
 /// Begins the app, and tells where it broke; the names of its files are put in.
 const STARTER: &str = include_str!("boot.js");
@@ -61,6 +63,8 @@ fn main() -> anyhow::Result<()> {
     )?;
     parcel.index(&index(&style, &boot, &script))?;
     let size = parcel.compressed_size(&module)?;
+    let functions = arguments.out.with_extension("functions.txt");
+    fs::write(&functions, listed(&glue.names)).with_context(|| format!("writing {}", functions.display()))?;
     parcel.close(&inputs)?;
     println!(
         "page: {} KiB of WebAssembly, {} KiB compressed",
@@ -68,6 +72,14 @@ fn main() -> anyhow::Result<()> {
         size / 1024
     );
     Ok(())
+}
+
+/// A line for each: its number, its name.
+fn listed(names: &[(u32, String)]) -> String {
+    names.iter().fold(String::new(), |mut text, (function, name)| {
+        let _ = writeln!(text, "{function} {name}");
+        text
+    })
 }
 
 /// The desktop window's page: empty until the app has drawn itself.

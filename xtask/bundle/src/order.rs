@@ -2,25 +2,64 @@
 //!
 //! What generics are compiled to is much the same function many times. A compressor speaks of bytes it has seen by how far
 //! back they are, so functions that are alike belong beside each other, and those that are the same need to be there once.
+//! Their names are not shipped; they are kept, since a report of a fault names functions by their numbers alone.
 
 use anyhow::{Context as _, bail};
 use std::collections::HashMap;
 use wasm_encoder::reencode::{Error, Reencode};
 use wasm_encoder::{CodeSection, FunctionSection, Module};
-use wasmparser::{CodeSectionReader, FunctionBody, FunctionSectionReader, Parser, Payload, TypeRef};
+use wasmparser::{
+    CodeSectionReader, CustomSectionReader, FunctionBody, FunctionSectionReader, KnownCustom, Name, Parser,
+    Payload, TypeRef,
+};
 
-/// The module with each of its functions once, in the order of their bytes.
-pub fn settle(module: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut module = module.to_vec();
+#[derive(Debug)]
+pub struct Settled {
+    pub module: Vec<u8>,
+    /// Each function's number in the module, and a name that it had; more than one where several came to the same.
+    pub names: Vec<(u32, String)>,
+}
+
+/// The module with each of its functions once, in the order of their bytes, without their names.
+pub fn settle(module: &[u8]) -> anyhow::Result<Settled> {
+    let mut settled = Settled {
+        names: names(module)?,
+        module: module.to_vec(),
+    };
     // Functions that differ only by which of two same functions they call become the same by that.
     loop {
-        let merged = Order::of(&module, Kind::AsTheyCome)?;
+        let merged = Order::of(&settled.module, Kind::AsTheyCome)?;
         if merged.order.len() == merged.place.len() {
             break;
         }
-        module = merged.apply(&module)?;
+        settled = merged.apply(settled)?;
     }
-    Order::of(&module, Kind::Alike)?.apply(&module)
+    let mut settled = Order::of(&settled.module, Kind::Alike)?.apply(settled)?;
+    settled.names.sort();
+    Ok(settled)
+}
+
+/// The names that a module's functions go by.
+fn names(module: &[u8]) -> anyhow::Result<Vec<(u32, String)>> {
+    let mut names = Vec::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let Payload::CustomSection(section) = payload.context("reading the module")? else {
+            continue;
+        };
+        let KnownCustom::Name(section) = section.as_known() else {
+            continue;
+        };
+        for part in section {
+            let Name::Function(functions) = part? else {
+                continue;
+            };
+            for function in functions {
+                let function = function?;
+                names.push((function.index, function.name.to_owned()));
+            }
+        }
+    }
+    Ok(names)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,12 +103,23 @@ impl Order {
         })
     }
 
-    fn apply(mut self, module: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let mut settled = Module::new();
-        self.parse_core_module(&mut settled, Parser::new(0), module)
-            .map_err(|error| anyhow::anyhow!("putting functions in order: {error}"))?;
-        Ok(settled.finish())
+    fn apply(mut self, before: Settled) -> anyhow::Result<Settled> {
+        let mut module = Module::new();
+        self.parse_core_module(&mut module, Parser::new(0), &before.module)
+            .map_err(told)?;
+        let mut names = before.names;
+        for (function, _) in &mut names {
+            *function = self.function_index(*function).map_err(told)?;
+        }
+        Ok(Settled {
+            module: module.finish(),
+            names,
+        })
     }
+}
+
+fn told(error: Error<anyhow::Error>) -> anyhow::Error {
+    anyhow::anyhow!("putting functions in order: {error}")
 }
 
 impl Reencode for Order {
@@ -83,6 +133,17 @@ impl Reencode for Order {
         place
             .map(|place| self.imported + place)
             .ok_or_else(|| Error::UserError(anyhow::anyhow!("there is no function {function}")))
+    }
+
+    fn parse_custom_section(
+        &mut self,
+        module: &mut Module,
+        section: CustomSectionReader<'_>,
+    ) -> Result<(), Error<Self::Error>> {
+        if !matches!(section.as_known(), KnownCustom::Name(_)) {
+            module.section(&self.custom_section(section)?);
+        }
+        Ok(())
     }
 
     fn parse_function_section(
@@ -152,7 +213,9 @@ impl<'a> Functions<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wasm_encoder::{ExportKind, ExportSection, Function, Instruction, TypeSection, ValType};
+    use wasm_encoder::{
+        ExportKind, ExportSection, Function, Instruction, NameMap, NameSection, TypeSection, ValType,
+    };
     use wasmparser::Operator;
 
     /// A module whose functions answer with a number, or with what another function answers.
@@ -174,8 +237,19 @@ mod tests {
             .section(&types)
             .section(&functions)
             .section(&exports)
-            .section(&code);
+            .section(&code)
+            .section(&named(exported));
         module.finish()
+    }
+
+    /// Functions are called as they are exported.
+    fn named(exported: &[(&str, u32)]) -> NameSection {
+        let (mut section, mut map) = (NameSection::new(), NameMap::new());
+        for (name, index) in exported {
+            map.append(*index, name);
+        }
+        section.functions(&map);
+        section
     }
 
     /// What the function answers that goes by this name.
@@ -210,6 +284,23 @@ mod tests {
         }
     }
 
+    /// What is exported, by number and name.
+    fn exports(module: &[u8]) -> Vec<(u32, String)> {
+        let mut found = Vec::new();
+        for payload in Parser::new(0).parse_all(module) {
+            if let Payload::ExportSection(exports) = payload.expect("a module") {
+                found.extend(
+                    exports
+                        .into_iter()
+                        .flatten()
+                        .map(|export| (export.index, export.name.to_owned())),
+                );
+            }
+        }
+        found.sort();
+        found
+    }
+
     #[test]
     fn functions_that_come_to_the_same_are_there_once_and_every_name_still_leads_to_its_own() {
         let bodies = [
@@ -221,7 +312,8 @@ mod tests {
             Instruction::Call(1),
         ];
         let before = module(&bodies, &[("five", 0), ("also five", 2), ("nine", 5)]);
-        let after = settle(&before).expect("settled");
+        let settled = settle(&before).expect("settled");
+        let after = settled.module;
         let left = Functions::read(&after).expect("functions").bodies.len();
         // Two numbers, and one that leads to each.
         assert_eq!(left, 4);
@@ -229,6 +321,12 @@ mod tests {
             assert_eq!(answer(&before, name), number, "before: {name}");
             assert_eq!(answer(&after, name), number, "after: {name}");
         }
+        assert_eq!(exports(&after), settled.names, "the names as they are kept");
+        assert_eq!(
+            names(&after).expect("a module"),
+            [],
+            "the names as they are shipped"
+        );
     }
 
     #[test]

@@ -112,7 +112,15 @@ pub fn install(supervisor: &mut Supervisor, packages: &[&str]) -> anyhow::Result
 fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
     let words = [
         prefix,
-        &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"],
+        // A machine that was just started often installs its own updates; they are waited for.
+        &[
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "-q",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+        ],
         arguments,
     ]
     .concat();
