@@ -8,6 +8,11 @@ pub const CLIENT_ID: &str = "compymac-desktop";
 /// Where the browser hands the code back to the app.
 pub const REDIRECT_DEEP_LINK: &str = "compymac://auth/callback";
 
+/// The header that carries a proof of possession (RFC 9449 §4.1) …
+pub const DPOP: &str = "dpop";
+/// … and the one that carries what the next proof has to name (§8).
+pub const DPOP_NONCE: &str = "dpop-nonce";
+
 /// `POST /oauth/par`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -25,6 +30,9 @@ pub struct PushedRequest {
     /// Goes straight to this provider.
     #[serde(default)]
     pub provider: Option<String>,
+    /// The thumbprint of the key that redeems the code (RFC 9449 §10), 43 characters. Without it, any key may, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,6 +52,9 @@ pub struct DeviceCodeAsk {
     pub name: String,
     pub os: String,
     pub version: String,
+    /// As of [`PushedRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
 }
 
 /// RFC 8628 §3.2. There is no `verification_uri_complete`: a link with the code in it would be one to trick people with.
@@ -94,6 +105,38 @@ impl std::fmt::Debug for Grant {
             Self::DeviceCode { .. } => "Grant::DeviceCode(…)",
         })
     }
+}
+
+/// Where everything is (RFC 8414), for clients that are told nothing but the server's address.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServerMetadata {
+    /// What the server calls itself. The addresses in proofs begin with it.
+    pub issuer: String,
+    #[serde(default)]
+    pub authorization_endpoint: String,
+    #[serde(default)]
+    pub token_endpoint: String,
+    #[serde(default)]
+    pub pushed_authorization_request_endpoint: String,
+    #[serde(default)]
+    pub device_authorization_endpoint: String,
+    #[serde(default)]
+    pub jwks_uri: String,
+    #[serde(default)]
+    pub response_types_supported: Vec<String>,
+    #[serde(default)]
+    pub grant_types_supported: Vec<String>,
+    #[serde(default)]
+    pub code_challenge_methods_supported: Vec<String>,
+    #[serde(default)]
+    pub token_endpoint_auth_methods_supported: Vec<String>,
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
+    #[serde(default)]
+    pub authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    pub dpop_signing_alg_values_supported: Vec<String>,
 }
 
 /// RFC 6749 §5.2. Only `invalid_grant` signs a client out.

@@ -78,6 +78,10 @@ codes! {
     ProviderCancelled = 400, "Sign-in was cancelled. Nothing was changed.";
     /// The provider does not vouch for the address, so it proves nothing here.
     ProviderUnverified = 403, "The sign-in service has not confirmed your e-mail address. Please sign up with your e-mail address and a password instead.";
+    /// A proof of possession that shows nothing (RFC 9449); `detail` says why, for whoever writes a client.
+    InvalidDpopProof = 400, "This app could not show that it is the one it says. Please try again.";
+    /// The proof's time is far from the server's; made again with the nonce in `challenge`, it is taken.
+    UseDpopNonce = 400, "This app's clock and ours do not agree. The app tries again by itself.";
     StateMismatch = 400, "This sign-in was started elsewhere or is too old. Please start again.";
     /// An account with this address exists; signing in to it links the provider.
     LinkRequired = 409, "There is already an account with this e-mail address. Please sign in the way you did before.";
@@ -125,7 +129,7 @@ pub struct Problem {
     /// With [`Code::Reset`]: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<crate::sync::ResetReason>,
-    /// With [`Code::SecondStepRequired`]: what the second step is for.
+    /// With [`Code::SecondStepRequired`]: what the second step is for. With [`Code::UseDpopNonce`]: the nonce.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -27,6 +27,7 @@ pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const TOKEN: &str = "/oauth/token";
 pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
 pub const JWKS: &str = "/.well-known/jwks.json";
+pub const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
 
 pub const SYNC: &str = "/api/v1/sync";
 pub const BOOTSTRAP: &str = "/api/v1/bootstrap";

@@ -1,7 +1,8 @@
 //! Signing in through the system's browser: begun here, finished by the link that comes home or by the code that the
 //! last page shows, even if the app was closed meanwhile.
 //!
-//! **Invariant:** one sign-in at a time is pending; the verifier is in the keychain and goes to the token endpoint only.
+//! **Invariant:** one sign-in at a time is pending; the verifier and the key are in the keychain; the one goes to the
+//! token endpoint only, the other nowhere.
 
 mod loopback;
 mod pending;
@@ -17,6 +18,7 @@ use protocol::oauth::{CLIENT_ID, PushedRequest};
 use protocol::{Code, Problem, UnixMillis};
 use std::sync::Arc;
 use sync_client::Device;
+use sync_client::proof::ProofKey;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use url::Url;
@@ -61,7 +63,7 @@ impl SignIn {
         now: UnixMillis,
     ) -> Result<Begun> {
         let _turn = self.turn.lock().await;
-        let pending = Pending::new(&chance(), redirect_uri, now);
+        let pending = Pending::new(&chance(), ProofKey::fresh(), redirect_uri, now);
         self.remember(&pending).await?;
         let request = PushedRequest {
             client_id: CLIENT_ID.to_owned(),
@@ -71,6 +73,7 @@ impl SignIn {
             redirect_uri: pending.redirect_uri.clone(),
             device: device.client(),
             provider,
+            dpop_jkt: Some(pending.key.thumbprint()),
         };
         match device.push_request(&request).await {
             Ok(answer) => Ok(Begun {
@@ -138,7 +141,8 @@ impl SignIn {
     /// A code that never reached the server may still be good.
     async fn redeem(&self, device: &Device, pending: Pending, code: String) -> Result<Homecoming> {
         let kept = pending.clone();
-        match device.redeem(code, pending.verifier, pending.redirect_uri).await {
+        let redeemed = device.redeem(code, pending.verifier, pending.redirect_uri, pending.key);
+        match redeemed.await {
             Ok(_me) => Ok(Homecoming::SignedIn),
             Err(problem) => {
                 if matches!(problem.code, Code::Offline | Code::Unavailable | Code::Busy) {

@@ -1,7 +1,8 @@
 //! What signs this device in, and the door through which a body keeps it: the keychain, a file, or memory.
 //!
-//! **Invariant:** only the refresh token is ever handed to a store; the access token lives in memory and nowhere else.
+//! **Invariant:** only the refresh token and its key are ever handed to a store; the access token lives in memory and nowhere else.
 
+use crate::proof::ProofKey;
 use protocol::Problem;
 use protocol::auth::Me;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ use std::sync::{Mutex, PoisonError};
 pub struct Credential {
     pub refresh_token: String,
     pub me: Me,
+    /// What the token is bound to. A sign-in by a build from before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ProofKey>,
 }
 
 impl fmt::Debug for Credential {

@@ -20,6 +20,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
+pub use crate::clock::Clock;
 pub use crate::store::Quota;
 
 use crate::credentials::CredentialStore;
@@ -87,7 +88,20 @@ impl Device {
         computer: Computer,
         credentials: impl CredentialStore,
     ) -> Result<Self, Problem> {
-        let core = Core::open(quota, folder, server, computer, Arc::new(credentials)).await?;
+        Self::open_by(Clock::start(), quota, folder, server, computer, credentials).await
+    }
+
+    /// The same by another clock than this computer's.
+    pub async fn open_by(
+        clock: Clock,
+        quota: Quota,
+        folder: &Path,
+        server: Url,
+        computer: Computer,
+        credentials: impl CredentialStore,
+    ) -> Result<Self, Problem> {
+        let credentials = Arc::new(credentials);
+        let core = Core::open(clock, quota, folder, server, computer, credentials).await?;
         let end = Arc::new(core.stop.clone().drop_guard());
         Ok(Self { core, _end: end })
     }

@@ -3,14 +3,16 @@
 //! **Invariant:** a page that is not ours (a proxy's, a portal's) never counts as the server's word: only a problem
 //! that reads as one refuses anything.
 
+use crate::clock::Clock;
 use crate::engine::Failure;
-use protocol::oauth::TokenError;
-use protocol::{Code, Problem, UnixMillis};
+use crate::proof::{Asked, ProofKey};
+use protocol::oauth::{DPOP, DPOP_NONCE, ServerMetadata, TokenError};
+use protocol::{Code, Problem, UnixMillis, routes};
 use reqwest::header::{CONTENT_TYPE, DATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use url::Url;
 
@@ -32,6 +34,8 @@ pub struct Trouble {
     pub problem: Problem,
     /// OAuth's own word (RFC 6749 §5.2), of the token endpoint.
     pub oauth: Option<String>,
+    /// What the next proof has to name (RFC 9449 §8).
+    nonce: Option<String>,
 }
 
 impl Trouble {
@@ -40,7 +44,13 @@ impl Trouble {
             failure,
             problem,
             oauth: None,
+            nonce: None,
         }
+    }
+
+    /// The proof was for another address than the server's own.
+    fn is_unproven(&self) -> bool {
+        self.problem.code == Code::InvalidDpopProof || self.oauth.as_deref() == Some("invalid_dpop_proof")
     }
 
     /// Never reached the server, or cut off on the way.
@@ -63,7 +73,9 @@ pub struct Call<'a> {
     path: &'a str,
     query: Vec<(&'static str, String)>,
     json: Option<serde_json::Value>,
+    form: Option<serde_json::Value>,
     token: Option<&'a str>,
+    key: Option<&'a ProofKey>,
     timeout: Duration,
 }
 
@@ -86,6 +98,7 @@ impl<'a> Call<'a> {
             method: self.method.clone(),
             query: self.query.clone(),
             json: self.json.clone(),
+            form: self.form.clone(),
             ..*self
         }
     }
@@ -96,7 +109,9 @@ impl<'a> Call<'a> {
             path,
             query: Vec::new(),
             json: None,
+            form: None,
             token: None,
+            key: None,
             timeout: EXCHANGE,
         }
     }
@@ -111,6 +126,20 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn json(mut self, body: &impl Serialize) -> Self {
         self.json = Some(serde_json::to_value(body).unwrap_or_default());
+        self
+    }
+
+    /// The same as a form, for the token endpoint, which takes nothing else.
+    #[must_use]
+    pub fn form(mut self, body: &impl Serialize) -> Self {
+        self.form = Some(serde_json::to_value(body).unwrap_or_default());
+        self
+    }
+
+    /// Shows that this key is held (RFC 9449).
+    #[must_use]
+    pub const fn proven_by(mut self, key: &'a ProofKey) -> Self {
+        self.key = Some(key);
         self
     }
 
@@ -140,10 +169,13 @@ pub struct Http {
     base: Url,
     /// The `Date` of the last answer, and when it came.
     date: Arc<Mutex<Option<(SystemTime, Instant)>>>,
+    clock: Arc<Clock>,
+    /// What the server calls itself, where it is reached under another address.
+    own_base: Arc<Mutex<Option<Url>>>,
 }
 
 impl Http {
-    pub fn new(base: Url) -> Result<Self, Problem> {
+    pub fn new(base: Url, clock: Arc<Clock>) -> Result<Self, Problem> {
         install_crypto();
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT)
@@ -161,6 +193,8 @@ impl Http {
             client,
             base,
             date: Arc::default(),
+            clock,
+            own_base: Arc::default(),
         })
     }
 
@@ -176,7 +210,63 @@ impl Http {
 
     /// Makes a call and reads its answer. An empty answer reads as `()`.
     pub async fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Trouble> {
-        self.read(self.request(&call).timeout(call.timeout)).await
+        match call.key {
+            Some(key) => self.ask_proven(&call, key).await,
+            None => self.read(self.request(&call).timeout(call.timeout)).await,
+        }
+    }
+
+    /// Each try has a proof of its own. Where this computer's clock is wrong, the server's nonce replaces it; where the server
+    /// is reached under another address than its own, it is asked for that. Both once.
+    async fn ask_proven<T: DeserializeOwned>(&self, call: &Call<'_>, key: &ProofKey) -> Result<T, Trouble> {
+        let mut nonce = None;
+        loop {
+            let trouble = match self.ask_with_proof(call, key, nonce.as_deref()).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => trouble,
+            };
+            if nonce.is_none() && trouble.nonce.is_some() {
+                nonce = trouble.nonce;
+            } else if !trouble.is_unproven() || !self.learn_own_base().await {
+                return Err(trouble);
+            }
+        }
+    }
+
+    async fn ask_with_proof<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        key: &ProofKey,
+        nonce: Option<&str>,
+    ) -> Result<T, Trouble> {
+        let own = self.own_base().clone();
+        let mut address = own.unwrap_or_else(|| self.base.clone());
+        address.set_path(call.path);
+        let proof = key.proof(Asked {
+            address: &address,
+            at: self.clock.now().div_euclid(1000),
+            nonce,
+            chance: rand::random(),
+        });
+        let request = self.request(call).timeout(call.timeout);
+        self.read(request.header(DPOP, proof)).await
+    }
+
+    fn own_base(&self) -> MutexGuard<'_, Option<Url>> {
+        self.own_base.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True: it calls itself something that was not known here.
+    async fn learn_own_base(&self) -> bool {
+        let request = self.client.get(self.address(routes::OAUTH_METADATA));
+        let answer: Result<ServerMetadata, Trouble> = self.read(request.timeout(EXCHANGE)).await;
+        let issuer = answer.ok().and_then(|metadata| Url::parse(&metadata.issuer).ok());
+        let Some(issuer) = issuer else { return false };
+        let mut own = self.own_base();
+        let known = own.as_ref().unwrap_or(&self.base);
+        let is_news = known.origin() != issuer.origin();
+        *own = Some(issuer);
+        is_news
     }
 
     /// Makes a call whose answer is events, for as long as they come.
@@ -210,17 +300,10 @@ impl Http {
         if let Some(body) = &call.json {
             request = request.json(body);
         }
+        if let Some(body) = &call.form {
+            request = request.form(body);
+        }
         request
-    }
-
-    /// Posts a form (the token endpoint takes nothing else).
-    pub async fn post_form<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        form: &impl Serialize,
-    ) -> Result<T, Trouble> {
-        self.read(self.client.post(self.address(path)).timeout(EXCHANGE).form(form))
-            .await
     }
 
     /// What the server's clock says now, as far as its last answer told.
@@ -295,6 +378,8 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, Trouble> {
     let status = response.status();
     let is_problem = content_type(&response).starts_with(protocol::problem::CONTENT_TYPE);
     let retry_after = retry_after(&response);
+    let nonce = response.headers().get(DPOP_NONCE);
+    let nonce = nonce.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = bounded(response).await?;
     if status.is_success() {
         let body = if body.is_empty() {
@@ -304,7 +389,8 @@ async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, Trouble> {
         };
         return serde_json::from_slice(body).map_err(|_not_ours| Trouble::away(true));
     }
-    Err(trouble(status, is_problem, retry_after, &body))
+    let trouble = trouble(status, is_problem, retry_after, &body);
+    Err(Trouble { nonce, ..trouble })
 }
 
 fn content_type(response: &Response) -> &str {

@@ -235,6 +235,8 @@ async fn write(stream: &mut Stream, outgoing: Outgoing) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use std::sync::Arc;
     use tokio_tungstenite::tungstenite::handshake::server as handshake;
 
     fn packed(text: &[u8]) -> Vec<u8> {
@@ -296,7 +298,7 @@ mod tests {
             (hello, close)
         });
         let (events, mut heard) = mpsc::channel(4);
-        let http = Http::new(address.parse().unwrap()).unwrap();
+        let http = Http::new(address.parse().unwrap(), Arc::new(Clock::start())).unwrap();
         let token = async { Ok("token".to_owned()) };
         let _socket = Socket::open(http, token, 1, None, events);
         assert_eq!(

@@ -5,7 +5,8 @@
 
 use crate::credentials::{Credential, CredentialStore};
 use crate::engine::Failure;
-use crate::http::{Http, Trouble};
+use crate::http::{Call, Http, Trouble};
+use crate::proof::ProofKey;
 use protocol::auth::{Me, SignedIn, Tokens};
 use protocol::oauth::{CLIENT_ID, Grant};
 use protocol::{Code, Problem, UserId, routes};
@@ -148,12 +149,16 @@ impl Keeper {
             refresh_token: kept.refresh_token.clone(),
             client_id: CLIENT_ID.to_owned(),
         };
-        let answer: Result<SignedIn, Trouble> = self.http.post_form(routes::TOKEN, &grant).await;
+        let mut call = Call::post(routes::TOKEN).form(&grant);
+        if let Some(key) = &kept.key {
+            call = call.proven_by(key);
+        }
+        let answer: Result<SignedIn, Trouble> = self.http.ask(call).await;
         match answer {
             Ok(SignedIn {
                 me,
                 tokens: Some(tokens),
-            }) => match self.keep(me, tokens).await {
+            }) => match self.keep(me, tokens, kept.key.clone()).await {
                 Ok(()) => Renewal::Renewed,
                 Err(problem) => {
                     tracing::warn!(code = %problem.code, "a renewed sign-in could not be kept");
@@ -183,11 +188,12 @@ impl Keeper {
     }
 
     /// Saves, reads back, and only then lets the access token be used.
-    pub async fn keep(&self, me: Me, tokens: Tokens) -> Result<(), Problem> {
+    pub async fn keep(&self, me: Me, tokens: Tokens, key: Option<ProofKey>) -> Result<(), Problem> {
         let user = me.user;
         let credential = Credential {
             refresh_token: tokens.refresh_token,
             me,
+            key,
         };
         let store = Arc::clone(&self.store);
         let is_kept = blocking(move || {

@@ -82,7 +82,7 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::routing::{delete, get, post};
 use http::header;
-use native::{access, authorize, device_flow, following, grants};
+use native::{access, authorize, device_flow, following, grants, metadata};
 use password::{Hasher, sign_in as by_password, sign_up as signing_up, verify as verifying};
 use protocol::auth::Provider;
 use protocol::routes::{self, page};
@@ -282,6 +282,7 @@ pub fn router(auth: Auth) -> Router {
         )
         .route(routes::TOKEN, post(grants::post_token))
         .route(routes::JWKS, get(read_key_set))
+        .route(routes::OAUTH_METADATA, get(metadata::read_metadata))
         .route(
             page::PROVIDER_CALLBACK,
             get(flow::provider_callback).post(flow::provider_posted),
@@ -310,6 +311,7 @@ pub fn router(auth: Auth) -> Router {
     device_flow::post_device_authorization,
     grants::post_token,
     read_key_set,
+    metadata::read_metadata,
 ))]
 struct Docs;
 

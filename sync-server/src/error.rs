@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use protocol::oauth::DPOP_NONCE;
 use protocol::{Code, Problem};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -115,6 +116,13 @@ pub fn problem_response(problem: &Problem) -> Response {
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    let nonce = problem
+        .challenge
+        .as_deref()
+        .filter(|_| problem.code == Code::UseDpopNonce);
+    if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
     }
     response.extensions_mut().insert(problem.clone());
     response

@@ -9,8 +9,8 @@ use protocol::{Problem, SessionId};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use sync_client::Device;
-use sync_client::credentials::InMemory;
-use sync_client::driver::{Computer, Quota};
+use sync_client::credentials::{CredentialStore as _, InMemory};
+use sync_client::driver::{Clock, Computer, Quota};
 use tempfile::TempDir;
 
 #[derive(Debug)]
@@ -40,7 +40,28 @@ impl DeviceClient {
             .prefix("compymac-device-")
             .tempdir()
             .unwrap_or_else(|error| panic!("making a folder: {error}"));
-        Self::over(server.to_owned(), Arc::default(), Arc::new(folder), quota).await
+        Self::over(
+            server.to_owned(),
+            Arc::default(),
+            Arc::new(folder),
+            quota,
+            Clock::start(),
+        )
+        .await
+    }
+
+    /// A new computer by this clock, signed in and in step with the server.
+    pub async fn of_by(clock: impl Fn() -> Clock, person: &Person, server: &str) -> Self {
+        let device = Self::fresh(server).await.restart_by(clock).await;
+        device.enter(person).await;
+        device
+    }
+
+    async fn enter(&self, person: &Person) {
+        self.sign_in(person.email.clone(), Password::typed(&person.password))
+            .await
+            .unwrap_or_else(|problem| panic!("signing in: {problem}"));
+        self.wait_online().await;
     }
 
     /// A new computer, signed in and in step with the server.
@@ -51,15 +72,17 @@ impl DeviceClient {
     /// The same with little room.
     pub async fn of_within(quota: Quota, person: &Person, server: &str) -> Self {
         let device = Self::fresh_within(quota, server).await;
-        device
-            .sign_in(person.email.clone(), Password::typed(&person.password))
-            .await
-            .unwrap_or_else(|problem| panic!("signing in: {problem}"));
-        device.wait_online().await;
+        device.enter(person).await;
         device
     }
 
-    async fn over(server: String, credentials: Arc<InMemory>, folder: Arc<TempDir>, quota: Quota) -> Self {
+    async fn over(
+        server: String,
+        credentials: Arc<InMemory>,
+        folder: Arc<TempDir>,
+        quota: Quota,
+        clock: Clock,
+    ) -> Self {
         crate::stack::install_crypto();
         let computer = Computer {
             name: "Laptop".to_owned(),
@@ -67,7 +90,8 @@ impl DeviceClient {
             version: "0.1.0".to_owned(),
         };
         let url = server.parse().unwrap_or_else(|error| panic!("{server}: {error}"));
-        let device = Device::open_within(quota, folder.path(), url, computer, Arc::clone(&credentials))
+        let kept = Arc::clone(&credentials);
+        let device = Device::open_by(clock, quota, folder.path(), url, computer, kept)
             .await
             .unwrap_or_else(|problem| panic!("opening a device: {problem}"));
         Self {
@@ -81,6 +105,15 @@ impl DeviceClient {
 
     /// Closes it and opens it again over what it kept, after `meanwhile`.
     pub async fn restart(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        self.opened_again(meanwhile, Clock::start()).await
+    }
+
+    /// The same by this clock.
+    pub async fn restart_by(self, clock: impl Fn() -> Clock) -> Self {
+        self.opened_again(|_| (), clock()).await
+    }
+
+    async fn opened_again(self, meanwhile: impl FnOnce(&Path), clock: Clock) -> Self {
         let Self {
             device,
             server,
@@ -90,7 +123,14 @@ impl DeviceClient {
         } = self;
         device.close().await;
         meanwhile(folder.path());
-        Self::over(server, credentials, folder, quota).await
+        Self::over(server, credentials, folder, quota, clock).await
+    }
+
+    /// What is kept of its sign-in beside the key.
+    pub fn refresh_token(&self) -> String {
+        let kept = self.credentials.load().ok().flatten();
+        kept.unwrap_or_else(|| panic!("nobody is signed in"))
+            .refresh_token
     }
 
     pub fn folder(&self) -> PathBuf {

@@ -50,6 +50,7 @@ const LINES: &[Line] = &[
             &["store", "socket", "tokens"],
             &["http"],
             &["credentials", "clock"],
+            &["proof"],
             PURE,
         ],
         friends: PURE,

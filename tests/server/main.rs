@@ -44,6 +44,7 @@ mod pages;
 mod passkeys;
 mod plans;
 mod planted;
+mod proofs;
 mod providers;
 mod runs;
 mod second_step;

@@ -16,6 +16,7 @@ pub(super) struct App {
     pub client: Client,
     pub verifier: String,
     state: String,
+    key: Option<String>,
 }
 
 fn random() -> String {
@@ -28,6 +29,15 @@ impl App {
             client: Client::native(&stack.url()),
             verifier: random(),
             state: random(),
+            key: None,
+        }
+    }
+
+    /// One that holds the key with this thumbprint.
+    pub fn with_key(stack: &Stack, thumbprint: &str) -> Self {
+        Self {
+            key: Some(thumbprint.to_owned()),
+            ..Self::new(stack)
         }
     }
 
@@ -40,6 +50,7 @@ impl App {
             redirect_uri: REDIRECT_DEEP_LINK.to_owned(),
             device: native("Laptop <of Ana>"),
             provider: None,
+            dpop_jkt: self.key.clone(),
         }
     }
 
@@ -48,6 +59,16 @@ impl App {
         let pushed: PushedAnswer = answer.expect();
         assert!(pushed.expires_in > 0 && pushed.expires_in <= 600);
         authorize_path(&pushed.request_uri)
+    }
+
+    /// What redeems a code.
+    pub fn grant(&self, code: &str) -> Grant {
+        Grant::AuthorizationCode {
+            code: code.to_owned(),
+            code_verifier: self.verifier.clone(),
+            redirect_uri: REDIRECT_DEEP_LINK.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+        }
     }
 
     pub async fn redeem(&self, code: &str, verifier: &str) -> Answer {

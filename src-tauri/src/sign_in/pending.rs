@@ -1,6 +1,6 @@
 //! A sign-in on its way through the system browser (RFC 7636, RFC 9207): what has to be known when it comes home.
 //!
-//! **Invariant:** no I/O; the verifier is shown to nobody.
+//! **Invariant:** no I/O; the verifier and the key are shown to nobody.
 
 use crate::deep_link::Callback;
 use base64::Engine as _;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use subtle::ConstantTimeEq as _;
+use sync_client::proof::ProofKey;
 use url::Url;
 
 /// As long as the server keeps its half.
@@ -21,6 +22,8 @@ pub struct Pending {
     pub state: String,
     pub redirect_uri: String,
     pub began: UnixMillis,
+    /// What the sign-in is bound to from here on (RFC 9449 §10).
+    pub key: ProofKey,
 }
 
 impl fmt::Debug for Pending {
@@ -42,13 +45,14 @@ pub enum Stray {
 
 impl Pending {
     /// `chance` is 64 fresh random bytes.
-    pub fn new(chance: &[u8; 64], redirect_uri: &str, now: UnixMillis) -> Self {
+    pub fn new(chance: &[u8; 64], key: ProofKey, redirect_uri: &str, now: UnixMillis) -> Self {
         let (verifier, state) = chance.split_at(32);
         Self {
             verifier: URL_SAFE_NO_PAD.encode(verifier),
             state: URL_SAFE_NO_PAD.encode(state),
             redirect_uri: redirect_uri.to_owned(),
             began: now,
+            key,
         }
     }
 
@@ -95,7 +99,7 @@ mod tests {
     #[test]
     fn only_the_answer_to_this_sign_in_is_taken() {
         let server = Url::parse("https://compymac.dev/").unwrap();
-        let pending = Pending::new(&[7; 64], "compymac://auth/callback", 1_000);
+        let pending = Pending::new(&[7; 64], ProofKey::fresh(), "compymac://auth/callback", 1_000);
         let own = |issuer| callback(&pending.state, issuer);
         assert_eq!(
             pending.check(&own("https://compymac.dev"), &server, 1_000),
@@ -127,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_challenge_is_that_of_rfc_7636() {
-        let mut pending = Pending::new(&[0; 64], "", 0);
+        let mut pending = Pending::new(&[0; 64], ProofKey::fresh(), "", 0);
         pending.verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned();
         assert_eq!(pending.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
@@ -138,7 +142,7 @@ mod tests {
         for (place, byte) in chance.iter_mut().zip(0..) {
             *place = byte;
         }
-        let pending = Pending::new(&chance, "", 0);
+        let pending = Pending::new(&chance, ProofKey::fresh(), "", 0);
         assert_eq!((pending.verifier.len(), pending.state.len()), (43, 43));
         assert_ne!(pending.verifier, pending.state);
         assert!(!format!("{pending:?}").contains(&pending.verifier));

@@ -8,6 +8,7 @@ use crate::credentials::CredentialStore;
 use crate::engine::{Event, Failure};
 use crate::http::{Call, Http, Trouble};
 use crate::outbox::{JOURNAL_MILLIS, Outbox, Plan};
+use crate::proof::ProofKey;
 use crate::replica::Applied;
 use crate::socket::{Outgoing, Socket};
 use crate::store::{Quota, Store, StoreFault};
@@ -21,6 +22,7 @@ use protocol::view::{Connection, Push};
 use protocol::{Code, Problem, SessionId, UserId};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +44,21 @@ const CLOCKS_AGREE: u64 = 86_400_000;
 /// An event whose handling somebody waits for.
 pub type Told = (Event, oneshot::Sender<()>);
 
+/// A sign-in whose first step is proven.
+#[derive(Clone)]
+pub struct HalfWay {
+    /// What the second step is for.
+    pub challenge: String,
+    /// What both steps are proven with.
+    pub key: ProofKey,
+}
+
+impl fmt::Debug for HalfWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HalfWay(…)")
+    }
+}
+
 #[derive(Debug)]
 pub struct Shared {
     pub me: Option<Me>,
@@ -55,14 +72,14 @@ pub struct Shared {
     pub loading: BTreeSet<SessionId>,
     pub connection: Connection,
     pub socket: Option<Socket>,
-    /// What the second step of a sign-in is for, between the two.
-    pub challenge: Option<String>,
+    /// A sign-in between its two steps.
+    pub half_way: Option<HalfWay>,
 }
 
 #[derive(Debug)]
 pub struct Core {
     pub computer: Computer,
-    pub clock: Clock,
+    pub clock: Arc<Clock>,
     pub http: Http,
     pub keeper: Keeper,
     pub store: Store,
@@ -90,6 +107,7 @@ pub struct Core {
 
 impl Core {
     pub async fn open(
+        clock: Clock,
         quota: Quota,
         folder: &Path,
         server: Url,
@@ -99,13 +117,14 @@ impl Core {
         let path = folder.to_owned();
         let opened = tokio::task::spawn_blocking(move || Store::open(&path, quota)).await;
         let store = opened.map_err(|_ended| Problem::new(Code::Internal))??;
-        let http = Http::new(server)?;
+        let clock = Arc::new(clock);
+        let http = Http::new(server, Arc::clone(&clock))?;
         let keeper = Keeper::new(credentials, http.clone(), folder);
         let (events, inbox) = mpsc::channel(EVENTS);
         let (told, told_inbox) = mpsc::channel(4);
         let core = Arc::new(Self {
             computer,
-            clock: Clock::start(),
+            clock,
             http,
             keeper,
             store,
@@ -123,7 +142,7 @@ impl Core {
                 loading: BTreeSet::new(),
                 connection: Connection::SignedOut,
                 socket: None,
-                challenge: None,
+                half_way: None,
             }),
             writing: tokio::sync::Mutex::new(()),
             upload: Notify::new(),

@@ -1,8 +1,10 @@
 //! Signing up, in and out, and the devices of a person.
 
 use super::Device;
+use super::core::HalfWay;
 use crate::engine::Event;
 use crate::http::Call;
+use crate::proof::ProofKey;
 use crate::store::StoreFault;
 use protocol::auth::{
     Client, Device as SignedInDevice, Email, Me, Password, Provider, Resend, SecondStep, SignIn, SignUp,
@@ -41,8 +43,10 @@ impl Device {
             binding: self.core.store.binding().await?,
             client: self.client(),
         };
-        let signed_in = self.core.http.ask(Call::post(routes::VERIFY).json(&ask)).await?;
-        let me = self.adopt(signed_in).await?;
+        let key = ProofKey::fresh();
+        let call = Call::post(routes::VERIFY).json(&ask).proven_by(&key);
+        let signed_in = self.core.http.ask(call).await?;
+        let me = self.adopt(signed_in, key).await?;
         self.core.store.remember_binding(None).await?;
         Ok(me)
     }
@@ -59,28 +63,27 @@ impl Device {
             binding: self.core.store.binding().await?,
             client: self.client(),
         };
-        let asked = self.core.http.ask(Call::post(routes::SIGN_IN).json(&ask)).await;
-        let signed_in = asked.map_err(|trouble| self.keep_challenge(trouble.into()))?;
-        self.adopt(signed_in).await
+        let key = ProofKey::fresh();
+        let call = Call::post(routes::SIGN_IN).json(&ask).proven_by(&key);
+        let asked = self.core.http.ask(call).await;
+        let signed_in = asked.map_err(|trouble| self.keep_challenge(trouble.into(), &key))?;
+        self.adopt(signed_in, key).await
     }
 
     /// The code that [`Device::sign_in`] asked for with `second_step_required`.
     pub async fn second_step(&self, code: String) -> Result<Me, Problem> {
-        let challenge = self.core.shared().challenge.clone();
-        let challenge = challenge.ok_or_else(|| Problem::new(Code::InvalidOrExpiredLink))?;
-        let call = Call::post(routes::SECOND_STEP);
-        let signed_in = self
-            .core
-            .http
-            .ask(call.json(&SecondStep { challenge, code }))
-            .await?;
-        self.adopt(signed_in).await
+        let half_way = self.core.shared().half_way.clone();
+        let HalfWay { challenge, key } = half_way.ok_or_else(|| Problem::new(Code::InvalidOrExpiredLink))?;
+        let call = Call::post(routes::SECOND_STEP).json(&SecondStep { challenge, code });
+        let signed_in = self.core.http.ask(call.proven_by(&key)).await?;
+        self.adopt(signed_in, key).await
     }
 
     /// It is of no use to whoever is told of the problem.
-    fn keep_challenge(&self, mut problem: Problem) -> Problem {
+    fn keep_challenge(&self, mut problem: Problem, key: &ProofKey) -> Problem {
         if let Some(challenge) = problem.challenge.take() {
-            self.core.shared().challenge = Some(challenge);
+            let key = key.clone();
+            self.core.shared().half_way = Some(HalfWay { challenge, key });
         }
         problem
     }
@@ -90,25 +93,28 @@ impl Device {
         Ok(self.core.http.ask(Call::post(routes::PAR).json(request)).await?)
     }
 
-    /// The code that came home, with the verifier it is bound to.
-    pub async fn redeem(&self, code: String, verifier: String, redirect_uri: String) -> Result<Me, Problem> {
+    /// The code that came home, with the verifier and the key that it is bound to.
+    pub async fn redeem(
+        &self,
+        code: String,
+        verifier: String,
+        redirect_uri: String,
+        key: ProofKey,
+    ) -> Result<Me, Problem> {
         let grant = Grant::AuthorizationCode {
             code,
             code_verifier: verifier,
             redirect_uri,
             client_id: CLIENT_ID.to_owned(),
         };
-        let signed_in =
-            self.core
-                .http
-                .post_form(routes::TOKEN, &grant)
-                .await
-                .map_err(|trouble| match trouble.oauth.as_deref() {
-                    Some("invalid_grant") => Problem::new(Code::InvalidOrExpiredLink)
-                        .detail("This sign-in is no longer valid. Please start again."),
-                    Some(_) | None => trouble.problem,
-                })?;
-        self.adopt(signed_in).await
+        let call = Call::post(routes::TOKEN).form(&grant).proven_by(&key);
+        let asked = self.core.http.ask(call).await;
+        let signed_in = asked.map_err(|trouble| match trouble.oauth.as_deref() {
+            Some("invalid_grant") => Problem::new(Code::InvalidOrExpiredLink)
+                .detail("This sign-in is no longer valid. Please start again."),
+            Some(_) | None => trouble.problem,
+        })?;
+        self.adopt(signed_in, key).await
     }
 
     /// How this computer presents itself when it signs in.
@@ -122,16 +128,16 @@ impl Device {
     }
 
     /// Keeps a sign-in and goes to work with it.
-    async fn adopt(&self, signed_in: SignedIn) -> Result<Me, Problem> {
+    async fn adopt(&self, signed_in: SignedIn, key: ProofKey) -> Result<Me, Problem> {
         let SignedIn { me, tokens } = signed_in;
-        self.core.shared().challenge = None;
+        self.core.shared().half_way = None;
         let tokens = tokens.ok_or_else(|| {
             Problem::new(Code::Internal)
                 .detail("The server's answer held no sign-in for an app. Please try again.")
         })?;
         // Whatever was under way for somebody else ends before a row of it could be taken for this person's.
         self.core.tell(Event::SignedOut).await;
-        self.core.keeper.keep(me.clone(), tokens).await?;
+        self.core.keeper.keep(me.clone(), tokens, Some(key)).await?;
         self.core.store.remember_me(Some(me.clone())).await?;
         self.core.take_person(me.clone()).await?;
         self.core.resume_lanes();
@@ -168,7 +174,7 @@ impl Device {
         {
             let mut shared = core.shared();
             shared.me = None;
-            shared.challenge = None;
+            shared.half_way = None;
             shared.outbox = std::sync::Arc::default();
             shared.drafts = super::drafts::Drafts::default();
             shared.tails.clear();

@@ -235,6 +235,7 @@ async fn enter(
         client: Client::Browser,
         link: auth.pending_link(&email, visit).await,
         step: Step::First,
+        key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;

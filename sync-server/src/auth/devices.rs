@@ -326,6 +326,8 @@ pub struct NewDevice {
     pub version: String,
     /// A native client's; a browser has none.
     pub refresh_salt: Option<Vec<u8>>,
+    /// The key that its refresh tokens are bound to.
+    pub dpop_jkt: Option<String>,
     pub idle_seconds: i64,
     pub absolute_seconds: i64,
 }
@@ -335,8 +337,8 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
     sqlx::query!(
         "insert into sessions
             (id, user_id, kind, session_token, name, os, version, refresh_salt, gen, expires, absolute_expires,
-             proven_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end)",
+             proven_at, dpop_jkt)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end, $12)",
         new.id.0,
         user.0,
         i16::from(new.refresh_salt.is_some()),
@@ -347,7 +349,8 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
         new.refresh_salt,
         i64::from(new.refresh_salt.is_some()),
         now + time::Duration::seconds(new.idle_seconds),
-        now + time::Duration::seconds(new.absolute_seconds)
+        now + time::Duration::seconds(new.absolute_seconds),
+        new.dpop_jkt
     )
     .execute(db)
     .await?;
@@ -398,6 +401,8 @@ pub struct Renewing {
     pub rotated_at: OffsetDateTime,
     pub is_seen: bool,
     pub is_live: bool,
+    /// The key that has to be shown; a device that signed in without one has none.
+    pub dpop_jkt: Option<String>,
 }
 
 pub async fn renewing(db: &mut Transaction, device: DeviceId) -> sqlx::Result<Option<Renewing>> {
@@ -406,7 +411,7 @@ pub async fn renewing(db: &mut Transaction, device: DeviceId) -> sqlx::Result<Op
         r#"select s.user_id, u.email, u.name as user_name, s.name as device_name, s.refresh_salt as "salt!",
                   s.gen as generation, s.gen_rotated_at as rotated_at, s.gen_seen_at is not null as "is_seen!",
                   (s.revoked_at is null and u.disabled_at is null
-                   and least(s.expires, s.absolute_expires) > now()) as "is_live!"
+                   and least(s.expires, s.absolute_expires) > now()) as "is_live!", s.dpop_jkt
              from sessions s join users u on u.id = s.user_id
             where s.id = $1 and s.kind = 1
               for update of s"#,

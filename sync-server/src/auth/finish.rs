@@ -4,6 +4,7 @@
 
 use super::audit_events::{self, Event};
 use super::devices::{self, NewDevice};
+use super::native::dpop::Thumbprint;
 use super::native::refresh;
 use super::providers::PendingLink;
 use super::users::{self, User};
@@ -41,6 +42,8 @@ pub struct Entrance {
     /// An identity at a provider that this very sign-in proves to be the user's.
     pub link: Option<PendingLink>,
     pub step: Step,
+    /// The key that a program has shown to hold: its tokens are renewed with that alone.
+    pub key: Option<Thumbprint>,
 }
 
 /// How far the proof goes.
@@ -142,6 +145,13 @@ pub async fn finish_sign_in(
         Client::Browser => browser(auth, me, visit),
         Client::Native { name, os, version } => native(auth, me, name, os, version)?,
     };
+    let new = NewDevice {
+        dpop_jkt: entrance
+            .key
+            .filter(|_| new.refresh_salt.is_some())
+            .map(|key| key.to_string()),
+        ..new
+    };
     devices::insert(&mut *db, user.id, &new).await?;
     let event = Event {
         user: Some(user.id),
@@ -232,6 +242,7 @@ fn browser(auth: &Auth, me: Me, visit: &Visit) -> (NewDevice, Entry) {
         os,
         version: String::new(),
         refresh_salt: None,
+        dpop_jkt: None,
         idle_seconds: BROWSER_IDLE_SECONDS,
         absolute_seconds: BROWSER_SECONDS,
     };
@@ -262,6 +273,7 @@ fn native(auth: &Auth, me: Me, name: &str, os: &str, version: &str) -> Result<(N
         os: named(os, "", 16),
         version: named(version, "", 32),
         refresh_salt: Some(salt.to_vec()),
+        dpop_jkt: None,
         idle_seconds: NATIVE_IDLE_SECONDS,
         absolute_seconds: NATIVE_SECONDS,
     };

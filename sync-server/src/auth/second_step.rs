@@ -16,6 +16,7 @@ pub use second_factors::{
 use super::audit_events::{self, Event};
 use super::cookies::STEP;
 use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words, plain};
+use super::native::dpop::{self, Thumbprint};
 use super::next::safe_next;
 use super::tries::Whose;
 use super::{Auth, Caller, Visit, codes, cookies, deletion, seal};
@@ -58,6 +59,7 @@ pub async fn post_second_step(
 }
 
 pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
+    let proof = auth.proof(headers, routes::SECOND_STEP)?;
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::SecondStep, &whos, Whose::Unknown, visit).await?;
@@ -72,6 +74,10 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
     let challenge = challenges::take_try(&auth.pool, &secret_hash).await?;
     let challenge = challenge.ok_or_else(too_late)?;
     auth.must_come_from_its_client(headers, &challenge.client)?;
+    let key = auth.use_up(proof).await?;
+    if !dpop::is_shown(challenge.dpop_jkt.as_deref(), key.as_ref()) {
+        return Err(dpop::another_key().into());
+    }
     let proven = auth.compare_code(challenge.user, &ask.code).await?;
     let Some(proven) = proven else {
         return Err(refuse(auth, &challenge, visit).await.into());
@@ -91,6 +97,7 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
         client: challenge.client,
         link: link.context("reading what was to be linked")?,
         step: Step::Second,
+        key,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
@@ -185,6 +192,7 @@ pub async fn begin(db: &mut Transaction, entrance: &Entrance, is_to_keep: bool) 
         user: entrance.user,
         method: &entrance.method,
         client: &plain(&entrance.client),
+        dpop_jkt: entrance.key.as_ref().map(Thumbprint::as_str),
         link: link.context("keeping what is to be linked")?,
         is_to_keep,
         expires: OffsetDateTime::now_utc() + WAITS,

@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = files![
     "0013_vouched_codes",
     "0015_letters",
     "0016_audit_partitions",
+    "0017_proofs_of_possession",
 ];
 
 pub fn all() -> anyhow::Result<Migrator> {

@@ -6,6 +6,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Kind, Visit, cookies, finish};
+use super::dpop::Thumbprint;
 use super::oauth_codes::{self, NewCode};
 use crate::body::Json;
 use crate::error::Result;
@@ -73,10 +74,21 @@ fn must_be_sound(ask: &PushedRequest) -> Result<(), Problem> {
     if !is_base64url(&ask.state, 22..=128) {
         return refuse("state", "This must be 22 to 128 characters of base64url.");
     }
+    if !names_a_key(ask.dpop_jkt.as_deref()) {
+        return refuse(
+            "dpop_jkt",
+            "This must be the base64url SHA-256 thumbprint of the key.",
+        );
+    }
     if !is_return_address(&ask.redirect_uri) {
         return refuse("redirect_uri", "This is not an address of the app.");
     }
     Ok(())
+}
+
+/// Or none, which is as well.
+pub(super) fn names_a_key(jkt: Option<&str>) -> bool {
+    jkt.is_none_or(|jkt| Thumbprint::parse(jkt).is_some())
 }
 
 fn is_base64url(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
@@ -171,6 +183,7 @@ pub async fn authorize_confirm(
         challenge: &request.code_challenge,
         redirect_uri: &request.redirect_uri,
         client: &request.device,
+        dpop_jkt: request.dpop_jkt.as_deref(),
     };
     oauth_codes::insert(&auth.pool, &new).await?;
     let event = Event {
@@ -270,6 +283,7 @@ mod tests {
             redirect_uri: REDIRECT_DEEP_LINK.to_owned(),
             device: Client::Browser,
             provider: None,
+            dpop_jkt: Some("A".repeat(43)),
         };
         assert!(must_be_sound(&sound).is_ok());
         let wrong = [
@@ -291,6 +305,10 @@ mod tests {
             },
             PushedRequest {
                 state: String::new(),
+                ..sound.clone()
+            },
+            PushedRequest {
+                dpop_jkt: Some("+".repeat(43)),
                 ..sound.clone()
             },
             PushedRequest {

@@ -15,13 +15,15 @@ pub struct NewDeviceCode<'a> {
     pub user_hash: [u8; 32],
     pub client: &'a Client,
     pub asked_from: &'a str,
+    /// The key that has to take it up.
+    pub dpop_jkt: Option<&'a str>,
 }
 
 /// `false`: one of the codes is taken.
 pub async fn insert(pool: &Pool, new: &NewDeviceCode<'_>) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
-        "insert into device_codes (device_code_hash, user_code_hash, client, asked_from, pause, expires)
-         values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
+        "insert into device_codes (device_code_hash, user_code_hash, client, asked_from, pause, expires, dpop_jkt)
+         values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)
          on conflict do nothing",
         &new.device_hash,
         &new.user_hash,
@@ -29,6 +31,7 @@ pub async fn insert(pool: &Pool, new: &NewDeviceCode<'_>) -> sqlx::Result<bool> 
         new.asked_from,
         PAUSE,
         f64::from(WAITS),
+        new.dpop_jkt,
     )
     .execute(pool)
     .await?;
@@ -94,6 +97,7 @@ pub struct Asked {
     pub is_vouched_for: bool,
     pub user_id: Option<uuid::Uuid>,
     pub client: Json<Client>,
+    pub dpop_jkt: Option<String>,
 }
 
 pub async fn ask(db: &mut Transaction, device_hash: &[u8]) -> sqlx::Result<Option<Asked>> {
@@ -103,7 +107,7 @@ pub async fn ask(db: &mut Transaction, device_hash: &[u8]) -> sqlx::Result<Optio
                   coalesce(polled_at > now() - make_interval(secs => pause), false) as "is_too_soon!",
                   is_allowed,
                   exists (select 1 from sessions s where s.id = claimed_by and s.revoked_at is null) as "is_vouched_for!",
-                  user_id, client as "client: Json<Client>"
+                  user_id, client as "client: Json<Client>", dpop_jkt
              from device_codes where device_code_hash = $1 for update"#,
         device_hash,
     )

@@ -8,9 +8,10 @@ use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Step, finish_sign_in};
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Kind, Visit, cookies};
-use super::authorize::tidy;
+use super::authorize::{names_a_key, tidy};
 use super::device_codes::{self, NewDeviceCode, PAUSE, WAITS};
-use super::grants::{Granted, Refusal};
+use super::dpop;
+use super::grants::{Granted, Refusal, Shown};
 use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
@@ -67,16 +68,25 @@ pub async fn post_device_authorization(
         let why = "This server knows no such app.".to_owned();
         return Err(Refusal::InvalidRequest("invalid_client", why));
     }
+    if !names_a_key(ask.dpop_jkt.as_deref()) {
+        let why = "dpop_jkt must be the base64url SHA-256 thumbprint of the key.".to_owned();
+        return Err(Refusal::InvalidRequest("invalid_request", why));
+    }
     let client = tidy(Client::Native {
         name: ask.name,
         os: ask.os,
         version: ask.version,
     })?;
-    let answer = begin(&auth, &client, &visit).await?;
+    let answer = begin(&auth, &client, ask.dpop_jkt.as_deref(), &visit).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(answer)).into_response())
 }
 
-async fn begin(auth: &Auth, client: &Client, visit: &Visit) -> Result<DeviceCodeAnswer> {
+async fn begin(
+    auth: &Auth,
+    client: &Client,
+    dpop_jkt: Option<&str>,
+    visit: &Visit,
+) -> Result<DeviceCodeAnswer> {
     for _ in 0..DRAWS {
         let (device_code, user_code) = (cookies::fresh_secret(), fresh_user_code());
         let new = NewDeviceCode {
@@ -84,6 +94,7 @@ async fn begin(auth: &Auth, client: &Client, visit: &Visit) -> Result<DeviceCode
             user_hash: cookies::digest(&user_code.replace('-', "")),
             client,
             asked_from: &visit.prefix(),
+            dpop_jkt,
         };
         if device_codes::insert(&auth.pool, &new).await? {
             return Ok(DeviceCodeAnswer {
@@ -175,17 +186,20 @@ fn wait(error: &'static str, why: &str) -> Refusal {
 }
 
 /// The program asks whether it may come in.
-pub(super) async fn redeem(auth: &Auth, device_code: &str, client_id: &str, visit: &Visit) -> Granted {
+pub(super) async fn redeem(auth: &Auth, device_code: &str, shown: Shown, visit: &Visit) -> Granted {
     let hash = cookies::digest(device_code);
     let mut tx = auth.pool.begin().await?;
     let Some(asked) = device_codes::ask(&mut tx, &hash)
         .await?
-        .filter(|_| client_id == CLIENT_ID)
+        .filter(|_| shown.client_id == CLIENT_ID)
     else {
         return Err(Refusal::InvalidGrant(
             "This code is not known or was used already.",
         ));
     };
+    if !dpop::is_shown(asked.dpop_jkt.as_deref(), shown.key.as_ref()) {
+        return Err(Refusal::InvalidGrant("This code was asked for with another key."));
+    }
     if !asked.is_live {
         return Err(wait(
             "expired_token",
@@ -213,6 +227,7 @@ pub(super) async fn redeem(auth: &Auth, device_code: &str, client_id: &str, visi
         link: None,
         // by the browser that let this program in
         step: Step::Second,
+        key: shown.key,
     };
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
         Ok(admission) => admission,

@@ -7,7 +7,8 @@ use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, Step, finish_sign_in};
 use super::super::tries::Whose;
 use super::super::{Auth, Visit, cookies};
 use super::device_flow;
-use super::oauth_codes;
+use super::dpop::{self, Thumbprint};
+use super::oauth_codes::{self, Consumed};
 use super::refresh::{self, Generation, Presented, Verdict};
 use crate::body::Form;
 use crate::database::Transaction;
@@ -15,12 +16,12 @@ use crate::error::{Error, problem_response};
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use protocol::auth::{Email, Me, SignedIn};
-use protocol::oauth::{CLIENT_ID, Grant, TokenError};
+use protocol::oauth::{CLIENT_ID, DPOP_NONCE, Grant, TokenError};
 use protocol::{DeviceId, Problem, UserId, routes};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -33,6 +34,8 @@ pub enum Refusal {
     InvalidGrant(&'static str),
     /// The request cannot be read.
     InvalidRequest(&'static str, String),
+    /// The proof of possession shows nothing, or is to be made again with the nonce in `challenge` (RFC 9449 §5, §8).
+    Unproven(Box<Problem>),
     /// Anything else: limits, a database that is away. The client keeps what it has.
     Other(Error),
 }
@@ -45,21 +48,23 @@ impl<E: Into<Error>> From<E> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (error, description) = match self {
-            Self::InvalidGrant(why) => ("invalid_grant", why.to_owned()),
-            Self::InvalidRequest(error, why) => (error, why),
+        let (error, description, nonce) = match self {
+            Self::InvalidGrant(why) => ("invalid_grant".to_owned(), why.to_owned(), None),
+            Self::InvalidRequest(error, why) => (error.to_owned(), why, None),
+            Self::Unproven(problem) => {
+                let description = problem.sentence().to_owned();
+                (problem.code.to_string(), description, problem.challenge)
+            }
             Self::Other(error) => return problem_response(&error.into_problem()),
         };
         let body = TokenError {
-            error: error.to_owned(),
+            error,
             error_description: Some(description),
         };
-        (
-            StatusCode::BAD_REQUEST,
-            [(header::CACHE_CONTROL, "no-store")],
-            axum::Json(body),
-        )
-            .into_response()
+        let no_store = [(header::CACHE_CONTROL, "no-store")];
+        let nonce = nonce.map(|nonce| [(DPOP_NONCE, nonce)]).into_iter().flatten();
+        let nonce = AppendHeaders(nonce);
+        (StatusCode::BAD_REQUEST, no_store, nonce, axum::Json(body)).into_response()
     }
 }
 
@@ -71,36 +76,43 @@ pub(super) type Granted = Result<SignedIn, Refusal>;
     responses((status = 200, body = SignedIn), (status = 400, body = TokenError), (status = 429, body = Problem)))]
 pub async fn post_token(
     State(auth): State<Auth>,
+    headers: HeaderMap,
     visit: Visit,
     form: Result<Form<Grant>, Error>,
 ) -> Result<Response, Refusal> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::Token, &whos, Whose::Unknown, &visit).await?;
-    let signed_in = match form.map_err(unreadable)?.0 {
+    let grant = form.map_err(unreadable)?.0;
+    let proof = auth.proof(&headers, routes::TOKEN).map_err(unproven)?;
+    let key = auth.use_up(proof).await.map_err(unproven)?;
+    let signed_in = match grant {
         Grant::AuthorizationCode {
             code,
             code_verifier,
             redirect_uri,
             client_id,
         } => {
-            let shown = Shown {
+            let bound_to = BoundTo {
                 verifier: &code_verifier,
                 redirect_uri: &redirect_uri,
-                client_id: &client_id,
             };
-            redeem(&auth, &code, shown, &visit).await?
+            redeem(&auth, &code, bound_to, Shown { client_id, key }, &visit).await?
         }
         Grant::RefreshToken {
             refresh_token,
             client_id,
-        } => renew(&auth, &refresh_token, &client_id, &visit).await?,
+        } => renew(&auth, &refresh_token, Shown { client_id, key }, &visit).await?,
         Grant::DeviceCode {
             device_code,
             client_id,
-        } => device_flow::redeem(&auth, &device_code, &client_id, &visit).await?,
+        } => device_flow::redeem(&auth, &device_code, Shown { client_id, key }, &visit).await?,
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(signed_in)).into_response())
+}
+
+fn unproven(problem: Problem) -> Refusal {
+    Refusal::Unproven(Box::new(problem))
 }
 
 fn unreadable(error: Error) -> Refusal {
@@ -120,35 +132,48 @@ fn unreadable(error: Error) -> Refusal {
 
 /// What comes with a code.
 #[derive(Clone, Copy)]
-struct Shown<'a> {
+struct BoundTo<'a> {
     verifier: &'a str,
     redirect_uri: &'a str,
-    client_id: &'a str,
+}
+
+/// What comes with every grant.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub client_id: String,
+    /// The key that the program holds.
+    pub key: Option<Thumbprint>,
+}
+
+/// Why a code that was there is worth nothing to whoever shows it.
+fn refusal(code: &Consumed, bound_to: BoundTo<'_>, shown: &Shown) -> Option<&'static str> {
+    let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(bound_to.verifier.as_bytes()));
+    let is_proven = (43..=128).contains(&bound_to.verifier.len())
+        && bool::from(proof.as_bytes().ct_eq(code.code_challenge.as_bytes()));
+    if !code.is_live {
+        Some("The code is too old.")
+    } else if !code.is_vouched_for {
+        Some("The browser that let the app in was signed out.")
+    } else if shown.client_id != CLIENT_ID || bound_to.redirect_uri != code.redirect_uri {
+        Some("The code was made for another app.")
+    } else if !is_proven {
+        Some("The verifier does not match.")
+    } else if !dpop::is_shown(code.dpop_jkt.as_deref(), shown.key.as_ref()) {
+        Some("The code was asked for with another key.")
+    } else {
+        None
+    }
 }
 
 /// The code is used up first and checked then: a wrong verifier burns it.
-async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Granted {
+async fn redeem(auth: &Auth, code: &str, bound_to: BoundTo<'_>, shown: Shown, visit: &Visit) -> Granted {
     let hash = cookies::digest(code);
     let mut tx = auth.pool.begin().await?;
     let Some(consumed) = oauth_codes::consume(&mut tx, &hash).await? else {
         return Err(replayed(auth, tx, &hash, visit).await);
     };
-    let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(shown.verifier.as_bytes()));
-    let is_proven = (43..=128).contains(&shown.verifier.len())
-        && bool::from(proof.as_bytes().ct_eq(consumed.code_challenge.as_bytes()));
-    let refusal = if !consumed.is_live {
-        Some("The code is too old.")
-    } else if !consumed.is_vouched_for {
-        Some("The browser that let the app in was signed out.")
-    } else if shown.client_id != CLIENT_ID || shown.redirect_uri != consumed.redirect_uri {
-        Some("The code was made for another app.")
-    } else if !is_proven {
-        Some("The verifier does not match.")
-    } else {
-        None
-    };
     let user = UserId(consumed.user_id);
-    if let Some(why) = refusal {
+    if let Some(why) = refusal(&consumed, bound_to, &shown) {
         let event = Event {
             user: Some(user),
             device: None,
@@ -167,6 +192,7 @@ async fn redeem(auth: &Auth, code: &str, shown: Shown<'_>, visit: &Visit) -> Gra
         link: None,
         // by the browser that let this app in
         step: Step::Second,
+        key: shown.key,
     };
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {
         Ok(admission) => admission,
@@ -210,8 +236,8 @@ async fn replayed(auth: &Auth, mut tx: Transaction, hash: &[u8], visit: &Visit) 
 
 const NOT_OURS: Refusal = Refusal::InvalidGrant("This refresh token is not valid.");
 
-async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Granted {
-    let presented = refresh::read(token).filter(|_| client_id == CLIENT_ID);
+async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted {
+    let presented = refresh::read(token).filter(|_| shown.client_id == CLIENT_ID);
     let Some(presented) = presented else {
         return Err(NOT_OURS);
     };
@@ -229,6 +255,9 @@ async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Gran
     };
     if !row.is_live {
         return Err(Refusal::InvalidGrant("This device was signed out."));
+    }
+    if !dpop::is_shown(row.dpop_jkt.as_deref(), shown.key.as_ref()) {
+        return Err(by_another(tx, &row, (presented.device, &shown), visit).await);
     }
     let generation = Generation {
         current: row.generation,
@@ -257,6 +286,35 @@ async fn renew(auth: &Auth, token: &str, client_id: &str, visit: &Visit) -> Gran
         me,
         tokens: Some(tokens),
     })
+}
+
+/// A token of ours in hands that do not hold its key: it was copied. The device itself goes on, since whoever copied the
+/// token alone can do nothing with it, and must not be able to end what they cannot use.
+async fn by_another(
+    mut tx: Transaction,
+    row: &Renewing,
+    (device, shown): (DeviceId, &Shown),
+    visit: &Visit,
+) -> Refusal {
+    metrics::counter!("refresh_total", "result" => "another_key").increment(1);
+    let event = Event {
+        user: Some(UserId(row.user_id)),
+        device: Some(device),
+        name: "refresh",
+        refusal: Some(if shown.key.is_some() {
+            "suspicious, by another key"
+        } else {
+            "suspicious, without its key"
+        }),
+        method: "native",
+    };
+    if let Err(error) = audit_events::note(&mut tx, event, visit).await {
+        return error.into();
+    }
+    match tx.commit().await {
+        Ok(()) => Refusal::InvalidGrant("This refresh token is bound to another key."),
+        Err(error) => error.into(),
+    }
 }
 
 /// This device is signed out and its owner told; others stay signed in.

@@ -16,18 +16,22 @@ pub struct NewCode<'a> {
     pub challenge: &'a str,
     pub redirect_uri: &'a str,
     pub client: &'a Client,
+    /// The key that has to redeem it.
+    pub dpop_jkt: Option<&'a str>,
 }
 
 pub async fn insert(pool: &Pool, new: &NewCode<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires, authorized_by)
-         values ($1, $2, $3, $4, $5, now() + interval '60 seconds', $6)",
+        "insert into oauth_codes (code_hash, user_id, code_challenge, redirect_uri, client, expires, authorized_by,
+                                  dpop_jkt)
+         values ($1, $2, $3, $4, $5, now() + interval '60 seconds', $6, $7)",
         &new.hash,
         new.user.0,
         new.challenge,
         new.redirect_uri,
         Json(new.client) as _,
-        new.authorized_by.0
+        new.authorized_by.0,
+        new.dpop_jkt
     )
     .execute(pool)
     .await?;
@@ -44,6 +48,7 @@ pub struct Consumed {
     pub is_live: bool,
     /// Whether the browser that let the app in is still signed in.
     pub is_vouched_for: bool,
+    pub dpop_jkt: Option<String>,
 }
 
 pub async fn consume(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<Consumed>> {
@@ -55,7 +60,7 @@ pub async fn consume(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<C
                   expires > now() as "is_live!",
                   (authorized_by is null
                    or exists (select from sessions s where s.id = authorized_by and s.revoked_at is null))
-                  as "is_vouched_for!""#,
+                  as "is_vouched_for!", dpop_jkt"#,
         hash
     )
     .fetch_optional(db)

@@ -150,6 +150,7 @@ pub async fn enter(auth: &Auth, answer: &PasskeyAnswer, headers: &HeaderMap, vis
         client: Client::Browser,
         link: auth.pending_link(&user.email, visit).await,
         step: Step::Second,
+        key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;

@@ -32,6 +32,7 @@ pub async fn post_sign_in(
 }
 
 pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
+    let proof = auth.proof(headers, routes::SIGN_IN)?;
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
     let at_home = auth.known_browser(visit, &ask.email);
@@ -76,6 +77,7 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visi
         client: ask.client,
         link: auth.pending_link(&ask.email, visit).await,
         step: Step::First,
+        key: auth.use_up(proof).await?,
     };
     let mut tx = auth.pool.begin().await?;
     // comparing takes its time, and a new password may have come meanwhile, which signs everybody out

@@ -5,6 +5,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
+use super::super::native::dpop::Thumbprint;
 use super::super::tries::Whose;
 use super::super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, Purpose};
 use super::super::{Auth, FLOW, Visit, codes, cookies, devices, seal, users};
@@ -36,11 +37,13 @@ pub async fn post_verify(
 }
 
 pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
+    let proof = auth.proof(headers, routes::VERIFY)?;
     let prefix = visit.prefix();
     let account = auth.account_key(&ask.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
     let whose = Whose::Email(&ask.email);
     auth.take(Class::CodeTry, &whos, whose, visit).await?;
+    let key = auth.use_up(proof).await?;
     let binding = ask
         .binding
         .as_deref()
@@ -58,7 +61,12 @@ pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit
         tx.commit().await?;
         return Err(refuse_code(auth, window, visit).await);
     };
-    let entry = confirm(auth, tx, candidate, ask.client, "code", visit).await?;
+    let by = By {
+        method: "code",
+        client: ask.client,
+        key,
+    };
+    let entry = confirm(auth, tx, candidate, by, visit).await?;
     auth.0.limits.give_back(Class::CodeTry, &whos).await;
     Ok(entry)
 }
@@ -79,13 +87,19 @@ async fn refuse_code(auth: &Auth, window: Option<AskedBy>, visit: &Visit) -> Err
         .into()
 }
 
+/// How, and by which program.
+struct By {
+    method: &'static str,
+    client: Client,
+    key: Option<Thumbprint>,
+}
+
 /// The mailbox is proven by the one who signed up: their password becomes the user's, and they are in.
 async fn confirm(
     auth: &Auth,
     mut tx: Transaction,
     candidate: Candidate,
-    client: Client,
-    method: &str,
+    by: By,
     visit: &Visit,
 ) -> Result<Entry> {
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
@@ -104,10 +118,11 @@ async fn confirm(
     let signed_out = devices::revoke_all(&mut tx, user, "address confirmed").await?;
     let entrance = Entrance {
         user,
-        method: method.to_owned(),
-        client,
+        method: by.method.to_owned(),
+        client: by.client,
         link: None,
         step: Step::First,
+        key: by.key,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;
@@ -165,7 +180,12 @@ pub async fn verify_link(
     let candidate = tokens::consume_link(&mut tx, Purpose::Verify, id, &link_hash)
         .await?
         .ok_or_else(gone)?;
-    confirm(auth, tx, candidate, Client::Browser, "link", visit).await
+    let by = By {
+        method: "link",
+        client: Client::Browser,
+        key: None,
+    };
+    confirm(auth, tx, candidate, by, visit).await
 }
 
 async fn must_know_password(

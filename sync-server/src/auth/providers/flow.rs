@@ -327,6 +327,7 @@ async fn enter(auth: &Auth, provider: &str, identity: &Identity, visit: &Visit) 
         client: Client::Browser,
         link: None,
         step: Step::First,
+        key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     tx.commit().await?;

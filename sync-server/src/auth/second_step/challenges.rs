@@ -19,6 +19,8 @@ pub struct NewChallenge<'a> {
     pub user: UserId,
     pub method: &'a str,
     pub client: &'a Client,
+    /// The key that the first step was proven with, which has to prove the second.
+    pub dpop_jkt: Option<&'a str>,
     /// What is linked once the second step is proven too.
     pub link: Option<serde_json::Value>,
     /// All steps are proven: what is awaited is whether the account is kept.
@@ -28,15 +30,16 @@ pub struct NewChallenge<'a> {
 
 pub async fn insert(db: &mut Transaction, new: &NewChallenge<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into challenges (secret_hash, user_id, method, client, link, is_to_keep, expires)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into challenges (secret_hash, user_id, method, client, link, is_to_keep, expires, dpop_jkt)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         &new.secret_hash,
         new.user.0,
         new.method,
         Json(new.client) as _,
         new.link,
         new.is_to_keep,
-        new.expires
+        new.expires,
+        new.dpop_jkt
     )
     .execute(db)
     .await?;
@@ -49,6 +52,7 @@ pub struct Challenge {
     pub email: Email,
     pub method: String,
     pub client: Client,
+    pub dpop_jkt: Option<String>,
     pub link: Option<serde_json::Value>,
 }
 
@@ -74,7 +78,7 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
             where c.secret_hash = $1 and not c.is_to_keep
               and c.consumed_at is null and c.attempts < $2 and c.expires > now()
               and u.id = c.user_id
-        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link"#,
+        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link, c.dpop_jkt"#,
         secret_hash,
         TRIES
     )
@@ -86,6 +90,7 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
         email: stored_email(&row.email)?,
         method: row.method,
         client: row.client.0,
+        dpop_jkt: row.dpop_jkt,
         link: row.link,
     }))
 }
@@ -123,7 +128,7 @@ pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::
              from users u
             where c.secret_hash = $1 and c.is_to_keep and c.consumed_at is null and c.expires > now()
               and u.id = c.user_id
-        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link"#,
+        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link, c.dpop_jkt"#,
         secret_hash
     )
     .fetch_optional(db)
@@ -134,6 +139,7 @@ pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::
         email: stored_email(&row.email)?,
         method: row.method,
         client: row.client.0,
+        dpop_jkt: row.dpop_jkt,
         link: row.link,
     }))
 }

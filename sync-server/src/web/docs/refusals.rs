@@ -79,7 +79,14 @@ fn refusals(path: &str, is_read: bool, operation: &Operation) -> Vec<StatusCode>
 }
 
 fn is_of_operations(path: &str) -> bool {
-    [routes::HEALTH, routes::READY, routes::METRICS, routes::JWKS].contains(&path)
+    [
+        routes::HEALTH,
+        routes::READY,
+        routes::METRICS,
+        routes::JWKS,
+        routes::OAUTH_METADATA,
+    ]
+    .contains(&path)
 }
 
 /// The doors themselves do not.
