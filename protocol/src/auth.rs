@@ -158,6 +158,19 @@ pub struct SignUp {
     pub password: Password,
     #[serde(default)]
     pub name: Option<String>,
+    /// Where the problem `work_required` asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+}
+
+/// Work that was done before a sign-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Work {
+    /// As the problem gave it, for this address and ten minutes.
+    pub challenge: String,
+    /// A number in decimal digits: SHA-256 of `challenge:answer` begins with as many zero bits as the problem's `limit` says.
+    pub answer: String,
 }
 
 /// Always the same answer, whether the address was known or not.

@@ -49,6 +49,8 @@ codes! {
     PasskeyRefused = 401, "That passkey did not work here. Please try again, or sign in another way.";
     /// Without it its owner could not sign in but by letter.
     LastWayIn = 409, "This is your only way to sign in. Please choose a password first, or connect another service.";
+    /// Many sign up just now: the sign-up comes again with the work that `challenge` and `limit` (zero bits) ask for.
+    WorkRequired = 403, "Many accounts are being made just now, so this computer has to do a little work first.";
     InvalidOrExpiredLink = 410, "This link or code is no longer valid. Please ask for a new one.";
     /// No credential came with the request.
     SignInRequired = 401, "Please sign in to go on.";
@@ -129,7 +131,8 @@ pub struct Problem {
     /// With [`Code::Reset`]: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<crate::sync::ResetReason>,
-    /// With [`Code::SecondStepRequired`]: what the second step is for. With [`Code::UseDpopNonce`]: the nonce.
+    /// With [`Code::SecondStepRequired`]: what the second step is for. With [`Code::UseDpopNonce`]: the nonce. With
+    /// [`Code::WorkRequired`]: what is to be worked on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

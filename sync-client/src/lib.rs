@@ -30,6 +30,8 @@ pub mod tails;
 #[cfg(feature = "native")]
 mod tokens;
 pub mod view;
+#[cfg(feature = "native")]
+pub mod work;
 
 #[cfg(feature = "native")]
 pub use driver::Device;

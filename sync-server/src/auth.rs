@@ -31,6 +31,7 @@ mod users;
 mod verification_tokens;
 mod visit;
 mod wishes;
+mod work;
 
 pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
 pub use caller::{Caller, Credential, Kind};
@@ -71,6 +72,7 @@ pub use second_step::{
 pub use signed_in::{devices_of, sign_out, sign_out_device, sign_out_others};
 pub use visit::Visit;
 pub use wishes::{choose_by_link, choose_letters, look_at_wish, wants_tips};
+pub use work::{fold_form, unfold_form};
 
 use crate::app::App;
 use crate::config::Config;

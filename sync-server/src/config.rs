@@ -124,6 +124,14 @@ pub struct Config {
     #[arg(long, env = "LETTERS_AN_HOUR", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub letters_an_hour: u32,
 
+    /// Sign-ups in an hour, from all networks together, that need no work. Beyond them each does some (SIGN_UP_WORK).
+    #[arg(long, env = "SIGN_UPS_AN_HOUR", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sign_ups_an_hour: u32,
+
+    /// How hard that work is: zero bits of a hash. Each bit more doubles it; 18 take a browser a second or two.
+    #[arg(long, env = "SIGN_UP_WORK", default_value_t = 18, value_parser = clap::value_parser!(u8).range(8..=24))]
+    pub sign_up_work: u8,
+
     /// Bearer token for `/metrics`. Without it, only direct requests from this machine may read them.
     #[arg(long, env = "METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<Secret>,

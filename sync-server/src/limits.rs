@@ -22,6 +22,8 @@ pub enum Class {
     /// Password sign-in.
     Password,
     SignUp,
+    /// Those that need no work first.
+    FreeSignUp,
     /// Letters that a stranger can cause.
     Letter,
     /// Letters of every such kind together: to one address, and to everybody.
@@ -63,6 +65,7 @@ impl Class {
         match self {
             Self::Password => "password",
             Self::SignUp => "sign-up",
+            Self::FreeSignUp => "free-sign-up",
             Self::Letter => "letter",
             Self::Mail => "mail",
             Self::CodeTry => "code",
@@ -84,7 +87,8 @@ impl Class {
         const HOUR: u32 = 3600;
         match (self, who) {
             (Self::Password, Who::Address(_)) => vec![Rate::new(20, 5 * MINUTE)],
-            (Self::SignUp, Who::Address(_)) => vec![Rate::new(5, HOUR)],
+            (Self::FreeSignUp, Who::Address(_)) => vec![Rate::new(5, HOUR)],
+            (Self::SignUp, Who::Address(_)) => vec![Rate::new(20, HOUR)],
             (Self::SignUp, Who::Account(_)) => vec![Rate::new(3, HOUR)],
             (Self::Letter, Who::Address(_)) => vec![Rate::new(10, HOUR)],
             // three an hour, and a minute between two
@@ -108,6 +112,7 @@ impl Class {
             (Self::Export, Who::Account(_)) => vec![Rate::new(3, 24 * HOUR)],
             (
                 Self::SignUp
+                | Self::FreeSignUp
                 | Self::Letter
                 | Self::Mail
                 | Self::CodeTry
@@ -128,7 +133,8 @@ impl Class {
                 | Self::ProviderReturn
                 | Self::DeviceCode
                 | Self::DeviceCodeTry
-                | Self::Token,
+                | Self::Token
+                | Self::FreeSignUp,
                 Who::Account(_),
             ) => vec![],
         }
@@ -238,6 +244,7 @@ impl Limits {
         let mut buckets = Vec::new();
         for (place, who) in whos.iter().enumerate() {
             let rates = match (class, who) {
+                (Class::FreeSignUp, Who::Everyone) => vec![Rate::new(self.app.config.sign_ups_an_hour, 3600)],
                 (Class::Mail, Who::Everyone) => vec![Rate::new(self.app.config.letters_an_hour, 3600)],
                 _ => class.rates(*who),
             };

@@ -161,6 +161,7 @@ async fn sign_up(address: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
             email: email.clone(),
             password: Password::typed(PASSWORD),
             name: None,
+            work: None,
         },
     )
     .await?;

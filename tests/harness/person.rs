@@ -86,6 +86,7 @@ impl Person {
             email: self.email.clone(),
             password: Password::typed(&self.password),
             name: None,
+            work: None,
         };
         client.post(routes::SIGN_UP, &ask).await
     }

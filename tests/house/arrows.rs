@@ -50,7 +50,7 @@ const LINES: &[Line] = &[
             &["store", "socket", "tokens"],
             &["http"],
             &["credentials", "clock"],
-            &["proof"],
+            &["proof", "work"],
             PURE,
         ],
         friends: PURE,

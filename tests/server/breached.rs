@@ -22,6 +22,7 @@ async fn choose(stack: &Stack, password: &str) -> harness::Answer {
         email: Person::fresh().email,
         password: Password::typed(password),
         name: None,
+        work: None,
     };
     client.post(routes::SIGN_UP, &ask).await
 }

@@ -118,12 +118,7 @@ async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
         let body = json!({"email": email, "code": "00000000", "binding": "x", "client": native("Laptop")});
         (routes::VERIFY, body)
     };
-    let asks: [(&str, usize, Ask<'_>); 5] = [
-        (
-            "sign-ups of a network",
-            5,
-            Box::new(|number| sign_up(fresh(number))),
-        ),
+    let asks: [(&str, usize, Ask<'_>); 4] = [
         (
             "letters of a network",
             10,

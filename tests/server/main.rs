@@ -61,3 +61,4 @@ mod strangers;
 mod stream;
 mod sync;
 mod tokens;
+mod work;

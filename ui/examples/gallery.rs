@@ -40,7 +40,7 @@ async fn main() -> std::io::Result<()> {
                 boot: None,
                 style: "style.css",
                 script: None,
-                passkeys: None,
+                module: None,
                 preload: None,
             };
             // As it looks once the app runs.

@@ -6,9 +6,10 @@ use crate::engine::Event;
 use crate::http::Call;
 use crate::proof::ProofKey;
 use crate::store::StoreFault;
+use crate::work;
 use protocol::auth::{
     Client, Device as SignedInDevice, Email, Me, Password, Provider, Resend, SecondStep, SignIn, SignUp,
-    SignUpStarted, SignedIn, Verify,
+    SignUpStarted, SignedIn, Verify, Work,
 };
 use protocol::oauth::{CLIENT_ID, Grant, PushedAnswer, PushedRequest};
 use protocol::view::{Connection, Push};
@@ -19,19 +20,41 @@ use std::time::Duration;
 /// How long signing out waits for the server: this computer is wiped either way.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Does what a refused sign-up asks for; any other refusal stays one.
+async fn work_for(problem: Problem) -> Result<Work, Problem> {
+    let asked = (problem.code == Code::WorkRequired)
+        .then(|| problem.challenge.clone().zip(problem.limit))
+        .flatten();
+    let Some((challenge, bits)) = asked else {
+        return Err(problem);
+    };
+    let worked = tokio::task::spawn_blocking(move || {
+        let answer = work::solve(&challenge, bits)?;
+        Some(Work { challenge, answer })
+    });
+    worked.await.ok().flatten().ok_or(problem)
+}
+
 impl Device {
     pub async fn providers(&self) -> Result<Vec<Provider>, Problem> {
         Ok(self.core.http.ask(Call::get(routes::PROVIDERS)).await?)
     }
 
     pub async fn sign_up(&self, email: Email, password: Password) -> Result<(), Problem> {
-        let ask = SignUp {
+        let mut ask = SignUp {
             email,
             password,
             name: None,
+            work: None,
         };
-        let call = Call::post(routes::SIGN_UP).json(&ask);
-        let started: SignUpStarted = self.core.http.ask(call).await?;
+        let asked = self.core.http.ask(Call::post(routes::SIGN_UP).json(&ask)).await;
+        let started: SignUpStarted = match asked {
+            Ok(started) => started,
+            Err(trouble) => {
+                ask.work = Some(work_for(trouble.into()).await?);
+                self.core.http.ask(Call::post(routes::SIGN_UP).json(&ask)).await?
+            }
+        };
         Ok(self.core.store.remember_binding(Some(started.binding)).await?)
     }
 

@@ -107,7 +107,7 @@ const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
             | Class::ProviderReturn,
             _,
         ) => "sign_in",
-        (Class::SignUp, _) => "sign_up",
+        (Class::SignUp | Class::FreeSignUp, _) => "sign_up",
         (Class::Letter | Class::Mail, _) => "letter",
         (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",
         (Class::Token, _) => "refresh",

@@ -18,6 +18,7 @@ pub struct Manifest {
     pub style: String,
     pub boot: String,
     pub passkeys: String,
+    pub work: String,
 }
 
 impl Manifest {

@@ -12,12 +12,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, StatusCode, header};
-use protocol::auth::{Client, Email, Password, Provider, Resend, SignIn, SignUp, Verify};
+use protocol::auth::{Client, Email, Password, Provider, Resend, SignIn, SignUp, Verify, Work as Done};
 use protocol::routes::{self, page};
 use protocol::view::Typed;
 use protocol::{Code, Problem};
 use serde::Deserialize;
-use ui::page::{Authorize, Authorized, Failed, Notice, ToProvider, VerifyLink};
+use ui::page::{Authorize, Authorized, Failed, Notice, ToProvider, VerifyLink, Work};
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -44,9 +44,28 @@ struct Fields {
     code: String,
     #[serde(default)]
     next: String,
+    /// Of the page that asks for work: what was typed before, and the work.
+    #[serde(default)]
+    folded: String,
+    #[serde(default)]
+    challenge: String,
+    #[serde(default)]
+    answer: String,
 }
 
 impl Fields {
+    fn typed_now(self) -> (Self, Password) {
+        let password = Password::typed(self.password.as_str());
+        (self, password)
+    }
+
+    fn work(&self) -> Option<Done> {
+        (!self.answer.is_empty()).then(|| Done {
+            challenge: self.challenge.clone(),
+            answer: self.answer.clone(),
+        })
+    }
+
     /// What is shown again: never the password.
     fn typed(&self) -> Typed {
         Typed {
@@ -140,19 +159,18 @@ async fn sign_up(
 ) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
+    let (fields, password) = match auth::unfold_form(auth, &fields.folded) {
+        Some((email, password)) => (Fields { email, ..fields }, password),
+        None => fields.typed_now(),
+    };
     let begun = async {
-        let email = Email::parse(&fields.email)?;
-        let password = Password::typed(fields.password.as_str());
-        auth::sign_up(
-            auth,
-            SignUp {
-                email,
-                password,
-                name: None,
-            },
-            &visit,
-        )
-        .await
+        let ask = SignUp {
+            email: Email::parse(&fields.email)?,
+            password: password.clone(),
+            name: None,
+            work: fields.work(),
+        };
+        auth::sign_up(auth, ask, &visit).await
     };
     match begun.await {
         Ok(begun) => {
@@ -166,8 +184,36 @@ async fn sign_up(
             let drawn = pages.draw(&headers, page::CHECK_MAIL, boot).await;
             Ok((CookieJar::new().add(begun.cookie), drawn).into_response())
         }
+        Err(Error::Told(problem)) if problem.code == Code::WorkRequired => {
+            Ok(ask_for_work(&pages, &headers, &fields, &password, *problem).await)
+        }
         Err(error) => refused(&pages, &headers, page::SIGN_UP, fields.typed(), error).await,
     }
+}
+
+async fn ask_for_work(
+    pages: &Pages,
+    headers: &HeaderMap,
+    fields: &Fields,
+    password: &Password,
+    problem: Problem,
+) -> Response {
+    let folded = auth::fold_form(pages.auth(), &fields.email, password.expose());
+    let next = auth::safe_next(&fields.next);
+    let notice = |csrf| {
+        Notice::Work(Work {
+            csrf,
+            next,
+            folded,
+            challenge: problem.challenge.clone().unwrap_or_default(),
+            bits: problem.limit.unwrap_or_default(),
+            minutes: problem.retry_after.unwrap_or_default().div_ceil(60),
+            problem: problem.detail.is_some().then_some(problem),
+        })
+    };
+    pages
+        .draw_notice(headers, StatusCode::FORBIDDEN, "One moment", notice)
+        .await
 }
 
 async fn check_mail(

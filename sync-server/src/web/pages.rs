@@ -114,7 +114,7 @@ impl Pages {
             boot: Some((&boot, path)),
             style: &self.assets.style,
             script: Some(&self.assets.boot),
-            passkeys: self.passkeys_on(is_door(path)),
+            module: self.passkeys_on(is_door(path)),
             preload: Some((&self.assets.script, &self.assets.wasm)),
         });
         let jar = cookie.into_iter().fold(CookieJar::new(), CookieJar::add);
@@ -126,7 +126,7 @@ impl Pages {
         (is_such && auth::offers_passkeys(self.auth())).then_some(&*self.assets.passkeys)
     }
 
-    /// A page that runs no script, or that of passkeys alone.
+    /// A page that runs no script, or one that answers its form.
     pub async fn draw_notice(
         &self,
         headers: &HeaderMap,
@@ -136,7 +136,11 @@ impl Pages {
     ) -> Response {
         let (csrf, cookie) = self.auth().csrf_token(headers);
         let notice = notice(csrf);
-        let passkeys = self.passkeys_on(notice.asks_for_passkeys());
+        let module = if notice.asks_for_work() {
+            Some(&*self.assets.work)
+        } else {
+            self.passkeys_on(notice.asks_for_passkeys())
+        };
         let body = ui::page::render_notice(notice).await;
         let style = &self.assets.style;
         let html = ui::page::shell(&Shell {
@@ -146,7 +150,7 @@ impl Pages {
             boot: None,
             style,
             script: None,
-            passkeys,
+            module,
             preload: None,
         });
         (

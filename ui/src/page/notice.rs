@@ -1,10 +1,12 @@
-//! Pages that are no part of the app: they ask or tell one thing, and run no script but the one that talks to passkeys.
+//! Pages that are no part of the app: they ask or tell one thing, and run no script but one
+//! that answers their form: that talks to passkeys, or does work.
 
 use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 use super::letter::{self, LetterAsk, LetterLink, LetterSent};
 use super::letters::{self, Letters};
 use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
+use super::work::{self, Work};
 use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
@@ -40,6 +42,7 @@ pub enum Notice {
     DeviceCodeAsk(DeviceCodeAsk),
     DeviceCodeFound(DeviceCodeFound),
     DeviceCodeAnswered(DeviceCodeAnswered),
+    Work(Work),
     Failed(Failed),
 }
 
@@ -47,6 +50,11 @@ impl Notice {
     /// Whether a passkey may answer a form of this page, which needs a script.
     pub const fn asks_for_passkeys(&self) -> bool {
         matches!(self, Self::Security(_) | Self::Prove(_))
+    }
+
+    /// Whether a script does the work of this page.
+    pub const fn asks_for_work(&self) -> bool {
+        matches!(self, Self::Work(_))
     }
 }
 
@@ -166,6 +174,7 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::DeviceCodeAsk(asked) => device_code::ask(asked),
                     Notice::DeviceCodeFound(found) => device_code::found(found),
                     Notice::DeviceCodeAnswered(answered) => device_code::answered(answered),
+                    Notice::Work(asked) => work::ask(asked),
                     Notice::Failed(failed) => fail(failed),
                 }
             }

@@ -19,8 +19,8 @@ pub struct Shell<'a> {
     pub style: &'a str,
     /// Address of the module that starts the app.
     pub script: Option<&'a str>,
-    /// Address of the module that talks to the browser's passkeys.
-    pub passkeys: Option<&'a str>,
+    /// Address of the module that answers forms of this page: talks to the browser's passkeys, or does work.
+    pub module: Option<&'a str>,
     /// The module and the program that it loads, for the browser to fetch ahead.
     pub preload: Option<(&'a str, &'a str)>,
 }
@@ -59,7 +59,7 @@ pub fn shell(shell: &Shell<'_>) -> String {
         page.push_str(&as_data(boot));
         page.push_str("</script>\n");
     }
-    for script in shell.script.iter().chain(&shell.passkeys) {
+    for script in shell.script.iter().chain(&shell.module) {
         page.push_str("<script type=\"module\" src=\"");
         page.push_str(&escape(script));
         page.push_str("\"></script>\n");

@@ -214,7 +214,7 @@ fn the_document_embeds_data_that_cannot_end_its_element() {
         boot: Some((&boot, "/s/\"><b")),
         style: "/app/style.css",
         script: Some("/app/boot.js"),
-        passkeys: None,
+        module: None,
         preload: None,
     });
     assert!(page.contains("A &lt;title&gt;"));

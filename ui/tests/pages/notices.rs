@@ -7,7 +7,7 @@ use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
     EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, Letters,
     NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, ToProvider, Told,
-    VerifyLink,
+    VerifyLink, Work,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -61,10 +61,23 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
             }),
         ),
     ];
+    notices.push(("work", Notice::Work(work())));
     notices.extend(of_safety());
     notices.extend(of_device_codes());
     notices.extend(of_rights());
     notices
+}
+
+fn work() -> Work {
+    Work {
+        csrf: "form-token".to_owned(),
+        next: "/".to_owned(),
+        folded: "AAAA".to_owned(),
+        challenge: "A".repeat(64),
+        bits: 18,
+        minutes: 12,
+        problem: None,
+    }
 }
 
 fn of_device_codes() -> Vec<(&'static str, Notice)> {

@@ -26,6 +26,9 @@ const STARTER: &str = include_str!("boot.js");
 /// Talks to the browser's passkeys, on the pages that the server draws for it.
 const PASSKEYS: &str = include_str!("passkeys.js");
 
+/// Does the work before a sign-up, on the page that asks for it.
+const WORK: &str = include_str!("work.js");
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let wasm = fs::read(&arguments.wasm)
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         FORMAT.as_bytes(),
         STARTER.as_bytes(),
         PASSKEYS.as_bytes(),
+        WORK.as_bytes(),
         &wasm,
         style.as_bytes(),
         &[u8::from(arguments.is_release_size)],
@@ -54,10 +58,11 @@ fn main() -> anyhow::Result<()> {
     let starter = STARTER.replace("SCRIPT", &script).replace("MODULE", &module);
     let boot = parcel.add("boot", ".js", starter.as_bytes())?;
     let passkeys = parcel.add("passkeys", ".js", PASSKEYS.as_bytes())?;
+    let work = parcel.add("work", ".js", WORK.as_bytes())?;
     parcel.add_as(
         "manifest.json",
         format!(
-            "{{\n  \"script\": \"/app/{script}\",\n  \"wasm\": \"/app/{module}\",\n  \"style\": \"/app/{style}\",\n  \"boot\": \"/app/{boot}\",\n  \"passkeys\": \"/app/{passkeys}\"\n}}\n"
+            "{{\n  \"script\": \"/app/{script}\",\n  \"wasm\": \"/app/{module}\",\n  \"style\": \"/app/{style}\",\n  \"boot\": \"/app/{boot}\",\n  \"passkeys\": \"/app/{passkeys}\",\n  \"work\": \"/app/{work}\"\n}}\n"
         )
         .as_bytes(),
     )?;

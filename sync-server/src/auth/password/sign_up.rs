@@ -35,7 +35,7 @@ pub struct Begun {
 
 /// Signs up. Answers 202 whether or not the address is known; what differs is the letter.
 #[utoipa::path(post, path = routes::SIGN_UP, tag = "Signing in", request_body = SignUp,
-    responses((status = 202, body = SignUpStarted), (status = 422, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 202, body = SignUpStarted), (status = 403, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn post_sign_up(
     State(auth): State<Auth>,
     headers: HeaderMap,
@@ -56,6 +56,8 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     let account = auth.account_key(&ask.email);
     let whos = [Who::Address(&prefix), Who::Account(&account)];
     let whose = Whose::Email(&ask.email);
+    auth.must_have_worked(&ask.email, ask.work.as_ref(), &prefix)
+        .await?;
     auth.take(Class::SignUp, &whos, whose, visit).await?;
     // The slow part, and the same for everybody.
     let about = super::about(&ask.email, name.as_deref());

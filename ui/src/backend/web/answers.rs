@@ -223,6 +223,7 @@ impl Backend for Web {
                 email,
                 password,
                 name: None,
+                work: None,
             };
             // The binding stays in its cookie.
             fetch::write::<SignUpStarted>(routes::SIGN_UP, &ask).await?;
