@@ -14,6 +14,7 @@
 
 mod authenticator;
 mod breach_list;
+mod certified_provider;
 mod client;
 #[cfg(test)]
 mod corpus;
@@ -42,6 +43,7 @@ mod wait;
 
 pub use authenticator::Authenticator;
 pub use breach_list::{BreachList, Mood};
+pub use certified_provider::CertifiedProvider;
 pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
 pub use device::DeviceClient;
 pub use device_program::{Ask, DeviceProgram, Said};

@@ -1,7 +1,7 @@
 //! A real OpenID provider on loopback, with GitHub's and Microsoft's routes too, that can misbehave on command.
 
 mod github;
-mod microsoft;
+pub(crate) mod microsoft;
 mod tokens;
 
 use axum::Router;
@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-const APPLE_KEY: &str = include_str!("open_id_provider/apple_key.pem");
+pub(crate) const APPLE_KEY: &str = include_str!("open_id_provider/apple_key.pem");
 pub(crate) const CLIENT: &str = "compymac-at-the-provider";
-const CLIENT_SECRET: &str = "kept-by-the-server-alone";
+pub(crate) const CLIENT_SECRET: &str = "kept-by-the-server-alone";
 
 /// How the provider breaks the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

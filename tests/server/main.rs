@@ -15,6 +15,7 @@ mod alerts;
 mod apple;
 mod audit;
 mod breached;
+mod certified;
 mod connecting;
 mod csrf;
 mod dev;

@@ -62,6 +62,12 @@ pub fn ensure_api_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::
     tools::install_from_python(place, supervisor, "schemathesis", "4.32.5")
 }
 
+/// What only the tests of the server need: a certified OpenID provider to sign in by. A program of Node.js's, so it has a folder
+/// of its own; gives that of its modules.
+pub fn ensure_certified_provider(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<PathBuf> {
+    tools::install_from_npm(place, supervisor, "tests/certified_provider")
+}
+
 /// What only `cargo xtask dist` needs.
 pub fn ensure_packers(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     ensure(place, supervisor, Need::Dist)?;

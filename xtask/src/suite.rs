@@ -88,6 +88,10 @@ impl Part {
         matches!(self, Self::All | Self::Journeys | Self::Desktop)
     }
 
+    const fn has_server(self) -> bool {
+        matches!(self, Self::All | Self::Server)
+    }
+
     /// What the runner builds and runs. Always of the whole workspace, see `compile`.
     const fn selection(self) -> &'static [&'static str] {
         match self {
@@ -112,7 +116,7 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     }
     if part.has_programs() {
         steps.take("building the server", || compile::programs(place, supervisor))?;
-        if matches!(part, Part::All | Part::Server) {
+        if part.has_server() {
             steps.take("building a device", || compile::device(place, supervisor))?;
         }
         steps.take("building the page", || {
@@ -152,9 +156,15 @@ fn with_services(
     steps.take("building the tests", || {
         supervisor.run(runner(place, part.selection()).arg("--no-run"))
     })?;
+    let mut tests = runner(place, part.selection());
+    if part.has_server() {
+        let modules = steps.take("a provider to sign in by", || {
+            setup::ensure_certified_provider(place, supervisor)
+        })?;
+        tests.env("COMPYMAC_NODE_MODULES", modules);
+    }
     steps.report();
     say("the tests");
-    let mut tests = runner(place, part.selection());
     tests
         .args(["--retries", "0", "--no-fail-fast", "--test-threads"])
         .arg(at_once().to_string())

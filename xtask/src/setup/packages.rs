@@ -30,6 +30,9 @@ const PACKAGES: &[(&str, Need, Sign)] = &[
     ("redis-server", Need::Dev, Sign::Program("redis-server")),
     // installing it starts one of the system's own, which the tests leave alone
     ("pgbouncer", Need::Server, Sign::Program("pgbouncer")),
+    // runs the provider that the sign-in is tested with, and fetches what that consists of
+    ("nodejs", Need::Server, Sign::Program("node")),
+    ("npm", Need::Server, Sign::Program("npm")),
     ("pkg-config", Need::Desktop, Sign::Program("pkg-config")),
     (
         "libwebkit2gtk-4.1-dev",
@@ -146,11 +149,11 @@ fn administrator() -> Option<&'static [&'static str]> {
 
 fn advice() -> &'static str {
     if which("brew").is_some() {
-        "\nWith Homebrew: brew install postgresql@16 redis pgbouncer"
+        "\nWith Homebrew: brew install postgresql@16 redis pgbouncer node"
     } else if which("dnf").is_some() {
-        "\nWith dnf: sudo dnf install gcc postgresql-server redis pgbouncer webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb"
+        "\nWith dnf: sudo dnf install gcc postgresql-server redis pgbouncer nodejs npm webkit2gtk4.1-devel librsvg2-devel dbus-devel chromium chromedriver webkit2gtk4.1 xorg-x11-server-Xvfb"
     } else if which("pacman").is_some() {
-        "\nWith pacman: sudo pacman -S base-devel postgresql redis pgbouncer webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb"
+        "\nWith pacman: sudo pacman -S base-devel postgresql redis pgbouncer nodejs npm webkit2gtk-4.1 librsvg dbus chromium xorg-server-xvfb"
     } else {
         ""
     }

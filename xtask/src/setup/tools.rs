@@ -1,9 +1,12 @@
-//! Programs that cargo or Python install, into the cache and nowhere else.
+//! Programs that cargo, Python or Node.js install, into the cache and nowhere else.
 
 use super::{Need, packages};
 use crate::place::Place;
 use crate::supervisor::Supervisor;
 use crate::terminal::say;
+use anyhow::{Context as _, bail};
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -68,6 +71,64 @@ pub fn install_from_python(
             .arg(format!("{name}=={version}")),
     )?;
     Ok(program)
+}
+
+/// The oldest Node.js that runs what is installed.
+const NODE: u32 = 18;
+
+/// From npm, exactly what the lock file in this folder of the repository says, once; gives the folder of the modules.
+pub fn install_from_npm(place: &Place, supervisor: &mut Supervisor, folder: &str) -> anyhow::Result<PathBuf> {
+    let said = ["package.json", "package-lock.json"].map(|name| place.root.join(folder).join(name));
+    let mut hash = DefaultHasher::new();
+    for path in &said {
+        let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        text.hash(&mut hash);
+    }
+    let home = place.tools().join(format!("npm-{:016x}", hash.finish()));
+    let modules = home.join("node_modules");
+    if modules.is_dir() {
+        return Ok(modules);
+    }
+    must_have_node()?;
+    say(&format!("installing what {folder} needs"));
+    // what was not finished is not taken for the whole
+    let unfinished = place.tools().join(format!("npm-{}", std::process::id()));
+    fs::create_dir_all(&unfinished).with_context(|| format!("making {}", unfinished.display()))?;
+    for path in &said {
+        fs::copy(path, unfinished.join(path.file_name().unwrap_or_default()))
+            .with_context(|| format!("copying {}", path.display()))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args([
+        "ci",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ])
+    .current_dir(&unfinished)
+    .stdin(Stdio::null());
+    supervisor
+        .run(&mut npm)
+        .with_context(|| format!("fetching from npm what {folder} needs"))?;
+    if fs::rename(&unfinished, &home).is_err() {
+        // another one was quicker
+        fs::remove_dir_all(&unfinished).context("tidying up after npm")?;
+    }
+    Ok(modules)
+}
+
+fn must_have_node() -> anyhow::Result<()> {
+    let asked = Command::new("node").arg("--version").output();
+    let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let said = said.context("starting node: please install Node.js and npm, and run this again")?;
+    let major = said.trim_start_matches('v').split('.').next().unwrap_or_default();
+    if major.parse::<u32>().is_ok_and(|major| major >= NODE) {
+        return Ok(());
+    }
+    bail!(
+        "the tests need Node.js {NODE} or newer, and here is {said}. Please install it and run this again."
+    );
 }
 
 fn has_venv() -> bool {
