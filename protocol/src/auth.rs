@@ -288,6 +288,9 @@ pub struct Device {
     pub name: String,
     pub os: String,
     pub version: String,
+    /// Roughly where it signed in, in words; none where the server does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// True for the one that asks.
     pub is_this: bool,
     pub created_at: UnixMillis,

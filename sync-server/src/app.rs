@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::database::Pool;
 use crate::keyspace::{Keyspace, Partition};
+use crate::places::Places;
 use anyhow::Context as _;
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -26,6 +27,8 @@ pub struct Parts {
     /// For calls to providers: no redirects followed, ten seconds at most.
     pub http: reqwest::Client,
     pub keys: Keys,
+    /// Roughly where networks are, where the settings name a file that says so.
+    pub places: Places,
     /// This process among the nodes; new at each start.
     pub node: Uuid,
     /// Cancelled when the process is asked to end: it is not ready for more.
@@ -54,19 +57,20 @@ impl Deref for App {
 impl App {
     /// Connects to what must be there at start. Each failure names the setting.
     pub async fn open(config: Config) -> anyhow::Result<Self> {
+        let places = Places::open(config.places.as_deref())?;
         let pool = Pool::open(&config).await?;
         let redis = Keyspace::open(config.redis_url.expose()).await?;
-        Self::of(config, pool, redis)
+        Self::of(config, pool, redis, places)
     }
 
     /// As [`App::open`], and without Redis where it is away: what a command changes is the database's.
     pub async fn open_for_a_command(config: Config) -> anyhow::Result<Self> {
         let pool = Pool::open(&config).await?;
         let redis = Keyspace::open_if_there(config.redis_url.expose()).await?;
-        Self::of(config, pool, redis)
+        Self::of(config, pool, redis, Places::none())
     }
 
-    fn of(config: Config, pool: Pool, redis: Keyspace) -> anyhow::Result<Self> {
+    fn of(config: Config, pool: Pool, redis: Keyspace, places: Places) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
@@ -82,6 +86,7 @@ impl App {
             redis,
             http,
             keys,
+            places,
             node: Uuid::now_v7(),
             ending: CancellationToken::new(),
             shutdown,

@@ -116,6 +116,11 @@ pub struct Config {
     #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
 
+    /// Says roughly where a network is: a file with a database of cities or of countries in MaxMind's format (.mmdb). With it, people
+    /// see where each of their devices signed in, and letters about an account say from where; see docs/operations.md.
+    #[arg(long, env = "COMPYMAC_PLACES", value_name = "COMPYMAC_PLACES")]
+    pub places: Option<PathBuf>,
+
     /// Multiplies every rate limit; for load tests on loopback. 1 is production.
     #[arg(long, env = "RATE_LIMIT_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate_limit_factor: u32,

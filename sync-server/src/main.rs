@@ -15,6 +15,7 @@ mod keyspace;
 mod limits;
 mod listen;
 mod mail;
+mod places;
 mod rights;
 mod router;
 mod runs;

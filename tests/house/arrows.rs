@@ -37,7 +37,7 @@ const LINES: &[Line] = &[
             &["app"],
             &["mail"],
             &["database", "keyspace"],
-            &["config"],
+            &["config", "places"],
         ],
         friends: &[],
         everywhere: &["error"],

@@ -43,6 +43,7 @@ mod operations;
 mod packed_frames;
 mod pages;
 mod passkeys;
+mod places;
 mod plans;
 mod planted;
 mod proofs;

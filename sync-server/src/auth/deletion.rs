@@ -158,7 +158,7 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
     let letter = Letter::AccountKept {
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     mail::put(&mut tx, Some(challenge.user), &challenge.email, &letter).await?;

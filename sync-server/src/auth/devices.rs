@@ -134,7 +134,7 @@ fn seconds(seconds: i64) -> f64 {
 /// The signed-in devices, the most recently used first.
 pub async fn list(pool: &Pool, user: UserId, this: DeviceId) -> sqlx::Result<Vec<Device>> {
     let rows = sqlx::query!(
-        "select id, name, os, version, created_at, last_active
+        "select id, name, os, version, place, created_at, last_active
            from sessions
           where user_id = $1 and revoked_at is null and least(expires, absolute_expires) > now()
           order by last_active desc, id
@@ -148,6 +148,7 @@ pub async fn list(pool: &Pool, user: UserId, this: DeviceId) -> sqlx::Result<Vec
         name: row.name,
         os: row.os,
         version: row.version,
+        place: row.place,
         is_this: row.id == this.0,
         created_at: millis(row.created_at),
         last_active: millis(row.last_active),
@@ -228,6 +229,7 @@ pub struct Whole {
     pub name: String,
     pub os: String,
     pub version: String,
+    pub place: Option<String>,
     pub created_at: OffsetDateTime,
     pub last_active: OffsetDateTime,
     pub revoked_at: Option<OffsetDateTime>,
@@ -237,7 +239,7 @@ pub struct Whole {
 pub async fn after(pool: &Pool, user: UserId, last: Uuid, limit: i64) -> sqlx::Result<Vec<Whole>> {
     sqlx::query_as!(
         Whole,
-        "select id, kind, name, os, version, created_at, last_active, revoked_at
+        "select id, kind, name, os, version, place, created_at, last_active, revoked_at
            from sessions where user_id = $1 and id > $2 order by id limit $3",
         user.0,
         last,
@@ -324,6 +326,8 @@ pub struct NewDevice {
     pub name: String,
     pub os: String,
     pub version: String,
+    /// Roughly where, where that is known.
+    pub place: Option<String>,
     /// A native client's; a browser has none.
     pub refresh_salt: Option<Vec<u8>>,
     /// The key that its refresh tokens are bound to.
@@ -337,8 +341,8 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
     sqlx::query!(
         "insert into sessions
             (id, user_id, kind, session_token, name, os, version, refresh_salt, gen, expires, absolute_expires,
-             proven_at, dpop_jkt)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end, $12)",
+             proven_at, dpop_jkt, place)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end, $12, $13)",
         new.id.0,
         user.0,
         i16::from(new.refresh_salt.is_some()),
@@ -350,7 +354,8 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
         i64::from(new.refresh_salt.is_some()),
         now + time::Duration::seconds(new.idle_seconds),
         now + time::Duration::seconds(new.absolute_seconds),
-        new.dpop_jkt
+        new.dpop_jkt,
+        new.place
     )
     .execute(db)
     .await?;

@@ -76,7 +76,7 @@ pub async fn ask_for_email(auth: &Auth, caller: &Caller, new: &Email, visit: &Vi
     email_changes::insert(&mut tx, &change).await?;
     let to_old = Letter::EmailOld {
         new: new.to_string(),
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: link(&old_secret),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &to_old).await?;
@@ -216,11 +216,10 @@ async fn change(auth: &Auth, tx: &mut Transaction, id: Uuid, linked: &Linked, vi
     verification_tokens::void_all(&mut *tx, &new.key()).await?;
     let secret = cookies::fresh_secret();
     email_changes::complete(&mut *tx, id, &cookies::digest(&secret)).await?;
-    let now = OffsetDateTime::now_utc();
     let to_old = Letter::EmailChanged {
         new: new.to_string(),
-        when: in_words(now)?,
-        until: in_words(now + UNDO)?,
+        when: auth.now_and_where(visit)?,
+        until: in_words(OffsetDateTime::now_utc() + UNDO)?,
         link: auth
             .config
             .link(&format!("{}?id={id}&t={secret}", page::EMAIL_UNDO)),

@@ -150,6 +150,7 @@ pub async fn finish_sign_in(
             .key
             .filter(|_| new.refresh_salt.is_some())
             .map(|key| key.to_string()),
+        place: auth.places.of(visit.address),
         ..new
     };
     devices::insert(&mut *db, user.id, &new).await?;
@@ -164,7 +165,7 @@ pub async fn finish_sign_in(
     if !is_first && replaced.is_none_or(|(owner, _)| owner != user.id) {
         let letter = Letter::NewDevice {
             device: new.name.clone(),
-            when: in_words(OffsetDateTime::now_utc())?,
+            when: auth.now_and_where(visit)?,
             link: auth.config.link(protocol::routes::page::SETTINGS),
         };
         mail::put(&mut *db, Some(user.id), &user.email, &letter).await?;
@@ -241,6 +242,7 @@ fn browser(auth: &Auth, me: Me, visit: &Visit) -> (NewDevice, Entry) {
         name,
         os,
         version: String::new(),
+        place: None,
         refresh_salt: None,
         dpop_jkt: None,
         idle_seconds: BROWSER_IDLE_SECONDS,
@@ -272,6 +274,7 @@ fn native(auth: &Auth, me: Me, name: &str, os: &str, version: &str) -> Result<(N
         name: named(name, "A computer", 100),
         os: named(os, "", 16),
         version: named(version, "", 32),
+        place: None,
         refresh_salt: Some(salt.to_vec()),
         dpop_jkt: None,
         idle_seconds: NATIVE_IDLE_SECONDS,
@@ -337,6 +340,17 @@ pub(super) fn named(text: &str, otherwise: &str, chars: usize) -> String {
         otherwise.to_owned()
     } else {
         line.to_owned()
+    }
+}
+
+impl Auth {
+    /// For a letter: now, and roughly from where somebody asks, where that is known.
+    pub(super) fn now_and_where(&self, visit: &Visit) -> Result<String> {
+        let now = in_words(OffsetDateTime::now_utc())?;
+        Ok(match self.places.of(visit.address) {
+            Some(place) => format!("{now}, from {place}"),
+            None => now,
+        })
     }
 }
 

@@ -66,6 +66,7 @@ pub async fn devices_after(auth: &Auth, user: UserId, last: Uuid) -> Result<Opti
             "name": row.name,
             "os": row.os,
             "version": row.version,
+            "place": row.place,
             "signed_in_at": written(row.created_at)?,
             "last_active": written(row.last_active)?,
             "signed_out_at": row.revoked_at.map(written).transpose()?,

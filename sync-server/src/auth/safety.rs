@@ -4,7 +4,6 @@
 //! change is made in the transaction that [`change`] begins.
 
 use super::audit_events::{self, Event};
-use super::finish::in_words;
 use super::tries::Whose;
 use super::{
     Auth, Caller, SESSION, Visit, cookies, devices, native, passkey, password, second_step, users,
@@ -123,7 +122,7 @@ pub async fn prove(
     }
     let mut tx = auth.pool.begin().await?;
     if let Some(proven) = &proven
-        && !proven.use_up(auth, &mut tx, &caller.email).await?
+        && !proven.use_up(auth, &mut tx, &caller.email, visit).await?
     {
         drop(tx);
         return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
@@ -195,7 +194,7 @@ pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit:
     second_step::void_challenges(&mut tx, caller.user).await?;
     let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "password changed").await?;
     let letter = Letter::PasswordChanged {
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::FORGOT),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;

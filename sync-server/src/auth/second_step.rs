@@ -15,7 +15,7 @@ pub use second_factors::{
 
 use super::audit_events::{self, Event};
 use super::cookies::STEP;
-use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words, plain};
+use super::finish::{Entrance, Entry, Step, finish_sign_in, plain};
 use super::native::dpop::{self, Thumbprint};
 use super::next::safe_next;
 use super::tries::Whose;
@@ -83,7 +83,7 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
         return Err(refuse(auth, &challenge, visit).await.into());
     };
     let mut tx = auth.pool.begin().await?;
-    if !proven.use_up(auth, &mut tx, &challenge.email).await? {
+    if !proven.use_up(auth, &mut tx, &challenge.email, visit).await? {
         drop(tx);
         return Err(refuse(auth, &challenge, visit).await.into());
     }
@@ -216,7 +216,13 @@ impl Proven {
     }
 
     /// False: it was used already.
-    pub async fn use_up(&self, auth: &Auth, db: &mut Transaction, email: &Email) -> Result<bool> {
+    pub async fn use_up(
+        &self,
+        auth: &Auth,
+        db: &mut Transaction,
+        email: &Email,
+        visit: &Visit,
+    ) -> Result<bool> {
         match self {
             Self::App { user, step } => Ok(second_factors::use_step(db, *user, *step).await?),
             Self::Recovery { user, selector } => {
@@ -225,7 +231,7 @@ impl Proven {
                 };
                 let letter = Letter::RecoveryCodeUsed {
                     left,
-                    when: in_words(OffsetDateTime::now_utc())?,
+                    when: auth.now_and_where(visit)?,
                     link: auth.config.link(page::SECURITY),
                 };
                 mail::put(db, Some(*user), email, &letter).await?;

@@ -1,7 +1,6 @@
 //! What somebody who is signed in may ask and do about it: who am I, which devices are in, sign out.
 
 use super::audit_events::{self, Event};
-use super::finish::in_words;
 use super::{Auth, Caller, SESSION, Visit, cookies, devices, native, safety, second_step};
 use crate::asked::Id;
 use crate::error::Result;
@@ -13,7 +12,6 @@ use http::StatusCode;
 use protocol::auth::{Device, Me};
 use protocol::routes::page;
 use protocol::{Code, DeviceId, Problem, routes};
-use time::OffsetDateTime;
 
 /// Who the caller is.
 #[utoipa::path(get, path = routes::ME, tag = "Devices",
@@ -93,7 +91,7 @@ pub async fn sign_out_others(auth: &Auth, caller: &Caller, visit: &Visit) -> Res
     audit_events::note(&mut tx, event, visit).await?;
     if !signed_out.is_empty() {
         let letter = Letter::DevicesSignedOut {
-            when: in_words(OffsetDateTime::now_utc())?,
+            when: auth.now_and_where(visit)?,
             link: auth.config.link(page::SECURITY),
         };
         mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;

@@ -30,6 +30,7 @@ const FILES: &[(&str, &str)] = files![
     "0015_letters",
     "0016_audit_partitions",
     "0017_proofs_of_possession",
+    "0018_places",
 ];
 
 pub fn all() -> anyhow::Result<Migrator> {

@@ -82,6 +82,9 @@ fn Row(props: &RowProps) -> Html {
                 <p class="hint">
                     { about(device) }
                     { "Active " }{ when(device.last_active, props.now) }
+                    if let Some(place) = &device.place {
+                        { " · Signed in from " }<bdi data-testid="place">{ place }</bdi>
+                    }
                 </p>
             </div>
             if !device.is_this {

@@ -260,20 +260,21 @@ fn conversation() -> Screen {
 }
 
 fn devices() -> Vec<Device> {
-    let device = |name: &str, os: &str, is_this, minutes: i64| Device {
+    let device = |name: &str, os: &str, place: Option<&str>, is_this, minutes: i64| Device {
         id: DeviceId::fresh(),
         name: name.to_owned(),
         os: os.to_owned(),
         // a browser has no version of ours
         version: if os.is_empty() { "" } else { "0.1.0" }.to_owned(),
+        place: place.map(str::to_owned),
         is_this,
         created_at: NOW - 9 * 24 * 60 * MINUTE,
         last_active: NOW - minutes * MINUTE,
     };
     vec![
-        device("ana’s laptop", "linux", false, 200),
-        device("Firefox on Linux", "", true, 0),
-        device("Studio", "macos", false, 4 * 24 * 60),
+        device("ana’s laptop", "linux", Some("Lisbon, Portugal"), false, 200),
+        device("Firefox on Linux", "", Some("Lisbon, Portugal"), true, 0),
+        device("Studio", "macos", None, false, 4 * 24 * 60),
     ]
 }
 

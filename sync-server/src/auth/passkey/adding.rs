@@ -1,7 +1,7 @@
 //! Adding passkeys, naming and removing them: by somebody who has just shown who they are.
 
 use super::super::audit_events::{self, Event};
-use super::super::finish::{in_words, named};
+use super::super::finish::named;
 use super::super::safety::{self, must_be_fresh};
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Visit, users};
@@ -20,7 +20,6 @@ use protocol::auth::PasskeyOptions;
 use protocol::routes::page;
 use protocol::{Code, Problem, limits};
 use serde_json::json;
-use time::OffsetDateTime;
 use uuid::Uuid;
 use webauthn_rs::prelude::{CreationChallengeResponse, Passkey, RegisterPublicKeyCredential};
 
@@ -115,7 +114,7 @@ pub async fn add(auth: &Auth, caller: &Caller, new: NewPasskey<'_>, visit: &Visi
     note(&mut tx, caller, "passkey_added", visit).await?;
     let letter = Letter::PasskeyAdded {
         name,
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
@@ -184,7 +183,7 @@ pub async fn remove(auth: &Auth, caller: &Caller, id: Uuid, visit: &Visit) -> Re
     note(&mut tx, caller, "passkey_removed", visit).await?;
     let letter = Letter::PasskeyRemoved {
         name,
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;

@@ -4,7 +4,6 @@
 //! is answered does not tell whether an address is known.
 
 use super::super::audit_events::{self, Event};
-use super::super::finish::in_words;
 use super::super::tries::{Cause, Whose};
 use super::super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::super::{Auth, Visit, cookies, devices, email_change, native, second_step, users};
@@ -120,7 +119,7 @@ pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, 
     email_change::void_pending(&mut tx, user).await?;
     let signed_out = devices::revoke_all(&mut tx, user, "password reset").await?;
     let letter = Letter::PasswordChanged {
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::FORGOT),
     };
     mail::put(&mut tx, Some(user), &email, &letter).await?;

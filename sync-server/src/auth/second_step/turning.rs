@@ -3,7 +3,6 @@
 //! **Invariant:** it is on only after a code of the app was right, so that nobody shuts themselves out.
 
 use super::super::audit_events::{self, Event};
-use super::super::finish::in_words;
 use super::super::safety::{self, must_be_fresh};
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Visit, codes, devices, native, seal};
@@ -90,7 +89,7 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
     super::void_challenges(&mut tx, caller.user).await?;
     note(&mut tx, caller, "second_step_on", visit).await?;
     let letter = Letter::SecondStepOn {
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
@@ -115,7 +114,7 @@ pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<
     let codes = fresh.keep(&mut tx, caller).await?;
     note(&mut tx, caller, "recovery_codes", visit).await?;
     let letter = Letter::RecoveryCodesMade {
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
@@ -131,7 +130,7 @@ pub async fn turn_off(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()>
     }
     note(&mut tx, caller, "second_step_off", visit).await?;
     let letter = Letter::SecondStepOff {
-        when: in_words(OffsetDateTime::now_utc())?,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
