@@ -280,6 +280,7 @@ impl fmt::Display for Thumbprint {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ring::Key;
     use super::*;
     use proptest::prelude::*;
 
@@ -325,6 +326,31 @@ mod tests {
         for now in [MADE - 60, MADE + 60] {
             assert_eq!(refusal(EXAMPLE, ADDRESS, now), None, "{now}");
         }
+    }
+
+    #[test]
+    fn a_key_by_ed25519_shows_itself_too() {
+        // RFC 8037 A.2 and A.3
+        let head: Head = serde_json::from_value(serde_json::json!({
+            "typ": TYPE, "alg": "EdDSA",
+            "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        }))
+        .unwrap();
+        let (_, _, thumbprint) = public_key(&head).ok().unwrap();
+        assert_eq!(thumbprint.as_str(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+
+        let key = Key::from_seed(&[1; 32], OffsetDateTime::UNIX_EPOCH, false).unwrap();
+        let x = URL_SAFE_NO_PAD.encode(key.public);
+        let mut head = jsonwebtoken::Header::new(Algorithm::EdDSA);
+        head.typ = Some(TYPE.to_owned());
+        let jwk = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+        head.jwk = Some(serde_json::from_value(jwk).unwrap());
+        let claims = serde_json::json!({"jti": "1", "htm": "POST", "htu": ADDRESS, "iat": MADE});
+        let proof = jsonwebtoken::encode(&head, &claims, &key.encoding).unwrap();
+        assert_eq!(refusal(&proof, ADDRESS, MADE), None);
+        let other = Key::from_seed(&[2; 32], OffsetDateTime::UNIX_EPOCH, false).unwrap();
+        let proof = jsonwebtoken::encode(&head, &claims, &other.encoding).unwrap();
+        assert_eq!(refusal(&proof, ADDRESS, MADE), Some(Code::InvalidDpopProof));
     }
 
     #[test]
