@@ -21,6 +21,7 @@ macro_rules! in_both_bodies {
 mod arriving;
 mod keeping;
 mod keyboard;
+mod letters;
 mod looking;
 mod passkeys;
 mod searching;

@@ -1,9 +1,11 @@
 //! Chromium with an empty profile, driven by chromedriver.
 
-use super::{Body, Screen};
+use super::{Body, Screen, pictures, plain_http};
 use crate::offspring::{Offspring, system_program};
 use crate::programs::free_port;
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 const ARGUMENTS: &[&str] = &[
@@ -18,6 +20,39 @@ const ARGUMENTS: &[&str] = &[
     "--no-default-browser-check",
     "--window-size=1280,900",
 ];
+
+impl Screen {
+    /// Draws pages at this width and in this colour scheme from now on, as on another screen.
+    pub async fn wear(&self, width: u32, scheme: &str) {
+        let size = json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": false});
+        self.command("Emulation.setDeviceMetricsOverride", size).await;
+        let wish = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.command("Emulation.setEmulatedMedia", wish).await;
+    }
+
+    /// Keeps a picture of all that is on the page for people to look at, with what is out of sight.
+    pub async fn whole_picture(&self, name: &str) {
+        let size = "return [document.documentElement.clientWidth, document.body.scrollHeight]";
+        let size = self.evaluate(size).await;
+        let clip = json!({"x": 0, "y": 0, "width": size.get(0), "height": size.get(1), "scale": 1});
+        let ask = json!({"clip": clip, "captureBeyondViewport": true});
+        let taken = self.command("Page.captureScreenshot", ask).await;
+        let data = taken.get("data").and_then(Value::as_str).unwrap_or_default();
+        let png = STANDARD.decode(data).unwrap_or_default();
+        let _ = std::fs::write(pictures().join(format!("{name}.png")), png);
+    }
+
+    /// A command of Chromium's own (the DevTools protocol), by chromedriver.
+    async fn command(&self, name: &str, parameters: Value) -> Value {
+        let url = format!("{}/goog/cdp/execute", self.session);
+        let ask = json!({"cmd": name, "params": parameters});
+        let answer = plain_http().post(url).json(&ask).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut answer: Value = answer.json().await.unwrap_or_default();
+        assert!(answer.pointer("/value/error").is_none(), "{name}: {answer}");
+        answer.get_mut("value").map(Value::take).unwrap_or_default()
+    }
+}
 
 pub(super) async fn start(home: &str, has_script: bool) -> Screen {
     let folder = tempfile::Builder::new()
