@@ -129,9 +129,8 @@ pub fn calm_the_renderer(config: &Config) {
     // Sound: two constants of the library.
     let version = unsafe { (webkit_get_major_version(), webkit_get_minor_version()) };
     if version == (2, 50) {
-        // While functions of a WebAssembly module move from the interpreter to compiled code, that version runs one
-        // wrongly once in some hundred starts: a pointer that is none, or the end of the page's process. Interpreted alone
-        // the page is up in half the time and for half the work, and what there is to compute is computed by the core.
+        // With its compilers of WebAssembly that version loses the page once in some hundred starts. Interpreted alone the
+        // page is up in half the time and for half the work, and what there is to compute is computed by the core.
         settings.push(("JSC_useBBQJIT", "0"));
     }
     for (name, value) in settings {
