@@ -41,7 +41,7 @@ impl App {
         }
     }
 
-    fn request(&self) -> PushedRequest {
+    pub fn request(&self) -> PushedRequest {
         PushedRequest {
             client_id: CLIENT_ID.to_owned(),
             code_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier.as_bytes())),
@@ -83,7 +83,7 @@ impl App {
     }
 }
 
-fn authorize_path(request_uri: &str) -> String {
+pub fn authorize_path(request_uri: &str) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("client_id", CLIENT_ID)
         .append_pair("request_uri", request_uri)

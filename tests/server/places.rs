@@ -1,8 +1,10 @@
 //! Roughly where somebody signed in, for whoever looks at their devices and letters.
 
+use crate::native_sign_in::{App, authorize_path};
 use harness::{Client, Person, PlacesFile, Stack, browser, native, place, run_to_end};
 use http::Method;
 use protocol::auth::{Client as Kind, Password, SignIn, SignedIn};
+use protocol::oauth::PushedAnswer;
 use protocol::routes::{self, page};
 
 /// Nobody's networks (RFC 5737, RFC 3849).
@@ -166,5 +168,24 @@ async fn a_file_that_knows_no_places_stops_the_start_and_is_named() {
             ended.said
         );
         assert!(!ended.said.contains("hidden-word"), "{}", ended.said);
+    }
+}
+
+#[tokio::test]
+async fn who_is_asked_for_an_app_reads_when_and_from_where_it_asks() {
+    let file = places();
+    let stack = stack_with(Some(&file)).await;
+    let (_, browser) = Person::join(&stack).await;
+    for (hops, expected) in [(LISBON, "Lisbon, Portugal (203.0.113.9)"), (UNKNOWN, UNKNOWN)] {
+        let app = App::new(&stack);
+        let push = app
+            .client
+            .request(Method::POST, routes::PAR)
+            .header("X-Forwarded-For", hops)
+            .json(&app.request());
+        let pushed: PushedAnswer = app.client.send(push).await.expect();
+        let question = browser.get(&authorize_path(&pushed.request_uri)).await;
+        assert_eq!(question.text_of("asked-from"), expected);
+        assert!(question.text().contains("just now"), "{}", question.text());
     }
 }

@@ -27,6 +27,16 @@ fn a_seed_tells_the_whole_plan() {
     assert_ne!(Plan::draw(7, true).steps, Plan::draw(8, true).steps);
 }
 
+/// The fourth within ten minutes stops a device, as it should (seed 30256 had four).
+#[test]
+fn no_storm_restores_more_often_than_a_device_bears() {
+    for seed in (0..200).chain([30256]) {
+        let restored = Plan::draw(seed, true).troubles();
+        let restored = restored.get("PostgreSQL restored from a backup").copied();
+        assert!(restored.unwrap_or_default() <= 3, "seed {seed}: {restored:?}");
+    }
+}
+
 #[test]
 fn the_storms_here_make_every_trouble_that_others_can_bear() {
     let plans = SEEDS.map(|seed| Plan::draw(seed, false).troubles());

@@ -9,6 +9,7 @@ mod passkeys;
 mod rights;
 mod safety;
 mod shell;
+mod whence;
 mod work;
 
 pub use crate::state::keep::{THEME, Theme};
@@ -21,6 +22,7 @@ pub use passkeys::Passkey;
 pub use rights::{Change, EmailLink, EmailUndo, Export, Keep, Rights, Told};
 pub use safety::{Event, Picture, Prove, SecondStep, Security, SetUp};
 pub use shell::{Shell, shell};
+pub use whence::Whence;
 pub use work::Work;
 
 use crate::app::{App, AppProps, title};

@@ -352,6 +352,15 @@ impl Auth {
             None => now,
         })
     }
+
+    /// For a question: the network that somebody asks from, and roughly where that is, where that is known.
+    pub(super) fn whence(&self, visit: &Visit) -> String {
+        let network = visit.prefix();
+        match self.places.of(visit.address) {
+            Some(place) => format!("{place} ({network})"),
+            None => network,
+        }
+    }
 }
 
 pub fn in_words(at: OffsetDateTime) -> Result<String> {

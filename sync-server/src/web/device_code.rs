@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use protocol::Problem;
 use protocol::routes::page;
 use serde::Deserialize;
-use ui::page::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound, Notice};
+use ui::page::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound, Notice, Whence};
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -82,8 +82,10 @@ async fn look(
             csrf,
             code: fields.code.clone(),
             device: waiting.device,
-            asked_from: waiting.asked_from,
-            minutes_ago: waiting.minutes_ago,
+            whence: Whence {
+                asked_from: waiting.asked_from,
+                minutes_ago: waiting.minutes_ago,
+            },
             email: caller.email.to_string(),
         })
     };

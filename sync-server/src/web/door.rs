@@ -17,7 +17,7 @@ use protocol::routes::{self, page};
 use protocol::view::Typed;
 use protocol::{Code, Problem};
 use serde::Deserialize;
-use ui::page::{Authorize, Authorized, Failed, Notice, ToProvider, VerifyLink, Work};
+use ui::page::{Authorize, Authorized, Failed, Notice, ToProvider, VerifyLink, Whence, Work};
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -467,6 +467,10 @@ async fn draw_request(
             csrf,
             fields: vec![("request_uri".to_owned(), request_uri)],
             device: asked.device,
+            whence: Whence {
+                asked_from: asked.asked_from,
+                minutes_ago: asked.minutes_ago,
+            },
             email,
             other_account: None,
             problem,

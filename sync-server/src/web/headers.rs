@@ -4,7 +4,7 @@ use crate::config::Config;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// Fixed at start, cloned for each answer.
 #[derive(Clone, Debug)]
@@ -62,13 +62,16 @@ impl Headers {
     }
 }
 
-/// Middleware: the headers above on every answer, errors and files included.
+/// Middleware: the headers above on every answer, errors and files included, but on a socket's.
 pub async fn add(
     axum::extract::State(headers): axum::extract::State<Headers>,
     request: Request,
     next: Next,
 ) -> Response {
     let mut response = next.run(request).await;
-    headers.add_to(&mut response);
+    // A socket is no document, and each time that a device comes back it would be told anew.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers.add_to(&mut response);
+    }
     response
 }

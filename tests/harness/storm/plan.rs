@@ -103,14 +103,14 @@ impl Plan {
     pub fn draw(seed: u64, owns_postgres: bool) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut standing = BTreeMap::new();
-        let mut has_backup = false;
+        let mut backups = Backups::default();
         let mut steps = Vec::new();
         while steps.len() < STEPS {
             let pause = Duration::from_millis(dice.random_range(0..180));
             let step = if dice.random_bool(0.5) {
                 act(&mut dice)
             } else {
-                befall(&mut dice, &mut standing, &mut has_backup, owns_postgres)
+                befall(&mut dice, &mut standing, &mut backups, owns_postgres)
             };
             // A server cannot come back before its stores are there; they are mended first.
             if let Step::Mend(Place::Node(_)) = step {
@@ -173,7 +173,7 @@ fn act(dice: &mut StdRng) -> Step {
 fn befall(
     dice: &mut StdRng,
     standing: &mut BTreeMap<Place, Trouble>,
-    has_backup: &mut bool,
+    backups: &mut Backups,
     owns_postgres: bool,
 ) -> Step {
     let place = match dice.random_range(0..12) {
@@ -182,7 +182,7 @@ fn befall(
         5 => Place::Postgres,
         6 => Place::Redis,
         7 => Place::Disk(dice.random_range(0..DEVICES)),
-        _ => return strike(dice, has_backup, owns_postgres),
+        _ => return strike(dice, backups, owns_postgres),
     };
     if standing.remove(&place).is_some() {
         return Step::Mend(place);
@@ -200,14 +200,34 @@ fn befall(
     Step::Begin(place, trouble)
 }
 
-fn strike(dice: &mut StdRng, has_backup: &mut bool, owns_postgres: bool) -> Step {
+/// A device takes three other histories in ten minutes, and stops at the fourth until it is asked again.
+const RESTORES: usize = 3;
+
+/// What was backed up and brought back so far.
+#[derive(Default)]
+struct Backups {
+    is_taken: bool,
+    restored: usize,
+}
+
+impl Backups {
+    fn next(&mut self) -> Step {
+        if self.is_taken && self.restored < RESTORES {
+            self.is_taken = false;
+            self.restored += 1;
+            Step::Restore
+        } else {
+            self.is_taken = true;
+            Step::BackUp
+        }
+    }
+}
+
+fn strike(dice: &mut StdRng, backups: &mut Backups, owns_postgres: bool) -> Step {
     match dice.random_range(0..8) {
         0 => Step::ForgetRedis,
         1 if owns_postgres => Step::CrashPostgres,
-        2 | 3 => {
-            *has_backup = !*has_backup;
-            if *has_backup { Step::BackUp } else { Step::Restore }
-        }
+        2 | 3 => backups.next(),
         _ => Step::KillDevice {
             device: dice.random_range(0..DEVICES),
             session: dice.random_range(0..SESSIONS),

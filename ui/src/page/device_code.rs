@@ -1,5 +1,6 @@
 //! The pages on which a code is typed that a program without a browser shows. They run no script.
 
+use super::whence::{self, Whence};
 use crate::auth::gate::Gate;
 use crate::controls::PostForm;
 use protocol::Problem;
@@ -23,9 +24,7 @@ pub struct DeviceCodeFound {
     pub csrf: String,
     pub code: String,
     pub device: String,
-    /// The network that the program asked from.
-    pub asked_from: String,
-    pub minutes_ago: i64,
+    pub whence: Whence,
     pub email: String,
 }
 
@@ -65,23 +64,13 @@ pub fn ask(asked: &DeviceCodeAsk) -> Html {
 }
 
 pub fn found(found: &DeviceCodeFound) -> Html {
-    let ago = match found.minutes_ago {
-        ..=0 => "just now".to_owned(),
-        1 => "a minute ago".to_owned(),
-        minutes => format!("{minutes} minutes ago"),
-    };
     html! {
         <Gate heading="Sign in that device?">
             <p class="gate-text">
                 <bdi><strong>{ &found.device }</strong></bdi>{ " wants to be signed in as " }
                 <bdi><strong>{ &found.email }</strong></bdi>{ "." }
             </p>
-            <dl class="facts">
-                <dt>{ "It asked" }</dt>
-                <dd>{ ago }</dd>
-                <dt>{ "From the network" }</dt>
-                <dd dir="ltr" data-testid="asked-from">{ &found.asked_from }</dd>
-            </dl>
+            { whence::facts(&found.whence) }
             <PostForm action={page::DEVICE_CODE} csrf={found.csrf.clone()} class="fields" testid="device-code-answer">
                 <input type="hidden" name="code" value={found.code.clone()} />
                 <button class="button button-main button-wide" name="answer" value="yes" data-testid="allow">{ "Sign it in" }</button>

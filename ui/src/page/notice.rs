@@ -6,6 +6,7 @@ use super::letter::{self, LetterAsk, LetterLink, LetterSent};
 use super::letters::{self, Letters};
 use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
+use super::whence::{self, Whence};
 use super::work::{self, Work};
 use crate::auth::gate::{Gate, PasswordField, email_field};
 use crate::controls::{PostForm, Sign, icon};
@@ -104,6 +105,7 @@ pub struct Authorize {
     /// Further hidden fields: name and value.
     pub fields: Vec<(String, String)>,
     pub device: String,
+    pub whence: Whence,
     pub email: String,
     /// The way to be somebody else; a path of this site.
     pub other_account: Option<String>,
@@ -272,6 +274,7 @@ fn ask(authorize: &Authorize) -> Html {
                 { "Continue to CompyMac on " }<bdi><strong>{ &authorize.device }</strong></bdi>
                 { " as " }<bdi><strong>{ &authorize.email }</strong></bdi>{ "?" }
             </p>
+            { whence::facts(&authorize.whence) }
             <PostForm action={authorize.action.clone()} csrf={authorize.csrf.clone()} class="fields" testid="authorize-form">
                 for (name, value) in &authorize.fields {
                     <input type="hidden" name={name.clone()} value={value.clone()} />

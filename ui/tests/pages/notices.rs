@@ -7,7 +7,7 @@ use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
     EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, Letters,
     NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, ToProvider, Told,
-    VerifyLink, Work,
+    VerifyLink, Whence, Work,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -23,6 +23,7 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
         csrf: "form-token".to_owned(),
         fields: vec![("request".to_owned(), "reference".to_owned())],
         device: "ana’s laptop".to_owned(),
+        whence: whence(),
         email: email().to_string(),
         other_account: None,
         problem: None,
@@ -90,8 +91,7 @@ fn of_device_codes() -> Vec<(&'static str, Notice)> {
         csrf: "form-token".to_owned(),
         code: "BCDF-GHJK".to_owned(),
         device: "ana’s tower".to_owned(),
-        asked_from: "203.0.113.0/24".to_owned(),
-        minutes_ago: 2,
+        whence: whence(),
         email: email().to_string(),
     };
     let answered = |is_allowed| DeviceCodeAnswered {
@@ -326,5 +326,12 @@ fn letters(wants_tips: bool, is_done: bool) -> Letters {
         action: "/letters/link-token".to_owned(),
         wants_tips,
         is_done,
+    }
+}
+
+fn whence() -> Whence {
+    Whence {
+        asked_from: "Lisbon, Portugal (203.0.113.9)".to_owned(),
+        minutes_ago: 2,
     }
 }

@@ -19,11 +19,22 @@ use http::{HeaderMap, StatusCode};
 use protocol::auth::Client;
 use protocol::oauth::{CLIENT_ID, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK};
 use protocol::{Code, Problem, routes};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use url::Url;
 
 /// Seconds that a pushed request waits for the person in the browser.
 const WAITS: u32 = 600;
 const URN: &str = "urn:ietf:params:oauth:request_uri:";
+
+/// A request as it waits in Redis.
+#[derive(Serialize, Deserialize)]
+struct Pushed {
+    request: PushedRequest,
+    asked_from: String,
+    /// Unix seconds.
+    asked_at: i64,
+}
 
 /// Takes the app's request before the browser opens, so that nobody can change it on the way.
 #[utoipa::path(post, path = routes::PAR, tag = "Native app", request_body = PushedRequest,
@@ -45,7 +56,12 @@ pub async fn post_par(
     }
     ask.device = tidy(ask.device)?;
     let id = cookies::fresh_secret();
-    let request = serde_json::to_string(&ask).context("storing a pushed request")?;
+    let pushed = Pushed {
+        request: ask,
+        asked_from: auth.whence(&visit),
+        asked_at: OffsetDateTime::now_utc().unix_timestamp(),
+    };
+    let request = serde_json::to_string(&pushed).context("storing a pushed request")?;
     let () = auth
         .redis
         .ask(&redis::Cmd::set_ex(auth.pushed_key(&id), request, WAITS.into()))
@@ -129,6 +145,8 @@ pub struct Asked {
     pub device: String,
     pub os: String,
     pub version: String,
+    pub asked_from: String,
+    pub minutes_ago: i64,
     /// The app asked to go straight to this provider; for somebody who is not signed in yet.
     pub provider: Option<String>,
 }
@@ -151,13 +169,16 @@ impl std::fmt::Debug for Handover {
 
 /// Reads a pushed request and changes nothing.
 pub async fn authorize_look(auth: &Auth, request_uri: &str) -> Result<Asked> {
-    let request = auth.pushed("GET", request_uri).await?;
-    let provider = request.provider.clone();
-    Ok(match request.device {
+    let pushed = auth.pushed("GET", request_uri).await?;
+    let age = OffsetDateTime::now_utc().unix_timestamp() - pushed.asked_at;
+    let provider = pushed.request.provider.clone();
+    Ok(match pushed.request.device {
         Client::Native { name, os, version } => Asked {
             device: name,
             os,
             version,
+            asked_from: pushed.asked_from,
+            minutes_ago: age / 60,
             provider,
         },
         Client::Browser => return Err(too_old().into()),
@@ -174,7 +195,7 @@ pub async fn authorize_confirm(
     if caller.kind != Kind::Browser {
         return Err(Code::SignInRequired.into());
     }
-    let request = auth.pushed("GETDEL", request_uri).await?;
+    let request = auth.pushed("GETDEL", request_uri).await?.request;
     let code = cookies::fresh_secret();
     let new = NewCode {
         hash: cookies::digest(&code),
@@ -206,7 +227,7 @@ pub async fn authorize_confirm(
 
 /// The person has pressed "Cancel": the request is used up, and the app is told by this link (RFC 6749 §4.1.2.1).
 pub async fn authorize_cancel(auth: &Auth, request_uri: &str) -> Result<String> {
-    let request = auth.pushed("GETDEL", request_uri).await?;
+    let request = auth.pushed("GETDEL", request_uri).await?.request;
     Ok(auth.return_link(&request, ("error", "access_denied"))?)
 }
 
@@ -222,7 +243,7 @@ impl Auth {
         self.key(format_args!("par:{hash}"))
     }
 
-    async fn pushed(&self, command: &str, request_uri: &str) -> Result<PushedRequest> {
+    async fn pushed(&self, command: &str, request_uri: &str) -> Result<Pushed> {
         let id = request_uri
             .strip_prefix(URN)
             .filter(|id| is_base64url(id, 43..=43))
@@ -231,8 +252,8 @@ impl Auth {
             .redis
             .ask(redis::cmd(command).arg(self.pushed_key(id)))
             .await?;
-        let request = serde_json::from_str(&text.ok_or_else(too_old)?).context("reading a pushed request")?;
-        Ok(request)
+        let pushed = serde_json::from_str(&text.ok_or_else(too_old)?).context("reading a pushed request")?;
+        Ok(pushed)
     }
 
     fn return_link(&self, request: &PushedRequest, (name, value): (&str, &str)) -> anyhow::Result<String> {

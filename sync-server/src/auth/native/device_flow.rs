@@ -93,7 +93,7 @@ async fn begin(
             device_hash: cookies::digest(&device_code),
             user_hash: cookies::digest(&user_code.replace('-', "")),
             client,
-            asked_from: &visit.prefix(),
+            asked_from: &auth.whence(visit),
             dpop_jkt,
         };
         if device_codes::insert(&auth.pool, &new).await? {
