@@ -6,6 +6,7 @@
 use anyhow::{Context as _, ensure};
 use maxminddb::Reader;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -43,7 +44,7 @@ struct Named<'a> {
 #[derive(Default, Deserialize)]
 struct Names<'a> {
     #[serde(borrow)]
-    en: Option<&'a str>,
+    en: Option<Cow<'a, str>>,
 }
 
 impl Places {
@@ -81,7 +82,8 @@ fn words(record: &Record<'_>) -> Option<String> {
     let name = |named: &Named<'_>| {
         let name: String = named
             .names
-            .en?
+            .en
+            .as_deref()?
             .chars()
             .filter(|c| !c.is_control())
             .take(CHARS)
