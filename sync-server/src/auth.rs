@@ -14,6 +14,7 @@ mod finish;
 mod known_browser;
 mod native;
 mod next;
+mod once;
 pub mod operator;
 mod origin;
 mod own_data;

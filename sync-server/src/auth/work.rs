@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** what is asked is kept nowhere: the challenge says itself what it is for and until when, under our stamp.
 
-use super::{Auth, cookies, seal};
+use super::{Auth, seal};
 use crate::app::Keys;
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -68,21 +68,13 @@ impl Auth {
 
     /// Where Redis is away nobody remembers: it is for one address and some minutes, and that address has its own count.
     async fn is_first_use(&self, work: &Work) -> bool {
-        let name = URL_SAFE_NO_PAD.encode(cookies::digest(&work.challenge));
-        let mut call = redis::cmd("SET");
-        call.arg(self.key(format_args!("work:{name}")))
-            .arg(1)
-            .arg("NX")
-            .arg("EX")
-            .arg(GOOD_FOR);
-        let first: redis::RedisResult<Option<String>> = self.redis.ask(&call).await;
-        match first {
-            Ok(first) => first.is_some(),
-            Err(error) => {
-                tracing::warn!(error = %error, "redis away: work is taken that may have been used before");
-                true
-            }
-        }
+        let first = self
+            .is_first("work", &work.challenge, GOOD_FOR.unsigned_abs())
+            .await;
+        first.unwrap_or_else(|error| {
+            tracing::warn!(error = %error, "redis away: work is taken that may have been used before");
+            true
+        })
     }
 }
 

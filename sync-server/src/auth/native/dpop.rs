@@ -4,7 +4,7 @@
 //! **Invariant:** no clock but this server's decides: a proof is fresh by its own time where the clocks agree, and by our
 //! nonce where they do not.
 
-use super::super::{Auth, cookies, seal};
+use super::super::{Auth, seal};
 use crate::app::Keys;
 use crate::error::Result;
 use base64::Engine as _;
@@ -128,23 +128,18 @@ impl Auth {
         let Some(Proof { key, id }) = proof else {
             return Ok(None);
         };
-        let name = URL_SAFE_NO_PAD.encode(cookies::digest(&format!("{}.{id}", key.0)));
-        let mut call = redis::cmd("SET");
-        call.arg(self.key(format_args!("dpop:{name}")))
-            .arg(1)
-            .arg("NX")
-            .arg("EX")
-            .arg(REMEMBERED);
-        let first: redis::RedisResult<Option<String>> = self.redis.ask(&call).await;
+        let first = self
+            .is_first("dpop", &format!("{}.{id}", key.0), REMEMBERED)
+            .await;
         let result = match &first {
-            Ok(Some(_)) => "taken",
-            Ok(None) => "replayed",
+            Ok(true) => "taken",
+            Ok(false) => "replayed",
             Err(_) => "unremembered",
         };
         metrics::counter!("dpop_proofs_total", "result" => result).increment(1);
         match first {
-            Ok(None) => Err(Unsound("This proof was used before: each request needs its own.").into()),
-            Ok(Some(_)) => Ok(Some(key)),
+            Ok(false) => Err(Unsound("This proof was used before: each request needs its own.").into()),
+            Ok(true) => Ok(Some(key)),
             Err(error) => {
                 tracing::warn!(error = %error, "redis away: a proof is taken that may have been used before");
                 Ok(Some(key))
