@@ -190,7 +190,10 @@ async fn a_long_history_comes_as_far_as_one_frame_holds() {
         .map(|line| line.id)
         .collect();
     assert!((3..5).contains(&told.len()), "{}", told.len());
-    assert!(replies.ends_with(&told), "the newest, in their order");
+    assert!(
+        replies.ends_with(&told),
+        "the newest, in their order: {told:?} of {replies:?}"
+    );
     // and the socket is good for more
     socket.send(&message("go on")).await;
     reply(&mut socket).await;

@@ -13,7 +13,8 @@ pub enum Command {
     Rotate,
     /// Nothing that this key signed is believed any more. For a key that somebody else may have.
     Revoke {
-        /// As `keys list` tells it.
+        /// As `keys list` tells it. One of 64 begins with a dash.
+        #[arg(allow_hyphen_values = true)]
         id: String,
     },
 }
@@ -63,4 +64,29 @@ async fn list(desk: &Desk) -> Result<Said> {
         rows.collect(),
         json,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{FromArgMatches as _, Subcommand as _};
+
+    fn parsed(words: &[&str]) -> Result<Command, clap::Error> {
+        let keys = Command::augment_subcommands(clap::Command::new("keys"));
+        let matches = keys.try_get_matches_from([&["keys"], words].concat())?;
+        Command::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn a_key_can_be_named_whatever_its_id_begins_with() {
+        for id in ["c3Vd-_x", "-c3Vdhx", "--3Vdhx", "_c3Vdhx"] {
+            let command = parsed(&["revoke", id]);
+            assert!(
+                matches!(&command, Ok(Command::Revoke { id: read }) if read == id),
+                "{id}: {command:?}"
+            );
+        }
+        let help = parsed(&["revoke", "--help"]).map_err(|error| error.kind());
+        assert!(matches!(help, Err(clap::error::ErrorKind::DisplayHelp)));
+    }
 }
