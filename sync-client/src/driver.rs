@@ -286,7 +286,7 @@ impl Device {
         Ok(differing)
     }
 
-    /// The computer woke, the network changed, or a person wants it tried now: looks at once.
+    /// The network changed, or a person came back and wants it tried now: looks at once. A computer that slept is noticed by itself.
     pub fn wake(&self) {
         self.core.wake();
     }

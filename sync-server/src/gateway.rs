@@ -28,6 +28,7 @@ use protocol::{Code, Problem, limits, routes};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi as _;
@@ -38,6 +39,11 @@ const PER_NODE: usize = 50_000;
 const WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// tungstenite's own defaults take 128 KiB for each socket at once.
 const BUFFER_BYTES: usize = 4096;
+/// The part of a node's connections to PostgreSQL that sockets being opened take at most, and at least one. After a crash thousands
+/// come back at once; whoever reads and writes meanwhile does not stand behind all of them.
+const OPENINGS: u32 = 4;
+/// How long a socket waits for its turn to be opened, before it is sent away to come again.
+const TURN: Duration = Duration::from_secs(10);
 /// How long the last goodbyes are waited for when the process ends.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -49,6 +55,7 @@ struct Parts {
     runs: Runs,
     sockets: TaskTracker,
     streams: run_stream::Streams,
+    openings: Semaphore,
     /// Cancelled when sockets are to leave this node.
     leaving: CancellationToken,
 }
@@ -74,7 +81,9 @@ impl FromRef<Gateway> for Auth {
 
 impl Gateway {
     pub fn start(runs: Runs) -> Self {
+        let openings = (runs.config.database_connections / OPENINGS).max(1);
         Self(Arc::new(Parts {
+            openings: Semaphore::new(openings as usize),
             runs,
             sockets: TaskTracker::new(),
             streams: run_stream::Streams::default(),
@@ -84,6 +93,12 @@ impl Gateway {
 
     pub fn runs(&self) -> &Runs {
         &self.0.runs
+    }
+
+    /// Leave to ask the database for a socket that is being opened, as long as it is held. `None`: too many wait already.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = tokio::time::timeout(TURN, self.0.openings.acquire()).await;
+        turn.ok().and_then(std::result::Result::ok)
     }
 
     fn drains_within(&self) -> Duration {
@@ -160,8 +175,12 @@ impl FromRequestParts<Gateway> for Opening {
                 .detail("A token must not stand in the address, where logs would keep it. Please send it in the Authorization header.")
                 .into());
         }
-        let auth = gateway.sync().auth();
-        let caller = auth.caller_by_headers(&parts.headers).await?;
+        let turn = gateway.turn().await;
+        if turn.is_none() {
+            return Err(Problem::new(Code::Unavailable).retry_after(2).into());
+        }
+        let caller = gateway.sync().auth().caller_by_headers(&parts.headers).await?;
+        drop(turn);
         let caller = caller.ok_or(Code::SignInRequired)?;
         // a browser sends its cookie from any page; only our own may open a socket with it
         if caller.kind == Kind::Browser && !is_from(&parts.headers, &gateway.config.origin()) {

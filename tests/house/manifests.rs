@@ -1,4 +1,4 @@
-//! Every crate keeps the workspace's rules: its lints, its edition, its licence.
+//! Every crate keeps the workspace's rules: its lints, its edition, its licence; and every example in its documents is run.
 
 use crate::tree::{self, Source};
 
@@ -19,13 +19,55 @@ fn faults(sources: &[Source]) -> Vec<String> {
     faults
 }
 
-#[test]
-fn every_crate_inherits_the_workspaces_rules() {
-    let manifests: Vec<Source> = tree::files(&["toml"])
+/// Reading a crate for examples takes seconds of each run. A crate that has none says so, and is held to it.
+fn untried(manifests: &[Source], code: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for manifest in manifests
+        .iter()
+        .filter(|manifest| manifest.text.contains("doctest = false"))
+    {
+        let folder = manifest.path.trim_end_matches("Cargo.toml");
+        let own = code.iter().filter(|source| source.path.starts_with(folder));
+        let is_example = |line: &str| {
+            let line = line.trim_start();
+            (line.starts_with("///") || line.starts_with("//!")) && line.contains("```")
+        };
+        faults.extend(
+            own.filter(|source| source.text.lines().any(is_example))
+                .map(|source| format!("{}: its example is never run, see {}", source.path, manifest.path)),
+        );
+    }
+    faults
+}
+
+fn manifests() -> Vec<Source> {
+    tree::files(&["toml"])
         .into_iter()
         .filter(|source| source.path.ends_with("Cargo.toml"))
-        .collect();
-    tree::assert_none("manifests", &faults(&manifests));
+        .collect()
+}
+
+#[test]
+fn every_example_in_the_documents_is_run() {
+    tree::assert_none("examples", &untried(&manifests(), &tree::files(&["rs"])));
+}
+
+#[test]
+fn an_example_that_is_never_run_is_seen() {
+    let manifest = [Source::sample("x/Cargo.toml", "[lib]\ndoctest = false\n")];
+    let example = |path| {
+        [Source::sample(
+            path,
+            "    /// ```\n    /// assert!(true);\n    /// ```\n",
+        )]
+    };
+    assert_eq!(untried(&manifest, &example("x/src/lib.rs")).len(), 1);
+    assert_eq!(untried(&manifest, &example("y/src/lib.rs")).len(), 0);
+}
+
+#[test]
+fn every_crate_inherits_the_workspaces_rules() {
+    tree::assert_none("manifests", &faults(&manifests()));
 }
 
 #[test]

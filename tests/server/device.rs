@@ -122,6 +122,25 @@ async fn what_waits_outlives_the_program_and_arrives_once() {
     );
 }
 
+/// The welcome names the head; a device that stands there has nothing to ask for.
+#[tokio::test]
+async fn a_device_that_missed_nothing_comes_back_by_its_socket_alone() {
+    let stack = Stack::start().await;
+    let (person, _) = person(&stack).await;
+    let gate = stack.server.gate();
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    gate.shut();
+    device.wait_offline().await;
+    let before = gate.passed();
+    gate.open();
+    device.wake();
+    device.wait_online().await;
+    let after = gate.passed();
+    assert_eq!(after.connections - before.connections, 1);
+    let said = after.round_trips - before.round_trips;
+    assert_eq!(said, 2, "opening the socket, and hello");
+}
+
 #[tokio::test]
 async fn a_cut_network_duplicates_and_loses_nothing() {
     let stack = Stack::start().await;

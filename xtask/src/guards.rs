@@ -6,6 +6,8 @@ use crate::prepare::{self, Purpose};
 use crate::setup::webassembly::{self, Compiler};
 use crate::supervisor::Supervisor;
 use crate::terminal::{Steps, say};
+use anyhow::Context as _;
+use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -51,17 +53,12 @@ pub fn code(
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
     steps.take("lints, and the queries' types", || {
-        let clippy = refusing(place.cargo(&["clippy", "--workspace", "--all-targets"]));
+        let clippy = refusing(place, place.cargo(&["clippy", "--workspace", "--all-targets"]))?;
         prepare::with_database(place, supervisor, postgres, Purpose::Check, clippy)
     })?;
     steps.take("lints of the engine alone", || {
-        supervisor.run(&mut refusing(place.cargo(&[
-            "clippy",
-            "-p",
-            "sync-client",
-            "--no-default-features",
-            "--lib",
-        ])))
+        let clippy = place.cargo(&["clippy", "-p", "sync-client", "--no-default-features", "--lib"]);
+        supervisor.run(&mut refusing(place, clippy)?)
     })?;
     steps.take("lints of the page", || page(place, supervisor))?;
     steps.take("documents of the code", || {
@@ -70,17 +67,29 @@ pub fn code(
     })
 }
 
-/// The lints are said as warnings while one works, and refuse here.
-fn refusing(mut clippy: Command) -> Command {
-    clippy.args(["--", "-D", "warnings"]);
-    clippy
+/// The lints are said as warnings while one works, and refuse here. What they are set to is read beside the builds: lints that
+/// were read in one clone would be read again in the next, whose file has another path.
+fn refusing(place: &Place, mut clippy: Command) -> anyhow::Result<Command> {
+    let (own, kept) = (place.root.join("clippy.toml"), place.cache.join("lints"));
+    let settings = fs::read(&own).with_context(|| format!("reading {}", own.display()))?;
+    let file = kept.join("clippy.toml");
+    if fs::read(&file).ok().as_ref() != Some(&settings) {
+        fs::create_dir_all(&kept)
+            .and_then(|()| fs::write(&file, &settings))
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
+    clippy.env("CLIPPY_CONF_DIR", kept).args(["--", "-D", "warnings"]);
+    Ok(clippy)
 }
 
 /// Clippy for WebAssembly where the toolchain has the target. The distribution's compiler brings no clippy: there the
 /// lints of the host, which read the same code but for the two backends, have to do.
 fn page(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     match webassembly::chosen(place) {
-        Some(Compiler::Rustup) => supervisor.run(&mut refusing(compile::page_cargo(place, "clippy")?)),
+        Some(Compiler::Rustup) => {
+            let clippy = compile::page_cargo(place, "clippy")?;
+            supervisor.run(&mut refusing(place, clippy)?)
+        }
         Some(Compiler::Distribution) | None => {
             say("no clippy for WebAssembly with this compiler; the page is compiled");
             supervisor.run(&mut compile::page_cargo(place, "build")?)

@@ -178,9 +178,10 @@ fn with_services(
     Ok(supervisor.status(&mut tests)?.success())
 }
 
-/// How many tests run at once: most of each one's time goes by in waiting for what it started.
+/// How many tests run at once: most of each one's time goes by in waiting for what it started. One more, so that two screens,
+/// which take all the others, do not leave a core to itself while both wait.
 fn at_once() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from) * 2
+    std::thread::available_parallelism().map_or(2, usize::from) * 2 + 1
 }
 
 /// Nextest over the workspace. A test that fails once has failed.

@@ -370,9 +370,14 @@ impl Core {
         let _ = self.events.send(event).await;
     }
 
-    pub fn wake(self: &Arc<Self>) {
+    /// The computer slept: what its clock says of the access token may be long past.
+    pub fn awake(self: &Arc<Self>) {
         self.keeper.distrust();
         self.tokens_changed.notify_one();
+        self.wake();
+    }
+
+    pub fn wake(self: &Arc<Self>) {
         let core = Arc::clone(self);
         self.tasks.spawn(async move {
             let _ = core.events.send(Event::Wake).await;

@@ -16,7 +16,7 @@ const LATE: UnixMillis = 10_000;
 pub async fn run(core: Arc<Core>) {
     tokio::select! {
         () = core.stop.cancelled() => {}
-        () = watch(|| core.clock.now(), || core.wake()) => {}
+        () = watch(|| core.clock.now(), || core.awake()) => {}
     }
 }
 

@@ -482,6 +482,38 @@ fn after_a_short_absence_the_welcome_alone_says_that_nothing_is_new() {
 }
 
 #[test]
+fn a_network_that_was_away_is_not_held_against_sockets() {
+    let (back, _) = back_after(BRIEF / 2);
+    let Link::Opening(ticket) = back.link else {
+        panic!("{back:?}")
+    };
+    let refusal = Event::SocketRefused {
+        ticket,
+        failure: Failure::NotSent,
+    };
+    let (refused, _) = step(back, refusal, NOW);
+    let asked = refused.request.unwrap();
+    let again = |failure| {
+        let (away, _) = step(
+            refused.clone(),
+            Event::Failed {
+                ticket: asked,
+                failure,
+            },
+            NOW,
+        );
+        pulls(&step(away, Event::Wake, NOW).1)
+    };
+    assert_eq!(again(Failure::NotSent), 0, "the welcome says what is new");
+    assert_eq!(again(Failure::Cut), 0);
+    assert_eq!(
+        again(Failure::Later { retry_after: None }),
+        1,
+        "only sockets were refused"
+    );
+}
+
+#[test]
 fn after_a_long_absence_what_is_new_is_asked_for_at_once() {
     let (_, effects) = back_after(BRIEF);
     let opens = effects

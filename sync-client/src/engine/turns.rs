@@ -246,7 +246,14 @@ impl State {
         match failure {
             // The same cursor would be refused again for ever: the guard against resets bounds this way out.
             Failure::Refused(_) if self.cursor.is_some() => self.reset(ResetReason::TooFar, now, effects),
-            Failure::NotSent | Failure::Cut | Failure::Refused(_) => self.go_offline(None, now, effects),
+            Failure::NotSent | Failure::Cut => {
+                // Where requests do not get through either, nothing is known against sockets: coming back, one is tried first.
+                if self.refusals < REFUSALS {
+                    self.refusals = 0;
+                }
+                self.go_offline(None, now, effects);
+            }
+            Failure::Refused(_) => self.go_offline(None, now, effects),
             Failure::Later { retry_after } => self.go_offline(retry_after, now, effects),
             Failure::Unauthorized => self.renew(effects),
             Failure::Reset(reason) => self.reset(reason, now, effects),

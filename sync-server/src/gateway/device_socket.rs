@@ -91,12 +91,14 @@ async fn welcome(
     if news.is_one_too_many() {
         return Err(Ended::Close(close::TOO_MANY));
     }
+    let turn = gateway.turn().await.ok_or(Ended::Close(close::OVERLOADED))?;
     // a sign-out between the request and the subscription was not heard
     still_signed_in(gateway, caller).await?;
     let standing = runs::standing(&gateway.pool, caller.user).await;
     let Ok(Some((head, live))) = standing else {
         return Err(Ended::Close(close::OVERLOADED));
     };
+    drop(turn);
     news.note(head);
     let live = live.into_iter().map(|run| LiveRun {
         run: run.run,

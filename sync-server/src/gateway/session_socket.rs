@@ -79,9 +79,11 @@ impl Conversation {
         if news.is_one_too_many() {
             return Err(Ended::Close(close::TOO_MANY));
         }
+        let turn = gateway.turn().await.ok_or(Ended::Close(close::OVERLOADED))?;
         still_signed_in(&gateway, &caller).await?;
         let history = sessions::history(&gateway.pool, caller.user, session, None, MESSAGE_PAGE).await;
         let history = history.map_err(|_unread| Ended::Close(close::OVERLOADED))?;
+        drop(turn);
         news.note(history.as_of);
         let mut conversation = Self {
             due: Due::new(caller.expires_at),

@@ -3,11 +3,12 @@
 use super::agent_sessions::{head, millis, session};
 use crate::database::Pool;
 use crate::error::Result;
+use futures_util::TryStreamExt as _;
 use protocol::run::Status;
 use protocol::sync::{Cursor, Histories, History, Message, Ord, Role};
 use protocol::{Code, MessageId, RunId, SessionId, UserId, limits};
 use sqlx::PgExecutor;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -58,8 +59,77 @@ fn role(text: &str) -> Role {
         .unwrap_or(Role::System)
 }
 
-/// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query. The head
-/// is looked up once and kept: PostgreSQL takes it for cheap enough to be looked up for each row.
+/// A message's row, and the head that it was read at.
+struct Placed {
+    epoch: Uuid,
+    head_seq: i64,
+    id: Uuid,
+    agent_session_id: Uuid,
+    seq: i64,
+    ord: i64,
+    parent_id: Option<Uuid>,
+    role: String,
+    status: i16,
+    run_id: Option<Uuid>,
+    content: String,
+    metadata: serde_json::Value,
+    created_at: OffsetDateTime,
+    is_deleted: bool,
+}
+
+impl Placed {
+    const fn as_of(&self) -> Cursor {
+        Cursor {
+            epoch: self.epoch,
+            seq: self.head_seq,
+        }
+    }
+}
+
+impl From<Placed> for Message {
+    fn from(row: Placed) -> Self {
+        MessageRow {
+            id: row.id,
+            agent_session_id: row.agent_session_id,
+            seq: row.seq,
+            ord: row.ord,
+            parent_id: row.parent_id,
+            role: row.role,
+            status: row.status,
+            run_id: row.run_id,
+            content: row.content,
+            metadata: row.metadata,
+            created_at: row.created_at,
+            is_deleted: row.is_deleted,
+        }
+        .into()
+    }
+}
+
+/// Newest first. The head is looked up once and kept: PostgreSQL takes it for cheap enough to be looked up for each row. The
+/// limit is written out: where it comes as a value, PostgreSQL makes a plan anew for each page.
+macro_rules! newest_first {
+    ($pool:expr, $user:expr, $session:expr, $before:expr, $limit:tt) => {
+        sqlx::query_as!(
+            Placed,
+            r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
+               select h.epoch as "epoch!", h.head_seq as "head_seq!",
+                      m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
+                      m.metadata, m.created_at, m.deleted_at is not null as "is_deleted!"
+               from conversations m, h
+               where m.user_id = $1 and m.agent_session_id = $2 and m.ord < $3
+               order by m.ord desc limit "#
+                + $limit,
+            $user,
+            $session,
+            $before,
+        )
+        .fetch($pool)
+    };
+}
+
+/// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query. `limit` is
+/// [`limits::MESSAGE_PAGE`] at most.
 pub async fn history(
     pool: &Pool,
     user: UserId,
@@ -67,52 +137,24 @@ pub async fn history(
     before: Option<Ord>,
     limit: usize,
 ) -> Result<History> {
-    let rows = sqlx::query!(
-        r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
-           select h.epoch as "epoch!", h.head_seq as "head_seq!",
-                  m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
-                  m.metadata, m.created_at, m.deleted_at is not null as "is_deleted!"
-           from (select *, sum(octet_length(content)) over (order by ord desc) as bytes from (
-                     select * from conversations
-                     where user_id = $1 and agent_session_id = $2 and ord < $3
-                     order by ord desc limit $4
-                 ) page
-           ) m, h
-           where m.bytes - octet_length(m.content) < $5
-           order by m.ord"#,
-        user.0,
-        id.0,
-        before.unwrap_or(i64::MAX),
-        i64::try_from(limit).unwrap_or(i64::MAX),
-        PAGE_BYTES,
-    )
-    .fetch_all(pool)
-    .await?;
-    let Some(first) = rows.first() else {
-        return empty(pool, user, id).await;
+    let before = before.unwrap_or(i64::MAX);
+    let mut rows = if limit <= 20 {
+        newest_first!(pool, user.0, id.0, before, "20")
+    } else {
+        newest_first!(pool, user.0, id.0, before, "100")
     };
-    let as_of = Cursor {
-        epoch: first.epoch,
-        seq: first.head_seq,
-    };
-    let messages = rows
-        .into_iter()
-        .map(|row| Message {
-            id: MessageId(row.id),
-            session: id,
-            seq: row.seq,
-            ord: row.ord,
-            parent: row.parent_id.map(MessageId),
-            role: role(&row.role),
-            status: Status::from_number(row.status).unwrap_or(Status::Interrupted),
-            run: row.run_id.map(RunId),
-            content: row.content,
-            metadata: row.metadata,
-            created_at: millis(row.created_at),
-            deleted: row.is_deleted,
-        })
-        .collect();
-    Ok(stretch(id, as_of, messages))
+    let (mut as_of, mut bytes, mut messages) = (None, 0, VecDeque::with_capacity(limit));
+    while messages.len() < limit && bytes < PAGE_BYTES {
+        let Some(row) = rows.try_next().await? else { break };
+        as_of = Some(row.as_of());
+        bytes += i64::try_from(row.content.len()).unwrap_or(i64::MAX);
+        messages.push_front(Message::from(row));
+    }
+    drop(rows);
+    match as_of {
+        Some(as_of) => Ok(stretch(id, as_of, messages.into())),
+        None => empty(pool, user, id).await,
+    }
 }
 
 /// No message on this page: of a session that is there, an empty stretch; else `not_found`.
@@ -125,7 +167,8 @@ async fn empty(pool: &Pool, user: UserId, id: SessionId) -> Result<History> {
 /// was asked, by session and from each one's newest message back, as far as count and bytes allow.
 pub async fn histories(pool: &Pool, user: UserId, sessions: &[SessionId]) -> Result<Histories> {
     let ids: Vec<Uuid> = sessions.iter().map(|id| id.0).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Placed,
         r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
            select h.epoch as "epoch!", h.head_seq as "head_seq!",
                   m.id, m.agent_session_id, m.seq, m.ord, m.parent_id, m.role, m.status, m.run_id, m.content,
@@ -152,26 +195,10 @@ pub async fn histories(pool: &Pool, user: UserId, sessions: &[SessionId]) -> Res
     .fetch_all(pool)
     .await?;
     let as_of = match rows.first() {
-        Some(row) => Cursor {
-            epoch: row.epoch,
-            seq: row.head_seq,
-        },
+        Some(row) => row.as_of(),
         None => head(pool, user).await?,
     };
-    let messages = rows.into_iter().map(|row| Message {
-        id: MessageId(row.id),
-        session: SessionId(row.agent_session_id),
-        seq: row.seq,
-        ord: row.ord,
-        parent: row.parent_id.map(MessageId),
-        role: role(&row.role),
-        status: Status::from_number(row.status).unwrap_or(Status::Interrupted),
-        run: row.run_id.map(RunId),
-        content: row.content,
-        metadata: row.metadata,
-        created_at: millis(row.created_at),
-        deleted: row.is_deleted,
-    });
+    let messages = rows.into_iter().map(Message::from);
     let histories = stretches(as_of, messages);
     Ok(Histories { as_of, histories })
 }
