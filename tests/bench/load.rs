@@ -19,6 +19,18 @@ impl Request {
         text.push_str("\r\n");
         Self(text.into_bytes())
     }
+
+    /// With a body of JSON.
+    pub fn post(address: &str, path: &str, body: &str) -> Self {
+        Self(
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes(),
+        )
+    }
 }
 
 /// Sends each request over its own connection, again and again; gives how long each answer took.

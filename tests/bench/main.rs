@@ -7,6 +7,7 @@
 mod bare;
 mod catch_up;
 mod device;
+mod door;
 mod echo;
 mod growth;
 mod idle;
@@ -50,6 +51,9 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
     }
     if is_wanted("W2") {
         print!("{}", table::draw(&[turns::run(&stage).await.context("W2")?]));
+    }
+    if is_wanted("W3") {
+        print!("{}", table::draw(&door::run(&stage).await.context("W3")?));
     }
     if is_wanted("W4") {
         print!(

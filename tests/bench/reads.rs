@@ -31,6 +31,17 @@ pub async fn lists(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The list of each of so many people, by token, for other works to read beside.
+pub fn requests(stage: &Stage, address: &str, readers: usize) -> Vec<Request> {
+    let readers = stage.members.iter().take(readers);
+    readers
+        .map(|member| {
+            let (name, value) = credential(member, false);
+            Request::get(address, "/api/v1/sessions?limit=50", &[(name, &value)])
+        })
+        .collect()
+}
+
 pub async fn histories(stage: &Stage) -> anyhow::Result<Row> {
     let ours = |member: &Member| {
         let path = format!("/api/v1/sessions/{}/messages?limit=20", member.session);

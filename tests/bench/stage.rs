@@ -284,7 +284,7 @@ async fn send(address: &str, path: &str, body: &impl Serialize) -> anyhow::Resul
     Ok(answer)
 }
 
-fn native() -> Client {
+pub fn native() -> Client {
     Client::Native {
         name: "Bench".to_owned(),
         os: "linux".to_owned(),

@@ -1,7 +1,8 @@
 //! W11: thousands of sockets are dropped at once and all of them come back, while lists are read beside it.
 
 use crate::idle::{self, Socket};
-use crate::load::{self, Request};
+use crate::load;
+use crate::reads;
 use crate::stage::Stage;
 use crate::table::{Row, Tally};
 use anyhow::{Context as _, bail};
@@ -26,7 +27,7 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Row> {
             .map(|member| member.access_token.clone())
             .collect(),
     );
-    let requests = lists(stage, &server.address);
+    let requests = reads::requests(stage, &server.address, READERS);
     let mut quiet = Tally::default();
     quiet.add(
         load::run(&server.address, &requests, QUIET).await?,
@@ -69,20 +70,6 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Row> {
         p99: back.percentile(0.99),
         memory: server.memory()?,
     })
-}
-
-fn lists(stage: &Stage, address: &str) -> Vec<Request> {
-    let readers = stage.members.iter().take(READERS);
-    readers
-        .map(|member| {
-            let bearer = format!("Bearer {}", member.access_token);
-            Request::get(
-                address,
-                "/api/v1/sessions?limit=50",
-                &[("Authorization", &bearer)],
-            )
-        })
-        .collect()
 }
 
 /// Takes in who is back; false: all are.

@@ -13,8 +13,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Command;
 
-const WORKS: [&str; 11] = [
-    "GROWTH", "W1", "W2", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11",
+const WORKS: [&str; 12] = [
+    "GROWTH", "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11",
 ];
 
 pub fn run(place: &Place, supervisor: &mut Supervisor, asked: &[String]) -> anyhow::Result<()> {

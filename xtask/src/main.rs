@@ -40,7 +40,7 @@ cargo xtask <command>
   check
       The guards alone: formatting, lints, documents, licences, the queries' types.
   bench [WORK]
-      Measures the server beside its limits. WORK: W1, W2, or W4 to W11; several are taken in turn; without any, all.
+      Measures the server beside its limits. WORK: W1 to W11; several are taken in turn; without any, all.
       `growth` measures W1, W2, W6 and W10 over once, ten and a hundred times as much.
   soak [--minutes N] [--seed S]
       Lets servers, stores, networks, disks and devices fail by plans drawn from seeds, and checks after each that nothing was
