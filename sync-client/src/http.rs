@@ -21,6 +21,9 @@ const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(10);
 /// A whole exchange; a long poll's patience at the server is added.
 const EXCHANGE: Duration = Duration::from_secs(30);
+/// How long a connection that nothing is asked over is kept. The server keeps one for ten seconds: what is sent over one that is just
+/// being closed is lost, and sent again.
+const IDLE: Duration = Duration::from_secs(8);
 
 /// The largest event: a snapshot of a long reply, escaped.
 const EVENT_BYTES: usize = 8 * 1024 * 1024;
@@ -183,7 +186,7 @@ impl Http {
             .user_agent(concat!("CompyMac/", env!("CARGO_PKG_VERSION")))
             // One host: few connections, dropped before a sleeping laptop finds them dead.
             .pool_max_idle_per_host(2)
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE)
             .build()
             .map_err(|error| {
                 tracing::error!(%error, "the HTTP client could not be made");
