@@ -1,7 +1,7 @@
 //! Too much at once is refused in words, with when to come back, and only for the one who does it.
 
 use harness::{Client, Person, Stack, native, until};
-use protocol::auth::Client as Kind;
+use protocol::auth::{Client as Kind, SignedIn};
 use protocol::oauth::{CLIENT_ID, REDIRECT_DEEP_LINK};
 use protocol::{Code, routes};
 use serde_json::json;
@@ -330,6 +330,7 @@ async fn guesses_from_elsewhere_keep_nobody_out_where_they_are_at_home() {
 async fn many_pairs_from_one_network_shut_its_door_for_passwords_for_a_day() {
     let stack = behind_a_proxy().await;
     let (person, at_home) = Person::join(&stack).await;
+    let app = person.native(&stack, "Laptop").await;
     at_home.sign_out().await.succeeds();
     let program = Client::native(&stack.url());
     let from = async |client: &Client, place: usize, email: &str, password: &str| {
@@ -366,10 +367,62 @@ async fn many_pairs_from_one_network_shut_its_door_for_passwords_for_a_day() {
     // others come in, and there too whoever is at home
     from(&program, 2, email, password).await.succeeds();
     from(&at_home, 1, email, password).await.succeeds();
+    goes_on(&app, &network(1)).await;
     let noted = "select count(*) from audit_events where reason = 'password: credential stuffing' and user_id is null";
     assert_eq!(stack.number(noted).await, 1);
     let kept = stack.redis_dump().await;
     assert!(!kept.contains("the same for all of them") && !kept.contains("x3@example.org"));
+}
+
+/// An app that is in stays in, from wherever it comes, and renews its tokens there.
+async fn goes_on(app: &Client, address: &str) {
+    let renewal = app
+        .bare(http::Method::POST, routes::TOKEN)
+        .header("X-Forwarded-For", address)
+        .form(&refresh(&app.tokens().refresh_token));
+    let renewed: SignedIn = app.send(renewal).await.expect();
+    app.hold(renewed.tokens.expect("tokens"));
+    let who = app
+        .bare(http::Method::GET, routes::ME)
+        .header("X-Forwarded-For", address);
+    app.send(who).await.succeeds();
+}
+
+/// Who holds a site has 65,536 networks, and could try a pair in each.
+#[tokio::test]
+async fn pairs_from_all_networks_of_an_ipv6_site_shut_the_whole_site_out_and_no_app_that_is_in() {
+    let stack = behind_a_proxy().await;
+    let (person, app) = Person::join_natively(&stack).await;
+    let program = Client::native(&stack.url());
+    let from = async |address: &str, email: &str, password: &str| {
+        let request = program
+            .request(http::Method::POST, routes::SIGN_IN)
+            .header("X-Forwarded-For", address)
+            .json(&json!({"email": email, "password": password, "client": native("Laptop")}));
+        program.send(request).await
+    };
+    let mut tried = 0;
+    while tried < 170 {
+        let (address, email) = (
+            format!("2001:db8:1:{tried:x}::1"),
+            format!("x{tried}@example.org"),
+        );
+        if from(&address, &email, "the same for all of them").await.status == 429 {
+            break;
+        }
+        tried += 1;
+    }
+    // ten times as many as one network; a sketch is right within a hundredth or so
+    assert!((145..=155).contains(&tried), "{tried}");
+    let (email, password) = (person.email.as_str(), person.password.as_str());
+    let unused = "2001:db8:1:ffff::1";
+    let shut = from(unused, email, password).await;
+    let seconds = shut.refused(Code::RateLimited).retry_after.expect("a time");
+    assert!((80_000..=86_400).contains(&seconds), "{seconds}");
+    from("2001:db8:2::1", email, password).await.succeeds();
+    goes_on(&app, unused).await;
+    let noted = "select count(*) from audit_events where reason = 'password: credential stuffing'";
+    assert_eq!(stack.number(noted).await, 1);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Credential stuffing: somebody tries pairs of address and password that were stolen elsewhere, each once. No count of tries at
-//! one account sees it, so pairs that failed are counted by network.
+//! one account sees it, so pairs that failed are counted by network, and of IPv6 by the site's /48 too, for all of whose networks
+//! together ten times as many are one too many.
 //!
-//! **Invariant:** no pair is kept. Redis has a sketch (HyperLogLog) of keyed hashes, which tells how many and not which.
+//! **Invariant:** nothing but a password is refused for it: whoever is in goes on, and no other way in is shut. No pair is kept.
+//! Redis has a sketch (HyperLogLog) of keyed hashes, which tells how many and not which.
 
-use super::{Limited, Limits};
+use super::{Limited, Limits, WIDER, address};
 use crate::keyspace::Partition;
 use protocol::{Code, Problem};
 use std::time::Duration;
@@ -15,15 +17,39 @@ const WITHIN: Duration = Duration::from_hours(3);
 /// … shut the door with passwords for that network so long.
 const SHUT: Duration = Duration::from_hours(24);
 
-/// Answers 1 for the pair that was one too many.
+/// For each network its two keys, then how many pairs are one too many there; at the end the pair and the two times in seconds.
+/// Answers how many of them were shut by it.
 const SCRIPT: &str = r"
-redis.call('PFADD', KEYS[1], ARGV[1])
-if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
-if redis.call('PFCOUNT', KEYS[1]) < tonumber(ARGV[2]) then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[2], '1', 'EX', ARGV[4])
-return 1
+local networks, shut = #KEYS / 2, 0
+local pair, within, closed = ARGV[networks + 1], ARGV[networks + 2], ARGV[networks + 3]
+for i = 1, networks do
+  local pairs, door = KEYS[2 * i - 1], KEYS[2 * i]
+  redis.call('PFADD', pairs, pair)
+  if redis.call('TTL', pairs) < 0 then redis.call('EXPIRE', pairs, within) end
+  if redis.call('PFCOUNT', pairs) >= tonumber(ARGV[i]) then
+    redis.call('DEL', pairs)
+    redis.call('SET', door, '1', 'EX', closed)
+    shut = shut + 1
+  end
+end
+return shut
 ";
+
+/// The seconds for which the longest shut of these doors stays so.
+const SCRIPT_LOOK: &str = r"
+local longest = 0
+for _, door in ipairs(KEYS) do
+  longest = math.max(longest, redis.call('TTL', door))
+end
+return longest
+";
+
+/// Whose tries are counted together: the network's, and the site's that it is one of. Each with how many pairs it may try in
+/// proportion to one network.
+fn counted(prefix: &str) -> Vec<(String, u32)> {
+    let site = address::wider(prefix).map(|site| (site, WIDER));
+    std::iter::once((prefix.to_owned(), 1)).chain(site).collect()
+}
 
 impl Limits {
     fn stuffing_key(&self, what: &str, prefix: &str) -> String {
@@ -37,8 +63,12 @@ impl Limits {
         if self.is_away() {
             return Ok(());
         }
-        let mut call = redis::cmd("TTL");
-        call.arg(self.stuffing_key("shut", prefix));
+        let networks = counted(prefix);
+        let mut call = redis::cmd("EVAL");
+        call.arg(SCRIPT_LOOK).arg(networks.len());
+        for (network, _) in &networks {
+            call.arg(self.stuffing_key("shut", network));
+        }
         let left: redis::RedisResult<i64> = self.app.redis.ask(&call).await;
         let seconds = match left {
             Ok(seconds) => u32::try_from(seconds).unwrap_or(0),
@@ -60,24 +90,29 @@ impl Limits {
         })
     }
 
-    /// A pair did not match. True: it was one too many, and its network is shut out from now on.
+    /// A pair did not match. True: it was one too many, and its network is shut out from now on, or the whole site.
     pub async fn note_failed_pair(&self, prefix: &str, pair: &[u8]) -> bool {
         if self.is_away() {
             return false;
         }
+        let networks = counted(prefix);
         let mut call = redis::cmd("EVAL");
-        call.arg(SCRIPT)
-            .arg(2)
-            .arg(self.stuffing_key("pairs", prefix))
-            .arg(self.stuffing_key("shut", prefix))
-            .arg(pair)
-            .arg(PAIRS.saturating_mul(self.app.config.rate_limit_factor))
-            .arg(WITHIN.as_secs())
-            .arg(SHUT.as_secs());
-        let outcome: redis::RedisResult<bool> = self.app.redis.ask(&call).await;
-        outcome.unwrap_or_else(|error| {
-            self.note_away(&error);
-            false
-        })
+        call.arg(SCRIPT).arg(networks.len() * 2);
+        for (network, _) in &networks {
+            call.arg(self.stuffing_key("pairs", network))
+                .arg(self.stuffing_key("shut", network));
+        }
+        for (_, times) in &networks {
+            call.arg(PAIRS.saturating_mul(times.saturating_mul(self.app.config.rate_limit_factor)));
+        }
+        call.arg(pair).arg(WITHIN.as_secs()).arg(SHUT.as_secs());
+        let outcome: redis::RedisResult<u32> = self.app.redis.ask(&call).await;
+        match outcome {
+            Ok(shut) => shut > 0,
+            Err(error) => {
+                self.note_away(&error);
+                false
+            }
+        }
     }
 }
