@@ -65,6 +65,8 @@ pub enum Letter {
     SecondStepOn { when: String, link: String },
     /// It does so no more.
     SecondStepOff { when: String, link: String },
+    /// Somebody showed the first step, and gave wrong codes for the second.
+    SecondStepFailed { when: String, link: String },
     /// A passkey signs in to the account from now on.
     PasskeyAdded {
         name: String,
@@ -135,6 +137,7 @@ impl Letter {
             | Self::PasswordChanged { .. }
             | Self::SecondStepOn { .. }
             | Self::SecondStepOff { .. }
+            | Self::SecondStepFailed { .. }
             | Self::PasskeyAdded { .. }
             | Self::PasskeyRemoved { .. }
             | Self::AccountLeaving { .. }
@@ -176,6 +179,7 @@ impl std::fmt::Debug for Letter {
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",
             Self::SecondStepOn { .. } => "Letter::SecondStepOn(…)",
             Self::SecondStepOff { .. } => "Letter::SecondStepOff(…)",
+            Self::SecondStepFailed { .. } => "Letter::SecondStepFailed(…)",
             Self::PasskeyAdded { .. } => "Letter::PasskeyAdded(…)",
             Self::PasskeyRemoved { .. } => "Letter::PasskeyRemoved(…)",
             Self::AccountLeaving { .. } => "Letter::AccountLeaving(…)",

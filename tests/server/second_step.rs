@@ -343,6 +343,102 @@ async fn a_recovery_code_works_once_and_its_owner_is_told() {
     }
 }
 
+const TOLD: &str = "select count(*) from email_outbox where template = 'second_step_failed'";
+
+/// So many wrong codes, four to a sign-in, as it ends with the fifth.
+async fn try_wrong(careful: &Careful, client: &Client, count: usize) {
+    let wrong = careful.phone.wrong_code();
+    let mut challenge = String::new();
+    for number in 0..count {
+        if number % 4 == 0 {
+            challenge = careful.challenge(client, native("Laptop")).await;
+        }
+        prove(client, &challenge, &wrong)
+            .await
+            .refused(Code::InvalidCredentials);
+    }
+}
+
+/// Whoever comes as far as the second step has the first.
+#[tokio::test]
+async fn wrong_codes_in_a_row_are_told_to_their_owner_once_a_day() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let thief = Client::native(&stack.url());
+    try_wrong(&careful, &thief, 4).await;
+    // a row ends with a code that is right, of either kind
+    for code in [&careful.phone.code(), &careful.codes[0]] {
+        let challenge = careful.challenge(&thief, native("Laptop")).await;
+        prove(&thief, &challenge, code).await.succeeds();
+        try_wrong(&careful, &thief, 4).await;
+    }
+    assert_eq!(stack.number(TOLD).await, 0);
+    try_wrong(&careful, &thief, 1).await;
+    let letter = stack
+        .letter_about(careful.person.email.as_str(), "wrong codes")
+        .await;
+    assert!(letter.text.contains(page::SECURITY), "{}", letter.text);
+    // on that day more of it is no news
+    try_wrong(&careful, &thief, 12).await;
+    assert_eq!(stack.number(TOLD).await, 1);
+    let a_day_later = "update second_factors set told_at = told_at - interval '25 hours'";
+    assert_eq!(stack.execute(a_day_later).await, 1);
+    // the page that proves it is still them counts as any other door
+    let page = careful.browser.get(page::PROVE).await;
+    let fields = [
+        ("password", careful.person.password.as_str()),
+        ("code", &careful.phone.wrong_code()),
+    ];
+    let refused = careful.browser.submit(&page, page::PROVE, &fields).await;
+    assert_eq!(refused.status, 401, "{refused:?}");
+    assert_eq!(stack.number(TOLD).await, 2);
+}
+
+#[tokio::test]
+async fn however_many_wrong_codes_come_at_once_one_letter_tells_of_them() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let thief = Client::native(&stack.url());
+    let (wrong, mut challenges) = (careful.phone.wrong_code(), Vec::new());
+    for _ in 0..4 {
+        challenges.push(careful.challenge(&thief, native("Laptop")).await);
+    }
+    let tries = challenges
+        .iter()
+        .flat_map(|challenge| std::iter::repeat_n(challenge, 5));
+    join_all(tries.map(|challenge| prove(&thief, challenge, &wrong))).await;
+    assert_eq!(stack.number(TOLD).await, 1);
+}
+
+/// Letters that strangers could cause would be a way to frighten somebody.
+#[tokio::test]
+async fn who_has_not_shown_the_first_step_causes_no_letter_about_the_second() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let stranger = browser(&stack);
+    let guess = Person {
+        password: "not-the-password-at-all".to_owned(),
+        ..careful.person.clone()
+    };
+    for _ in 0..8 {
+        guess
+            .try_sign_in(&stranger, Kind::Browser)
+            .await
+            .refused(Code::InvalidCredentials);
+        prove(&stranger, &"x".repeat(43), &careful.phone.wrong_code())
+            .await
+            .refused(Code::InvalidOrExpiredLink);
+        let page = careful.browser.get(page::PROVE).await;
+        let fields = [
+            ("password", guess.password.as_str()),
+            ("code", &careful.phone.wrong_code()),
+        ];
+        let refused = careful.browser.submit(&page, page::PROVE, &fields).await;
+        assert_eq!(refused.status, 401, "{refused:?}");
+    }
+    assert_eq!(stack.number(TOLD).await, 0);
+}
+
 #[tokio::test]
 async fn a_provider_is_a_first_step_only() {
     let provider = OpenIdProvider::start().await;

@@ -117,7 +117,7 @@ pub async fn prove(
         auth.take(Class::SecondStep, &by_account, whose, visit).await?;
         proven = auth.compare_code(caller.user, typed.1).await?;
         if proven.is_none() {
-            return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
+            return Err(wrong_code(auth, caller, visit).await);
         }
     }
     let mut tx = auth.pool.begin().await?;
@@ -125,7 +125,7 @@ pub async fn prove(
         && !proven.use_up(auth, &mut tx, &caller.email, visit).await?
     {
         drop(tx);
-        return Err(refused(auth, caller, visit, second_step::wrong_code()).await);
+        return Err(wrong_code(auth, caller, visit).await);
     }
     let fresh = note_proof(&mut tx, caller).await?;
     let event = Event {
@@ -170,6 +170,13 @@ async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) 
         user: Some(caller.user),
         device: Some(caller.device),
         name: "prove",
+async fn wrong_code(auth: &Auth, caller: &Caller, visit: &Visit) -> crate::error::Error {
+    match second_step::tell_of_wrong(auth, caller.user, &caller.email, visit).await {
+        Ok(()) => refused(auth, caller, visit, second_step::wrong_code()).await,
+        Err(error) => error,
+    }
+}
+
         refusal: Some("did not match"),
         method: "itself",
     };

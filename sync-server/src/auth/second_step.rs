@@ -19,7 +19,7 @@ use super::finish::{Entrance, Entry, Step, finish_sign_in, plain};
 use super::native::dpop::{self, Thumbprint};
 use super::next::safe_next;
 use super::tries::Whose;
-use super::{Auth, Caller, Visit, codes, cookies, deletion, seal};
+use super::{Auth, Caller, Visit, codes, cookies, deletion, seal, users};
 use crate::body::Json;
 use crate::database::{Pool, Transaction};
 use crate::error::Result;
@@ -42,6 +42,8 @@ const WAITS: Duration = Duration::minutes(10);
 /// Characters of a recovery code: four to find it by, ten (50 bits) that are hashed as a password is.
 const RECOVERY_CHARS: usize = 14;
 const SELECTOR_CHARS: usize = 4;
+/// Wrong codes in a row that their owner is told of: as many as one sign-in lets anybody try. Who mistypes stops before.
+const ROW: i16 = 5;
 /// Where the shared secret is sealed for.
 pub const PLACE: &str = "second_factors.secret";
 
@@ -80,12 +82,12 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
     }
     let proven = auth.compare_code(challenge.user, &ask.code).await?;
     let Some(proven) = proven else {
-        return Err(refuse(auth, &challenge, visit).await.into());
+        return Err(refuse(auth, &challenge, visit).await?.into());
     };
     let mut tx = auth.pool.begin().await?;
     if !proven.use_up(auth, &mut tx, &challenge.email, visit).await? {
         drop(tx);
-        return Err(refuse(auth, &challenge, visit).await.into());
+        return Err(refuse(auth, &challenge, visit).await?.into());
     }
     if !challenges::consume(&mut tx, &secret_hash).await? {
         return Err(too_late().into());
@@ -165,7 +167,7 @@ pub fn too_late() -> Problem {
         .detail("This sign-in took too long, or too many codes were tried. Please start again.")
 }
 
-async fn refuse(auth: &Auth, challenge: &Challenge, visit: &Visit) -> Problem {
+async fn refuse(auth: &Auth, challenge: &Challenge, visit: &Visit) -> Result<Problem> {
     let event = Event {
         user: Some(challenge.user),
         device: None,
@@ -174,7 +176,31 @@ async fn refuse(auth: &Auth, challenge: &Challenge, visit: &Visit) -> Problem {
         method: "second step",
     };
     audit_events::note_refusal(&auth.pool, event, visit).await;
-    wrong_code()
+    tell_of_wrong(auth, challenge.user, &challenge.email, visit).await?;
+    Ok(wrong_code())
+}
+
+/// After a wrong code of somebody who has shown the first step: several in a row are no slip, and whose account it is should
+/// know. At most one letter a day, whoever goes on with it.
+pub async fn tell_of_wrong(auth: &Auth, user: UserId, email: &Email, visit: &Visit) -> Result<()> {
+    let mut tx = auth.pool.begin().await?;
+    // the user's row first, as whoever turns the second step off has it first
+    if !users::hold(&mut tx, user).await? {
+        return Ok(());
+    }
+    let is_to_tell = second_factors::count_wrong(&mut tx, user, ROW).await?;
+    if is_to_tell {
+        let letter = Letter::SecondStepFailed {
+            when: auth.now_and_where(visit)?,
+            link: auth.config.link(page::SECURITY),
+        };
+        mail::put(&mut tx, Some(user), email, &letter).await?;
+    }
+    tx.commit().await?;
+    if is_to_tell {
+        auth.letters_wait();
+    }
+    Ok(())
 }
 
 pub fn wrong_code() -> Problem {
@@ -228,6 +254,8 @@ impl Proven {
             Self::Recovery { user, selector } => {
                 let Some(left) = recovery_codes::use_up(&mut *db, *user, selector).await? else {
                     return Ok(false);
+                // the factor's row first, as whoever has new codes made has it first
+                second_factors::end_row(&mut *db, *user).await?;
                 };
                 let letter = Letter::RecoveryCodeUsed {
                     left,

@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = files![
     "0016_audit_partitions",
     "0017_proofs_of_possession",
     "0018_places",
+    "0019_wrong_codes",
 ];
 
 pub fn all() -> anyhow::Result<Migrator> {

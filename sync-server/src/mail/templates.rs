@@ -48,6 +48,7 @@ letters!(
     "password_changed",
     "second_step_on",
     "second_step_off",
+    "second_step_failed",
     "recovery_code_used",
     "recovery_codes_made",
     "passkey_added",
@@ -119,6 +120,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::PasswordChanged { .. } => "Your password was changed",
         Letter::SecondStepOn { .. } => "A second step now protects your account",
         Letter::SecondStepOff { .. } => "The second step of your account was turned off",
+        Letter::SecondStepFailed { .. } => "Somebody gave wrong codes for your account",
         Letter::RecoveryCodeUsed { .. } => "A recovery code of your account was used",
         Letter::RecoveryCodesMade { .. } => "Your account has new recovery codes",
         Letter::PasskeyAdded { .. } => "A passkey was added to your account",
@@ -189,6 +191,10 @@ mod tests {
                 link: link.clone(),
             },
             Letter::SecondStepOff {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
+                link: link.clone(),
+            },
+            Letter::SecondStepFailed {
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),
             },

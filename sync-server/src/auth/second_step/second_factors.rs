@@ -58,16 +58,50 @@ pub async fn read(pool: &Pool, user: UserId) -> sqlx::Result<Option<Factor>> {
     }))
 }
 
-/// A time step is used up. False: it was, or a newer one.
+/// A time step is used up, and a row of wrong codes ends. False: it was, or a newer one.
 pub async fn use_step(db: &mut Transaction, user: UserId, step: i64) -> sqlx::Result<bool> {
     let outcome = sqlx::query!(
-        "update second_factors set last_step = $2 where user_id = $1 and last_step < $2",
+        "update second_factors set last_step = $2, wrong_in_a_row = 0 where user_id = $1 and last_step < $2",
         user.0,
         step
     )
     .execute(db)
     .await?;
     Ok(outcome.rows_affected() > 0)
+}
+
+/// Another wrong code after the first step. True: that makes `row` of them, and a day has gone by since their owner was told of
+/// such, who is to be told now.
+pub async fn count_wrong(db: &mut Transaction, user: UserId, row: i16) -> sqlx::Result<bool> {
+    let is_to_tell = sqlx::query_scalar!(
+        r#"with counted as (
+               select user_id, wrong_in_a_row + 1 >= $2
+                               and (told_at is null or told_at < now() - interval '1 day') as is_to_tell
+                 from second_factors where user_id = $1 and confirmed_at is not null
+                  for update)
+           update second_factors f
+              set wrong_in_a_row = case when is_to_tell then 0 else least(wrong_in_a_row + 1, 1000) end,
+                  told_at = case when is_to_tell then now() else told_at end
+             from counted
+            where f.user_id = counted.user_id
+        returning is_to_tell as "is_to_tell!""#,
+        user.0,
+        i32::from(row)
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(is_to_tell.unwrap_or(false))
+}
+
+/// A code was right that is none of the app's.
+pub async fn end_row(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update second_factors set wrong_in_a_row = 0 where user_id = $1 and wrong_in_a_row > 0",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// From now on it is asked for. False: it was already, or its secret is another by now.
