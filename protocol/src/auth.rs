@@ -193,6 +193,10 @@ pub struct Verify {
     pub binding: Option<String>,
     #[serde(default)]
     pub client: Client,
+    /// Of a browser: to stay signed in beyond its window, for up to thirty days. Otherwise the cookie ends with the window, and is
+    /// worth nothing after twelve hours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stay: bool,
 }
 
 /// Asks for the confirmation letter again.
@@ -213,6 +217,10 @@ pub struct SignIn {
     pub binding: Option<String>,
     #[serde(default)]
     pub client: Client,
+    /// Of a browser: to stay signed in beyond its window, for up to thirty days. Otherwise the cookie ends with the window, and is
+    /// worth nothing after twelve hours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stay: bool,
 }
 
 /// The second step of a sign-in whose first was proven.

@@ -75,6 +75,7 @@ fn sign_in(address: &str, member: &Member) -> anyhow::Result<Request> {
         password: Password::typed(PASSWORD),
         binding: None,
         client: native(),
+        stay: false,
     };
     Ok(Request::post(
         address,

@@ -178,6 +178,7 @@ async fn sign_up(address: &str, mailbox: &Mailbox) -> anyhow::Result<()> {
             code,
             binding: Some(started.binding),
             client: native(),
+            stay: false,
         },
     )
     .await?;
@@ -236,6 +237,7 @@ async fn sign_in(address: &str, pool: &PgPool) -> anyhow::Result<Vec<Member>> {
                 password: Password::typed(PASSWORD),
                 binding: None,
                 client,
+                stay: false,
             })
         };
         let signed_in: SignedIn = post(address, routes::SIGN_IN, &ask(native())?).await?;

@@ -1,4 +1,4 @@
-//! Somebody who uses the product: an address, a password, and the ways in.
+//! Somebody who uses the product: an address, a password, and the ways in. Their browsers stay signed in.
 
 use crate::client::{Answer, Client};
 use crate::hush;
@@ -98,6 +98,7 @@ impl Person {
             code: code.to_owned(),
             binding,
             client: kind,
+            stay: true,
         };
         client.post(routes::VERIFY, &ask).await
     }
@@ -115,6 +116,7 @@ impl Person {
             password: Password::typed(&self.password),
             binding,
             client: kind,
+            stay: true,
         };
         client.post(routes::SIGN_IN, &ask).await
     }

@@ -2,7 +2,7 @@
 
 use crate::tree::{self, Source};
 
-const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md"];
+const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "docs/asvs.md"];
 
 /// What is written between backticks and looks like a path of this repository.
 fn named_paths(text: &str) -> Vec<String> {

@@ -56,6 +56,7 @@ async fn a_foreign_page_cannot_sign_a_browser_in() {
         password: protocol::auth::Password::typed(&person.password),
         binding: None,
         client: protocol::auth::Client::Browser,
+        stay: false,
     };
     let foreign = [
         [

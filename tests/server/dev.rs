@@ -60,6 +60,7 @@ impl Dev {
             password: Password::typed(password),
             binding: None,
             client: Kind::Browser,
+            stay: false,
         };
         client.post(routes::SIGN_IN, &ask).await.succeeds();
         client

@@ -212,6 +212,8 @@ async fn what_the_cookie_of_before_opened_is_closed_after_a_fresh_proof_and_open
     let fields = [("password", person.password.as_str())];
     let proven = owner.submit(&page, page::PROVE, &fields).await;
     assert_eq!(proven.location(), page::SECURITY, "{proven:?}");
+    // as browsers do, with the new cookie: from then on the one of before is worth nothing
+    owner.follow(proven).await.succeeds();
     let closed = tokio::time::timeout(AT_ONCE, async {
         while events.next().await.is_some() {}
         [here.closed().await, there.closed().await, plain.closed().await]

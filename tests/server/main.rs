@@ -58,6 +58,7 @@ mod sign_in;
 mod sign_up;
 mod simulated;
 mod sockets;
+mod staying;
 mod storms;
 mod strangers;
 mod stream;

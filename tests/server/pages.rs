@@ -186,7 +186,7 @@ async fn a_page_comes_in_the_look_that_was_chosen() {
         ("\"><script>", ""),
         ("", ""),
     ] {
-        client.put_cookie("theme", chosen);
+        client.put_cookie("__Host-theme", chosen);
         for path in [page::SIGN_IN, page::FORGOT] {
             let drawn = client.visit(path).await.text();
             assert!(

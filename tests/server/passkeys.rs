@@ -3,7 +3,7 @@
 use crate::letter::{Asked, press};
 use crate::second_step::Careful;
 use futures_util::future::join_all;
-use harness::{Answer, Client, PasskeyHolder, Person, Stack, browser};
+use harness::{Answer, Client, PasskeyHolder, Person, SESSION_COOKIE, Stack, browser};
 use http::{Method, StatusCode, header};
 use protocol::auth::PasskeyOptions;
 use protocol::routes::{self, page};
@@ -140,6 +140,24 @@ async fn noted(stack: &Stack, reason: &str) -> Vec<bool> {
         .filter(|event| event["outcome"] == "refused" && event["reason"] == format!("passkey: {reason}"))
         .map(|event| event["user"].is_string())
         .collect()
+}
+
+#[tokio::test]
+async fn by_a_passkey_a_browser_stays_signed_in_only_where_that_was_asked_for() {
+    let stack = stack().await;
+    let mut owner = Owner::join(&stack).await;
+    for ticked in [("stay", "on"), ("next", "/")] {
+        let client = browser(&stack);
+        let csrf = token(&client, page::SIGN_IN, page::PASSKEY).await;
+        let asked: PasskeyOptions = begin(&client, &csrf, page::PASSKEY).await.expect();
+        let answer = owner.holder.answer(&asked.options);
+        owner.holder.counter += 1;
+        let entered = finish(&client, &csrf, page::PASSKEY, &asked.ceremony, &answer, ticked).await;
+        let cookies = entered.set_cookies();
+        let cookie = cookies.iter().find(|line| line.starts_with(SESSION_COOKIE));
+        let cookie = cookie.unwrap_or_else(|| panic!("nobody is in: {entered:?}"));
+        assert_eq!(cookie.contains("Max-Age"), ticked.0 == "stay", "{cookie}");
+    }
 }
 
 #[tokio::test]

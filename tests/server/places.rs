@@ -40,6 +40,7 @@ async fn sign_in_from(client: &Client, person: &Person, hops: &str, kind: Kind) 
         password: Password::typed(&person.password),
         binding: None,
         client: kind,
+        stay: false,
     };
     let request = client
         .request(Method::POST, routes::SIGN_IN)

@@ -47,6 +47,7 @@ async fn sign_in(stack: &Stack, person: &Person, proof: Option<&str>) -> Answer 
         password: Password::typed(&person.password),
         binding: None,
         client: native("Laptop"),
+        stay: false,
     };
     let client = Client::native(&stack.url());
     post(&client, routes::SIGN_IN, &ask, proof.as_slice()).await

@@ -268,6 +268,8 @@ async fn a_fresh_proof_gets_a_cookie_of_its_own_and_leaves_the_old_one_dead_on_e
     prove(&client, &person).await;
     let after = client.cookie(SESSION_COOKIE).expect("a cookie");
     assert_ne!(before, after);
+    // nothing follows from the proof for whoever has the cookie of before, while that of now is on its way
+    thief.delete(routes::DEVICES).await.refused(Code::ProofRequired);
     assert_eq!(client.me().await.device, device, "it is the same device");
     assert_eq!(client.at(&second.url()).me().await.device, device);
     for stolen in [&thief, &thief_elsewhere] {
@@ -287,6 +289,69 @@ async fn a_fresh_proof_gets_a_cookie_of_its_own_and_leaves_the_old_one_dead_on_e
     let days =
         "select round(extract(epoch from absolute_expires - created_at) / 86400)::bigint from sessions";
     assert_eq!(stack.number(days).await, 30);
+}
+
+/// A lid is shut, a train enters a tunnel: the server has changed the cookie, and the browser does not know.
+#[tokio::test]
+async fn a_proof_whose_answer_is_lost_signs_nobody_out_and_is_worth_nothing() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, client) = Person::join(&stack).await;
+    let device = client.me().await.device;
+    let before = client.cookie(SESSION_COOKIE).expect("a cookie");
+    let mut socket = Socket::open(&client).await;
+    let mut unseen = Vec::new();
+    for _ in 0..2 {
+        let lost = client.at(&stack.url());
+        prove(&lost, &person).await;
+        unseen.push(lost.cookie(SESSION_COOKIE).expect("a cookie"));
+        for node in [client.at(&stack.url()), client.at(&second.url())] {
+            assert_eq!(node.me().await.device, device);
+            node.delete(routes::DEVICES).await.refused(Code::ProofRequired);
+            let page = node.get(page::SECURITY).await;
+            assert!(!page.succeeds().text().contains(page::FORM_PASSWORD));
+        }
+    }
+    client.create_session("Still here").await;
+    socket.next().await.expect("a socket that goes on");
+
+    // this answer comes, and what it brought is used
+    prove(&client, &person).await;
+    client.delete(routes::DEVICES).await.succeeds();
+    assert_eq!(socket.closed().await, close::TOKEN_EXPIRED);
+    unseen.push(before);
+    for dead in unseen {
+        for base in [stack.url(), second.url()] {
+            let thief = browser(&stack).at(&base);
+            thief.put_cookie(SESSION_COOKIE, &dead);
+            within(Duration::from_secs(2), "the old cookie to be dead", async || {
+                (thief.get(routes::ME).await.status == 401).then_some(())
+            })
+            .await;
+        }
+    }
+    assert_eq!(client.at(&second.url()).me().await.device, device);
+}
+
+/// Signing in again in a browser ends what it came with, also where that is the cookie of before a proof.
+#[tokio::test]
+async fn who_signs_in_again_after_a_proof_that_was_lost_leaves_no_device_behind() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let before = client.cookie(SESSION_COOKIE).expect("a cookie");
+    let lost = client.at(&stack.url());
+    prove(&lost, &person).await;
+    person
+        .try_sign_in(&client, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    let unseen = lost.cookie(SESSION_COOKIE).expect("a cookie");
+    for dead in [before, unseen] {
+        let thief = browser(&stack);
+        thief.put_cookie(SESSION_COOKIE, &dead);
+        assert_eq!(thief.get(routes::ME).await.status, 401);
+    }
+    assert_eq!(client.devices().await.len(), 1);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ mod shell;
 mod whence;
 mod work;
 
-pub use crate::state::keep::{THEME, Theme};
+pub use crate::state::keep::{Theme, WORN};
 pub use accounts::{Accounts, Connected};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
 pub use letter::{LetterAsk, LetterLink, LetterSent};

@@ -65,6 +65,7 @@ impl Device {
             code,
             binding: self.core.store.binding().await?,
             client: self.client(),
+            stay: false,
         };
         let key = ProofKey::fresh();
         let call = Call::post(routes::VERIFY).json(&ask).proven_by(&key);
@@ -85,6 +86,7 @@ impl Device {
             password,
             binding: self.core.store.binding().await?,
             client: self.client(),
+            stay: false,
         };
         let key = ProofKey::fresh();
         let call = Call::post(routes::SIGN_IN).json(&ask).proven_by(&key);

@@ -137,7 +137,13 @@ async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Lin
 }
 
 /// The button on the link's page: signs in the browser that pressed it, and no other.
-pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<Entry> {
+/// `stays`: beyond its window.
+pub async fn enter_by_link(
+    auth: &Auth,
+    (id, secret): (&str, &str),
+    stays: bool,
+    visit: &Visit,
+) -> Result<Entry> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
@@ -148,7 +154,11 @@ pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visi
     let candidate = tokens::consume_link(&mut tx, Purpose::SignIn, id, &link_hash)
         .await?
         .ok_or_else(gone)?;
-    let entered = enter(auth, tx, candidate, "letter, link", visit).await;
+    let by = By {
+        method: "letter, link",
+        stays,
+    };
+    let entered = enter(auth, tx, candidate, by, visit).await;
     if is_right(&entered) {
         auth.0.limits.give_back(Class::CodeTry, &whos).await;
     }
@@ -159,7 +169,7 @@ pub async fn enter_by_link(auth: &Auth, (id, secret): (&str, &str), visit: &Visi
 pub async fn enter_by_code(
     auth: &Auth,
     email: &Email,
-    typed: &str,
+    (typed, stays): (&str, bool),
     headers: &HeaderMap,
     visit: &Visit,
 ) -> Result<Entry> {
@@ -179,7 +189,11 @@ pub async fn enter_by_code(
         tx.commit().await?;
         return Err(refuse(auth, window, visit).await);
     };
-    let entered = enter(auth, tx, candidate, "letter, code", visit).await;
+    let by = By {
+        method: "letter, code",
+        stays,
+    };
+    let entered = enter(auth, tx, candidate, by, visit).await;
     if is_right(&entered) {
         auth.0.limits.give_back(Class::CodeTry, &whos).await;
     }
@@ -210,12 +224,18 @@ async fn refuse(auth: &Auth, window: Option<AskedBy>, visit: &Visit) -> Error {
         .into()
 }
 
+/// How somebody used a letter.
+struct By {
+    method: &'static str,
+    stays: bool,
+}
+
 /// The letter proves the mailbox. Where nobody had proven it before, whatever was chosen for the account is nobody's.
 async fn enter(
     auth: &Auth,
     mut tx: Transaction,
     candidate: Candidate,
-    method: &str,
+    by: By,
     visit: &Visit,
 ) -> Result<Entry> {
     let user = candidate
@@ -231,10 +251,11 @@ async fn enter(
     let email = Email::parse(&candidate.identifier)?;
     let entrance = Entrance {
         user,
-        method: method.to_owned(),
+        method: by.method.to_owned(),
         client: Client::Browser,
         link: auth.pending_link(&email, visit).await,
         step: Step::First,
+        stays: by.stays,
         key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;

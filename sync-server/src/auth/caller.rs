@@ -21,7 +21,7 @@ pub struct Caller {
     pub kind: Kind,
     /// Unix seconds when the access token ends; `None` for a cookie.
     pub expires_at: Option<i64>,
-    /// Which of its browser's cookies was shown: each fresh proof gives another. `None` for an access token.
+    /// Which of its browser's cookies was shown, by its number: each fresh proof gives another. `None` for an access token.
     pub cookie: Option<i64>,
 }
 
@@ -29,7 +29,7 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     Holds,
-    /// The browser has another cookie since, and whoever has that one comes again.
+    /// The browser has used another cookie since, and whoever has that one comes again.
     Replaced,
     SignedOut,
 }
@@ -50,23 +50,40 @@ impl Caller {
         }
     }
 
-    fn standing(standing: &Standing, proof: Option<Proof>) -> Result<Self, Problem> {
-        if standing.is_signed_out || standing.is_user_disabled {
-            return Err(Problem::new(Code::SessionRevoked));
-        }
-        if standing.expires_at <= OffsetDateTime::now_utc().unix_timestamp() {
-            return Err(Problem::new(Code::SessionExpired));
-        }
+    fn standing(standing: &Standing, shown: Shown) -> Result<Self, Problem> {
+        must_be_in(standing)?;
+        let (expires_at, cookie) = match shown {
+            Shown::Token(proof) => (Some(proof.expires_at), None),
+            Shown::Cookie(number) => (None, Some(number)),
+        };
         Ok(Self {
             user: standing.user,
             device: standing.device,
             email: standing.email.clone(),
             name: standing.name.clone(),
             kind: standing.kind,
-            expires_at: proof.map(|proof| proof.expires_at),
-            cookie: proof.is_none().then_some(standing.generation),
+            expires_at,
+            cookie,
         })
     }
+}
+
+/// What a device came with.
+#[derive(Clone, Copy)]
+enum Shown {
+    Token(Proof),
+    /// By its number.
+    Cookie(i64),
+}
+
+fn must_be_in(standing: &Standing) -> Result<(), Problem> {
+    if standing.is_signed_out || standing.is_user_disabled {
+        return Err(Problem::new(Code::SessionRevoked));
+    }
+    if standing.expires_at <= OffsetDateTime::now_utc().unix_timestamp() {
+        return Err(Problem::new(Code::SessionExpired));
+    }
+    Ok(())
 }
 
 impl Auth {
@@ -79,24 +96,27 @@ impl Auth {
         let Some(cookie) = cookies::read(headers, cookies::SESSION) else {
             return Ok(None);
         };
-        let standing = self.standing_by_cookie(cookie).await?;
-        Ok(Some(Caller::standing(&standing, None)?))
+        let (standing, number) = self.standing_by_cookie(cookie).await?;
+        Ok(Some(Caller::standing(&standing, Shown::Cookie(number))?))
     }
 
     /// The caller by an access token alone, as a socket renews it.
     pub async fn caller_by_token(&self, token: &str) -> Result<Caller> {
         let (standing, proof) = self.standing_by_token(token).await?;
-        Ok(Caller::standing(&standing, Some(proof))?)
+        Ok(Caller::standing(&standing, Shown::Token(proof))?)
     }
 
     /// For whoever holds a connection open. Being looked at is no use of the device.
     pub async fn credential_of(&self, caller: &Caller) -> Result<Credential> {
         let standing = self.standing(caller.device).await?;
-        let now = standing.and_then(|standing| Caller::standing(&standing, None).ok());
-        Ok(match now {
-            None => Credential::SignedOut,
-            Some(now) if caller.cookie.is_some() && caller.cookie != now.cookie => Credential::Replaced,
-            Some(_) => Credential::Holds,
+        let Some(standing) = standing.filter(|standing| must_be_in(standing).is_ok()) else {
+            return Ok(Credential::SignedOut);
+        };
+        let holds = |number| number == standing.generation || Some(number) == standing.former;
+        Ok(if caller.cookie.is_none_or(holds) {
+            Credential::Holds
+        } else {
+            Credential::Replaced
         })
     }
 }

@@ -154,6 +154,7 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
         client: Client::Browser,
         link: link.context("reading what was to be linked")?,
         step: Step::Second,
+        stays: challenge.stays,
         key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;

@@ -17,6 +17,8 @@ pub struct Standing {
     pub kind: Kind,
     pub generation: i64,
     pub is_generation_seen: bool,
+    /// Of a browser after a fresh proof: the number of its cookie of before, until the new one was used for the first time.
+    pub former: Option<i64>,
     /// Unix seconds.
     pub expires_at: i64,
     pub is_signed_out: bool,
@@ -31,6 +33,9 @@ struct StandingRow {
     kind: i16,
     generation: i64,
     is_generation_seen: bool,
+    former: Option<i64>,
+    /// The number of what was shown.
+    shown: i64,
     expires: OffsetDateTime,
     is_signed_out: bool,
     is_user_disabled: bool,
@@ -52,6 +57,7 @@ impl TryFrom<StandingRow> for Standing {
             },
             generation: row.generation,
             is_generation_seen: row.is_generation_seen,
+            former: row.former,
             expires_at: row.expires.unix_timestamp(),
             is_signed_out: row.is_signed_out,
             is_user_disabled: row.is_user_disabled,
@@ -68,7 +74,8 @@ pub async fn standing(pool: &Pool, device: DeviceId) -> sqlx::Result<Option<Stan
     let row = sqlx::query_as!(
         StandingRow,
         r#"select s.id, s.user_id, u.email, u.name, s.kind, s.gen as generation,
-                  s.gen_seen_at is not null as "is_generation_seen!",
+                  s.gen_seen_at is not null as "is_generation_seen!", s.former_gen as former,
+                  s.gen as shown,
                   least(s.expires, s.absolute_expires) as "expires!",
                   s.revoked_at is not null as "is_signed_out!",
                   u.disabled_at is not null as "is_user_disabled!"
@@ -81,21 +88,25 @@ pub async fn standing(pool: &Pool, device: DeviceId) -> sqlx::Result<Option<Stan
     row.map(Standing::try_from).transpose()
 }
 
-pub async fn standing_by_cookie(pool: &Pool, hash: &str) -> sqlx::Result<Option<Standing>> {
+/// By a browser's cookie of now, or that of before; with the number of the one that it is.
+pub async fn standing_by_cookie(pool: &Pool, hash: &str) -> sqlx::Result<Option<(Standing, i64)>> {
     let row = sqlx::query_as!(
         StandingRow,
         r#"select s.id, s.user_id, u.email, u.name, s.kind, s.gen as generation,
-                  s.gen_seen_at is not null as "is_generation_seen!",
+                  s.gen_seen_at is not null as "is_generation_seen!", s.former_gen as former,
+                  case when s.former_token = $1 then s.former_gen else s.gen end as "shown!",
                   least(s.expires, s.absolute_expires) as "expires!",
                   s.revoked_at is not null as "is_signed_out!",
                   u.disabled_at is not null as "is_user_disabled!"
              from sessions s join users u on u.id = s.user_id
-            where s.session_token = $1 and s.kind = 0"#,
+            where (s.session_token = $1 or s.former_token = $1) and s.kind = 0"#,
         hash
     )
     .fetch_optional(pool)
     .await?;
-    row.map(Standing::try_from).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let shown = row.shown;
+    Ok(Some((Standing::try_from(row)?, shown)))
 }
 
 /// The answer that carried this generation has arrived: whoever still shows the one before is late or a thief.
@@ -260,19 +271,26 @@ pub async fn ids(db: &mut Transaction, user: UserId) -> sqlx::Result<Vec<DeviceI
     Ok(ids.into_iter().map(DeviceId).collect())
 }
 
-/// Whether the person at this device has shown who they are since then, by signing in or again.
-pub async fn is_proven_since(pool: &Pool, device: DeviceId, since: OffsetDateTime) -> sqlx::Result<bool> {
+/// Whether the person at this device has shown who they are since then, by signing in or again. A browser's proof goes with the
+/// cookie of this number.
+pub async fn is_proven_since(
+    pool: &Pool,
+    device: DeviceId,
+    cookie: Option<i64>,
+    since: OffsetDateTime,
+) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select exists (select from sessions where id = $1 and proven_at > $2) as "is_proven!""#,
+        r#"select exists (select from sessions where id = $1 and proven_at > $2
+                                                 and ($3::bigint is null or gen = $3)) as "is_proven!""#,
         device.0,
-        since
+        since,
+        cookie
     )
     .fetch_one(pool)
     .await
 }
 
-/// Whether the person at this device has shown who they are since then; `None`: it is signed out, or its browser has another
-/// cookie than this one by now.
+/// As [`is_proven_since`]; `None`: it is signed out, or its browser has used another cookie than this one by now.
 pub async fn proof(
     db: &mut Transaction,
     device: DeviceId,
@@ -280,8 +298,8 @@ pub async fn proof(
     since: OffsetDateTime,
 ) -> sqlx::Result<Option<bool>> {
     sqlx::query_scalar!(
-        r#"select coalesce(proven_at > $2, false) as "is_proven!" from sessions
-            where id = $1 and revoked_at is null and ($3::bigint is null or gen = $3)"#,
+        r#"select coalesce(proven_at > $2 and ($3::bigint is null or gen = $3), false) as "is_proven!" from sessions
+            where id = $1 and revoked_at is null and ($3::bigint is null or gen = $3 or former_gen = $3)"#,
         device.0,
         since,
         cookie
@@ -290,20 +308,26 @@ pub async fn proof(
     .await
 }
 
-/// The person at this browser has shown who they are: it gets another cookie, and the one before opens nothing from now on,
-/// since whoever copied it has shown nothing. `None`: it is signed out already, or is no browser.
+/// The person at this browser has shown who they are, by the cookie of this number: it gets another one, with which alone the
+/// proof goes, since whoever copied the one before has shown nothing. That goes on as it was until the new one is used, as a
+/// browser that never got it has no other; one that was given before and never used is dead. `None`: it is signed out already,
+/// has used another cookie, or is no browser.
 pub async fn note_proof(
     db: &mut Transaction,
     device: DeviceId,
+    cookie: Option<i64>,
     session_token: &str,
 ) -> sqlx::Result<Option<Proven>> {
     sqlx::query_as!(
         Proven,
-        "update sessions set proven_at = now(), session_token = $2, gen = gen + 1
-          where id = $1 and kind = 0 and revoked_at is null
-        returning absolute_expires, gen as cookie",
+        "update sessions
+            set proven_at = now(), session_token = $2, gen = gen + 1,
+                former_token = case gen when $3 then session_token else former_token end, former_gen = $3
+          where id = $1 and kind = 0 and revoked_at is null and (gen = $3 or former_gen = $3)
+        returning absolute_expires, stays",
         device.0,
-        session_token
+        session_token,
+        cookie
     )
     .fetch_optional(db)
     .await
@@ -314,8 +338,22 @@ pub async fn note_proof(
 pub struct Proven {
     /// When it is signed out at the latest.
     pub absolute_expires: OffsetDateTime,
-    /// Which of its cookies it has now.
-    pub cookie: i64,
+    /// Its cookie outlives its window.
+    pub stays: bool,
+}
+
+/// A browser has used the cookie of this number: the one before opens nothing from now on. False: that was so already, or the
+/// browser has another one by now.
+pub async fn end_former(pool: &Pool, device: DeviceId, cookie: i64) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "update sessions set former_token = null, former_gen = null
+          where id = $1 and gen = $2 and former_gen is not null",
+        device.0,
+        cookie
+    )
+    .execute(pool)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
 }
 
 /// A device about to be signed in.
@@ -332,6 +370,8 @@ pub struct NewDevice {
     pub refresh_salt: Option<Vec<u8>>,
     /// The key that its refresh tokens are bound to.
     pub dpop_jkt: Option<String>,
+    /// A browser's cookie outlives its window.
+    pub stays: bool,
     pub idle_seconds: i64,
     pub absolute_seconds: i64,
 }
@@ -341,8 +381,8 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
     sqlx::query!(
         "insert into sessions
             (id, user_id, kind, session_token, name, os, version, refresh_salt, gen, expires, absolute_expires,
-             proven_at, dpop_jkt, place)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end, $12, $13)",
+             proven_at, dpop_jkt, place, stays)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $3::smallint = 0 then now() end, $12, $13, $14)",
         new.id.0,
         user.0,
         i16::from(new.refresh_salt.is_some()),
@@ -355,7 +395,8 @@ pub async fn insert(db: &mut Transaction, user: UserId, new: &NewDevice) -> sqlx
         now + time::Duration::seconds(new.idle_seconds),
         now + time::Duration::seconds(new.absolute_seconds),
         new.dpop_jkt,
-        new.place
+        new.place,
+        new.stays
     )
     .execute(db)
     .await?;
@@ -385,7 +426,7 @@ pub async fn revoke_by_cookie(
     };
     let row = sqlx::query!(
         "update sessions set revoked_at = now(), revoke_reason = 'replaced'
-          where session_token = $1 and kind = 0 and revoked_at is null
+          where (session_token = $1 or former_token = $1) and kind = 0 and revoked_at is null
         returning id, user_id",
         super::cookies::digest_text(cookie)
     )

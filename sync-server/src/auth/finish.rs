@@ -25,8 +25,10 @@ use time::macros::format_description;
 
 /// A browser may rest this long …
 pub(super) const BROWSER_IDLE_SECONDS: i64 = 7 * 24 * 3600;
-/// … and stays signed in this long at most.
+/// … and stays signed in this long at most, where its person wants that …
 const BROWSER_SECONDS: i64 = 30 * 24 * 3600;
+/// … and otherwise for as long as its window is open, or this long.
+const BRIEF_SECONDS: i64 = 12 * 3600;
 /// A native client may rest this long …
 pub(super) const NATIVE_IDLE_SECONDS: i64 = 30 * 24 * 3600;
 /// … and stays signed in this long at most.
@@ -42,6 +44,8 @@ pub struct Entrance {
     /// An identity at a provider that this very sign-in proves to be the user's.
     pub link: Option<PendingLink>,
     pub step: Step,
+    /// Of a browser: beyond its window.
+    pub stays: bool,
     /// The key that a program has shown to hold: its tokens are renewed with that alone.
     pub key: Option<Thumbprint>,
 }
@@ -142,7 +146,7 @@ pub async fn finish_sign_in(
         name: user.name.clone(),
     };
     let (new, entry) = match &entrance.client {
-        Client::Browser => browser(auth, me, visit),
+        Client::Browser => browser(auth, me, entrance.stays, visit),
         Client::Native { name, os, version } => native(auth, me, name, os, version)?,
     };
     let new = NewDevice {
@@ -233,8 +237,13 @@ async fn awaited(db: &mut Transaction, entrance: &Entrance) -> Result<Option<Adm
     Ok(None)
 }
 
-fn browser(auth: &Auth, me: Me, visit: &Visit) -> (NewDevice, Entry) {
+fn browser(auth: &Auth, me: Me, stays: bool, visit: &Visit) -> (NewDevice, Entry) {
     let secret = cookies::fresh_secret();
+    let (idle_seconds, absolute_seconds) = if stays {
+        (BROWSER_IDLE_SECONDS, BROWSER_SECONDS)
+    } else {
+        (BRIEF_SECONDS, BRIEF_SECONDS)
+    };
     let (name, os) = visit.browser();
     let new = NewDevice {
         id: me.device,
@@ -245,15 +254,16 @@ fn browser(auth: &Auth, me: Me, visit: &Visit) -> (NewDevice, Entry) {
         place: None,
         refresh_salt: None,
         dpop_jkt: None,
-        idle_seconds: BROWSER_IDLE_SECONDS,
-        absolute_seconds: BROWSER_SECONDS,
+        stays,
+        idle_seconds,
+        absolute_seconds,
     };
     let known = auth.known_cookie(&me.email);
     let entry = Entry {
         signed_in: SignedIn { me, tokens: None },
         cookies: vec![
             known,
-            cookies::set(SESSION, secret, Some(BROWSER_SECONDS)),
+            cookies::set(SESSION, secret, stays.then_some(absolute_seconds)),
             cookies::clear(cookies::FLOW),
             cookies::clear(cookies::STEP),
             cookies::clear(cookies::LETTER),
@@ -277,6 +287,7 @@ fn native(auth: &Auth, me: Me, name: &str, os: &str, version: &str) -> Result<(N
         place: None,
         refresh_salt: Some(salt.to_vec()),
         dpop_jkt: None,
+        stays: true,
         idle_seconds: NATIVE_IDLE_SECONDS,
         absolute_seconds: NATIVE_SECONDS,
     };

@@ -58,7 +58,7 @@ pub async fn look(auth: &Auth, caller: &Caller) -> Result<Safety> {
 
 async fn is_fresh(auth: &Auth, caller: &Caller) -> Result<bool> {
     let since = OffsetDateTime::now_utc() - FRESH;
-    Ok(devices::is_proven_since(&auth.pool, caller.device, since).await?)
+    Ok(devices::is_proven_since(&auth.pool, caller.device, caller.cookie, since).await?)
 }
 
 pub async fn must_be_fresh(auth: &Auth, caller: &Caller) -> Result<()> {
@@ -127,7 +127,7 @@ pub async fn prove(
         drop(tx);
         return Err(wrong_code(auth, caller, visit).await);
     }
-    let fresh = note_proof(&mut tx, caller).await?;
+    let cookie = note_proof(&mut tx, caller).await?;
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -137,32 +137,25 @@ pub async fn prove(
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    auth.announce_proven(caller, fresh.number);
+    auth.announce_changed(&[caller.device]);
     auth.letters_wait();
     limits.give_back(Class::Password, &whos).await;
     if proven.is_some() {
         limits.give_back(Class::SecondStep, &by_account).await;
     }
-    Ok(fresh.cookie)
-}
-
-/// What a browser has after a proof.
-pub(super) struct Fresh {
-    pub cookie: Cookie<'static>,
-    pub number: i64,
+    Ok(cookie)
 }
 
 /// The proof holds for this browser from now on, by a cookie that nobody can have copied before. Every node is told after the
-/// commit.
-pub(super) async fn note_proof(db: &mut Transaction, caller: &Caller) -> Result<Fresh> {
+/// commit to read the device's row again.
+pub(super) async fn note_proof(db: &mut Transaction, caller: &Caller) -> Result<Cookie<'static>> {
     let secret = cookies::fresh_secret();
-    let proven = devices::note_proof(db, caller.device, &cookies::digest_text(&secret)).await?;
+    let hash = cookies::digest_text(&secret);
+    let proven = devices::note_proof(db, caller.device, caller.cookie, &hash).await?;
     let proven = proven.ok_or_else(|| Problem::new(Code::SessionRevoked))?;
     let left = proven.absolute_expires - OffsetDateTime::now_utc();
-    Ok(Fresh {
-        cookie: cookies::set(SESSION, secret, Some(left.whole_seconds())),
-        number: proven.cookie,
-    })
+    let seconds = proven.stays.then_some(left.whole_seconds());
+    Ok(cookies::set(SESSION, secret, seconds))
 }
 
 async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) -> crate::error::Error {
@@ -170,18 +163,17 @@ async fn refused(auth: &Auth, caller: &Caller, visit: &Visit, problem: Problem) 
         user: Some(caller.user),
         device: Some(caller.device),
         name: "prove",
-async fn wrong_code(auth: &Auth, caller: &Caller, visit: &Visit) -> crate::error::Error {
-    match second_step::tell_of_wrong(auth, caller.user, &caller.email, visit).await {
-        Ok(()) => refused(auth, caller, visit, second_step::wrong_code()).await,
-        Err(error) => error,
-    }
-}
-
         refusal: Some("did not match"),
         method: "itself",
     };
     audit_events::note_refusal(&auth.pool, event, visit).await;
     problem.into()
+}
+
+async fn wrong_code(auth: &Auth, caller: &Caller, visit: &Visit) -> crate::error::Error {
+    let refusal = refused(auth, caller, visit, second_step::wrong_code()).await;
+    let told = second_step::tell_of_wrong(auth, caller.user, &caller.email, visit).await;
+    told.err().unwrap_or(refusal)
 }
 
 /// Sets the password and signs every other device out.

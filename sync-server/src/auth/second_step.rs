@@ -99,6 +99,7 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
         client: challenge.client,
         link: link.context("reading what was to be linked")?,
         step: Step::Second,
+        stays: challenge.stays,
         key,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
@@ -221,6 +222,7 @@ pub async fn begin(db: &mut Transaction, entrance: &Entrance, is_to_keep: bool) 
         dpop_jkt: entrance.key.as_ref().map(Thumbprint::as_str),
         link: link.context("keeping what is to be linked")?,
         is_to_keep,
+        stays: entrance.stays,
         expires: OffsetDateTime::now_utc() + WAITS,
     };
     challenges::insert(db, &new).await?;
@@ -252,10 +254,10 @@ impl Proven {
         match self {
             Self::App { user, step } => Ok(second_factors::use_step(db, *user, *step).await?),
             Self::Recovery { user, selector } => {
-                let Some(left) = recovery_codes::use_up(&mut *db, *user, selector).await? else {
-                    return Ok(false);
                 // the factor's row first, as whoever has new codes made has it first
                 second_factors::end_row(&mut *db, *user).await?;
+                let Some(left) = recovery_codes::use_up(&mut *db, *user, selector).await? else {
+                    return Ok(false);
                 };
                 let letter = Letter::RecoveryCodeUsed {
                     left,

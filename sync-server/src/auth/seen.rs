@@ -4,7 +4,7 @@
 use super::devices::{self, Standing};
 use super::finish::BROWSER_IDLE_SECONDS;
 use super::native::access::Proof;
-use super::{Auth, Caller, cookies};
+use super::{Auth, cookies};
 use crate::error::Result;
 use moka::sync::Cache;
 use protocol::{Code, DeviceId, Problem, UserId};
@@ -114,33 +114,46 @@ impl Auth {
         active.insert(device);
     }
 
-    pub(super) async fn standing_by_cookie(&self, cookie: &str) -> Result<Arc<Standing>> {
-        let standing = self.standing_behind(cookie).await?;
+    /// With the number of the cookie that was shown, which may be the one of before a fresh proof. The first use of the new one
+    /// ends that: nothing is done by the proof while the other opens anything.
+    pub(super) async fn standing_by_cookie(&self, cookie: &str) -> Result<(Arc<Standing>, i64)> {
+        let (mut standing, mut shown) = self.standing_behind(cookie).await?;
+        if standing.former.is_some() && shown == standing.generation {
+            if devices::end_former(&self.pool, standing.device, shown).await? {
+                self.announce_replaced(&standing, shown);
+            }
+            self.forget(standing.device);
+            // it may have been replaced itself meanwhile, as one that nobody had used
+            (standing, shown) = self.read_behind(cookie).await?;
+        }
         self.note_use(standing.device);
-        Ok(standing)
+        Ok((standing, shown))
     }
 
-    async fn standing_behind(&self, cookie: &str) -> Result<Arc<Standing>> {
-        let key = digest(b'c', cookie);
+    async fn standing_behind(&self, cookie: &str) -> Result<(Arc<Standing>, i64)> {
         // a browser that proved itself again has another cookie since, and its generation says so
-        if let Some(proof) = self.0.seen.proofs.get(&key)
+        if let Some(proof) = self.0.seen.proofs.get(&digest(b'c', cookie))
             && let Some(standing) = self.standing(proof.device).await?
-            && standing.generation == proof.generation
+            && (standing.generation == proof.generation || standing.former == Some(proof.generation))
         {
-            return Ok(standing);
+            return Ok((standing, proof.generation));
         }
+        self.read_behind(cookie).await
+    }
+
+    async fn read_behind(&self, cookie: &str) -> Result<(Arc<Standing>, i64)> {
         let before = self.0.seen.signed_out.load(Ordering::SeqCst);
-        let standing = devices::standing_by_cookie(&self.pool, &cookies::digest_text(cookie))
+        let (standing, shown) = devices::standing_by_cookie(&self.pool, &cookies::digest_text(cookie))
             .await?
             .ok_or_else(|| Problem::new(Code::SignInRequired))?;
         let proof = Proof {
             user: standing.user,
             device: standing.device,
-            generation: standing.generation,
+            generation: shown,
             expires_at: i64::MAX,
         };
-        self.0.seen.proofs.insert(key, proof);
-        Ok(self.keep_standing(standing, before))
+        self.0.seen.proofs.insert(digest(b'c', cookie), proof);
+        Ok((self.keep_standing(standing, before), shown))
     }
 
     pub(super) async fn standing_by_token(&self, token: &str) -> Result<(Arc<Standing>, Proof)> {
@@ -189,11 +202,10 @@ impl Auth {
         }
     }
 
-    /// Tells every node that a browser has another cookie: what was opened by the ones before closes. Call after the
-    /// transaction that gave it.
-    pub(super) fn announce_proven(&self, caller: &Caller, cookie: i64) {
-        self.announce_changed(&[caller.device]);
-        self.replace(caller.user, caller.device, cookie);
+    /// Tells every node that a browser uses another cookie: what was opened by the ones before closes.
+    fn announce_replaced(&self, standing: &Standing, cookie: i64) {
+        self.announce_changed(&[standing.device]);
+        self.replace(standing.user, standing.device, cookie);
     }
 
     /// Tells every node that these devices of a user are signed out. Call after the transaction that signed them out.

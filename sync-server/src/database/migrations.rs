@@ -32,6 +32,8 @@ const FILES: &[(&str, &str)] = files![
     "0017_proofs_of_possession",
     "0018_places",
     "0019_wrong_codes",
+    "0020_former_cookies",
+    "0021_stays",
 ];
 
 pub fn all() -> anyhow::Result<Migrator> {

@@ -44,6 +44,9 @@ struct Fields {
     code: String,
     #[serde(default)]
     next: String,
+    /// A box that was ticked: to stay signed in beyond the window.
+    #[serde(default)]
+    stay: String,
     /// Of the page that asks for work: what was typed before, and the work.
     #[serde(default)]
     folded: String,
@@ -64,6 +67,10 @@ impl Fields {
             challenge: self.challenge.clone(),
             answer: self.answer.clone(),
         })
+    }
+
+    fn stays(&self) -> bool {
+        !self.stay.is_empty()
     }
 
     /// What is shown again: never the password.
@@ -128,6 +135,7 @@ async fn sign_in(
                 password,
                 binding: None,
                 client: Client::Browser,
+                stay: fields.stays(),
             },
             &headers,
             &visit,
@@ -231,6 +239,7 @@ async fn check_mail(
             code: fields.code.clone(),
             binding: None,
             client: Client::Browser,
+            stay: fields.stays(),
         };
         auth::verify(auth, ask, &headers, &visit).await
     };
@@ -300,6 +309,8 @@ struct Confirmation {
     token: String,
     #[serde(default)]
     password: Option<String>,
+    #[serde(default)]
+    stay: String,
 }
 
 /// Reads only: mail scanners follow links, and must not confirm anything by it.
@@ -349,11 +360,14 @@ async fn confirm_link(
     let auth = pages.auth();
     auth.check_csrf(&headers, &confirmation.csrf)?;
     let (id, secret) = confirmation.token.split_once('~').unwrap_or_default();
-    let password = confirmation
-        .password
-        .filter(|text| !text.is_empty())
-        .map(Password::typed);
-    let entered = auth::verify_link(auth, (id, secret), password, &headers, &visit).await;
+    let pressed = auth::Pressed {
+        password: confirmation
+            .password
+            .filter(|text| !text.is_empty())
+            .map(Password::typed),
+        stays: !confirmation.stay.is_empty(),
+    };
+    let entered = auth::verify_link(auth, (id, secret), pressed, &headers, &visit).await;
     let problem = match let_in(entered, page::HOME) {
         Ok(response) => return Ok(response),
         Err(Error::Told(problem)) => *problem,

@@ -33,6 +33,9 @@ struct Start {
     csrf: String,
     #[serde(default)]
     next: String,
+    /// A box that was ticked: to stay signed in beyond the window.
+    #[serde(default)]
+    stay: String,
 }
 
 impl sent::Fields for Start {
@@ -51,7 +54,10 @@ async fn start(
 ) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &form.csrf)?;
-    let errand = auth::Errand::SignIn { next: &form.next };
+    let errand = auth::Errand::SignIn {
+        next: &form.next,
+        stays: !form.stay.is_empty(),
+    };
     match auth::provider_start(auth, &provider, errand, &headers, &visit).await {
         Ok(outward) => leave(&pages, &provider, outward),
         Err(error) => Ok(auth::back_to_sign_in(error, &form.next)),

@@ -50,6 +50,9 @@ struct Fields {
     code: String,
     #[serde(default)]
     next: String,
+    /// A box that was ticked: to stay signed in beyond the window.
+    #[serde(default)]
+    stay: String,
 }
 
 async fn draw_ask(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: Option<Problem>) -> Response {
@@ -59,6 +62,7 @@ async fn draw_ask(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: O
             csrf,
             email: fields.email,
             next: fields.next,
+            stays: !fields.stay.is_empty(),
             problem,
         })
     };
@@ -99,6 +103,7 @@ async fn draw_sent(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: 
             csrf,
             email: fields.email,
             next: fields.next,
+            stays: !fields.stay.is_empty(),
             problem,
         })
     };
@@ -117,7 +122,8 @@ async fn enter_by_code(
     auth.check_csrf(&headers, &fields.csrf)?;
     let entered = async {
         let email = Email::parse(&fields.email)?;
-        auth::enter_by_code(auth, &email, &fields.code, &headers, &visit).await
+        let stays = !fields.stay.is_empty();
+        auth::enter_by_code(auth, &email, (&fields.code, stays), &headers, &visit).await
     };
     match let_in(entered.await, &fields.next) {
         Ok(response) => Ok(response),
@@ -139,6 +145,8 @@ struct Pressed {
     /// Which of the two buttons: `here` or `code`.
     #[serde(default)]
     answer: String,
+    #[serde(default)]
+    stay: String,
 }
 
 async fn open(
@@ -154,7 +162,8 @@ async fn open(
         let code = auth::letter_code(auth, link.0, link.1).await?;
         return draw_link(&pages, &headers, link, code, None).await;
     }
-    match let_in(auth::enter_by_link(auth, link, &visit).await, page::HOME) {
+    let stays = !pressed.stay.is_empty();
+    match let_in(auth::enter_by_link(auth, link, stays, &visit).await, page::HOME) {
         Ok(response) => Ok(response),
         Err(Error::Told(problem)) => draw_link(&pages, &headers, link, None, Some(*problem)).await,
         Err(error) => Err(error),

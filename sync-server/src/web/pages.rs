@@ -18,7 +18,7 @@ use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptS
 use protocol::{Code, Problem, SessionId, limits};
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
-use ui::page::{Failed, Notice, Shell, THEME, Theme};
+use ui::page::{Failed, Notice, Shell, Theme, WORN};
 
 /// What every page is made with. Cheap to clone.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ pub fn router(pages: Pages) -> Router {
 /// The look that this browser's person chose; anything else the computer decides.
 fn worn(headers: &HeaderMap) -> Theme {
     CookieJar::from_headers(headers)
-        .get(THEME)
+        .get(WORN)
         .and_then(|cookie| Theme::named(cookie.value()))
         .unwrap_or_default()
 }

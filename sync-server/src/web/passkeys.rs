@@ -35,6 +35,9 @@ struct Fields {
     csrf: String,
     #[serde(default)]
     next: String,
+    /// A box that was ticked: to stay signed in beyond the window.
+    #[serde(default)]
+    stay: String,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -79,7 +82,8 @@ async fn sign_in(
 ) -> Result<Response> {
     let auth = pages.auth();
     auth.check_csrf(&headers, &fields.csrf)?;
-    let entered = auth::enter_by_passkey(auth, &fields.answer(), &headers, &visit).await;
+    let stays = !fields.stay.is_empty();
+    let entered = auth::enter_by_passkey(auth, &fields.answer(), stays, &headers, &visit).await;
     match let_in(entered, &fields.next) {
         Ok(response) => Ok(response),
         Err(error) => {

@@ -1,6 +1,6 @@
 //! The letter is on its way: its code is typed here, or its link followed.
 
-use super::gate::Gate;
+use super::gate::{Gate, stay_field};
 use super::sign_in::OutsideProps;
 use crate::controls::form::value_of;
 use crate::controls::{Link, PostForm};
@@ -55,6 +55,9 @@ pub fn CheckMail(props: &OutsideProps) -> Html {
                         data-testid="code"
                     />
                 </label>
+                if !is_desktop {
+                    { stay_field(false) }
+                }
                 <button class="button button-main button-wide" data-testid="confirm">{ "Confirm" }</button>
             </PostForm>
             <div class="gate-foot gate-row">

@@ -71,6 +71,16 @@ pub fn email_field(field: NodeRef, email: &str) -> Html {
     }
 }
 
+/// For a browser's forms. Whoever does not tick it is signed out with the window: it may be somebody else's computer.
+pub fn stay_field(checked: bool) -> Html {
+    html! {
+        <label class="stay">
+            <input type="checkbox" name="stay" {checked} data-testid="stay" />
+            { "Keep me signed in" }
+        </label>
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct PasswordFieldProps {
     pub field: NodeRef,

@@ -1,6 +1,6 @@
 //! Signing in: through somebody else, or by e-mail and password.
 
-use super::gate::{Gate, PasswordField, email_field};
+use super::gate::{Gate, PasswordField, email_field, stay_field};
 use super::waiting::Waiting;
 use crate::controls::form::value_of;
 use crate::controls::{Link, PostForm, Sign, icon, outward};
@@ -187,6 +187,9 @@ fn PasswordForm(props: &OutsideProps) -> Html {
             <p class="gate-aside">
                 { outward(stage, &scene.server, page::FORGOT, "to-forgot", "Forgot your password?") }
             </p>
+            if stage.body == Body::Browser {
+                { stay_field(false) }
+            }
             <button class="button button-main button-wide" data-testid="sign-in" disabled={*is_busy}>
                 { if *is_busy { "Signing in…" } else { "Sign in" } }
             </button>

@@ -1,6 +1,6 @@
 //! The pages of signing in by a letter. They run no script.
 
-use crate::auth::gate::{Gate, email_field};
+use crate::auth::gate::{Gate, email_field, stay_field};
 use crate::controls::PostForm;
 use protocol::Problem;
 use protocol::routes::page;
@@ -14,6 +14,8 @@ pub struct LetterAsk {
     /// As it was typed.
     pub email: String,
     pub next: String,
+    /// The box at the door was ticked.
+    pub stays: bool,
     pub problem: Option<Problem>,
 }
 
@@ -24,6 +26,7 @@ pub struct LetterSent {
     pub csrf: String,
     pub email: String,
     pub next: String,
+    pub stays: bool,
     pub problem: Option<Problem>,
 }
 
@@ -49,6 +52,7 @@ pub fn ask(ask: &LetterAsk) -> Html {
             <PostForm action={page::LETTER_ASK} csrf={ask.csrf.clone()} class="fields" testid="letter-form">
                 <input type="hidden" name="next" value={ask.next.clone()} />
                 { email_field(NodeRef::default(), &ask.email) }
+                { stay_field(ask.stays) }
                 <button class="button button-main button-wide" data-testid="send-letter">{ "Send the letter" }</button>
             </PostForm>
             <p class="gate-foot"><a href={page::SIGN_IN}>{ "Back to sign in" }</a></p>
@@ -80,6 +84,7 @@ pub fn sent(sent: &LetterSent) -> Html {
                         data-testid="code"
                     />
                 </label>
+                { stay_field(sent.stays) }
                 <button class="button button-main button-wide" data-testid="enter">{ "Sign in" }</button>
             </PostForm>
             <p class="gate-foot"><a href={page::LETTER_ASK}>{ "Ask again" }</a></p>
@@ -104,6 +109,7 @@ pub fn opened(link: &LetterLink) -> Html {
             </p>
             <PostForm action={page::LETTER} csrf={link.csrf.clone()} class="fields" testid="letter-link-form">
                 <input type="hidden" name="token" value={link.token.clone()} />
+                { stay_field(false) }
                 <button class="button button-main button-wide" name="answer" value="here" data-testid="enter">{ "Sign in here" }</button>
                 if !link.is_same_browser {
                     <button class="button button-wide" name="answer" value="code" data-testid="show-code">

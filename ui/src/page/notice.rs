@@ -8,7 +8,7 @@ use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
 use super::whence::{self, Whence};
 use super::work::{self, Work};
-use crate::auth::gate::{Gate, PasswordField, email_field};
+use crate::auth::gate::{Gate, PasswordField, email_field, stay_field};
 use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
 use protocol::auth::Provider;
@@ -212,6 +212,7 @@ fn verify_link(verify: &VerifyLink) -> Html {
                         />
                     </label>
                 }
+                { stay_field(false) }
                 <button class="button button-main button-wide" data-testid="confirm">{ "Confirm" }</button>
             </PostForm>
         </Gate>

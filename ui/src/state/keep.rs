@@ -6,8 +6,10 @@ use std::cell::Cell;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, Storage};
 
-/// Where the look is kept: in the storage, and as a cookie for the server.
-pub const THEME: &str = "theme";
+/// Where the look is kept: in the storage …
+const THEME: &str = "theme";
+/// … and as a cookie for the server, which no other host and no plain connection can set.
+pub const WORN: &str = "__Host-theme";
 const SIDE: &str = "side";
 
 /// How the page looks.
@@ -78,7 +80,10 @@ pub fn wear(theme: Theme) {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else {
         return;
     };
-    let cookie = format!("{THEME}={}; path=/; max-age=31536000; samesite=lax", theme.word());
+    let cookie = format!(
+        "{WORN}={}; path=/; secure; max-age=31536000; samesite=lax",
+        theme.word()
+    );
     let _ = js_sys::Reflect::set(&document, &"cookie".into(), &cookie.into());
     let Some(root) = document.document_element() else {
         return;

@@ -296,6 +296,7 @@ fn letter_ask() -> LetterAsk {
         csrf: "form-token".to_owned(),
         email: String::new(),
         next: "/".to_owned(),
+        stays: false,
         problem: None,
     }
 }
@@ -305,6 +306,7 @@ fn letter_sent() -> LetterSent {
         csrf: "form-token".to_owned(),
         email: email().to_string(),
         next: "/".to_owned(),
+        stays: true,
         problem: None,
     }
 }

@@ -56,6 +56,11 @@ const see = ({ error, reason }) => {
 addEventListener("error", see);
 addEventListener("unhandledrejection", see);
 
+// The door has several forms and one box to tick, which stands in one of them and is meant for all.
+addEventListener("formdata", ({ formData }) => {
+  if (document.querySelector("[name=stay]:checked")) formData.set("stay", "on");
+});
+
 try {
   await init({ module_or_path: new URL("./MODULE", import.meta.url) });
 } catch (error) {

@@ -227,6 +227,7 @@ pub(super) async fn redeem(auth: &Auth, device_code: &str, shown: Shown, visit: 
         link: None,
         // by the browser that let this program in
         step: Step::Second,
+        stays: true,
         key: shown.key,
     };
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {

@@ -192,6 +192,7 @@ async fn redeem(auth: &Auth, code: &str, bound_to: BoundTo<'_>, shown: Shown, vi
         link: None,
         // by the browser that let this app in
         step: Step::Second,
+        stays: true,
         key: shown.key,
     };
     let admission = match finish_sign_in(auth, &mut tx, entrance, visit).await {

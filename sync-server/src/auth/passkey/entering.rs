@@ -113,7 +113,14 @@ fn named(credential: &PublicKeyCredential) -> Option<UserId> {
 }
 
 /// Signs in, with no other step: the passkey's holder has seen who it is.
-pub async fn enter(auth: &Auth, answer: &PasskeyAnswer, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
+/// `stays`: beyond its window.
+pub async fn enter(
+    auth: &Auth,
+    answer: &PasskeyAnswer,
+    stays: bool,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Entry> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::PasskeyTry, &whos, Whose::Unknown, visit).await?;
@@ -150,6 +157,7 @@ pub async fn enter(auth: &Auth, answer: &PasskeyAnswer, headers: &HeaderMap, vis
         client: Client::Browser,
         link: auth.pending_link(&user.email, visit).await,
         step: Step::Second,
+        stays,
         key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
@@ -191,7 +199,7 @@ pub async fn prove(
         }
         Err(Refusal::Broken(error)) => return Err(error),
     }
-    let fresh = safety::note_proof(&mut tx, caller).await?;
+    let cookie = safety::note_proof(&mut tx, caller).await?;
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -201,7 +209,7 @@ pub async fn prove(
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    auth.announce_proven(caller, fresh.number);
+    auth.announce_changed(&[caller.device]);
     auth.0.limits.give_back(Class::PasskeyTry, &whos).await;
-    Ok(fresh.cookie)
+    Ok(cookie)
 }

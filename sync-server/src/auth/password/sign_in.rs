@@ -77,6 +77,7 @@ pub async fn sign_in(auth: &Auth, ask: SignIn, headers: &HeaderMap, visit: &Visi
         client: ask.client,
         link: auth.pending_link(&ask.email, visit).await,
         step: Step::First,
+        stays: ask.stay,
         key: auth.use_up(proof).await?,
     };
     let mut tx = auth.pool.begin().await?;

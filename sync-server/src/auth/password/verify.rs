@@ -64,6 +64,7 @@ pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit
     let by = By {
         method: "code",
         client: ask.client,
+        stays: ask.stay,
         key,
     };
     let entry = confirm(auth, tx, candidate, by, visit).await?;
@@ -91,6 +92,8 @@ async fn refuse_code(auth: &Auth, window: Option<AskedBy>, visit: &Visit) -> Err
 struct By {
     method: &'static str,
     client: Client,
+    /// A browser beyond its window.
+    stays: bool,
     key: Option<Thumbprint>,
 }
 
@@ -122,6 +125,7 @@ async fn confirm(
         client: by.client,
         link: None,
         step: Step::First,
+        stays: by.stays,
         key: by.key,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
@@ -156,11 +160,20 @@ pub async fn verify_link_look(
     }))
 }
 
+/// What came with the button.
+#[derive(Debug)]
+pub struct Pressed {
+    /// From another browser than the one that signed up.
+    pub password: Option<Password>,
+    /// Beyond the browser's window.
+    pub stays: bool,
+}
+
 /// The button on the link's page: signs in the browser that pressed it, and no other.
 pub async fn verify_link(
     auth: &Auth,
     (id, secret): (&str, &str),
-    password: Option<Password>,
+    pressed: Pressed,
     headers: &HeaderMap,
     visit: &Visit,
 ) -> Result<Entry> {
@@ -174,7 +187,7 @@ pub async fn verify_link(
         .await?
         .ok_or_else(gone)?;
     if !is_bound(&linked, headers) {
-        must_know_password(auth, id, &linked, password, visit).await?;
+        must_know_password(auth, id, &linked, pressed.password, visit).await?;
     }
     let mut tx = auth.pool.begin().await?;
     let candidate = tokens::consume_link(&mut tx, Purpose::Verify, id, &link_hash)
@@ -183,6 +196,7 @@ pub async fn verify_link(
     let by = By {
         method: "link",
         client: Client::Browser,
+        stays: pressed.stays,
         key: None,
     };
     confirm(auth, tx, candidate, by, visit).await

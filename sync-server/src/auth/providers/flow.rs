@@ -40,13 +40,16 @@ struct Flow {
     /// Whose account is to be connected; `None`: somebody signs in.
     #[serde(default)]
     owner: Option<Owner>,
+    /// Beyond the browser's window.
+    #[serde(default)]
+    stays: bool,
 }
 
 /// What somebody leaves for.
 #[derive(Clone, Copy, Debug)]
 pub enum Errand<'a> {
-    /// To sign in, and then go on there.
-    SignIn { next: &'a str },
+    /// To sign in, beyond the browser's window or not, and then go on there.
+    SignIn { next: &'a str, stays: bool },
     /// To connect an account to one's own.
     Connect(&'a Caller),
 }
@@ -95,11 +98,11 @@ pub async fn provider_start(
     headers: &HeaderMap,
     visit: &Visit,
 ) -> Result<(String, Cookie<'static>)> {
-    let (next, owner) = match errand {
-        Errand::SignIn { next } => (safe_next(next), None),
+    let (next, stays, owner) = match errand {
+        Errand::SignIn { next, stays } => (safe_next(next), stays, None),
         Errand::Connect(caller) => {
             must_be_fresh(auth, caller).await?;
-            (String::new(), Some(Owner::of(caller)))
+            (String::new(), false, Some(Owner::of(caller)))
         }
     };
     let prefix = visit.prefix();
@@ -124,6 +127,7 @@ pub async fn provider_start(
         verifier: outward.verifier,
         next,
         owner,
+        stays,
     };
     let () = auth
         .redis
@@ -258,10 +262,10 @@ async fn come_back(
     };
     let home = flow.home();
     let came = async {
-        let owner = flow.owner;
+        let (owner, stays) = (flow.owner, flow.stays);
         let identity = identify(auth, provider, returned, flow, &state).await?;
         match owner {
-            None => enter(auth, provider, &identity, visit).await.map(Some),
+            None => enter(auth, provider, &identity, stays, visit).await.map(Some),
             Some(owner) => {
                 let caller = auth.caller_by_headers(headers).await?;
                 let caller = caller.filter(|caller| Owner::of(caller) == owner);
@@ -312,7 +316,13 @@ async fn identify(
     Ok(identity.map_err(|error| failed(provider, &error))?)
 }
 
-async fn enter(auth: &Auth, provider: &str, identity: &Identity, visit: &Visit) -> Result<Entry> {
+async fn enter(
+    auth: &Auth,
+    provider: &str,
+    identity: &Identity,
+    stays: bool,
+    visit: &Visit,
+) -> Result<Entry> {
     let mut tx = auth.pool.begin().await?;
     let linked = match linking::link(&mut tx, provider, identity).await {
         Err(Error::Told(problem)) if problem.code == Code::LinkRequired => {
@@ -327,6 +337,7 @@ async fn enter(auth: &Auth, provider: &str, identity: &Identity, visit: &Visit) 
         client: Client::Browser,
         link: None,
         step: Step::First,
+        stays,
         key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;

@@ -25,13 +25,15 @@ pub struct NewChallenge<'a> {
     pub link: Option<serde_json::Value>,
     /// All steps are proven: what is awaited is whether the account is kept.
     pub is_to_keep: bool,
+    /// As [`Challenge::stays`].
+    pub stays: bool,
     pub expires: OffsetDateTime,
 }
 
 pub async fn insert(db: &mut Transaction, new: &NewChallenge<'_>) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into challenges (secret_hash, user_id, method, client, link, is_to_keep, expires, dpop_jkt)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into challenges (secret_hash, user_id, method, client, link, is_to_keep, expires, dpop_jkt, stays)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &new.secret_hash,
         new.user.0,
         new.method,
@@ -39,7 +41,8 @@ pub async fn insert(db: &mut Transaction, new: &NewChallenge<'_>) -> sqlx::Resul
         new.link,
         new.is_to_keep,
         new.expires,
-        new.dpop_jkt
+        new.dpop_jkt,
+        new.stays
     )
     .execute(db)
     .await?;
@@ -54,6 +57,8 @@ pub struct Challenge {
     pub client: Client,
     pub dpop_jkt: Option<String>,
     pub link: Option<serde_json::Value>,
+    /// The browser was asked to stay signed in beyond its window.
+    pub stays: bool,
 }
 
 /// Whose second step is awaited; counts nothing. `None`: as for [`take_try`].
@@ -78,7 +83,7 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
             where c.secret_hash = $1 and not c.is_to_keep
               and c.consumed_at is null and c.attempts < $2 and c.expires > now()
               and u.id = c.user_id
-        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link, c.dpop_jkt"#,
+        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link, c.dpop_jkt, c.stays"#,
         secret_hash,
         TRIES
     )
@@ -92,6 +97,7 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
         client: row.client.0,
         dpop_jkt: row.dpop_jkt,
         link: row.link,
+        stays: row.stays,
     }))
 }
 
@@ -128,7 +134,7 @@ pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::
              from users u
             where c.secret_hash = $1 and c.is_to_keep and c.consumed_at is null and c.expires > now()
               and u.id = c.user_id
-        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link, c.dpop_jkt"#,
+        returning c.user_id, u.email, c.method, c.client as "client: Json<Client>", c.link, c.dpop_jkt, c.stays"#,
         secret_hash
     )
     .fetch_optional(db)
@@ -141,6 +147,7 @@ pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::
         client: row.client.0,
         dpop_jkt: row.dpop_jkt,
         link: row.link,
+        stays: row.stays,
     }))
 }
 

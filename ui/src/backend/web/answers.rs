@@ -238,6 +238,7 @@ impl Backend for Web {
                 code,
                 binding: None,
                 client: Client::Browser,
+                stay: false,
             };
             let answer: SignedIn = fetch::write(routes::VERIFY, &ask).await?;
             arrived(&page, answer.me);
@@ -258,6 +259,7 @@ impl Backend for Web {
                 password,
                 binding: None,
                 client: Client::Browser,
+                stay: false,
             };
             let answer: SignedIn = fetch::write(routes::SIGN_IN, &ask).await?;
             arrived(&page, answer.me);
