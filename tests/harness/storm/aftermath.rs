@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use protocol::run::Status;
 use protocol::sync::{History, Message, Role};
 use protocol::view::{Connection, Delivery, MessageView};
-use protocol::{SessionId, limits, routes};
+use protocol::{Code, Problem, SessionId, limits, routes};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ pub(super) async fn judge(world: &World, seed: u64) -> usize {
         }
     }
     for (number, device) in world.devices().enumerate() {
-        match device.compare().await {
+        match compare(world, device).await {
             Ok(0) => {}
             other => wrong.push(format!("device {number} compared: {other:?}")),
         }
@@ -150,6 +150,18 @@ pub(super) async fn judge(world: &World, seed: u64) -> usize {
         wrong.join("\n")
     );
     replies
+}
+
+/// A credential that was renewed after the backup is refused at the first request that shows it, which may be this one.
+async fn compare(world: &World, device: &DeviceProgram) -> Result<usize, Problem> {
+    let compared = device.compare().await;
+    match compared {
+        Err(problem) if world.was_restored && problem.code == Code::SignInRequired => {
+            world.sign_in_again(device).await;
+            device.compare().await
+        }
+        other => other,
+    }
 }
 
 /// NoSilentLoss and ExactlyOnceEffect.
