@@ -1,6 +1,15 @@
 //! The documents name only what is there.
 
 use crate::tree::{self, Source};
+use protocol::Code;
+
+/// Said by the desktop's core to its page, and by no server.
+const LOCAL: [Code; 4] = [
+    Code::Offline,
+    Code::DiskFull,
+    Code::KeychainUnavailable,
+    Code::OutboxNotEmpty,
+];
 
 const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "docs/asvs.md"];
 
@@ -112,4 +121,13 @@ fn a_function_that_is_not_there_is_seen() {
 fn a_path_that_is_not_there_is_seen() {
     let text = "See `protocol/src/lib.rs` and `protocol/src/gone.rs:12`, `application/json`, `/healthz`.\n```\n`x/y.rs`\n```";
     assert_eq!(faults(&[Source::sample("README.md", text)]).len(), 1);
+}
+
+#[test]
+fn the_protocol_s_document_lists_every_code_with_its_status_and_sentence() {
+    let document = std::fs::read_to_string(harness::root().join("docs/protocol.md")).expect("the document");
+    for code in Code::ALL.iter().filter(|code| !LOCAL.contains(code)) {
+        let row = format!("| `{code}` | {} | {} |", code.status(), code.title());
+        assert!(document.contains(&row), "{row}");
+    }
 }

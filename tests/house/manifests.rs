@@ -1,6 +1,8 @@
-//! Every crate keeps the workspace's rules: its lints, its edition, its licence; and every example in its documents is run.
+//! Every crate keeps the workspace's rules: its lints, its edition, its licence; every example in its documents is run; and what it
+//! includes is its own.
 
 use crate::tree::{self, Source};
+use std::path::Path;
 
 fn faults(sources: &[Source]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -40,6 +42,30 @@ fn untried(manifests: &[Source], code: &[Source]) -> Vec<String> {
     faults
 }
 
+/// What lies outside a crate is noted by its whole path when it is compiled, and compiled anew in every clone.
+fn strangers(manifests: &[Source], code: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for source in code {
+        let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
+        let own = manifests
+            .iter()
+            .filter_map(|manifest| manifest.path.strip_suffix("Cargo.toml"))
+            .filter(|own| source.path.starts_with(own))
+            .map(|own| Path::new(own).components().count())
+            .max();
+        let depth = folder.components().count() - own.unwrap_or_default();
+        let included = ["include_str!(", "include_bytes!(", "include!("]
+            .iter()
+            .flat_map(|name| source.text.split(name).skip(1))
+            .filter_map(|rest| rest.split('"').nth(1))
+            .filter(|file| file.matches("../").count() > depth);
+        faults.extend(
+            included.map(|file| format!("{}: includes {file}, which is not its crate's", source.path)),
+        );
+    }
+    faults
+}
+
 fn manifests() -> Vec<Source> {
     tree::files(&["toml"])
         .into_iter()
@@ -63,6 +89,26 @@ fn an_example_that_is_never_run_is_seen() {
     };
     assert_eq!(untried(&manifest, &example("x/src/lib.rs")).len(), 1);
     assert_eq!(untried(&manifest, &example("y/src/lib.rs")).len(), 0);
+}
+
+#[test]
+fn what_a_crate_includes_is_its_own() {
+    tree::assert_none("includes", &strangers(&manifests(), &tree::files(&["rs"])));
+}
+
+#[test]
+fn a_file_of_another_crate_is_seen() {
+    let manifest = [Source::sample("x/Cargo.toml", "")];
+    let code =
+        r#"const A: &str = include_str!("../../y/a.sql"); const B: &[u8] = include_bytes!("../b.css");"#;
+    assert_eq!(
+        strangers(&manifest, &[Source::sample("x/src/lib.rs", code)]).len(),
+        1
+    );
+    assert_eq!(
+        strangers(&manifest, &[Source::sample("x/src/z/z.rs", code)]).len(),
+        0
+    );
 }
 
 #[test]

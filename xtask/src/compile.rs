@@ -154,6 +154,8 @@ pub fn page(place: &Place, supervisor: &mut Supervisor, page: Page, out: &Path) 
         .arg(place.target_wasm().join(webassembly::TARGET).join("wasm/ui.wasm"))
         .arg("--css")
         .arg(place.root.join("ui/style"))
+        .arg("--icon")
+        .arg(place.root.join("src-tauri/icons/icon.ico"))
         .arg("--out")
         .arg(out);
     if page == Page::Release {

@@ -2,7 +2,7 @@
 
 use crate::compile;
 use crate::place::Place;
-use crate::prepare::{self, Purpose};
+use crate::prepare;
 use crate::setup::webassembly::{self, Compiler};
 use crate::supervisor::Supervisor;
 use crate::terminal::{Steps, say};
@@ -54,7 +54,7 @@ pub fn code(
 ) -> anyhow::Result<()> {
     steps.take("lints, and the queries' types", || {
         let clippy = refusing(place, place.cargo(&["clippy", "--workspace", "--all-targets"]))?;
-        prepare::with_database(place, supervisor, postgres, Purpose::Check, clippy)
+        prepare::check(place, supervisor, postgres, clippy)
     })?;
     steps.take("lints of the engine alone", || {
         let clippy = place.cargo(&["clippy", "-p", "sync-client", "--no-default-features", "--lib"]);

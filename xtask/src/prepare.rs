@@ -1,8 +1,8 @@
 //! `cargo xtask prepare`: writes `.sqlx/`, the types of every query, so that builds need no database.
 //!
 //! The query macros describe each query against a live database and write what they learn to `SQLX_OFFLINE_DIR`. They
-//! run only when the server's crate is compiled, so clippy compiles it, and is told something new each
-//! time, as it would take an earlier outcome for this one otherwise.
+//! run only when the server's crate is compiled, so clippy compiles it, and is told something new, as it would take an
+//! earlier outcome for this one otherwise. What was found fresh once, and is the same still, is not described again.
 
 use crate::place::Place;
 use crate::ports;
@@ -12,6 +12,7 @@ use crate::terminal::say;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +21,7 @@ use std::time::UNIX_EPOCH;
 pub fn run(place: &Place, supervisor: &mut Supervisor, purpose: Purpose) -> anyhow::Result<()> {
     with_own_database(supervisor, |supervisor, server| {
         let clippy = place.cargo(&["clippy", "-p", "sync-server", "--bins"]);
-        with_database(place, supervisor, server, purpose, clippy)
+        with_database(place, supervisor, server, purpose, clippy).map(drop)
     })
 }
 
@@ -51,14 +52,60 @@ pub fn with_own_database(
     outcome
 }
 
-/// Runs clippy, which must go through the server's crate, beside a database of the newest shape on this server.
-pub fn with_database(
+/// Runs clippy, which must go through the server's crate, and sees that the types of its queries are those that a database of the
+/// newest shape on this server gives them.
+pub fn check(
+    place: &Place,
+    supervisor: &mut Supervisor,
+    server: &str,
+    mut clippy: Command,
+) -> anyhow::Result<()> {
+    let note = place.cache.join("described");
+    let inputs = inputs(place)?;
+    let last = fs::read_to_string(&note).unwrap_or_default();
+    if let Some((seen, once)) = last.split_once(' ')
+        && seen == inputs
+    {
+        supervisor.run(as_described(&mut clippy, once))?;
+        say(".sqlx is fresh, and so it was");
+        return Ok(());
+    }
+    let once = with_database(place, supervisor, server, Purpose::Check, clippy)?;
+    fs::write(&note, format!("{inputs} {once}")).with_context(|| format!("writing {}", note.display()))
+}
+
+/// A digest of all that decides how a query is described.
+fn inputs(place: &Place) -> anyhow::Result<String> {
+    let mut hash = DefaultHasher::new();
+    for name in ["sync-server", "migrations", ".sqlx", "Cargo.lock"] {
+        content(&place.root.join(name), &mut hash).with_context(|| format!("reading {name}"))?;
+    }
+    Ok(format!("{:016x}", hash.finish()))
+}
+
+fn content(path: &Path, hash: &mut DefaultHasher) -> anyhow::Result<()> {
+    if path.is_dir() {
+        let mut entries: Vec<_> = fs::read_dir(path)?.collect::<Result<_, _>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        entries.len().hash(hash);
+        for entry in entries {
+            entry.file_name().hash(hash);
+            content(&entry.path(), hash)?;
+        }
+    } else {
+        fs::read(path)?.hash(hash);
+    }
+    Ok(())
+}
+
+/// Runs clippy beside a database of the newest shape; answers with what it was told.
+fn with_database(
     place: &Place,
     supervisor: &mut Supervisor,
     server: &str,
     purpose: Purpose,
     clippy: Command,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let database = format!("prepare_{}", std::process::id());
     psql(server, &["-c", &format!("create database {database}")])?;
     let url = match server.rsplit_once('/') {
@@ -71,8 +118,8 @@ pub fn with_database(
         fs::remove_dir_all(&written)?;
     }
     make_private(&written)?;
-    let outcome =
-        describe(supervisor, clippy, &url, &written).and_then(|()| settle(place, &written, purpose));
+    let outcome = describe(supervisor, clippy, &url, &written)
+        .and_then(|once| settle(place, &written, purpose).map(|()| once));
     if written.exists() {
         fs::remove_dir_all(&written)?;
     }
@@ -94,21 +141,31 @@ fn migrate(place: &Place, url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compiles against the live database.
-fn describe(supervisor: &mut Supervisor, mut clippy: Command, url: &str, into: &Path) -> anyhow::Result<()> {
+/// Compiles against the live database; answers with what clippy was told, which is new each time.
+fn describe(
+    supervisor: &mut Supervisor,
+    mut clippy: Command,
+    url: &str,
+    into: &Path,
+) -> anyhow::Result<String> {
+    let made = fs::metadata(into)?.modified()?.duration_since(UNIX_EPOCH)?;
+    let once = made.as_nanos().to_string();
+    as_described(&mut clippy, &once)
+        .env("SQLX_OFFLINE", "false")
+        .env("SQLX_OFFLINE_DIR", into)
+        .env("DATABASE_URL", url);
+    supervisor.run(&mut clippy)?;
+    Ok(once)
+}
+
+/// Cargo takes the outcome of another telling for another outcome.
+fn as_described<'a>(clippy: &'a mut Command, once: &str) -> &'a mut Command {
     if !clippy.get_args().any(|word| word == "--") {
         clippy.arg("--");
     }
-    // Another one each time: cargo sees that the lints have changed, and takes no earlier outcome for this one.
-    let made = fs::metadata(into)?.modified()?.duration_since(UNIX_EPOCH)?;
-    let once = format!("described=\"{}\"", made.as_nanos());
     clippy
-        .args(["--cfg", &once])
-        .env("SQLX_OFFLINE", "false")
-        .env("SQLX_OFFLINE_DIR", into)
-        .env("DATABASE_URL", url)
-        .stdin(Stdio::null());
-    supervisor.run(&mut clippy)
+        .args(["--cfg", &format!("described=\"{once}\"")])
+        .stdin(Stdio::null())
 }
 
 /// Puts the new folder in place of the old, or says how they differ.

@@ -3,23 +3,11 @@
 //! Migrations are numbered by `user_version`; each runs in a transaction together with its number.
 
 use super::{Result, StoreFault, search};
+use migrations::{CACHE, Migration, OUTBOX};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-const CACHE: &[&str] = &[
-    include_str!("../../../migrations/sqlite/cache/0001_rows.sql"),
-    include_str!("../../../migrations/sqlite/cache/0002_verified.sql"),
-    include_str!("../../../migrations/sqlite/cache/0003_search.sql"),
-    include_str!("../../../migrations/sqlite/cache/0004_whole.sql"),
-    include_str!("../../../migrations/sqlite/cache/0005_openings.sql"),
-];
-const OUTBOX: &[&str] = &[
-    include_str!("../../../migrations/sqlite/outbox/0001_outbox.sql"),
-    include_str!("../../../migrations/sqlite/outbox/0002_acceptance.sql"),
-    include_str!("../../../migrations/sqlite/outbox/0003_drafts.sql"),
-];
 
 /// What an outbox that could not be read is called from then on, with a number.
 const DAMAGED_OUTBOX: &str = "outbox.db.damaged-";
@@ -196,15 +184,15 @@ fn try_outbox(folder: &Path, hold: Hold) -> Result<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
+fn migrate(connection: &mut Connection, history: &[Migration]) -> Result<()> {
     let version: i64 = connection.query_row("pragma user_version", [], |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
-    if version > migrations.len() {
+    if version > history.len() {
         return Err(StoreFault::Newer);
     }
-    for (number, sql) in (1_i64..).zip(migrations).skip(version) {
+    for (number, migration) in (1_i64..).zip(history).skip(version) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(sql)?;
+        transaction.execute_batch(migration.sql)?;
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;
     }

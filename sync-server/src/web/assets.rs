@@ -3,11 +3,11 @@
 use anyhow::Context as _;
 use axum::Router;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::get_service;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use std::path::Path;
-use tower_http::services::ServeDir;
+use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 /// The files' names as the bundler wrote them; a name changes with its content.
@@ -36,34 +36,25 @@ impl Manifest {
     }
 }
 
-/// A name never changes its content, so a browser may keep it for good. That a file is not there may change: with the
-/// next version, or in a moment on a node that has it already.
+/// A name under `/app/` never changes its content, so a browser may keep it for good. The icon is where browsers look for a
+/// site's by themselves.
 pub fn router(folder: &Path) -> Router {
     let files = ServeDir::new(folder.join("app"))
         .precompressed_br()
         .precompressed_gzip()
         .append_index_html_on_directories(false);
+    let icon = get_service(ServeFile::new(folder.join("favicon.ico"))).layer(kept("public, max-age=86400"));
     Router::new()
-        .route("/favicon.ico", get(icon))
+        .route("/favicon.ico", icon)
         .nest_service("/app", files)
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::CACHE_CONTROL,
-            |response: &Response| {
-                let is_there =
-                    response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
-                is_there.then_some(HeaderValue::from_static("public, max-age=31536000, immutable"))
-            },
-        ))
+        .layer(kept("public, max-age=31536000, immutable"))
 }
 
-/// Where browsers look for a site's icon by themselves; the app's own.
-async fn icon() -> ([(header::HeaderName, HeaderValue); 2], &'static [u8]) {
-    let kept = HeaderValue::from_static("public, max-age=86400");
-    (
-        [
-            (header::CONTENT_TYPE, HeaderValue::from_static("image/x-icon")),
-            (header::CACHE_CONTROL, kept),
-        ],
-        include_bytes!("../../../src-tauri/icons/icon.ico"),
-    )
+/// Says how long a file may be kept. That one is not there is not kept: it may change with the next version, or in a moment on
+/// a node that has it already.
+fn kept(value: &'static str) -> SetResponseHeaderLayer<impl Fn(&Response) -> Option<HeaderValue> + Clone> {
+    SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, move |response: &Response| {
+        let is_there = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+        is_there.then_some(HeaderValue::from_static(value))
+    })
 }

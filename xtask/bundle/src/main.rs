@@ -1,6 +1,6 @@
-//! Turns the compiled page into the files a browser loads: `bundle --wasm FILE --css FOLDER --out FOLDER`.
+//! Turns the compiled page into the files a browser loads: `bundle --wasm FILE --css FOLDER --icon FILE --out FOLDER`.
 //!
-//! Writes `index.html` (for the desktop window), and under `app/` the script, the module, the style and the starter,
+//! Writes `index.html` (for the desktop window), `favicon.ico` (where browsers look for one by themselves), and under `app/` the script, the module, the style and the starter,
 //! each named by its content and compressed beside itself, with `manifest.json` to say their names. Beside the folder,
 //! `functions.txt` says what the module's functions are called, for whoever reads a report of a fault in it.
 #![expect(clippy::print_stdout, reason = "a build tool reports to the terminal")]
@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 /// Changes with this program's own output, so that folders of an older build are made anew.
-const FORMAT: &str = "5";
+const FORMAT: &str = "6";
 
 /// Begins the app, and tells where it broke; the names of its files are put in.
 const STARTER: &str = include_str!("boot.js");
@@ -34,6 +34,8 @@ fn main() -> anyhow::Result<()> {
     let wasm = fs::read(&arguments.wasm)
         .with_context(|| format!("reading the compiled page {}", arguments.wasm.display()))?;
     let style = style::read(&arguments.css)?;
+    let icon = fs::read(&arguments.icon)
+        .with_context(|| format!("reading the icon {}", arguments.icon.display()))?;
     let inputs = parcel::digest(&[
         FORMAT.as_bytes(),
         STARTER.as_bytes(),
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         WORK.as_bytes(),
         &wasm,
         style.as_bytes(),
+        &icon,
         &[u8::from(arguments.is_release_size)],
     ]);
     let mut parcel = Parcel::open(&arguments.out, arguments.is_release_size)?;
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
         )
         .as_bytes(),
     )?;
+    parcel.icon(&icon)?;
     parcel.index(&index(&style, &boot, &script))?;
     let size = parcel.compressed_size(&module)?;
     let functions = arguments.out.with_extension("functions.txt");

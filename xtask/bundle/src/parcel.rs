@@ -60,6 +60,11 @@ impl Parcel {
         self.write(beside(&path, "br"), &brotli)
     }
 
+    /// Where browsers look for a site's icon by themselves.
+    pub fn icon(&mut self, icon: &[u8]) -> anyhow::Result<()> {
+        self.write(self.root.join("favicon.ico"), icon)
+    }
+
     pub fn index(&mut self, html: &str) -> anyhow::Result<()> {
         self.write(self.root.join("index.html"), html.as_bytes())
     }

@@ -229,8 +229,11 @@ fn a_cache_of_an_earlier_build_is_searched_as_well() {
     let file = searched.folder.path().join("cache.db");
     let cache = Connection::open(&file).unwrap();
     crate::store::search::teach(&cache).unwrap();
-    let first = include_str!("../../../../migrations/sqlite/cache/0001_rows.sql");
-    let (_, indexes) = first.split_once("-- Finished, undeleted messages only").unwrap();
+    let first = migrations::CACHE[0];
+    let (_, indexes) = first
+        .sql
+        .split_once("-- Finished, undeleted messages only")
+        .unwrap();
     let dropped = "drop trigger messages_fts_insert; drop trigger messages_fts_delete;
          drop trigger messages_fts_leave; drop trigger messages_fts_enter; drop table messages_fts;
          drop view messages_text; drop trigger sessions_fts_insert; drop trigger sessions_fts_delete;
