@@ -53,6 +53,9 @@ pub struct Typed {
     /// Where to go after signing in; a path of this site only.
     #[serde(default)]
     pub next: String,
+    /// Whether the box was ticked that keeps a browser signed in.
+    #[serde(default)]
+    pub stays: bool,
 }
 
 /// One line of the list.

@@ -1,4 +1,4 @@
-//! The server gone: reading goes on, writing waits, and everything arrives once.
+//! Started without the server, or gone from it for long: everything arrives once.
 
 use crate::Scene;
 use harness::until;
@@ -29,65 +29,6 @@ async fn times_kept(scene: &Scene, id: protocol::SessionId, text: &str) -> usize
     let kept = history.messages.iter();
     kept.filter(|message| message.role == Role::User && message.content == text)
         .count()
-}
-
-#[tokio::test]
-async fn the_list_and_a_read_conversation_stay_open_without_the_server() {
-    let (scene, id) = with_a_read_conversation().await;
-    scene.stack.server.kill();
-    scene.stack.server.gate().shut();
-    scene.screen.wait_connection("offline").await;
-    scene.screen.click("home-link").await;
-    scene.screen.wait_text("session-list", "Log book").await;
-    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
-    scene.screen.wait_text_in(MINE, "Calm sea").await;
-}
-
-#[tokio::test]
-async fn a_message_written_offline_waits_and_arrives_once() {
-    let (scene, id) = with_a_read_conversation().await;
-    scene.stack.server.kill();
-    scene.stack.server.gate().shut();
-    scene.screen.wait_connection("offline").await;
-    say(&scene, "Storm coming").await;
-    scene.screen.wait_text_in(WAITING, "Storm coming").await;
-    scene.screen.picture("waiting-desktop").await;
-
-    scene.stack.server.start_again().await;
-    scene.stack.server.gate().open();
-    scene.screen.wait_connection("online").await;
-    scene.screen.wait_gone(WAITING).await;
-    until("the message at the server", async || {
-        (times_kept(&scene, id, "Storm coming").await == 1).then_some(())
-    })
-    .await;
-    scene
-        .screen
-        .wait_text_in(
-            "[data-testid=\"message\"][data-role=\"assistant\"][data-status=\"complete\"]",
-            "Storm",
-        )
-        .await;
-    assert_eq!(times_kept(&scene, id, "Storm coming").await, 1, "and once only");
-    let shown = scene.screen.texts_in(MINE).await;
-    assert_eq!(
-        shown.iter().filter(|text| text.contains("Storm coming")).count(),
-        1,
-        "{shown:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_message_whose_answer_was_lost_arrives_once() {
-    let (scene, id) = with_a_read_conversation().await;
-    // the server hears it, and its answer does not come back
-    scene.stack.server.freeze();
-    say(&scene, "Heard but not answered").await;
-    scene.screen.wait_text_in(WAITING, "Heard but not answered").await;
-    scene.stack.server.gate().cut();
-    scene.stack.server.thaw();
-    scene.screen.wait_gone(WAITING).await;
-    assert_eq!(times_kept(&scene, id, "Heard but not answered").await, 1);
 }
 
 #[tokio::test]

@@ -127,6 +127,12 @@ impl Screen {
             .unwrap_or_else(|error| panic!("opening {url}: {error}"));
     }
 
+    /// To an empty page: the one before is gone with all that it held in memory.
+    pub async fn leave(&self) {
+        let gone = self.driver.goto("about:blank").await;
+        gone.unwrap_or_else(|error| panic!("leaving the page: {error}"));
+    }
+
     pub async fn reload(&self) {
         soon("the page to be loaded again", self.driver.refresh())
             .await

@@ -23,6 +23,7 @@ mod keeping;
 mod keyboard;
 mod letters;
 mod looking;
+mod offline;
 mod passkeys;
 mod searching;
 mod talking;

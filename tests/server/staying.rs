@@ -46,20 +46,52 @@ async fn holds(stack: &Stack, answer: &Answer, stays: bool, way: &str) {
     );
 }
 
+/// Whether the box of a page is.
+fn is_ticked(page: &Answer) -> bool {
+    let text = page.text();
+    let (before, after) = text.split_once("name=\"stay\"").expect("a box to tick");
+    let (_, before) = before.rsplit_once('<').expect("a tag");
+    let (after, _) = after.split_once('>').expect("a tag");
+    before.contains("checked") || after.contains("checked")
+}
+
 async fn by_password(client: &Client, person: &Person, stays: bool) -> Answer {
     let door = client.get(page::SIGN_IN).await;
-    let box_of_it = door.text();
-    let (before, after) = box_of_it.split_once("name=\"stay\"").expect("a box to tick");
-    let tag = |text: &str| text.split('>').next().unwrap_or_default().to_owned();
-    let own = before.rsplit('<').next().unwrap_or_default();
-    assert!(
-        !own.contains("checked") && !tag(after).contains("checked"),
-        "not ticked"
-    );
+    assert!(!is_ticked(&door), "not ticked");
     let fields = [("email", person.email.as_str()), ("password", &person.password)];
     client
         .submit(&door, page::FORM_SIGN_IN, &with_box(&fields, stays))
         .await
+}
+
+#[tokio::test]
+async fn what_was_ticked_stays_so_where_something_else_was_refused() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    for stays in [true, false] {
+        let client = browser(&stack);
+        let door = client.get(page::SIGN_IN).await;
+        let fields = [
+            ("email", person.email.as_str()),
+            ("password", "another one, quite long"),
+        ];
+        let again = client
+            .submit(&door, page::FORM_SIGN_IN, &with_box(&fields, stays))
+            .await;
+        assert_eq!(is_ticked(&again), stays, "a wrong password");
+        let (newcomer, client) = (Person::fresh(), browser(&stack));
+        let door = client.get(page::SIGN_UP).await;
+        let fields = [
+            ("email", newcomer.email.as_str()),
+            ("password", &newcomer.password),
+        ];
+        let sent = client.submit(&door, page::FORM_SIGN_UP, &fields).await;
+        let fields = [("code", "AAAA-AAAA")];
+        let again = client
+            .submit(&sent, page::FORM_CHECK_MAIL, &with_box(&fields, stays))
+            .await;
+        assert_eq!(is_ticked(&again), stays, "a wrong code");
+    }
 }
 
 #[tokio::test]

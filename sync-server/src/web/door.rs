@@ -78,6 +78,7 @@ impl Fields {
         Typed {
             email: self.email.clone(),
             next: auth::safe_next(&self.next),
+            stays: self.stays(),
             ..Typed::default()
         }
     }

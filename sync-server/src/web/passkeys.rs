@@ -89,6 +89,7 @@ async fn sign_in(
         Err(error) => {
             let typed = Typed {
                 next: auth::safe_next(&fields.next),
+                stays,
                 ..Typed::default()
             };
             door::refused(&pages, &headers, page::SIGN_IN, typed, error).await

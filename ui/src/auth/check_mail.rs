@@ -56,7 +56,7 @@ pub fn CheckMail(props: &OutsideProps) -> Html {
                     />
                 </label>
                 if !is_desktop {
-                    { stay_field(false) }
+                    { stay_field(scene.typed.stays) }
                 }
                 <button class="button button-main button-wide" data-testid="confirm">{ "Confirm" }</button>
             </PostForm>

@@ -72,10 +72,15 @@ pub fn email_field(field: NodeRef, email: &str) -> Html {
 }
 
 /// For a browser's forms. Whoever does not tick it is signed out with the window: it may be somebody else's computer.
-pub fn stay_field(checked: bool) -> Html {
+pub fn stay_field(is_ticked: bool) -> Html {
     html! {
         <label class="stay">
-            <input type="checkbox" name="stay" {checked} data-testid="stay" />
+            // Said only where it was ticked before: a box that was ticked before the app ran stays ticked.
+            if is_ticked {
+                <input type="checkbox" name="stay" checked=true data-testid="stay" />
+            } else {
+                <input type="checkbox" name="stay" data-testid="stay" />
+            }
             { "Keep me signed in" }
         </label>
     }

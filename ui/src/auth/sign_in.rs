@@ -188,7 +188,7 @@ fn PasswordForm(props: &OutsideProps) -> Html {
                 { outward(stage, &scene.server, page::FORGOT, "to-forgot", "Forgot your password?") }
             </p>
             if stage.body == Body::Browser {
-                { stay_field(false) }
+                { stay_field(scene.typed.stays) }
             }
             <button class="button button-main button-wide" data-testid="sign-in" disabled={*is_busy}>
                 { if *is_busy { "Signing in…" } else { "Sign in" } }

@@ -1,0 +1,98 @@
+//! The server gone, in a browser as at the app: what was read stays open, what is written waits, and arrives once.
+
+use crate::{COMPLETE, MINE, Scene, say};
+use harness::{Body, until};
+use protocol::SessionId;
+use protocol::sync::Role;
+
+in_both_bodies! {
+    a_message_written_without_the_server_waits_and_arrives_once,
+    a_message_whose_answer_was_lost_arrives_once,
+}
+
+const WAITING: &str = "[data-testid=\"message\"][data-delivery=\"waiting\"]";
+
+/// A conversation that was read while the server was there.
+async fn with_a_read_conversation(body: Body) -> (Scene, SessionId) {
+    let scene = Scene::signed_in(body).await;
+    let id = scene.elsewhere.create_session("Log book").await;
+    scene.elsewhere.note(id, "Calm sea, light wind").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    scene.screen.wait_text_in(MINE, "Calm sea").await;
+    (scene, id)
+}
+
+/// How often the server has this message of the person's.
+async fn times_kept(scene: &Scene, id: SessionId, text: &str) -> usize {
+    let history = scene.elsewhere.history(id).await;
+    let kept = history.messages.iter();
+    kept.filter(|message| message.role == Role::User && message.content == text)
+        .count()
+}
+
+async fn arrives_once(scene: &Scene, id: SessionId, text: &str) {
+    scene.screen.wait_gone(WAITING).await;
+    until("the message at the server", async || {
+        (times_kept(scene, id, text).await == 1).then_some(())
+    })
+    .await;
+    scene.screen.wait_text_in(COMPLETE, text).await;
+    assert_eq!(times_kept(scene, id, text).await, 1, "and once only");
+    let shown = scene.screen.texts_in(MINE).await;
+    let times = shown.iter().filter(|shown| shown.contains(text)).count();
+    assert_eq!(times, 1, "{shown:?}");
+}
+
+async fn a_message_written_without_the_server_waits_and_arrives_once(body: Body) {
+    let (scene, id) = with_a_read_conversation(body).await;
+    scene.stack.server.kill();
+    scene.stack.server.gate().shut();
+    scene.screen.wait_connection("offline").await;
+    scene.screen.click("home-link").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+    scene.screen.wait_text_in(MINE, "Calm sea").await;
+    say(&scene.screen, "Storm coming").await;
+    scene.screen.wait_text_in(WAITING, "Storm coming").await;
+    scene
+        .screen
+        .picture(&format!("waiting-{body:?}").to_lowercase())
+        .await;
+
+    scene.stack.server.start_again().await;
+    scene.stack.server.gate().open();
+    scene.screen.wait_connection("online").await;
+    arrives_once(&scene, id, "Storm coming").await;
+}
+
+async fn a_message_whose_answer_was_lost_arrives_once(body: Body) {
+    let (scene, id) = with_a_read_conversation(body).await;
+    // the server hears it, and its answer does not come back
+    scene.stack.server.freeze();
+    say(&scene.screen, "Heard but not answered").await;
+    scene.screen.wait_text_in(WAITING, "Heard but not answered").await;
+    scene.stack.server.gate().cut();
+    scene.stack.server.thaw();
+    arrives_once(&scene, id, "Heard but not answered").await;
+}
+
+#[tokio::test]
+async fn what_waited_in_a_page_that_was_closed_is_sent_by_the_next() {
+    let (scene, id) = with_a_read_conversation(Body::Browser).await;
+    scene.stack.server.gate().shut();
+    scene.screen.wait_connection("offline").await;
+    say(&scene.screen, "Written before the tab was closed").await;
+    scene
+        .screen
+        .wait_text_in(WAITING, "Written before the tab was closed")
+        .await;
+    scene.screen.leave().await;
+    scene.stack.server.gate().open();
+    assert_eq!(
+        times_kept(&scene, id, "Written before the tab was closed").await,
+        0
+    );
+    scene.screen.open(&protocol::routes::page::session(id)).await;
+    arrives_once(&scene, id, "Written before the tab was closed").await;
+}
