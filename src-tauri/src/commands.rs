@@ -220,6 +220,35 @@ mod tests {
     }
 
     #[test]
+    fn the_page_runs_and_fetches_nothing_that_is_not_its_own() {
+        let settings: serde_json::Value = serde_json::from_str(include_str!("../tauri.conf.json")).unwrap();
+        assert_eq!(settings["app"]["withGlobalTauri"], false);
+        let security = &settings["app"]["security"];
+        assert_eq!(security["freezePrototype"], true);
+        let policy = security["csp"].as_object().unwrap();
+        for none in ["object-src", "base-uri", "frame-src", "form-action", "worker-src"] {
+            assert_eq!(policy[none], "'none'", "{none}");
+        }
+        // of its own, or of what Tauri calls its commands by
+        let own = [
+            "'self'",
+            "'none'",
+            "'wasm-unsafe-eval'",
+            "data:",
+            "blob:",
+            "ipc:",
+            "http://ipc.localhost",
+        ];
+        for (about, sources) in policy {
+            for source in sources.as_str().unwrap().split(' ') {
+                assert!(own.contains(&source), "{about}: {source}");
+            }
+        }
+        assert_eq!(policy["script-src"], "'self' 'wasm-unsafe-eval'");
+        assert_eq!(policy["style-src"], "'self'");
+    }
+
+    #[test]
     fn each_server_has_a_folder_of_its_own() {
         let folder = |server: &str| server_folder(&Url::parse(server).unwrap());
         assert_eq!(folder("https://compymac.dev/"), "compymac.dev-443");

@@ -5,6 +5,7 @@
 use clap::{CommandFactory as _, FromArgMatches as _, error::ErrorKind};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
+use std::time::Instant;
 use url::{Host, Url};
 #[cfg(target_os = "linux")]
 use webkit2gtk::ffi::{webkit_get_major_version, webkit_get_minor_version};
@@ -31,6 +32,8 @@ struct Flags {
 
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// When this program was started.
+    pub begun: Instant,
     pub server: Url,
     pub home: Option<PathBuf>,
     pub log: String,
@@ -43,6 +46,7 @@ impl Config {
     /// Ends the program with a sentence where a setting cannot be used. Unknown arguments are passed over, since
     /// launchers add their own.
     pub fn read() -> Self {
+        let begun = Instant::now();
         let parsed = Flags::command()
             .try_get_matches()
             .and_then(|matches| Flags::from_arg_matches(&matches));
@@ -52,6 +56,7 @@ impl Config {
             Flags::command().error(ErrorKind::ValueValidation, text).exit()
         });
         Self {
+            begun,
             server,
             home: flags.home,
             log: flags.log,

@@ -2,6 +2,8 @@
 
 use crate::Scene;
 use harness::until;
+use protocol::SessionId;
+use protocol::mutation::Op;
 use protocol::sync::Role;
 
 const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
@@ -68,6 +70,40 @@ async fn the_app_started_without_the_server_shows_what_it_kept_and_sends_what_wa
         (times_kept(&scene, id, "Written before the night").await == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_thousand_sessions_are_listed_from_this_computer_without_the_server() {
+    const ROWS: &str = "[data-testid=\"session-row\"]";
+    let scene = Scene::signed_in().await;
+    let titles: Vec<String> = (0..1000).map(|number| format!("Voyage {number}")).collect();
+    for some in titles.chunks(protocol::limits::BATCH_OPS) {
+        let made = some.iter().map(|title| {
+            harness::mutation(Op::SessionCreate {
+                id: SessionId::fresh(),
+                title: title.clone(),
+            })
+        });
+        scene.elsewhere.push(&made.collect::<Vec<_>>()).await;
+    }
+    let Scene {
+        screen, seat, stack, ..
+    } = scene;
+    screen.wait_text_in(ROWS, "Voyage 999").await;
+    let listed = screen.count(ROWS).await;
+    screen.close().await;
+    stack.server.gate().shut();
+    let screen = seat.launch().await;
+    screen.wait_text_in(ROWS, "Voyage 999").await;
+    screen.wait_connection("offline").await;
+    assert_eq!(screen.count(ROWS).await, listed);
+    let log = seat.log();
+    let drawn: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("the page is drawn"))
+        .collect();
+    assert_eq!(drawn.len(), 2, "{log}");
+    eprintln!("{}", drawn.join("\n"));
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ mod seat;
 pub use desktop_bus::{Looks, Network, Notifications, Shown};
 pub use seat::Seat;
 
+use chromium::Runs;
+
 use crate::offspring::Offspring;
 use crate::stack::Stack;
 use crate::wait::{soon, until};
@@ -55,14 +57,21 @@ impl Screen {
 
     /// A browser with nothing in it, at the start page.
     pub async fn browser(stack: &Stack) -> Self {
-        let screen = chromium::start(&stack.url(), true).await;
+        let screen = chromium::start(&stack.url(), Runs::Everything).await;
         screen.open("/").await;
         screen
     }
 
     /// A browser in which no script runs.
     pub async fn browser_without_script(stack: &Stack) -> Self {
-        let screen = chromium::start(&stack.url(), false).await;
+        let screen = chromium::start(&stack.url(), Runs::Nothing).await;
+        screen.open("/").await;
+        screen
+    }
+
+    /// A browser in which scripts run, and WebAssembly does not.
+    pub async fn browser_without_webassembly(stack: &Stack) -> Self {
+        let screen = chromium::start(&stack.url(), Runs::ScriptWithoutWebAssembly).await;
         screen.open("/").await;
         screen
     }

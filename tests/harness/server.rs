@@ -48,7 +48,10 @@ impl Server {
         let gate = Gate::to(SocketAddr::from(([127, 0, 0, 1], 9))).await;
         let called = settings.called;
         let public_url = public_url.unwrap_or_else(|| url(&gate, called));
-        settings.environment.push(("PUBLIC_URL".to_owned(), public_url));
+        // one that is told another address of its own says that
+        if settings.environment.iter().all(|(name, _)| name != "PUBLIC_URL") {
+            settings.environment.push(("PUBLIC_URL".to_owned(), public_url));
+        }
         let server = Self {
             gate,
             settings,

@@ -1,5 +1,5 @@
-//! Every crate keeps the workspace's rules: its lints, its edition, its licence; every example in its documents is run; and what it
-//! includes is its own.
+//! Every crate keeps the workspace's rules: its lints, its edition, its licence; every example in its documents is run; what it
+//! includes is its own; and it uses only the crates below it.
 
 use crate::tree::{self, Source};
 use std::path::Path;
@@ -64,6 +64,78 @@ fn strangers(manifests: &[Source], code: &[Source]) -> Vec<String> {
         );
     }
     faults
+}
+
+/// Which of our crates each may use, from the ground up; what only its tests use is not looked at.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("migrations", &[]),
+    ("protocol", &[]),
+    ("sync-client", &["migrations", "protocol"]),
+    ("ui", &["protocol", "sync-client"]),
+    ("sync-server", &["migrations", "protocol", "ui"]),
+    ("src-tauri", &["protocol", "sync-client"]),
+    ("tests", &["mailbox", "protocol", "sync-client"]),
+    ("tests/mailbox", &[]),
+    ("xtask", &[]),
+    ("xtask/bundle", &[]),
+];
+
+fn arrows(manifests: &[Source]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let local = [
+        "bundle",
+        "desktop",
+        "mailbox",
+        "migrations",
+        "protocol",
+        "sync-client",
+        "sync-server",
+        "tests",
+        "ui",
+        "xtask",
+    ];
+    for manifest in manifests
+        .iter()
+        .filter(|manifest| manifest.text.contains("[package]"))
+    {
+        let folder = manifest.path.trim_end_matches("Cargo.toml").trim_end_matches('/');
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == folder) else {
+            faults.push(format!("{folder}: whom may it use?"));
+            continue;
+        };
+        let mut is_looked_at = false;
+        for line in manifest.text.lines() {
+            if line.starts_with('[') {
+                is_looked_at = line.ends_with("dependencies]") && !line.contains("dev-");
+                continue;
+            }
+            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if is_looked_at && local.contains(&name) && !allowed.contains(&name) {
+                faults.push(format!("{folder}: uses {name}"));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn crates_use_only_what_stands_below_them() {
+    // made up by a tool of its own, outside the workspace
+    let own: Vec<Source> = manifests()
+        .into_iter()
+        .filter(|manifest| !manifest.path.starts_with("tests/fuzz"))
+        .collect();
+    tree::assert_none("arrows between crates", &arrows(&own));
+}
+
+#[test]
+fn an_arrow_that_points_up_is_seen() {
+    let up = "[package]\n[dependencies]\nsync-server.workspace = true\nserde.workspace = true\n[dev-dependencies]\nui = {}\n";
+    assert_eq!(
+        arrows(&[Source::sample("protocol/Cargo.toml", up)]),
+        ["protocol: uses sync-server"]
+    );
+    assert_eq!(arrows(&[Source::sample("new/Cargo.toml", up)]).len(), 1);
 }
 
 fn manifests() -> Vec<Source> {

@@ -122,7 +122,7 @@ async fn the_list_is_made_wider_and_shut_and_opened(body: Body) {
     }
 }
 
-/// The same page with the app asleep and awake: what a person looks at stays where it is.
+/// The same pages with the app asleep and awake: what a person looks at stays where it is.
 #[tokio::test]
 async fn the_app_wakes_without_a_visible_jump() {
     let stack = Stack::start().await;
@@ -132,27 +132,79 @@ async fn the_app_wakes_without_a_visible_jump() {
     elsewhere.committed(session, sent.reply()).await;
     let asleep = Screen::browser_without_script(&stack).await;
     let awake = Screen::browser(&stack).await;
-    let mut places = Vec::new();
+    awake.wait_for(".is-awake").await;
+    stays(
+        &asleep,
+        &awake,
+        &[&css("email"), &css("password"), &css("sign-in"), ".gate-head"],
+    )
+    .await;
     for screen in [&asleep, &awake] {
         sign_in(screen, &person).await;
+    }
+    awake.wait_connection("online").await;
+    let list = [css("session-row"), css("new-session"), css("settings")];
+    stays(&asleep, &awake, &list.each_ref().map(String::as_str)).await;
+    for screen in [&asleep, &awake] {
         screen.open(&protocol::routes::page::session(session)).await;
         screen.wait_for(COMPLETE).await;
     }
     awake.wait_connection("online").await;
-    for screen in [&asleep, &awake] {
-        let mut seen = Vec::new();
-        for selector in [
-            "[data-testid=\"session-row\"]",
-            "[data-testid=\"session-title\"]",
-            "[data-testid=\"composer-input\"]",
-            MINE,
-            COMPLETE,
-        ] {
-            seen.push((selector, screen.place_of(selector).await));
-        }
-        places.push(seen);
+    let (title, composer) = (css("session-title"), css("composer-input"));
+    stays(
+        &asleep,
+        &awake,
+        &[&css("session-row"), &title, &composer, MINE, COMPLETE],
+    )
+    .await;
+}
+
+fn css(test_id: &str) -> String {
+    format!("[data-testid=\"{test_id}\"]")
+}
+
+/// These lie at the same place of both screens.
+async fn stays(asleep: &Screen, awake: &Screen, selectors: &[&str]) {
+    for selector in selectors {
+        let places = (asleep.place_of(selector).await, awake.place_of(selector).await);
+        assert_eq!(places.0, places.1, "{selector}");
     }
-    assert_eq!(places.first(), places.last());
+}
+
+/// Nothing is wider than the smallest screen (WCAG 2.2, 1.4.10).
+#[tokio::test]
+async fn on_the_narrowest_screen_nothing_is_read_by_moving_it_sideways() {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let session = elsewhere
+        .create_session("A title that is much longer than so small a screen is wide")
+        .await;
+    let sent = elsewhere.say(session, "/markdown").await;
+    elsewhere.committed(session, sent.reply()).await;
+    let screen = Screen::browser(&stack).await;
+    screen.wear(320, "light").await;
+    fits(&screen, "the door").await;
+    sign_in(&screen, &person).await;
+    fits(&screen, "the list").await;
+    let conversation = protocol::routes::page::session(session);
+    for path in [&conversation, "/settings", "/settings/security", "/archived"] {
+        screen.open(path).await;
+        screen.wait_for("main").await;
+        if path == conversation {
+            screen.wait_for(COMPLETE).await;
+        }
+        fits(&screen, path).await;
+    }
+    screen.open(&conversation).await;
+    screen.wait_for(COMPLETE).await;
+    screen.picture("narrowest-browser").await;
+}
+
+async fn fits(screen: &Screen, what: &str) {
+    let width = screen
+        .evaluate("return document.documentElement.scrollWidth")
+        .await;
+    assert_eq!(width, 320, "{what}");
 }
 
 const SAID: &str = ".broken[role=alert]";

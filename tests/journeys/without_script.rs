@@ -1,4 +1,4 @@
-//! With script switched off in the browser, the way in, the list and a conversation still work.
+//! With script switched off in the browser, or WebAssembly alone, the way in, the list and a conversation still work.
 
 use crate::{COMPLETE, MINE, say, sign_in};
 use harness::{OpenIdProvider, Person, Screen, Stack, Visitor, until};
@@ -55,6 +55,29 @@ async fn somebody_sends_a_message_and_reads_the_reply() {
         2,
         "reloading sent nothing again"
     );
+}
+
+#[tokio::test]
+async fn without_webassembly_alone_somebody_signs_in_sends_and_reads() {
+    let stack = Stack::start().await;
+    let (person, _elsewhere) = Person::join_natively(&stack).await;
+    let screen = Screen::browser_without_webassembly(&stack).await;
+    let has = screen.evaluate("return typeof WebAssembly").await;
+    assert_eq!(has, "undefined", "it is off");
+    sign_in(&screen, &person).await;
+    screen.click("new-session").await;
+    screen.wait("transcript").await;
+    say(&screen, "By half").await;
+    screen.wait_text_in(MINE, "By half").await;
+    until("the reply on the page", async || {
+        if screen.count(COMPLETE).await == 1 {
+            return Some(());
+        }
+        screen.reload().await;
+        None
+    })
+    .await;
+    assert_eq!(screen.count(".broken").await, 0, "nothing is said to be broken");
 }
 
 #[tokio::test]

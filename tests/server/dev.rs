@@ -66,27 +66,38 @@ impl Dev {
         client
     }
 
-    fn stop(mut self) {
+    fn stop(mut self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");
-        kill(Pid::from_raw(id), Signal::SIGTERM).expect("asking it to end");
+        kill(Pid::from_raw(id), signal).expect("asking it to end");
         let status = self.child.wait().expect("its end");
         assert!(status.success(), "{status}");
         drop(self.output);
     }
 }
 
-/// Processes that have this folder among their arguments.
-fn left(data: &Path) -> Vec<String> {
-    let name = data.file_name().expect("a name").to_string_lossy().into_owned();
-    let own = std::process::id().to_string();
+/// The process groups that it notes in its folder while it runs: `leader born signal` in each line.
+fn groups(data: &Path) -> Vec<i32> {
+    let noted = std::fs::read_to_string(data.join("running")).expect("its note of what runs");
+    noted
+        .lines()
+        .filter_map(|line| line.split(' ').next()?.parse().ok())
+        .collect()
+}
+
+/// Processes of these groups.
+fn left(groups: &[i32]) -> Vec<String> {
+    let of_one = |stat: &String| {
+        // pid (name) state parent group …
+        let (_, fields) = stat.rsplit_once(')')?;
+        let group: i32 = fields.split_whitespace().nth(2)?.parse().ok()?;
+        groups.contains(&group).then_some(())
+    };
     std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy() != own)
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(&name))
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())
+        .filter(|stat| of_one(stat).is_some())
         .collect()
 }
 
@@ -121,8 +132,14 @@ async fn one_command_runs_the_product_and_leaves_nothing_behind() {
         said.contains(&port.to_string()),
         "the taken port is named: {said}"
     );
-    dev.stop();
-    assert_eq!(left(folder.path()), Vec::<String>::new());
+    let started = groups(&data);
+    assert!(
+        started.len() >= 4,
+        "PostgreSQL, Redis, mailbox and server: {started:?}"
+    );
+    assert!(left(&started).len() >= 4, "they are seen while they run");
+    dev.stop(Signal::SIGTERM);
+    assert_eq!(left(&started), Vec::<String>::new());
 
     let dev = Dev::start(&data, port, &["--messages", "250"]);
     let client = dev.sign_in().await;
@@ -145,8 +162,10 @@ async fn one_command_runs_the_product_and_leaves_nothing_behind() {
         (1..=304).collect::<Vec<_>>(),
         "each number is given to one row"
     );
-    dev.stop();
-    assert_eq!(left(folder.path()), Vec::<String>::new());
+    let started = groups(&data);
+    // as Ctrl-C does
+    dev.stop(Signal::SIGINT);
+    assert_eq!(left(&started), Vec::<String>::new());
     if let Some(away) = away(&data) {
         std::fs::remove_dir_all(away).expect("taking PostgreSQL's folder away");
     }

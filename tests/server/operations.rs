@@ -101,22 +101,38 @@ async fn every_page_carries_a_strict_policy() {
     let stack = Stack::start().await;
     let (_, person) = Person::join(&stack).await;
     let id = person.create_session("A page").await;
-    let pages = [
-        routes::page::HOME.to_owned(),
-        routes::page::ARCHIVED.to_owned(),
-        routes::page::SETTINGS.to_owned(),
-        routes::page::session(id),
-        routes::API_DOCS.to_owned(),
-        "/nothing-here".to_owned(),
-    ];
     let mut answers = Vec::new();
-    for path in &pages {
-        answers.push((path.clone(), person.get(path).await));
+    for path in [
+        routes::page::HOME,
+        routes::page::ARCHIVED,
+        routes::page::SETTINGS,
+        &routes::page::session(id),
+        routes::page::SECURITY,
+        routes::page::PROVE,
+        routes::page::DEVICE_CODE,
+        routes::API_DOCS,
+        routes::OPENAPI,
+        "/nothing-here",
+    ] {
+        answers.push((path.to_owned(), person.get(path).await));
     }
     for path in [
         routes::page::SIGN_IN,
         routes::page::SIGN_UP,
         routes::page::CHECK_MAIL,
+        routes::page::VERIFY,
+        routes::page::FORGOT,
+        routes::page::RESET,
+        routes::page::LETTER_ASK,
+        routes::page::LETTER,
+        routes::page::SECOND_STEP,
+        routes::page::KEEP,
+        routes::page::EMAIL_LINK,
+        routes::page::EMAIL_UNDO,
+        "/letters/unheard-of",
+        routes::SESSIONS,
+        routes::HEALTH,
+        "/favicon.ico",
     ] {
         answers.push((path.to_owned(), client(&stack).get(path).await));
     }
@@ -238,6 +254,36 @@ async fn a_gateway_and_a_worker_are_one_server_together() {
 }
 
 #[tokio::test]
+async fn a_browser_insists_on_https_where_the_installation_is_reached_by_it() {
+    let stack = Stack::start().await;
+    let insists = async |url: &str| {
+        let answer = Client::browser(url, url).get(routes::HEALTH).await;
+        let header = answer.succeeds().header("strict-transport-security");
+        header.map(str::to_owned)
+    };
+    assert_eq!(insists(&stack.url()).await, None, "on this computer");
+    let own = [("PUBLIC_URL", "https://compymac.test")];
+    let elsewhere = stack.another_server("elsewhere", &own).await;
+    let said = insists(&elsewhere.url()).await.expect("the header");
+    assert!(said.starts_with("max-age=63072000"), "{said}");
+}
+
+/// Every address that a program may ask, as the protocol names them: a new one is among them by itself.
+fn api_routes() -> Vec<String> {
+    let file = harness::root().join("protocol/src/routes.rs");
+    let text = std::fs::read_to_string(file).expect("the addresses");
+    let (for_programs, _pages) = text.split_once("pub mod page").expect("the pages' addresses");
+    // the document itself, and what only people open
+    let others = [routes::OPENAPI, routes::API_DOCS, routes::AUTHORIZE];
+    let named = for_programs.lines().filter(|line| line.starts_with("pub const "));
+    named
+        .filter_map(|line| line.split('"').nth(1))
+        .filter(|route| !others.contains(route))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
 async fn the_api_document_lists_every_route_and_no_other() {
     let stack = Stack::start().await;
     let document: Value = client(&stack).get(routes::OPENAPI).await.expect();
@@ -252,35 +298,10 @@ async fn the_api_document_lists_every_route_and_no_other() {
         .keys()
         .map(String::as_str)
         .collect();
-    let mounted = [
-        routes::HEALTH,
-        routes::READY,
-        routes::SIGN_UP,
-        routes::VERIFY,
-        routes::RESEND,
-        routes::SIGN_IN,
-        routes::SIGN_OUT,
-        routes::PROVIDERS,
-        routes::ME,
-        routes::DEVICES,
-        routes::DEVICE,
-        routes::PAR,
-        routes::TOKEN,
-        routes::SYNC,
-        routes::BOOTSTRAP,
-        routes::MUTATIONS,
-        routes::VERIFY_CACHE,
-        routes::SESSIONS,
-        routes::SESSION,
-        routes::MESSAGES,
-        routes::HISTORIES,
-        routes::RUN_CANCEL,
-        routes::SOCKET,
-        routes::SESSION_SOCKET,
-        routes::SOCKET_TICKET,
-    ];
-    for route in mounted {
-        assert!(listed.contains(&route), "{route} is not in the document");
+    let mounted = api_routes();
+    assert!(mounted.len() > 30, "{mounted:?}");
+    for route in &mounted {
+        assert!(listed.contains(&route.as_str()), "{route} is not in the document");
     }
     // and what is listed is there
     let person = client(&stack);
@@ -337,6 +358,20 @@ async fn every_foreign_key_has_an_index_that_covers_all_its_rows() {
             where i.indrelid = c.conrelid and i.indpred is null and i.indisvalid
               and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)";
     assert_eq!(stack.number(bare).await, 0);
+}
+
+#[tokio::test]
+async fn every_moment_is_kept_with_its_zone_and_every_key_of_a_person_s_rows_begins_with_them() {
+    let stack = Stack::start().await;
+    let zoneless = "select count(*) from information_schema.columns
+        where table_schema = 'public' and data_type = 'timestamp without time zone' and table_name not like '\\_sqlx%'";
+    assert_eq!(stack.number(zoneless).await, 0);
+    let begins_with_the_person = "select count(*) from pg_index i
+        join pg_class c on c.oid = i.indrelid
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+        where i.indisprimary and a.attname = 'user_id'
+          and c.relname in ('sync_heads', 'agent_sessions', 'conversations', 'mutations', 'runs')";
+    assert_eq!(stack.number(begins_with_the_person).await, 5);
 }
 
 #[tokio::test]

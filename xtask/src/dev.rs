@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// The port that people find it at when nothing else has taken it.
 const USUAL_PORT: u16 = 8080;
@@ -80,6 +81,7 @@ impl Options {
 }
 
 pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> anyhow::Result<()> {
+    let begun = Instant::now();
     make_private(&options.data)?;
     let _alone = alone(&options.data)?;
     supervisor.note_in(options.data.join("running"))?;
@@ -109,6 +111,7 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, options: &Options) -> any
     let mailbox = mailbox(place, supervisor, &options.data, &mut ports)?;
     ports.write(&options.data.join("ports"))?;
     let url = serve(place, supervisor, options, port, &stores, &mailbox)?;
+    say(&format!("started in {:.1} s", begun.elapsed().as_secs_f64()));
     print(&format!("ready {url}"));
     print(&format!("mailbox {}", mailbox.page));
     let account = demo::account(&options.data, &url, &mailbox.page, &stores.postgres)?;

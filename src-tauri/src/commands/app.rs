@@ -159,7 +159,8 @@ pub async fn watch(ask: ipc::Watch, channel: Channel<Push>, shell: State<'_, She
 pub async fn ui_ready(ask: ipc::UiReady, shell: State<'_, Shell>) -> Answer<()> {
     let ipc::UiReady {} = ask;
     if !shell.is_drawn.send_replace(true) {
-        tracing::info!("the page is drawn");
+        let after = shell.config.begun.elapsed();
+        tracing::info!(?after, "the page is drawn");
     }
     Ok(())
 }

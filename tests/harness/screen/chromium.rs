@@ -54,7 +54,15 @@ impl Screen {
     }
 }
 
-pub(super) async fn start(home: &str, has_script: bool) -> Screen {
+/// What a browser runs of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    Nothing,
+    ScriptWithoutWebAssembly,
+    Everything,
+}
+
+pub(super) async fn start(home: &str, runs: Runs) -> Screen {
     let folder = tempfile::Builder::new()
         .prefix("compymac-chromium-")
         .tempdir()
@@ -74,7 +82,10 @@ pub(super) async fn start(home: &str, has_script: bool) -> Screen {
         "--user-data-dir={}",
         folder.path().join("profile").display()
     ));
-    let script = if has_script { 1 } else { 2 };
+    if runs == Runs::ScriptWithoutWebAssembly {
+        arguments.push("--js-flags=--noexpose-wasm".to_owned());
+    }
+    let script = if runs == Runs::Nothing { 2 } else { 1 };
     let capabilities = json!({
         "goog:chromeOptions": {
             "binary": system_program("chromium"),
