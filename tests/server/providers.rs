@@ -6,6 +6,8 @@ use harness::{
 use protocol::auth::{Client as Kind, Provider, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 
+const PROVIDER_COOKIE: &str = "__Host-compymac_provider";
+
 pub async fn stack_with(provider: &OpenIdProvider) -> Stack {
     Stack::builder()
         .with("PROVIDERS", provider.settings())
@@ -300,27 +302,51 @@ async fn a_provider_that_hangs_is_given_up_and_nobody_else_waits() {
     assert!(client.cookie(SESSION_COOKIE).is_none(), "{page:?}");
 }
 
+/// Each browser is brought an answer that nobody has used up, so that nothing but the browser is wrong.
 #[tokio::test]
 async fn an_answer_counts_only_in_the_browser_that_asked() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
-    let attacker = browser(&stack);
-    let back = at_the_provider(&stack, &begin(&attacker, "google").await).await;
-
-    let victim = browser(&stack);
-    let fixed = victim.get(&back).await;
-    assert!(victim.cookie(SESSION_COOKIE).is_none(), "{fixed:?}");
-    // also for a victim in the middle of a sign-in of their own
+    let (attacker, victim) = (browser(&stack), browser(&stack));
+    // in the middle of a sign-in of its own, so that it has a cookie for one
     let busy = browser(&stack);
-    begin(&busy, "google").await;
-    busy.get(&back).await;
-    assert!(busy.cookie(SESSION_COOKIE).is_none());
-    // and for one who is signed in: they stay who they are
+    let own = at_the_provider(&stack, &begin(&busy, "google").await).await;
+    // and somebody who is signed in stays who they are, also while they are out to connect an account
     let (_, signed_in) = Person::join(&stack).await;
     let before = signed_in.me().await;
-    signed_in.get(&back).await;
+    let (_, connecting) = Person::join(&stack).await;
+    let security = connecting.get(routes::page::SECURITY).await;
+    leave_by(&connecting, &security, &routes::page::form_link("google")).await;
+    for (who, client, has_cookie) in [
+        ("a stranger", &victim, false),
+        ("one on their way in", &busy, true),
+        ("one who is in", &signed_in, false),
+        ("one who connects an account", &connecting, true),
+    ] {
+        assert_eq!(client.cookie(PROVIDER_COOKIE).is_some(), has_cookie, "{who}");
+        let was_in = client.cookie(SESSION_COOKIE);
+        let back = at_the_provider(&stack, &begin(&attacker, "google").await).await;
+        assert_ne!(client.cookie(PROVIDER_COOKIE), attacker.cookie(PROVIDER_COOKIE));
+        let refused = client.get(&back).await;
+        assert!(
+            refused.location().contains("state_mismatch"),
+            "{who}: {refused:?}"
+        );
+        assert_eq!(client.cookie(SESSION_COOKIE), was_in, "{who}");
+        // and it is worth nothing more, not even where it belongs
+        let late = attacker.get(&back).await;
+        assert!(late.location().contains("state_mismatch"), "{who}: {late:?}");
+    }
+    assert!(!attacker.is_in() && !victim.is_in() && !busy.is_in());
     assert_eq!(signed_in.me().await.user, before.user);
+    assert_eq!(provider.asked().tokens, 0, "no code was redeemed");
+    // where it belongs an answer counts, and whoever was brought another one's goes on as they were
+    busy.get(&own).await;
+    assert!(busy.is_in());
+    let back = at_the_provider(&stack, &begin(&attacker, "google").await).await;
+    attacker.get(&back).await;
+    assert!(attacker.is_in());
 }
 
 #[tokio::test]
@@ -366,11 +392,17 @@ async fn an_answer_of_one_provider_is_nothing_at_another() {
     let stack = stack_with(&provider).await;
     provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
     let client = browser(&stack);
-    let back = at_the_provider(&stack, &begin(&client, "github").await).await;
-    client.get(&back.replace("/github/", "/google/")).await;
-    assert!(client.cookie(SESSION_COOKIE).is_none());
+    for (asked, other) in [("github", "google"), ("google", "github")] {
+        let back = at_the_provider(&stack, &begin(&client, asked).await).await;
+        let elsewhere = back.replace(&format!("/{asked}/"), &format!("/{other}/"));
+        assert_ne!(elsewhere, back);
+        let refused = client.get(&elsewhere).await;
+        assert!(refused.location().contains("state_mismatch"), "{refused:?}");
+        assert!(!client.is_in());
+    }
     client.get("/auth/unheard-of/callback?code=x&state=y").await;
-    assert!(client.cookie(SESSION_COOKIE).is_none());
+    assert!(!client.is_in());
+    assert_eq!(provider.asked().tokens, 0, "no code was redeemed");
 }
 
 #[tokio::test]
