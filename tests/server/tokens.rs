@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::{Client, Person, Socket, Stack, within};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use protocol::auth::SignedIn;
 use protocol::oauth::{Grant, TokenError};
 use protocol::{Code, routes};
@@ -166,10 +166,86 @@ async fn a_tampered_access_token_opens_nothing() {
         ),
     ];
     attacks.push(("refresh token", client.tokens().refresh_token));
+    // as soundly signed as one of ours, by a key that the token itself brings along, names or leads to
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    elsewhere.set_nonblocking(true).expect("a listener");
+    let address = elsewhere.local_addr().expect("an address");
+    let kid = header["kid"].as_str().expect("our key's name");
+    attacks.extend(signed_by_a_stranger(
+        kid,
+        &format!("http://{address}/keys"),
+        &claims,
+    ));
     for (name, attack) in attacks {
         assert!(!is_accepted(&client, &attack).await, "{name} was accepted");
     }
     assert!(is_accepted(&client, &token).await);
+    let asked = elsewhere.accept().map_err(|error| error.kind());
+    assert!(
+        matches!(asked, Err(std::io::ErrorKind::WouldBlock)),
+        "nobody asks where a token says: {asked:?}"
+    );
+}
+
+/// Tokens with these claims that are soundly signed by a key of somebody else's (the one of RFC 8037, appendix A), whatever
+/// their headers say of it.
+fn signed_by_a_stranger(our_kid: &str, elsewhere: &str, claims: &Value) -> Vec<(&'static str, String)> {
+    const PUBLIC: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    const PRIVATE: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+    // PKCS #8 for Ed25519: these bytes, then the key (RFC 8410)
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend(URL_SAFE_NO_PAD.decode(PRIVATE).expect("base64url"));
+    let private = EncodingKey::from_ed_der(&der);
+    let public = DecodingKey::from_ed_components(PUBLIC).expect("a key");
+    let mut check = Validation::new(Algorithm::EdDSA);
+    check.validate_aud = false;
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": PUBLIC});
+    let named = |kid: &str| {
+        let mut jwk = jwk.clone();
+        jwk["kid"] = json!(kid);
+        jwk
+    };
+    let heads = [
+        ("signed by a stranger", json!({})),
+        ("a stranger's, as ours", json!({"kid": our_kid})),
+        ("a stranger's, by its name", json!({"kid": "stranger"})),
+        ("a stranger's, brought along", json!({"jwk": jwk})),
+        (
+            "a stranger's, brought along as ours",
+            json!({"kid": our_kid, "jwk": named(our_kid)}),
+        ),
+        (
+            "a stranger's, brought along by its name",
+            json!({"kid": "stranger", "jwk": named("stranger")}),
+        ),
+        ("a stranger's, by address", json!({"jku": elsewhere})),
+        (
+            "a stranger's, by address as ours",
+            json!({"kid": our_kid, "jku": elsewhere}),
+        ),
+        (
+            "a stranger's, by address and name",
+            json!({"kid": "stranger", "jku": elsewhere}),
+        ),
+        ("a stranger's certificate", json!({"x5u": elsewhere})),
+        (
+            "a stranger's certificate as ours",
+            json!({"kid": our_kid, "x5u": elsewhere}),
+        ),
+        ("an address for a name", json!({"kid": elsewhere})),
+    ];
+    let sign = |(name, says): (&'static str, Value)| {
+        let mut head = json!({"alg": "EdDSA", "typ": "at+jwt"});
+        for (field, value) in says.as_object().into_iter().flatten() {
+            head[field] = value.clone();
+        }
+        let head: Header = serde_json::from_value(head).expect("a header");
+        let token = jsonwebtoken::encode(&head, claims, &private).expect("a token");
+        let sound = jsonwebtoken::decode::<Value>(&token, &public, &check);
+        assert!(sound.is_ok(), "{name} is soundly signed: {sound:?}");
+        (name, token)
+    };
+    heads.into_iter().map(sign).collect()
 }
 
 #[tokio::test]
@@ -255,8 +331,12 @@ async fn a_replayed_refresh_token_signs_out_only_the_device_it_was_stolen_from()
     );
     bystander.me().await;
     bystander.refresh().await;
-    let letter = stack.letter_to(person.email.as_str(), 2).await;
-    assert!(!letter.text.is_empty(), "the owner is told");
+    let told = stack
+        .letter_about(person.email.as_str(), "signed one of your devices out")
+        .await;
+    assert!(told.text.contains("Laptop"), "which one: {}", told.text);
+    let noted = "select count(*) from audit_events where event = 'refresh' and reason = 'used twice'";
+    assert_eq!(stack.number(noted).await, 1);
 }
 
 #[tokio::test]
