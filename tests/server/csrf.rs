@@ -1,6 +1,7 @@
 //! A page of another site cannot act for somebody who is signed in, nor sign them in as somebody else.
 
-use harness::{Client, Person, Stack};
+use crate::forms::{self, About};
+use harness::{Client, Person, Stack, browser};
 use http::Method;
 use protocol::auth::SignIn;
 use protocol::{Code, routes};
@@ -70,19 +71,14 @@ async fn a_foreign_page_cannot_sign_a_browser_in() {
             .send(with(client.bare(Method::POST, routes::SIGN_IN), headers).json(&body))
             .await;
         assert_eq!(answer.status, 403, "{headers:?}: {answer:?}");
+        let token = forms::token(&client, routes::page::SIGN_IN, routes::page::FORM_SIGN_IN).await;
         let fields = [
             ("email", person.email.as_str()),
             ("password", person.password.as_str()),
+            ("csrf", token.as_str()),
         ];
         let form = with(client.bare(Method::POST, routes::page::FORM_SIGN_IN), headers).form(&fields);
-        let answer = client.send(form).await;
-        assert!(
-            answer.status == 403
-                || answer
-                    .set_cookies()
-                    .iter()
-                    .all(|line| !line.starts_with(harness::SESSION_COOKIE))
-        );
+        client.send(form).await.refused(Code::OriginDenied);
     }
     assert!(client.cookie(harness::SESSION_COOKIE).is_none());
 }
@@ -145,6 +141,94 @@ async fn a_form_without_the_pages_token_is_refused() {
         assert_eq!(answer.status, 403, "{token:?}: {answer:?}");
     }
     assert!(client.sessions().await.is_empty());
+}
+
+/// All that a form can change, as one number. A letter that leaves changes only its row.
+const EVERYTHING: &str = "
+    select hashtextextended(string_agg(it, ';' order by it), 0) from (
+              select t::text as it from users t       union all select t::text from accounts t
+    union all select t::text from agent_sessions t    union all select t::text from conversations t
+    union all select t::text from mutations t         union all select t::text from runs t
+    union all select t::text from passkeys t          union all select t::text from second_factors t
+    union all select t::text from recovery_codes t    union all select t::text from challenges t
+    union all select t::text from deletions t         union all select t::text from exports t
+    union all select t::text from email_changes t     union all select t::text from letter_choices t
+    union all select t::text from oauth_codes t       union all select t::text from device_codes t
+    union all select t::text from verification_tokens t
+    union all select id::text from email_outbox
+    union all select concat_ws(' ', id, user_id, gen, revoked_at, proven_at) from sessions) as everything";
+
+/// Somebody with something for each form to act on.
+async fn dweller(stack: &Stack) -> (Client, About) {
+    let (person, client) = Person::join(stack).await;
+    let laptop = person.native(stack, "Laptop").await;
+    let session = client.create_session("Mine").await;
+    let user = client.me().await.user;
+    let about = About {
+        email: person.email.to_string(),
+        session: session.to_string(),
+        message: client.note(session, "Mine").await.id.to_string(),
+        device: laptop.me().await.device.to_string(),
+        passkey: uuid::Uuid::now_v7().to_string(),
+    };
+    stack
+        .execute(&format!(
+            "insert into passkeys (user_id, id, credential_id, name, credential)
+             values ('{user}', '{}', 'mine', 'Mine', '{{}}')",
+            about.passkey
+        ))
+        .await;
+    (client, about)
+}
+
+#[tokio::test]
+async fn every_form_wants_its_pages_token_and_is_sent_from_this_site_alone() {
+    let stack = Stack::start().await;
+    let (client, about) = dweller(&stack).await;
+    let (_, neighbour) = Person::join(&stack).await;
+    let stranger = browser(&stack);
+    let security = (routes::page::SECURITY, routes::page::FORM_LEAVE);
+    let own = forms::token(&client, security.0, security.1).await;
+    let neighbours = forms::token(&neighbour, security.0, security.1).await;
+    let door = (routes::page::SIGN_IN, routes::page::FORM_SIGN_IN);
+    let strangers = forms::token(&stranger, door.0, door.1).await;
+    let from_here: &[(&str, &str)] = &[("Origin", client.origin()), ("Sec-Fetch-Site", "same-origin")];
+    // asked of nobody who is not in, before anything else
+    let asks_who = [
+        routes::page::PROVE_PASSKEY_OPTIONS,
+        routes::page::PASSKEY_ADD_OPTIONS,
+    ];
+    let before = stack.number(EVERYTHING).await;
+    for route in forms::all(&stack.url()).await {
+        let path = about.path(&route);
+        let send = async |client: &Client, headers: &[(&str, &str)], token: Option<&str>| {
+            let request = with(client.bare(Method::POST, &path), headers);
+            let answer = client.send(request.form(&about.fields(token))).await;
+            assert_eq!(answer.set_cookies(), Vec::<String>::new(), "{path}: {answer:?}");
+            (answer.status, answer.problem().code)
+        };
+        for (who, right) in [(&client, own.as_str()), (&stranger, strangers.as_str())] {
+            for token in [None, Some(""), Some("x"), Some(neighbours.as_str())] {
+                let refused = send(who, from_here, token).await;
+                let refusal = if who.is_in() || !asks_who.contains(&route.as_str()) {
+                    (403, Code::CsrfFailed)
+                } else {
+                    (401, Code::SignInRequired)
+                };
+                assert_eq!(refused, refusal, "{path} with {token:?}");
+            }
+            for headers in FOREIGN.iter().copied().filter(|headers| !headers.is_empty()) {
+                let refused = send(who, headers, Some(right)).await;
+                assert_eq!(refused, (403, Code::OriginDenied), "{path} {headers:?}");
+            }
+        }
+    }
+    assert_eq!(stack.number(EVERYTHING).await, before, "nothing is done");
+    // and it was the right token all the while
+    let archive = client.bare(Method::POST, &about.path(routes::page::FORM_ARCHIVE));
+    let archive = with(archive, from_here).form(&about.fields(Some(&own)));
+    client.send(archive).await.has_status(http::StatusCode::SEE_OTHER);
+    assert_ne!(stack.number(EVERYTHING).await, before);
 }
 
 #[tokio::test]

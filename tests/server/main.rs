@@ -27,6 +27,7 @@ mod email_change;
 mod event_streams;
 mod exports;
 mod forgotten;
+mod forms;
 mod guessing;
 mod histories;
 mod hostile;

@@ -1,5 +1,6 @@
 //! The second step of a sign-in: asked for whatever the first was, proven once, and nothing without it.
 
+use crate::forms::{self, About};
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{
@@ -13,6 +14,7 @@ use protocol::routes::{self, page};
 use serde_json::json;
 
 const STEP_COOKIE: &str = "__Host-compymac_step";
+const KEEP_COOKIE: &str = "__Host-compymac_keep";
 
 /// Somebody with a second step: their browser, their phone, and the codes they wrote down.
 pub(super) struct Careful {
@@ -584,7 +586,8 @@ async fn every_route(client: &Client) -> Vec<(Method, String)> {
     all
 }
 
-/// Whoever has shown one of two things is told nothing that a stranger is not.
+/// Whoever has shown one of two things is told nothing that a stranger is not, and neither is whoever has shown all and is yet to
+/// say whether their account is kept.
 #[tokio::test]
 async fn between_the_steps_every_route_answers_as_to_a_stranger() {
     let stack = Stack::start().await;
@@ -592,15 +595,32 @@ async fn between_the_steps_every_route_answers_as_to_a_stranger() {
     let (waiting, stranger) = (browser(&stack), browser(&stack));
     sign_in_by_form(&waiting, &careful.person, "/").await;
     let challenge = waiting.cookie(STEP_COOKIE).expect("what the second step is for");
+    let pretending = browser(&stack);
+    pretending.put_cookie(KEEP_COOKIE, &challenge);
+    let (leaver, client) = Person::join(&stack).await;
+    let security = client.get(page::SECURITY).await;
+    client
+        .submit(&security, page::FORM_LEAVE, &[("email", leaver.email.as_str())])
+        .await
+        .succeeds();
     let keeping = browser(&stack);
-    keeping.put_cookie("__Host-compymac_keep", &challenge);
-    let all = every_route(&stranger).await;
+    let question = sign_in_by_form(&keeping, &leaver, "/").await;
+    let kept = keeping.cookie(KEEP_COOKIE).expect("what the question is about");
+
+    let about = About::nothing();
+    let forms = forms::all(&stack.url()).await;
+    let mut all = every_route(&stranger).await;
     assert!(all.len() > 30, "{all:?}");
+    all.extend(forms.iter().map(|route| (Method::POST, about.path(route))));
+    let is_form: Vec<String> = forms.iter().map(|route| about.path(route)).collect();
     for (method, path) in all {
         let ask = async |client: &Client| {
             let request = client.request(method.clone(), &path);
             let request = if method == Method::GET {
                 request
+            } else if method == Method::POST && is_form.contains(&path) {
+                let token = forms::token(client, page::FORGOT, page::FORGOT).await;
+                request.form(&about.fields(Some(&token)))
             } else {
                 request.json(&json!({}))
             };
@@ -608,11 +628,31 @@ async fn between_the_steps_every_route_answers_as_to_a_stranger() {
             (answer.status, answer.location())
         };
         let heard = ask(&stranger).await;
-        for client in [&waiting, &keeping] {
-            assert_eq!(ask(client).await, heard, "{method} {path}");
+        let is_refused = is_form.contains(&path) && heard.0 == 403;
+        assert!(!is_refused, "{path} is sent as a page sends it");
+        for (client, own_way) in [
+            (&waiting, page::SECOND_STEP),
+            (&pretending, ""),
+            (&keeping, page::KEEP),
+        ] {
+            if path != own_way {
+                assert_eq!(ask(client).await, heard, "{method} {path}");
+            }
             assert!(client.cookie(SESSION_COOKIE).is_none(), "{method} {path}");
         }
+        let held = (waiting.cookie(STEP_COOKIE), keeping.cookie(KEEP_COOKIE));
+        assert_eq!(
+            held,
+            (Some(challenge.clone()), Some(kept.clone())),
+            "{method} {path}"
+        );
     }
+    // all the while it would have led in where it belongs
+    let step = waiting.get(page::SECOND_STEP).await;
+    let code = careful.phone.code();
+    waiting.submit(&step, page::SECOND_STEP, &[("code", &code)]).await;
+    keeping.submit(&question, page::KEEP, &[]).await;
+    assert!(waiting.is_in() && keeping.is_in());
 }
 
 #[tokio::test]
