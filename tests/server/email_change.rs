@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{Answer, Client, Person, Stack, browser, until};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::{Client as Kind, Email};
 use protocol::routes::{self, page};
@@ -317,14 +317,22 @@ async fn what_waits_ends_with_a_reset_password_another_change_and_a_day() {
     assert_eq!(client.get(&asked.new_link).await.status, StatusCode::GONE);
 
     let asked = Asked::begin(&stack).await;
+    // while one waits the page has no form for another; a page from before has
     let page = asked.client.get(page::SECURITY).await;
-    asked
-        .client
-        .submit(&page, page::FORM_EMAIL_STOP, &[])
-        .await
-        .succeeds();
-    ask(&asked.client, &fresh_address()).await;
-    assert_eq!(client.get(&asked.new_link).await.status, StatusCode::GONE);
+    let stop = page.form(page::FORM_EMAIL_STOP);
+    let other = fresh_address();
+    let fields = [
+        ("csrf", stop.field("csrf").expect("a token")),
+        ("email", other.as_str()),
+    ];
+    let again = asked.client.request(Method::POST, page::FORM_EMAIL).form(&fields);
+    let again = asked.client.send(again).await;
+    assert_eq!(again.location(), page::SECURITY, "{again:?}");
+    let link = link_about(&stack, &other, "Confirm your new").await;
+    for ended in [&asked.new_link, &asked.old_link] {
+        assert_eq!(client.get(ended).await.status, StatusCode::GONE);
+    }
+    client.get(&link).await.succeeds();
 
     let asked = Asked::begin(&stack).await;
     let hours = "select round(extract(epoch from expires - now()) / 3600)::bigint

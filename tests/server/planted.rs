@@ -4,9 +4,11 @@
 use crate::forgotten::{choose, letter_of};
 use crate::letter::{Asked, press};
 use crate::providers::{self, stack_with};
-use harness::{OpenIdProvider, Person, Stack, Visitor, browser};
+use harness::mailbox::path_of;
+use harness::{Client, OpenIdProvider, Person, Stack, Visitor, browser};
+use protocol::Code;
 use protocol::auth::{Client as Kind, SignedIn};
-use protocol::routes;
+use protocol::routes::{self, page};
 
 /// No client can do so: nobody who has not proven the mailbox is let in.
 async fn plant(stack: &Stack, person: &Person) {
@@ -31,6 +33,37 @@ async fn plant(stack: &Stack, person: &Person) {
     }
 }
 
+/// Devices of somebody else's that are the person's from now on: a browser, and a computer with its tokens.
+async fn plant_devices(stack: &Stack, person: &Person) -> [Client; 2] {
+    let (other, _) = Person::join(stack).await;
+    // not used before, so that the server believes nothing of them yet
+    let devices = [other.browser(stack).await, other.native(stack, "Planted").await];
+    let moved = stack
+        .execute(&format!(
+            "update sessions set user_id = (select id from users where email_key = '{}')
+              where user_id = (select id from users where email_key = '{}')",
+            person.email.key(),
+            other.email.key()
+        ))
+        .await;
+    assert_eq!(moved, 3, "these and the one of the sign-up");
+    let [window, laptop] = &devices;
+    assert_eq!(window.me().await.email, person.email, "it is in");
+    laptop.refresh().await;
+    assert_eq!(laptop.me().await.email, person.email, "so is this one");
+    devices
+}
+
+/// Nothing that they hold opens anything.
+async fn are_out(way: &str, [window, laptop]: &[Client; 2]) {
+    for device in [window, laptop] {
+        let refused = device.get(routes::ME).await;
+        assert_eq!(refused.problem().code, Code::SessionRevoked, "{way}: {refused:?}");
+    }
+    let renewed = laptop.refresh_with(&laptop.tokens().refresh_token).await;
+    assert_eq!(renewed.status, 400, "{way}: {renewed:?}");
+}
+
 /// What of it is there.
 async fn planted(stack: &Stack) -> i64 {
     let all = "select (select count(*) from accounts where provider_account_id like 'planted %')
@@ -43,17 +76,24 @@ async fn planted(stack: &Stack) -> i64 {
 async fn nothing_that_was_planted_before_outlives_any_proof_of_the_mailbox() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
-    for way in ["code", "provider", "letter", "reset"] {
+    for way in ["code", "link", "provider", "letter", "reset"] {
         let (person, client) = (Person::fresh(), browser(&stack));
         person.sign_up(&client).await.succeeds();
         let first = stack.letter_to(person.email.as_str(), 1).await;
         plant(&stack, &person).await;
         assert_eq!(planted(&stack).await, 4, "{way}");
+        let devices = plant_devices(&stack, &person).await;
         let owner = match way {
             "code" => {
                 let code = first.code.expect("a code");
                 let confirmed = person.confirm(&client, &code, None, Kind::Browser).await;
                 confirmed.expect::<SignedIn>();
+                client
+            }
+            "link" => {
+                let form = client.get(&path_of(&first.link.expect("a link"))).await;
+                let fields = [("password", person.password.as_str())];
+                client.submit(&form, page::VERIFY, &fields).await;
                 client
             }
             "provider" => {
@@ -76,5 +116,7 @@ async fn nothing_that_was_planted_before_outlives_any_proof_of_the_mailbox() {
         // in at once: nobody is asked for a step that a stranger turned on
         assert_eq!(owner.get(routes::ME).await.status, 200, "{way}");
         assert_eq!(planted(&stack).await, 0, "{way}");
+        are_out(way, &devices).await;
+        assert_eq!(owner.devices().await.len(), 1, "{way}");
     }
 }
