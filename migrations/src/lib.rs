@@ -42,6 +42,7 @@ pub const POSTGRES: &[Migration] = of!("postgres": [
     "0019_wrong_codes",
     "0020_former_cookies",
     "0021_stays",
+    "0022_signed_out",
 ]);
 
 /// Of `cache.db` on a device.

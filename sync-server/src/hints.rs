@@ -122,6 +122,13 @@ impl Hints {
         self.publish(user, Hint::Revoked(device));
     }
 
+    /// A look at the database found the device signed out: who listens here and was not told of it is.
+    pub fn found_revoked(&self, user: UserId, device: DeviceId) {
+        if self.0.rooms.is_untold(user, device) {
+            self.0.rooms.deliver(user, Hint::Revoked(device));
+        }
+    }
+
     /// The browser has another cookie: what was opened by those before closes on every node.
     pub fn replace(&self, user: UserId, device: DeviceId, cookie: i64) {
         self.publish(user, Hint::Replaced(device, cookie));

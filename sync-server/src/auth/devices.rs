@@ -4,6 +4,7 @@ use super::Kind;
 use crate::database::{Pool, Transaction};
 use protocol::auth::{Device, Email};
 use protocol::{DeviceId, UserId};
+use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -230,6 +231,20 @@ pub async fn revoke_others(
     .fetch_all(db)
     .await?;
     Ok(ids.into_iter().map(DeviceId).collect())
+}
+
+/// The devices that were signed out within this time, whoever did it, and whose they are.
+pub async fn signed_out_within(pool: &Pool, within: Duration) -> sqlx::Result<Vec<(UserId, DeviceId)>> {
+    let rows = sqlx::query!(
+        "select user_id, id from sessions where revoked_at > now() - make_interval(secs => $1)",
+        within.as_secs_f64()
+    )
+    .fetch_all(pool)
+    .await?;
+    let devices = rows
+        .into_iter()
+        .map(|row| (UserId(row.user_id), DeviceId(row.id)));
+    Ok(devices.collect())
 }
 
 /// A device as its owner may read it, signed out or not.

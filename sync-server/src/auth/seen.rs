@@ -1,5 +1,6 @@
 //! What this node knows of devices without asking: proven credentials, and where each device stands, for 15 seconds.
-//! A sign-out anywhere is heard through Redis and forgets the device at once; without Redis the 15 seconds decide.
+//! A sign-out anywhere is heard through Redis and forgets the device at once; without Redis the 15 seconds decide, and within
+//! them too what the device has open is closed.
 
 use super::devices::{self, Standing};
 use super::finish::BROWSER_IDLE_SECONDS;
@@ -12,11 +13,16 @@ use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 /// How long a device's standing is believed.
 const BELIEVED: Duration = Duration::from_secs(15);
+/// How often this node looks for sign-outs that it was not told of. With the look itself it stays within the time above, so that
+/// nothing that a device has open outlives it by more.
+const LOOKED_FOR: Duration = Duration::from_secs(10);
+/// How far it looks back beyond the look before: a sign-out has the time at which its transaction began, and is seen once that is done.
+const OVERLAP: Duration = Duration::from_mins(1);
 /// How often the times of last use are written, all in one statement.
 const WRITTEN: Duration = Duration::from_secs(30);
 
@@ -220,7 +226,7 @@ impl Auth {
 
 const CHANNEL: &str = "signed-out";
 
-/// Begins to hear of sign-outs on other nodes, and to write times of last use.
+/// Begins to hear of sign-outs on other nodes and to look for those that are not heard of, and to write times of last use.
 pub fn spawn(auth: &Auth) {
     let listening = Arc::downgrade(&auth.0);
     let heard = move |payload: &[u8]| {
@@ -230,6 +236,7 @@ pub fn spawn(auth: &Auth) {
     };
     // Nobody waits for the confirmation: until it comes, what is believed for 15 seconds decides.
     drop(auth.wire().route(auth.key(CHANNEL), Arc::new(heard)));
+    auth.tasks.spawn(look_for_signed_out(auth.clone()));
     let writing = auth.clone();
     auth.tasks.spawn(async move {
         while !writing.shutdown.is_cancelled() {
@@ -248,6 +255,29 @@ pub fn spawn(auth: &Auth) {
             write_active(&writing, active).await;
         }
     });
+}
+
+/// One statement by an index of its own, however many are connected.
+async fn look_for_signed_out(auth: Auth) {
+    let mut looked = Instant::now();
+    loop {
+        tokio::select! {
+            () = auth.shutdown.cancelled() => return,
+            () = tokio::time::sleep(LOOKED_FOR) => {}
+        }
+        let begun = Instant::now();
+        let since = begun.duration_since(looked) + OVERLAP;
+        match devices::signed_out_within(&auth.pool, since).await {
+            Ok(found) => {
+                looked = begun;
+                for (user, device) in found {
+                    auth.0.seen.forget(device);
+                    auth.found_revoked(user, device);
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "sign-outs could not be looked for"),
+        }
+    }
 }
 
 async fn write_active(auth: &Auth, active: HashSet<DeviceId>) {

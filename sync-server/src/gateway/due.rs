@@ -40,8 +40,9 @@ pub enum Deed {
     Ping {
         n: u64,
     },
-    /// Whether the device is still signed in: the hint that it is not may have been lost. With every ping, so that a socket
-    /// outlives its device by one and the 15 seconds for which a node believes what it read.
+    /// Whether what the device came with still holds: the hint that it does not may have been lost. A sign-out is found before,
+    /// by all sockets' one look; a browser's other cookie, a device's end and a user who is gone are found here. With every
+    /// ping, so that a socket outlives them by one and the 15 seconds for which a node believes what it read.
     Check {
         counts_as_use: bool,
     },

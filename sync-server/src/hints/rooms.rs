@@ -165,6 +165,12 @@ impl Rooms {
         let _ = room.ring.send(hint);
     }
 
+    /// Whether somebody listens to this user, and nobody told them that the device was signed out.
+    pub fn is_untold(&self, user: UserId, device: DeviceId) -> bool {
+        self.room(user)
+            .is_some_and(|room| !lock(&room.latest).revoked.contains(&device))
+    }
+
     pub fn users(&self) -> Vec<UserId> {
         lock(&self.by_user).keys().copied().collect()
     }
