@@ -15,7 +15,7 @@ async fn say(scene: &Scene, text: &str) {
 }
 
 /// A conversation that was read while the server was there.
-async fn with_a_read_conversation() -> (Scene, protocol::SessionId) {
+async fn with_a_read_conversation() -> (Scene, SessionId) {
     let scene = Scene::signed_in().await;
     let id = scene.elsewhere.create_session("Log book").await;
     scene.elsewhere.note(id, "Calm sea, light wind").await;
@@ -26,7 +26,7 @@ async fn with_a_read_conversation() -> (Scene, protocol::SessionId) {
 }
 
 /// How often the server has this message of the person's.
-async fn times_kept(scene: &Scene, id: protocol::SessionId, text: &str) -> usize {
+async fn times_kept(scene: &Scene, id: SessionId, text: &str) -> usize {
     let history = scene.elsewhere.history(id).await;
     let kept = history.messages.iter();
     kept.filter(|message| message.role == Role::User && message.content == text)

@@ -201,8 +201,8 @@ fn signed_by_a_stranger(our_kid: &str, elsewhere: &str, claims: &Value) -> Vec<(
     check.validate_aud = false;
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "x": PUBLIC});
     let named = |kid: &str| {
-        let mut jwk = jwk.clone();
-        jwk["kid"] = json!(kid);
+        let mut jwk = jwk.as_object().cloned().unwrap_or_default();
+        jwk.insert("kid".to_owned(), json!(kid));
         jwk
     };
     let heads = [
@@ -235,11 +235,10 @@ fn signed_by_a_stranger(our_kid: &str, elsewhere: &str, claims: &Value) -> Vec<(
         ("an address for a name", json!({"kid": elsewhere})),
     ];
     let sign = |(name, says): (&'static str, Value)| {
-        let mut head = json!({"alg": "EdDSA", "typ": "at+jwt"});
-        for (field, value) in says.as_object().into_iter().flatten() {
-            head[field] = value.clone();
-        }
-        let head: Header = serde_json::from_value(head).expect("a header");
+        let mut head = says.as_object().cloned().unwrap_or_default();
+        head.insert("alg".to_owned(), json!("EdDSA"));
+        head.insert("typ".to_owned(), json!("at+jwt"));
+        let head: Header = serde_json::from_value(Value::Object(head)).expect("a header");
         let token = jsonwebtoken::encode(&head, claims, &private).expect("a token");
         let sound = jsonwebtoken::decode::<Value>(&token, &public, &check);
         assert!(sound.is_ok(), "{name} is soundly signed: {sound:?}");
