@@ -596,3 +596,69 @@ async fn a_code_from_before_a_new_password_is_worth_nothing() {
     let refused = app.redeem(&param(&link, "code"), &app.verifier).await;
     assert_eq!(oauth_error(&refused), "invalid_grant");
 }
+
+/// What the token endpoint answers to each thing that whoever began knows, shown as each kind of grant.
+async fn told_of(app: &App, request_uri: &str) -> Vec<String> {
+    let id = request_uri.rsplit(':').next().unwrap_or_default();
+    let challenge = app.request().code_challenge;
+    let mut told = Vec::new();
+    for known in [
+        request_uri,
+        id,
+        app.state.as_str(),
+        app.verifier.as_str(),
+        challenge.as_str(),
+    ] {
+        let grants = [
+            app.grant(known),
+            Grant::DeviceCode {
+                device_code: known.to_owned(),
+                client_id: CLIENT_ID.to_owned(),
+            },
+            Grant::RefreshToken {
+                refresh_token: known.to_owned(),
+                client_id: CLIENT_ID.to_owned(),
+            },
+        ];
+        for grant in grants {
+            let answer = app.client.token(&grant).await;
+            assert_eq!(oauth_error(&answer), "invalid_grant", "{grant:?}");
+            told.push(answer.text());
+        }
+    }
+    told
+}
+
+/// Somebody begins, and gets another to say yes. What comes of it goes to the program that the other's browser opens.
+#[tokio::test]
+async fn who_began_cannot_ask_what_came_of_it() {
+    let stack = Stack::start().await;
+    let (_, victim) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let pushed: PushedAnswer = app.client.post(routes::PAR, &app.request()).await.expect();
+    let path = authorize_path(&pushed.request_uri);
+    let before = told_of(&app, &pushed.request_uri).await;
+    let link = consent(&victim, &path).await;
+    let after = told_of(&app, &pushed.request_uri).await;
+    assert_eq!(before, after, "waiting and answered are one to whoever asks");
+    // nor does the page say anything to them, nor to the same request pushed again
+    let again = authorize_path(
+        &app.client
+            .post(routes::PAR, &app.request())
+            .await
+            .expect::<PushedAnswer>()
+            .request_uri,
+    );
+    let stranger = Client::browser(&stack.url(), &stack.url());
+    for path in [&path, &again] {
+        let page = stranger.visit(path).await;
+        let leads_home = page.location().contains(REDIRECT_DEEP_LINK);
+        assert!(
+            !leads_home && !page.text().contains(REDIRECT_DEEP_LINK),
+            "{page:?}"
+        );
+    }
+    assert_eq!(stack.number("select count(*) from oauth_codes").await, 1);
+    // asking has taken nothing from the program that the code is for
+    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+}
