@@ -49,6 +49,7 @@ mod plans;
 mod planted;
 mod proofs;
 mod providers;
+mod refreshing;
 mod runs;
 mod second_step;
 mod secrets;
