@@ -14,6 +14,7 @@ mod admin;
 mod alerts;
 mod apple;
 mod audit;
+mod bearers;
 mod breached;
 mod certified;
 mod connecting;
