@@ -321,3 +321,54 @@ async fn a_server_that_goes_down_is_unready_first_then_lets_devices_leave_then_c
     });
     assert_eq!(code, Some(0), "it ended cleanly");
 }
+
+/// How long Redis keeps each ticket that it has, in seconds.
+async fn lives_of_tickets(stack: &Stack) -> Vec<i64> {
+    let settings = stack.settings();
+    let setting = |wanted: &str| {
+        let found = settings.iter().find(|(name, _)| *name == wanted);
+        found.map(|(_, value)| (*value).to_owned()).expect("a setting")
+    };
+    let client = redis::Client::open(setting("REDIS_URL")).expect("an address");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a connection");
+    let tickets: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("{}ticket:*", setting("REDIS_PREFIX")))
+        .query_async(&mut connection)
+        .await
+        .expect("keys");
+    let mut lives = Vec::new();
+    for ticket in tickets {
+        let seconds: i64 = redis::cmd("TTL")
+            .arg(&ticket)
+            .query_async(&mut connection)
+            .await
+            .expect("a time to live");
+        lives.push(seconds);
+    }
+    lives
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_for_half_a_minute_and_for_nothing_once_it_is_gone() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let ticket = client.ticket().await;
+    let lives = lives_of_tickets(&stack).await;
+    assert!(
+        matches!(lives.as_slice(), [seconds] if (1..=30).contains(seconds)),
+        "{lives:?}"
+    );
+    stack.forget_redis().await;
+    let mut socket = Socket::connect(&client).await.expect("a socket");
+    socket
+        .send(&ClientFrame::Hello {
+            ticket: Some(ticket),
+            cursor: None,
+            enc: Vec::new(),
+        })
+        .await;
+    assert_eq!(socket.closed().await, close::TOKEN_EXPIRED);
+}
