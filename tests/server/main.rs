@@ -37,6 +37,7 @@ mod leaving;
 mod letter;
 mod letters;
 mod limits;
+mod lying_hosts;
 mod many_nodes;
 mod messages;
 mod microsoft;
