@@ -537,3 +537,27 @@ async fn a_command_that_cannot_reach_its_stores_says_so_in_a_sentence() {
         assert!(helped.said.contains(word), "{word} in {helped:?}");
     }
 }
+
+/// Pressed and typed while the account is closed: nothing of it is kept for when it is open again.
+#[tokio::test]
+async fn a_letter_that_met_a_closed_account_opens_nothing_once_it_is_open_again() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let who = person.email.as_str();
+    let asked = Asked::by(&stack, &person, 2).await;
+    let looked = asked.window.get(&asked.link).await;
+    let push = async || {
+        let fields = [("answer", "here")];
+        asked.window.submit(&looked, page::LETTER, &fields).await
+    };
+    stack.admin(&["users", "lock", who]).await.succeeds();
+    assert_eq!(push().await.status, Code::AccountDisabled.status());
+    let typed = asked.type_code(&asked.window, &asked.code).await;
+    assert!(typed.status >= 400 && !asked.window.is_in(), "{typed:?}");
+    stack.admin(&["users", "unlock", who]).await.succeeds();
+    let pushed = push().await;
+    assert_eq!(pushed.status, 410, "{pushed:?}");
+    let typed = asked.type_code(&asked.window, &asked.code).await;
+    assert_eq!(typed.status, 410, "{typed:?}");
+    assert!(!asked.window.is_in());
+}
