@@ -53,6 +53,7 @@ mod proofs;
 mod providers;
 mod refreshing;
 mod runs;
+mod same_answers;
 mod second_step;
 mod secrets;
 mod session_socket;
