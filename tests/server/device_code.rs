@@ -89,7 +89,15 @@ async fn a_program_without_a_browser_is_signed_in_by_a_typed_code() {
     assert!(tower.codes.verification_uri.ends_with(page::DEVICE_CODE));
     assert!(!tower.codes.verification_uri.contains(&tower.codes.user_code));
     assert_eq!(tower.is_told().await, "authorization_pending");
+    // whoever was sent a code is warned before it is typed, and before it is answered
+    let form = browser.visit(page::DEVICE_CODE).await.text();
+    assert!(
+        form.contains("Only type a code that you see on a device of your own"),
+        "{form}"
+    );
     let found = type_code(&browser, &tower.codes.user_code.to_lowercase().replace('-', " ")).await;
+    let warning = "Did somebody send you this code? Then cancel";
+    assert!(found.text().contains(warning), "{}", found.text());
     assert!(found.text().contains("Tower &lt;of Ana&gt;"), "{}", found.text());
     assert!(found.text().contains(person.email.as_str()));
     assert!(
