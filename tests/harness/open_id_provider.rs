@@ -88,6 +88,10 @@ pub struct Visitor {
     /// `None`: the claim is left out.
     pub is_verified: Option<bool>,
     pub name: String,
+    /// What GitHub calls them for now.
+    pub login: String,
+    /// Addresses that GitHub has proven besides, none of them the first.
+    pub besides: Vec<String>,
     /// Whose they are where the provider is Microsoft; a UUID.
     pub directory: String,
     /// What that directory says of having proven the address's domain, in whatever shape. `None`: the claim is left out.
@@ -102,6 +106,8 @@ impl Visitor {
             email: email.to_owned(),
             is_verified: Some(true),
             name: "Ana Ruiz".to_owned(),
+            login: "ana".to_owned(),
+            besides: Vec::new(),
             directory: microsoft::WORK.to_owned(),
             owns_domain: Some(Value::Bool(true)),
         }

@@ -29,6 +29,7 @@ mod event_streams;
 mod exports;
 mod forgotten;
 mod forms;
+mod github;
 mod guessing;
 mod histories;
 mod hostile;

@@ -75,7 +75,7 @@ async fn user(State(desk): State<Arc<Desk>>, headers: http::HeaderMap) -> Respon
     let visitor = desk.lock().visitor.clone();
     let id: u64 = subject.parse().unwrap_or_default();
     axum::Json(json!({
-        "id": id, "login": "ana", "name": visitor.name, "email": null,
+        "id": id, "login": visitor.login, "name": visitor.name, "email": null,
         "avatar_url": format!("{}/avatar.png", desk.url),
     }))
     .into_response()
@@ -86,9 +86,14 @@ async fn emails(State(desk): State<Arc<Desk>>, headers: http::HeaderMap) -> Resp
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let visitor = desk.lock().visitor.clone();
-    axum::Json(json!([
-        {"email": "12345+ana@users.noreply.github.com", "primary": false, "verified": true, "visibility": null},
-        {"email": visitor.email, "primary": true, "verified": visitor.is_verified.unwrap_or(false), "visibility": "private"},
-    ]))
-    .into_response()
+    let mut addresses = vec![
+        json!({"email": "12345+ana@users.noreply.github.com", "primary": false, "verified": true, "visibility": null}),
+    ];
+    for email in visitor.besides {
+        addresses.push(json!({"email": email, "primary": false, "verified": true, "visibility": null}));
+    }
+    addresses.push(
+        json!({"email": visitor.email, "primary": true, "verified": visitor.is_verified.unwrap_or(false), "visibility": "private"}),
+    );
+    axum::Json(addresses).into_response()
 }
