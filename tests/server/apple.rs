@@ -139,3 +139,48 @@ async fn a_form_at_a_provider_that_posts_none_is_refused_and_so_is_noise() {
         "{page:?}"
     );
 }
+
+#[tokio::test]
+async fn a_form_with_an_error_or_without_a_code_lets_nobody_in_and_asks_apple_for_nothing() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+    for (has_code, error, told) in [
+        (false, Some("user_cancelled_authorize"), "provider_cancelled"),
+        (true, Some("user_cancelled_authorize"), "provider_cancelled"),
+        (false, None, "provider_cancelled"),
+        (false, Some("server_error"), "provider_failed"),
+        (true, Some("server_error"), "provider_failed"),
+    ] {
+        let client = browser(&stack);
+        let address = begin(&client, "apple").await;
+        let mut form = answered(&stack, &address).await;
+        form.hidden.retain(|(name, _)| has_code || name != "code");
+        form.hidden
+            .extend(error.map(|error| ("error".to_owned(), error.to_owned())));
+        let back = post(&stack, &form).await.location();
+        let answer = client.get(&back).await;
+        assert!(
+            answer.location().contains(told),
+            "{has_code} {error:?}: {answer:?}"
+        );
+        assert!(!client.is_in(), "{has_code} {error:?}");
+    }
+    assert_eq!(provider.asked().tokens, 0);
+    assert_eq!(stack.number("select count(*) from users").await, 0);
+}
+
+/// Where somebody hides their address, Apple's relay is theirs: one person each, as with any other.
+#[tokio::test]
+async fn an_address_of_apples_relay_is_an_address() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    for _ in 0..2 {
+        let relayed = format!("{:08x}@privaterelay.appleid.com", rand::random::<u32>());
+        provider.seat(&Visitor::with_address(&relayed));
+        let client = browser(&stack);
+        sign_in(&stack, &client).await;
+        assert_eq!(client.me().await.email.as_str(), relayed);
+    }
+    assert_eq!(stack.number("select count(*) from users").await, 2);
+}
