@@ -334,7 +334,7 @@ async fn a_replayed_refresh_token_signs_out_only_the_device_it_was_stolen_from()
         .letter_about(person.email.as_str(), "signed one of your devices out")
         .await;
     assert!(told.text.contains("Laptop"), "which one: {}", told.text);
-    let noted = "select count(*) from audit_events where event = 'refresh' and reason = 'used twice'";
+    let noted = "select count(*) from audit_events where event = 'refresh' and reason = 'native: used twice'";
     assert_eq!(stack.number(noted).await, 1);
 }
 
