@@ -7,8 +7,6 @@ mod seat;
 pub use desktop_bus::{Looks, Network, Notifications, Shown};
 pub use seat::Seat;
 
-use chromium::Runs;
-
 use crate::offspring::Offspring;
 use crate::stack::Stack;
 use crate::wait::{soon, until};
@@ -57,21 +55,22 @@ impl Screen {
 
     /// A browser with nothing in it, at the start page.
     pub async fn browser(stack: &Stack) -> Self {
-        let screen = chromium::start(&stack.url(), Runs::Everything).await;
+        let screen = chromium::start(&stack.url(), true).await;
         screen.open("/").await;
         screen
     }
 
     /// A browser in which no script runs.
     pub async fn browser_without_script(stack: &Stack) -> Self {
-        let screen = chromium::start(&stack.url(), Runs::Nothing).await;
+        let screen = chromium::start(&stack.url(), false).await;
         screen.open("/").await;
         screen
     }
 
     /// A browser in which scripts run, and WebAssembly does not.
     pub async fn browser_without_webassembly(stack: &Stack) -> Self {
-        let screen = chromium::start(&stack.url(), Runs::ScriptWithoutWebAssembly).await;
+        let screen = chromium::start(&stack.url(), true).await;
+        screen.take_webassembly_away().await;
         screen.open("/").await;
         screen
     }

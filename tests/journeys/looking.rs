@@ -201,10 +201,10 @@ async fn on_the_narrowest_screen_nothing_is_read_by_moving_it_sideways() {
 }
 
 async fn fits(screen: &Screen, what: &str) {
-    let width = screen
-        .evaluate("return document.documentElement.scrollWidth")
-        .await;
-    assert_eq!(width, 320, "{what}");
+    let script = "const { scrollWidth, clientWidth } = document.documentElement;
+                  return [innerWidth, scrollWidth - clientWidth]";
+    let seen = screen.evaluate(script).await;
+    assert_eq!(seen.to_string(), "[320,0]", "{what}");
 }
 
 const SAID: &str = ".broken[role=alert]";

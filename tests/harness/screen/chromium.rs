@@ -42,6 +42,13 @@ impl Screen {
         let _ = std::fs::write(pictures().join(format!("{name}.png")), png);
     }
 
+    /// From here on pages find no WebAssembly.
+    pub(super) async fn take_webassembly_away(&self) {
+        let source = json!({"source": "delete globalThis.WebAssembly"});
+        self.command("Page.addScriptToEvaluateOnNewDocument", source)
+            .await;
+    }
+
     /// A command of Chromium's own (the DevTools protocol), by chromedriver.
     async fn command(&self, name: &str, parameters: Value) -> Value {
         let url = format!("{}/goog/cdp/execute", self.session);
@@ -54,15 +61,7 @@ impl Screen {
     }
 }
 
-/// What a browser runs of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Runs {
-    Nothing,
-    ScriptWithoutWebAssembly,
-    Everything,
-}
-
-pub(super) async fn start(home: &str, runs: Runs) -> Screen {
+pub(super) async fn start(home: &str, has_script: bool) -> Screen {
     let folder = tempfile::Builder::new()
         .prefix("compymac-chromium-")
         .tempdir()
@@ -82,10 +81,7 @@ pub(super) async fn start(home: &str, runs: Runs) -> Screen {
         "--user-data-dir={}",
         folder.path().join("profile").display()
     ));
-    if runs == Runs::ScriptWithoutWebAssembly {
-        arguments.push("--js-flags=--noexpose-wasm".to_owned());
-    }
-    let script = if runs == Runs::Nothing { 2 } else { 1 };
+    let script = if has_script { 1 } else { 2 };
     let capabilities = json!({
         "goog:chromeOptions": {
             "binary": system_program("chromium"),
