@@ -1,8 +1,10 @@
 //! Refresh tokens at two nodes at once: whatever the order is, one device has one line of tokens.
 
+use crate::native_sign_in::oauth_error;
 use futures_util::future::join_all;
 use harness::{Answer, Person, Stack};
 use protocol::auth::{SignedIn, Tokens};
+use protocol::oauth::Grant;
 use protocol::routes;
 
 /// More than enough for every order that two nodes find.
@@ -63,4 +65,24 @@ async fn rounds_at_two_nodes_give_one_successor_each_and_the_generation_grows_by
     }
     let signed_out = "select count(*) from sessions where revoked_at is not null";
     assert_eq!(stack.number(signed_out).await, 0);
+}
+
+/// RFC 6749 §6: a refresh token is bound to the program that it was given to.
+#[tokio::test]
+async fn by_another_programs_name_a_token_renews_nothing_and_harms_nobody() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let refresh_token = client.tokens().refresh_token;
+    for name in ["somebody-else", "", "COMPYMAC-DESKTOP", "compymac-desktop "] {
+        let grant = Grant::RefreshToken {
+            refresh_token: refresh_token.clone(),
+            client_id: name.to_owned(),
+        };
+        let refused = client.token(&grant).await;
+        assert_eq!(oauth_error(&refused), "invalid_grant", "{name}");
+    }
+    let signed_out = "select count(*) from sessions where revoked_at is not null";
+    assert_eq!(stack.number(signed_out).await, 0);
+    client.me().await;
+    client.refresh().await;
 }
