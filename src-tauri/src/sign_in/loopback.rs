@@ -136,4 +136,21 @@ mod tests {
         assert!(matches!(callback.answer, Answer::Code(code) if code == "hush"));
         assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
     }
+
+    #[tokio::test]
+    async fn who_says_nothing_or_too_much_keeps_the_browser_waiting_for_a_moment_alone() {
+        let door = Loopback::open().await.unwrap();
+        let port = door.port;
+        let waiting = tokio::spawn(async move { door.answer("s").await });
+        let mut endless = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let head = format!("GET /cb?code={}", "c".repeat(2 * REQUEST_BYTES));
+        // it may be sent away before it has said all
+        let _ = endless.write_all(head.as_bytes()).await;
+        let silent = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let good = format!("GET /cb?code=c&state=s&iss=i HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        let answer = timeout(2 * PATIENCE, ask(port, &good)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(waiting.await.unwrap().is_some());
+        drop((endless, silent));
+    }
 }
