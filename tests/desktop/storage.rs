@@ -155,3 +155,44 @@ async fn on_a_metered_connection_the_rest_waits_until_it_is_metered_no_more() {
     })
     .await;
 }
+
+/// Keeps each answer and each push of the core, as the page is called with it.
+const LISTEN: &str = "
+    const callbacks = window.__TAURI_INTERNALS__.callbacks;
+    window.heard = [];
+    callbacks.get = (id) => {
+        const callback = Map.prototype.get.call(callbacks, id);
+        return callback && ((data) => {
+            window.heard.push(JSON.stringify(data));
+            return callback(data);
+        });
+    };";
+
+#[tokio::test]
+async fn no_secret_crosses_to_the_page() {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let seat = Seat::fresh(&stack).await;
+    let screen = seat.launch().await;
+    screen.wait("sign-in-form").await;
+    screen.evaluate(LISTEN).await;
+    sign_in(&screen, &person).await;
+    screen.wait_connection("online").await;
+    elsewhere.create_session("Ordinary").await;
+    screen.wait_text("session-list", "Ordinary").await;
+    screen.click("settings").await;
+    screen.wait("sign-out").await;
+    let heard = screen.evaluate("return window.heard.join('\\n');").await;
+    let heard = heard.as_str().expect("what the page heard");
+    assert!(heard.contains("Ordinary"), "it was listened: {heard}");
+    let secrets = [
+        "cmr_",
+        "eyJ",
+        "access_token",
+        "refresh_token",
+        person.password.as_str(),
+    ];
+    for secret in secrets {
+        assert!(!heard.contains(secret), "{secret} crossed to the page: {heard}");
+    }
+}
