@@ -189,7 +189,7 @@ async fn on_the_narrowest_screen_nothing_is_read_by_moving_it_sideways() {
     let conversation = protocol::routes::page::session(session);
     for path in [&conversation, "/settings", "/settings/security", "/archived"] {
         screen.open(path).await;
-        screen.wait_for("main").await;
+        screen.wait_for("body").await;
         if path == conversation {
             screen.wait_for(COMPLETE).await;
         }
