@@ -11,6 +11,7 @@ mod arrows;
 mod boundaries;
 mod documents;
 mod door;
+mod gated;
 mod heads;
 mod manifests;
 mod names;

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "hydration")]
 pub mod desktop;
+#[cfg(any(feature = "hydration", test))]
+mod unsent;
 #[cfg(feature = "hydration")]
 pub mod web;
 
