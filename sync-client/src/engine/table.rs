@@ -8,10 +8,12 @@
 
 use super::*;
 use proptest::prelude::*;
-use protocol::frame::{ServerFrame, close};
+use protocol::frame::{LiveRun, ServerFrame, close};
+use protocol::run::{At, Status};
 use protocol::sync::{Bootstrap, Epoch, SyncPage};
-use protocol::{Code, DeviceId, Problem};
-use std::fmt::Write as _;
+use protocol::{Code, DeviceId, MessageId, Problem, RunId, SessionId};
+use std::collections::BTreeSet;
+use std::fmt::{Debug, Write as _};
 
 const NOW: Moment = Moment {
     at: 1_000_000,
@@ -48,6 +50,14 @@ fn frame(frame: ServerFrame) -> Event {
     Event::Frame {
         ticket: 5,
         frame: Box::new(frame),
+    }
+}
+
+fn live_run() -> LiveRun {
+    LiveRun {
+        run: RunId(Epoch::nil()),
+        message: MessageId(Epoch::nil()),
+        session: SessionId(Epoch::nil()),
     }
 }
 
@@ -169,7 +179,42 @@ fn events() -> Vec<(&'static str, Event)> {
         ("push, old", frame(ServerFrame::Sync(*page(8, 9, 9)))),
         ("head", frame(head)),
         ("ping", frame(ServerFrame::Ping { n: 1, head: 10 })),
+        ("run begins", frame(ServerFrame::Start(live_run()))),
+        (
+            "whole text",
+            frame(ServerFrame::Snap {
+                run: live_run().run,
+                at: At { attempt: 1, idx: 1 },
+                text: "so far".to_owned(),
+                rewind: false,
+            }),
+        ),
+        (
+            "more text",
+            frame(ServerFrame::Delta {
+                run: live_run().run,
+                at: At { attempt: 1, idx: 2 },
+                offset: 6,
+                text: "more".to_owned(),
+            }),
+        ),
+        (
+            "run ends",
+            frame(ServerFrame::End {
+                run: live_run().run,
+                status: Status::Complete,
+                seq: 12,
+            }),
+        ),
         ("expiring", frame(ServerFrame::AuthExpiring { within: 60 })),
+        ("renewal taken", frame(ServerFrame::AuthOk { expires_in: 600 })),
+        (
+            "frame refused",
+            frame(ServerFrame::Refused {
+                code: Code::NotFound,
+                detail: String::new(),
+            }),
+        ),
         ("drain", frame(ServerFrame::Drain { within_ms: 20_000 })),
         ("alive", Event::Alive { ticket: 5 }),
         ("tick", Event::Tick),
@@ -218,7 +263,13 @@ push with a gap        I B C C P O R A Q D F
 push, old              I B C L P O R A Q D F
 head                   I B C C P O R A Q D F
 ping                   I B C L P O R A Q D F
+run begins             I B C L P O R A Q D F
+whole text             I B C L P O R A Q D F
+more text              I B C L P O R A Q D F
+run ends               I B C L P O R A Q D F
 expiring               I B C L P O R A Q D F
+renewal taken          I B C L P O R A Q D F
+frame refused          I B C L P O R A Q D F
 drain                  I B D D P O R A Q D F
 alive                  I B C L P O R A Q D F
 tick                   I B O O P C R A Q C F
@@ -243,6 +294,63 @@ fn every_phase_answers_every_event() {
         table.push('\n');
     }
     assert_eq!(table, TABLE, "the table changed: {table}");
+}
+
+/// How a value's kind is called.
+fn kind(value: &impl Debug) -> String {
+    let said = format!("{value:?}");
+    let end = said.find(|c: char| !c.is_alphanumeric());
+    said[..end.unwrap_or(said.len())].to_owned()
+}
+
+/// The kinds of an enum, read from where it is written.
+fn kinds_in(source: &str, name: &str) -> BTreeSet<String> {
+    let (_, after) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+    let (body, _) = after.split_once("\n}").unwrap();
+    body.lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(char::is_uppercase))
+        .map(|line| {
+            line.split(|c: char| !c.is_alphanumeric())
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
+/// What a reader of frames says that it could have taken.
+fn frames_known() -> BTreeSet<String> {
+    let error = serde_json::from_str::<ServerFrame>(r#"{"t":"unknown"}"#).unwrap_err();
+    let said = error.to_string();
+    let (_, known) = said.split_once("expected one of ").unwrap();
+    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// A kind of event that is new, and has no row, ends this.
+#[test]
+fn every_kind_of_event_and_of_frame_has_a_row() {
+    let (mut events_seen, mut frames_seen) = (BTreeSet::new(), BTreeSet::new());
+    let (mut failures_seen, mut phases_seen) = (BTreeSet::new(), BTreeSet::new());
+    for (_, event) in events() {
+        events_seen.insert(kind(&event));
+        match event {
+            Event::Frame { frame, .. } => {
+                let written = serde_json::to_value(&*frame).unwrap();
+                frames_seen.insert(written["t"].as_str().unwrap().to_owned());
+            }
+            Event::Failed { failure, .. } => {
+                failures_seen.insert(kind(&failure));
+            }
+            _other => {}
+        }
+    }
+    phases_seen.extend(PHASES.iter().map(kind));
+    let effects = include_str!("effects.rs");
+    assert_eq!(events_seen, kinds_in(effects, "Event"));
+    assert_eq!(failures_seen, kinds_in(effects, "Failure"));
+    assert_eq!(phases_seen, kinds_in(include_str!("../engine.rs"), "Phase"));
+    assert_eq!(frames_seen, frames_known());
 }
 
 /// Any event, with tickets that are often right.
@@ -544,4 +652,42 @@ fn a_failed_try_shows_as_offline_and_one_lost_socket_does_not() {
         later,
     );
     assert_eq!(state.connection(), Connection::Offline { since: Some(NOW.at) });
+}
+
+/// After sleep a socket may be dead without a word: it has five seconds to show that it lives.
+#[test]
+fn a_socket_that_says_nothing_after_waking_is_given_up_and_one_that_answers_is_kept() {
+    for phase in [Phase::Live, Phase::CatchingUp] {
+        let asleep = State {
+            // as a frame of long ago left them
+            deadline: NOW.at + SILENCE,
+            armed: Some(NOW.at + SILENCE),
+            ..state(phase.clone())
+        };
+        let (woken, effects) = step(asleep, Event::Wake, NOW);
+        assert!(effects.contains(&Effect::Probe { ticket: 5 }), "{effects:?}");
+        assert!(
+            effects.contains(&Effect::Timer { at: NOW.at + 5_000 }),
+            "{effects:?}"
+        );
+        let after = |state: &State, event, ms| {
+            let at = NOW.at + ms;
+            step(state.clone(), event, Moment { at, ..NOW })
+        };
+        let (waiting, _) = after(&woken, Event::Tick, 4_999);
+        assert_eq!(waiting.phase(), &phase, "it has its time");
+        let (silent, effects) = after(&woken, Event::Tick, 5_000);
+        assert!(matches!(silent.phase(), Phase::Offline { .. }), "{silent:?}");
+        assert!(effects.contains(&Effect::CloseSocket), "{effects:?}");
+        let (another, _) = after(&woken, Event::Alive { ticket: 4 }, 4_999);
+        let (another, _) = after(&another, Event::Tick, 5_000);
+        assert!(matches!(another.phase(), Phase::Offline { .. }), "not its answer");
+        let ping = frame(ServerFrame::Ping { n: 1, head: 10 });
+        for answer in [Event::Alive { ticket: 5 }, ping] {
+            let (heard, _) = after(&woken, answer, 4_999);
+            let (kept, effects) = after(&heard, Event::Tick, 5_000);
+            assert_eq!(kept.phase(), &phase, "it lives");
+            assert!(!effects.contains(&Effect::CloseSocket), "{effects:?}");
+        }
+    }
 }
