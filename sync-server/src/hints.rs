@@ -180,3 +180,59 @@ impl Hints {
             .leave(user, || self.0.wire.forget(self.channel(user)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::run::Status;
+    use protocol::sync::{Epoch, Message, Role};
+    use protocol::{MessageId, SessionId};
+
+    fn page(content: String) -> SyncPage {
+        let from = Cursor {
+            epoch: Epoch::nil(),
+            seq: 1,
+        };
+        let message = Message {
+            id: MessageId(Epoch::nil()),
+            session: SessionId(Epoch::nil()),
+            seq: 2,
+            ord: 1,
+            parent: None,
+            role: Role::User,
+            status: Status::Complete,
+            run: None,
+            content,
+            metadata: serde_json::json!({}),
+            created_at: 1_790_000_000_000,
+            deleted: false,
+        };
+        SyncPage {
+            from,
+            to: Cursor { seq: 2, ..from },
+            head: 2,
+            more: false,
+            changes: vec![Change::Message(message)],
+        }
+    }
+
+    #[test]
+    fn a_page_is_pushed_up_to_sixteen_kib_and_is_a_number_above() {
+        let empty = serde_json::to_string(&ServerFrame::Sync(page(String::new()))).unwrap();
+        let room = 16 * 1024 - empty.len();
+        let is_pushed = |content: String| match Hint::of_page(page(content)) {
+            Hint::Changes(pushed) => {
+                assert!(pushed.frame.len() <= PUSH_BYTES);
+                true
+            }
+            Hint::Head(head) => {
+                assert_eq!(head.seq, 2, "the number to pull to");
+                false
+            }
+            Hint::Started(_) | Hint::Revoked(_) | Hint::Replaced(..) => panic!("of a page"),
+        };
+        assert!(is_pushed("x".repeat(room)) && !is_pushed("x".repeat(room + 1)));
+        // what counts is its length as JSON
+        assert!(is_pushed("\"".repeat(room / 2)) && !is_pushed("\"".repeat(room / 2 + 1)));
+    }
+}

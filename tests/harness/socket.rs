@@ -10,10 +10,15 @@ use protocol::sync::Cursor;
 use protocol::{DeviceId, RunId, routes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// A ping comes every 25 seconds, and a look for lost hints every 30.
+const OWN_TIME: Duration = Duration::from_secs(45);
 
 #[derive(Debug)]
 pub struct Socket {
@@ -22,6 +27,8 @@ pub struct Socket {
     pub welcome: Option<Welcome>,
     /// How many frames came packed.
     pub packed: usize,
+    /// What came while something else was listened for: given out before what comes next.
+    passed_over: VecDeque<ServerFrame>,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +124,7 @@ impl Socket {
             stream,
             welcome: None,
             packed: 0,
+            passed_over: VecDeque::new(),
         })
     }
 
@@ -149,8 +157,13 @@ impl Socket {
 
     /// The next text of any kind; `Err` holds the close code once the socket is closed.
     pub async fn next_text(&mut self) -> Result<String, u16> {
+        self.text_within(PATIENCE).await
+    }
+
+    async fn text_within(&mut self, patience: Duration) -> Result<String, u16> {
         loop {
-            match soon("a frame", self.stream.next()).await {
+            let message = tokio::time::timeout(patience, self.stream.next()).await;
+            match message.unwrap_or_else(|_| panic!("waited {patience:?} for a frame")) {
                 Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
                 Some(Ok(Message::Binary(message))) => {
                     self.packed += 1;
@@ -175,14 +188,41 @@ impl Socket {
 
     /// The next frame; pings are answered and passed over.
     pub async fn next(&mut self) -> Result<ServerFrame, u16> {
+        if let Some(frame) = self.passed_over.pop_front() {
+            return Ok(frame);
+        }
         loop {
-            let text = self.next_text().await?;
-            match serde_json::from_str(&text) {
-                Ok(ServerFrame::Ping { n, .. }) => self.send(&ClientFrame::Pong { n }).await,
-                Ok(frame) => return Ok(frame),
-                Err(error) => panic!("reading {text}: {error}"),
+            match self.arriving(PATIENCE).await? {
+                ServerFrame::Ping { .. } => {}
+                frame => return Ok(frame),
             }
         }
+    }
+
+    /// The next frame from the wire, of any kind; a ping is answered.
+    async fn arriving(&mut self, patience: Duration) -> Result<ServerFrame, u16> {
+        let text = self.text_within(patience).await?;
+        let frame = serde_json::from_str(&text).unwrap_or_else(|error| panic!("reading {text}: {error}"));
+        if let ServerFrame::Ping { n, .. } = frame {
+            self.send(&ClientFrame::Pong { n }).await;
+        }
+        Ok(frame)
+    }
+
+    /// As [`Self::find`], for what comes in the server's own time, which may be half a minute. Pings are looked at too.
+    pub async fn find_in_time<T>(&mut self, what: &str, look: impl Fn(&ServerFrame) -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                let frame = self.arriving(OWN_TIME).await;
+                let frame =
+                    frame.unwrap_or_else(|code| panic!("closed with {code} while waiting for {what}"));
+                if let Some(found) = look(&frame) {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(OWN_TIME, looking).await;
+        found.unwrap_or_else(|_| panic!("waited {OWN_TIME:?} for {what}"))
     }
 
     /// Passes over frames until one gives an answer.
@@ -222,7 +262,7 @@ impl Socket {
         reply
     }
 
-    /// Goes on watching from where `reply` stands, to the end.
+    /// Goes on watching from where `reply` stands, to the end, and past it, where nothing more may come.
     pub async fn watch_on(&mut self, run: RunId, reply: &mut Reply) {
         while reply.status.is_none() {
             let frame = self
@@ -230,6 +270,27 @@ impl Socket {
                 .await
                 .unwrap_or_else(|code| panic!("closed with {code} while watching"));
             reply.take(run, frame);
+        }
+        self.listen_past_the_end(run, reply).await;
+    }
+
+    /// Goes on until something that was sent after the end has come back: a run that nobody has is refused. Whatever is said of
+    /// the run until then counts, so that a second end is seen.
+    async fn listen_past_the_end(&mut self, run: RunId, reply: &mut Reply) {
+        self.send(&ClientFrame::Attach {
+            run: RunId::fresh(),
+            at: None,
+            bytes: 0,
+        })
+        .await;
+        loop {
+            let frame = self.arriving(PATIENCE).await;
+            match frame.unwrap_or_else(|code| panic!("closed with {code} after the end of a run")) {
+                ServerFrame::Refused { .. } => return,
+                frame if is_of(run, &frame) => reply.take(run, frame),
+                ServerFrame::Ping { .. } => {}
+                frame => self.passed_over.push_back(frame),
+            }
         }
     }
 
@@ -242,6 +303,15 @@ impl Socket {
                 .unwrap_or_else(|code| panic!("closed with {code} while watching"));
             reply.take(run, frame);
         }
+    }
+}
+
+fn is_of(of: RunId, frame: &ServerFrame) -> bool {
+    match frame {
+        ServerFrame::Snap { run, .. } | ServerFrame::Delta { run, .. } | ServerFrame::End { run, .. } => {
+            *run == of
+        }
+        _ => false,
     }
 }
 

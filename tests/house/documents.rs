@@ -2,6 +2,10 @@
 
 use crate::tree::{self, Source};
 use protocol::Code;
+use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::mutation::Op;
+use protocol::session_socket::{Answer, Ask};
+use serde::de::DeserializeOwned;
 
 /// Said by the desktop's core to its page, and by no server.
 const LOCAL: [Code; 4] = [
@@ -138,4 +142,96 @@ fn the_protocol_s_document_lists_every_code_with_its_status_and_sentence() {
         let row = format!("| `{code}` | {} | {} |", code.status(), code.title());
         assert!(document.contains(&row), "{row}");
     }
+}
+
+fn protocol_s_document() -> String {
+    std::fs::read_to_string(harness::root().join("docs/protocol.md")).expect("the document")
+}
+
+/// Every kind that a reader of these takes, as it says itself when it is shown one of none.
+fn kinds<T: DeserializeOwned>(tag: &str) -> Vec<String> {
+    let refused = serde_json::from_value::<T>(serde_json::json!({ tag: "of no kind" }));
+    let said = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    // "unknown variant `of no kind`, expected one of `a`, `b`"
+    let kinds: Vec<String> = said.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(!kinds.is_empty(), "{said}");
+    kinds
+}
+
+/// What the document says of frames and operations, and what there is: each kind in one of its examples, each operation in its
+/// table's row.
+fn unsaid(document: &str) -> Vec<String> {
+    let mut wanted = Vec::new();
+    for kind in [kinds::<ClientFrame>("t"), kinds::<ServerFrame>("t")].concat() {
+        wanted.push(format!("{{\"t\": \"{kind}\""));
+    }
+    for kind in [kinds::<Ask>("type"), kinds::<Answer>("type")].concat() {
+        wanted.push(format!("{{\"type\": \"{kind}\""));
+    }
+    for kind in kinds::<Op>("op") {
+        wanted.push(format!("| `{kind}` | `"));
+    }
+    wanted.retain(|wanted| !document.contains(wanted));
+    wanted
+}
+
+/// The close codes, as the protocol's crate names them.
+fn close_codes(source: &str) -> Vec<u16> {
+    let codes = source.lines().filter_map(|line| {
+        let (_, value) = line.trim().strip_prefix("pub const ")?.split_once(": u16 = ")?;
+        value.strip_suffix(';')?.parse().ok()
+    });
+    codes.collect()
+}
+
+#[test]
+fn the_protocol_s_document_says_every_kind_of_frame_and_operation() {
+    tree::assert_none("not in docs/protocol.md", &unsaid(&protocol_s_document()));
+}
+
+#[test]
+fn the_protocol_s_document_has_a_row_for_every_close_code_and_for_no_other() {
+    let source = std::fs::read_to_string(harness::root().join("protocol/src/frame.rs")).expect("the frames");
+    let mut codes = close_codes(&source);
+    assert!(codes.len() > 10, "{codes:?}");
+    let document = protocol_s_document();
+    let rows = document.lines().filter_map(|line| {
+        let (code, _) = line.strip_prefix("| ")?.split_once(' ')?;
+        code.parse::<u16>()
+            .ok()
+            .filter(|code| (4000..5000).contains(code))
+    });
+    let mut rows: Vec<u16> = rows.collect();
+    codes.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(rows, codes);
+}
+
+/// The examples without ellipses are frames: a reader takes them.
+#[test]
+fn the_protocol_s_frames_read_as_they_are_written() {
+    let document = protocol_s_document();
+    let mut read = 0;
+    // between backticks, or in a block of its own
+    let said = document
+        .split('`')
+        .map(|said| said.strip_prefix("json").unwrap_or(said).trim());
+    for example in said.filter(|said| said.starts_with("{\"t\":") && !said.contains('…')) {
+        let is_frame = serde_json::from_str::<ServerFrame>(example).is_ok()
+            || serde_json::from_str::<ClientFrame>(example).is_ok();
+        assert!(is_frame, "{example}");
+        read += 1;
+    }
+    assert!(read >= 7, "{read} examples");
+}
+
+#[test]
+fn a_kind_that_no_document_says_is_seen() {
+    assert!(unsaid("").contains(&"{\"t\": \"run.attach\"".to_owned()));
+    assert!(unsaid("").contains(&"{\"type\": \"history\"".to_owned()));
+    assert!(unsaid("").contains(&"| `message.answer` | `".to_owned()));
+    assert_eq!(
+        close_codes("    pub const DRAIN: u16 = 4000;\n    /// 41xx"),
+        [4000]
+    );
 }

@@ -31,6 +31,7 @@ mod forgotten;
 mod forms;
 mod github;
 mod guessing;
+mod hints;
 mod histories;
 mod hostile;
 mod keys;

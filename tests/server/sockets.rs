@@ -151,11 +151,7 @@ async fn a_large_first_frame_is_refused() {
     let _ = socket
         .send_text(&format!("{{\"t\":\"hello\",\"ticket\":\"{huge}\"}}"))
         .await;
-    let code = socket.closed().await;
-    assert!(
-        [close::PROTOCOL, close::NO_HELLO, 1009, 1006].contains(&code),
-        "{code}"
-    );
+    assert_eq!(socket.closed().await, close::PROTOCOL);
 }
 
 #[tokio::test]
@@ -204,7 +200,8 @@ async fn ten_megabytes_of_frames_close_one_socket_and_trouble_nobody_else() {
     let (_, neighbour) = Person::join_natively(&stack).await;
     let mut calm = Socket::open(&neighbour).await;
     let mut loud = Socket::open(&client).await;
-    let frame = format!("{{\"t\":\"x\",\"fill\":\"{}\"}}", "x".repeat(100_000));
+    // a thousand of them, which is twenty seconds' worth: however slow the machine, they are too many
+    let frame = format!("{{\"t\":\"x\",\"fill\":\"{}\"}}", "x".repeat(10_000));
     let mut sent = 0;
     while sent < 10 * 1024 * 1024 {
         if loud.send_text(&frame).await.is_err() {
@@ -212,11 +209,7 @@ async fn ten_megabytes_of_frames_close_one_socket_and_trouble_nobody_else() {
         }
         sent += frame.len();
     }
-    let code = loud.closed().await;
-    assert!(
-        [close::RATE_LIMITED, close::PROTOCOL, close::SLOW_CONSUMER, 1006].contains(&code),
-        "{code}"
-    );
+    assert_eq!(loud.closed().await, close::RATE_LIMITED);
     let session = neighbour.create_session("Undisturbed").await;
     let run = neighbour.say(session, "quick").await.run();
     calm.watch(run).await;
@@ -232,8 +225,7 @@ async fn one_frame_over_the_limit_closes_the_socket() {
     let _ = socket
         .send_text(&format!("{{\"t\":\"from.the.future\",\"fill\":\"{fill}\"}}"))
         .await;
-    let code = socket.closed().await;
-    assert!([1009, close::PROTOCOL, 1006].contains(&code), "{code}");
+    assert_eq!(socket.closed().await, close::PROTOCOL);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Short storms: everything fails in turn, and nothing is lost, doubled or left hanging. `cargo xtask soak` makes more.
 
 use harness::{DeviceProgram, Person, Plan, Stack, storm, until, within};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Together they make every trouble but a crash of PostgreSQL, which others use here too.
-const SEEDS: [u64; 3] = [12, 14, 46];
+const SEEDS: [u64; 3] = [0, 29, 149];
 
 #[tokio::test]
 async fn a_storm_loses_and_doubles_nothing() {
@@ -37,26 +38,21 @@ fn no_storm_restores_more_often_than_a_device_bears() {
     }
 }
 
+/// What others here cannot bear: it cuts everybody off from the PostgreSQL that the tests share.
+const TOO_MUCH: &str = "PostgreSQL crashed";
+
 #[test]
 fn the_storms_here_make_every_trouble_that_others_can_bear() {
-    let plans = SEEDS.map(|seed| Plan::draw(seed, false).troubles());
-    for trouble in [
-        "device killed",
-        "a device's disk full",
-        "PostgreSQL restored from a backup",
-        "PostgreSQL unreachable or slow",
-        "server killed",
-        "server stood still",
-        "server slow",
-        "server unreachable",
-        "connections cut",
-        "Redis killed",
-        "Redis stood still",
-        "Redis unreachable or slow",
-        "Redis emptied",
-    ] {
-        assert!(plans.iter().any(|plan| plan.contains_key(trouble)), "{trouble}");
-    }
+    // whatever any storm of the soak can make
+    let all: BTreeSet<String> = (0..300)
+        .flat_map(|seed| Plan::draw(seed, true).troubles().into_keys())
+        .collect();
+    let mut here: BTreeSet<String> = SEEDS
+        .iter()
+        .flat_map(|seed| Plan::draw(*seed, false).troubles().into_keys())
+        .collect();
+    assert!(here.insert(TOO_MUCH.to_owned()), "others were cut off");
+    assert_eq!(here, all);
 }
 
 #[tokio::test]

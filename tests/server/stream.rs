@@ -6,6 +6,7 @@ use protocol::run::Status;
 use protocol::sync::Role;
 use protocol::{Code, RunId, routes};
 use serde_json::json;
+use std::time::Instant;
 
 /// Takes some seconds to be said, in many pieces.
 const SLOW: &str = "/slow 60ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen \
@@ -253,6 +254,47 @@ async fn a_long_reply_arrives_whole() {
     let kept = client.committed(session, sent.reply()).await;
     assert!(kept.content.len() >= 90_000, "{} bytes", kept.content.len());
     assert_eq!(kept.content, reply.text);
+}
+
+/// So that a reply costs the stores little: its tokens are gathered, and where nobody looks for longer.
+#[tokio::test]
+async fn tokens_are_gathered_where_somebody_watches_and_more_of_them_where_nobody_does() {
+    const TOKENS: u32 = 400;
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let (seen, unseen) = (
+        client.create_session("Seen").await,
+        client.create_session("Unseen").await,
+    );
+    let mut socket = Socket::open(&client).await;
+    let words: Vec<String> = (0..TOKENS).map(|number| format!("w{number}")).collect();
+    let text = format!("/slow 5ms {}", words.join(" "));
+    let begun = Instant::now();
+    let (seen_run, unseen_run) = tokio::join!(client.say(seen, &text), client.say(unseen, &text));
+    let reply = socket.watch(seen_run.run()).await;
+    for (session, sent) in [(seen, &seen_run), (unseen, &unseen_run)] {
+        let kept = client.committed(session, sent.reply()).await;
+        assert!(kept.content.ends_with("w399"), "{}", kept.content);
+    }
+    let took = begun.elapsed();
+    let log = stack.redis_dump().await;
+    let entries = |run: RunId| {
+        let mut logs = log
+            .lines()
+            .filter(|line| line.contains(&format!("run:{run}:log")));
+        logs.next().map_or(0, |log| log.matches(r#""k":"d""#).count())
+    };
+    let (seen, unseen) = (entries(seen_run.run()), entries(unseen_run.run()));
+    // the first is shown at once and the last with the end; between them no two come sooner than the gathering takes
+    let most = |gathered: usize| 2 + usize::try_from(took.as_millis()).expect("a time") / gathered;
+    assert!((1..=most(40)).contains(&seen), "{seen} entries in {took:?}");
+    assert!((1..=most(250)).contains(&unseen), "{unseen} entries in {took:?}");
+    assert!(unseen * 2 < seen, "{unseen} entries unseen, {seen} seen");
+    assert!(
+        (2..=seen + 1).contains(&reply.pieces),
+        "{} pieces of {seen} entries",
+        reply.pieces
+    );
 }
 
 #[tokio::test]

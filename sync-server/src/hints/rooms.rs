@@ -56,24 +56,12 @@ impl std::fmt::Debug for Subscription {
 impl Subscription {
     /// The next hint; safe to drop while waiting. A listener that lagged hears the latest head instead of each.
     pub async fn next(&mut self) -> Hint {
-        loop {
-            match self.ring.recv().await {
-                Ok(hint) => return hint,
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    metrics::counter!("hint_lagged_total").increment(1);
-                    if let Some(head) = self.head() {
-                        return Hint::Head(head);
-                    }
-                }
-                // the room holds the sender for as long as the subscription lives
-                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-            }
-        }
+        self.room.next(&mut self.ring).await
     }
 
     /// The newest head that anybody told this node.
     pub fn head(&self) -> Option<Cursor> {
-        lock(&self.room.latest).head
+        self.room.head()
     }
 
     /// Whether the device was signed out while somebody listened, whatever the ring has dropped since.
@@ -99,6 +87,53 @@ impl Subscription {
     }
 }
 
+impl Room {
+    fn empty() -> Self {
+        Self {
+            ring: broadcast::channel(RING).0,
+            latest: Mutex::default(),
+        }
+    }
+
+    fn head(&self) -> Option<Cursor> {
+        lock(&self.latest).head
+    }
+
+    async fn next(&self, ring: &mut broadcast::Receiver<Hint>) -> Hint {
+        loop {
+            match ring.recv().await {
+                Ok(hint) => return hint,
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    metrics::counter!("hint_lagged_total").increment(1);
+                    if let Some(head) = self.head() {
+                        return Hint::Head(head);
+                    }
+                }
+                // the room holds the sender for as long as the subscription lives
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    fn deliver(&self, hint: Hint) {
+        {
+            let mut latest = lock(&self.latest);
+            match &hint {
+                Hint::Changes(pushed) => note(&mut latest, pushed.page.to),
+                Hint::Head(head) => note(&mut latest, *head),
+                Hint::Revoked(device) => latest.revoked.push(*device),
+                Hint::Replaced(device, cookie) => {
+                    let newest = latest.replaced.entry(*device).or_default();
+                    *newest = (*newest).max(*cookie);
+                }
+                Hint::Started(_) => {}
+            }
+        }
+        // nobody listening any more is no error
+        let _ = self.ring.send(hint);
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.hints.leave(self.user);
@@ -110,10 +145,7 @@ impl Rooms {
     pub fn join<T>(&self, user: UserId, hints: Hints, open: impl FnOnce() -> T) -> (Subscription, Option<T>) {
         let mut by_user = lock(&self.by_user);
         let entry = by_user.entry(user).or_insert_with(|| Entry {
-            room: Arc::new(Room {
-                ring: broadcast::channel(RING).0,
-                latest: Mutex::default(),
-            }),
+            room: Arc::new(Room::empty()),
             listeners: 0,
         });
         entry.listeners += 1;
@@ -145,24 +177,9 @@ impl Rooms {
     }
 
     pub fn deliver(&self, user: UserId, hint: Hint) {
-        let Some(room) = self.room(user) else {
-            return;
-        };
-        {
-            let mut latest = lock(&room.latest);
-            match &hint {
-                Hint::Changes(pushed) => note(&mut latest, pushed.page.to),
-                Hint::Head(head) => note(&mut latest, *head),
-                Hint::Revoked(device) => latest.revoked.push(*device),
-                Hint::Replaced(device, cookie) => {
-                    let newest = latest.replaced.entry(*device).or_default();
-                    *newest = (*newest).max(*cookie);
-                }
-                Hint::Started(_) => {}
-            }
+        if let Some(room) = self.room(user) {
+            room.deliver(hint);
         }
-        // nobody listening any more is no error
-        let _ = room.ring.send(hint);
     }
 
     /// Whether somebody listens to this user, and nobody told them that the device was signed out.
@@ -177,8 +194,7 @@ impl Rooms {
 
     pub fn is_behind(&self, user: UserId, head: Cursor) -> bool {
         self.room(user).is_some_and(|room| {
-            lock(&room.latest)
-                .head
+            room.head()
                 .is_none_or(|known| known.epoch != head.epoch || known.seq < head.seq)
         })
     }
@@ -279,5 +295,37 @@ mod tests {
         let other = Epoch::now_v7();
         note(&mut latest, Cursor { epoch: other, seq: 1 });
         assert_eq!(latest.head.unwrap().seq, 1);
+    }
+
+    #[tokio::test]
+    async fn who_lags_is_told_where_the_head_is_instead_of_what_was_dropped() {
+        let room = Room::empty();
+        let mut ring = room.ring.subscribe();
+        let head = |seq| Cursor {
+            epoch: Epoch::nil(),
+            seq,
+        };
+        let most = i64::try_from(RING).unwrap();
+        // one more than is kept
+        for seq in 1..=most + 1 {
+            room.deliver(Hint::of_page(SyncPage {
+                from: head(seq - 1),
+                to: head(seq),
+                head: seq,
+                more: false,
+                changes: Vec::new(),
+            }));
+        }
+        let told = room.next(&mut ring).await;
+        assert!(
+            matches!(told, Hint::Head(told) if told == head(most + 1)),
+            "{told:?}"
+        );
+        // and goes on with what is kept
+        let next = room.next(&mut ring).await;
+        assert!(
+            matches!(&next, Hint::Changes(pushed) if pushed.page.to == head(2)),
+            "{next:?}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(super) const DEVICES: usize = 3;
@@ -129,9 +129,23 @@ impl Plan {
     /// How often each trouble is made.
     pub fn troubles(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
+        let mut gone = BTreeSet::new();
         for (_, step) in &self.steps {
+            let mut count = |name: &str| *counts.entry(name.to_owned()).or_default() += 1;
             if let Some(name) = name(step) {
-                *counts.entry(name.to_owned()).or_default() += 1;
+                count(name);
+            }
+            match step {
+                Step::Begin(place @ Place::Node(_), Trouble::Gone) => {
+                    gone.insert(*place);
+                    if gone.len() == NODES {
+                        count("every server killed");
+                    }
+                }
+                Step::Mend(place) => {
+                    gone.remove(place);
+                }
+                _ => {}
             }
         }
         counts

@@ -109,6 +109,7 @@ mod tests {
             },
             standing,
             attempts: 1,
+            not_found: 0,
             not_before: 7,
             created_at,
         }
