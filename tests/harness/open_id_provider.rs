@@ -89,7 +89,7 @@ pub struct Visitor {
     pub is_verified: Option<bool>,
     pub name: String,
     /// What GitHub calls them for now.
-    pub login: String,
+    pub handle: String,
     /// Addresses that GitHub has proven besides, none of them the first.
     pub besides: Vec<String>,
     /// Whose they are where the provider is Microsoft; a UUID.
@@ -106,7 +106,7 @@ impl Visitor {
             email: email.to_owned(),
             is_verified: Some(true),
             name: "Ana Ruiz".to_owned(),
-            login: "ana".to_owned(),
+            handle: "ana".to_owned(),
             besides: Vec::new(),
             directory: microsoft::WORK.to_owned(),
             owns_domain: Some(Value::Bool(true)),

@@ -23,13 +23,13 @@ async fn who_is_called_otherwise_is_the_same_and_who_takes_the_old_name_is_someb
     let ana = visitor();
     let before = enters(&stack, &provider, &ana).await;
     let renamed = Visitor {
-        login: "ana-ruiz".to_owned(),
+        handle: "ana-ruiz".to_owned(),
         ..ana.clone()
     };
     let after = enters(&stack, &provider, &renamed).await;
     assert_eq!(after.user, before.user);
     let heir = Visitor {
-        login: ana.login.clone(),
+        handle: ana.handle.clone(),
         ..visitor()
     };
     let other = enters(&stack, &provider, &heir).await;

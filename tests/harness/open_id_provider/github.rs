@@ -75,7 +75,7 @@ async fn user(State(desk): State<Arc<Desk>>, headers: http::HeaderMap) -> Respon
     let visitor = desk.lock().visitor.clone();
     let id: u64 = subject.parse().unwrap_or_default();
     axum::Json(json!({
-        "id": id, "login": visitor.login, "name": visitor.name, "email": null,
+        "id": id, "login": visitor.handle, "name": visitor.name, "email": null,
         "avatar_url": format!("{}/avatar.png", desk.url),
     }))
     .into_response()
