@@ -519,13 +519,20 @@ impl Answer {
     /// The form on a page that posts to an address beginning with `action`.
     #[track_caller]
     pub fn form(&self, action: &str) -> PageForm {
+        self.forms()
+            .into_iter()
+            .find(|form| form.action.split('?').next() == Some(action))
+            .unwrap_or_else(|| panic!("no form that posts to {action}: {}\n{}", self.status, self.text()))
+    }
+
+    /// Every form on the page.
+    pub fn forms(&self) -> Vec<PageForm> {
         let page = self.text();
         page.split("<form")
             .skip(1)
             .filter_map(|rest| rest.split("</form>").next())
             .map(PageForm::read)
-            .find(|form| form.action.split('?').next() == Some(action))
-            .unwrap_or_else(|| panic!("no form that posts to {action}: {}\n{page}", self.status))
+            .collect()
     }
 
     /// Every address that the page's links lead to.

@@ -1,6 +1,6 @@
 //! `cargo xtask dev`: the whole product from one command, and nothing left behind.
 
-use harness::{Client, free_port, xtask};
+use harness::{Client, Stack, free_port, xtask};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use protocol::auth::{Client as Kind, Email, Password, SignIn};
@@ -21,7 +21,12 @@ struct Dev {
 
 impl Dev {
     fn start(data: &Path, port: u16, more: &[&str]) -> Self {
+        Self::start_with(data, port, more, &[])
+    }
+
+    fn start_with(data: &Path, port: u16, more: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(xtask())
+            .envs(settings.iter().copied())
             .args(["dev", "--no-open", "--port", &port.to_string(), "--data"])
             .arg(data)
             .args(more)
@@ -169,4 +174,26 @@ async fn one_command_runs_the_product_and_leaves_nothing_behind() {
     if let Some(away) = away(&data) {
         std::fs::remove_dir_all(away).expect("taking PostgreSQL's folder away");
     }
+}
+
+#[tokio::test]
+async fn stores_that_are_there_already_are_used_and_none_is_started() {
+    let stack = Stack::start().await;
+    let settings = stack.settings();
+    let stores: Vec<_> = settings
+        .into_iter()
+        .filter(|(name, _)| ["DATABASE_URL", "REDIS_URL"].contains(name))
+        .collect();
+    assert_eq!(stores.len(), 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let dev = Dev::start_with(&data, free_port(), &[], &stores);
+    let client = dev.sign_in().await;
+    client.create_session("In the stack's own database").await;
+    let kept = "select count(*) from agent_sessions where title = 'In the stack''s own database'";
+    assert_eq!(stack.number(kept).await, 1);
+    assert!(!data.join("postgres").exists() && !data.join("redis").exists());
+    let started = groups(&data);
+    dev.stop(Signal::SIGTERM);
+    assert_eq!(left(&started), Vec::<String>::new());
 }

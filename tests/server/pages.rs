@@ -1,7 +1,9 @@
 //! The pages that the server draws: they work by plain forms, with no script at all.
 
-use harness::{Person, Stack, browser, until};
+use harness::{Client, Person, Stack, browser, until};
+use http::Method;
 use protocol::routes::{self, page};
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn somebody_can_sign_up_confirm_talk_and_sign_out_by_forms_alone() {
@@ -75,6 +77,59 @@ async fn somebody_can_sign_up_confirm_talk_and_sign_out_by_forms_alone() {
     let out = client.submit(&home, page::FORM_SIGN_OUT, &[]).await;
     client.follow(out).await;
     assert_eq!(client.get(routes::ME).await.status, 401);
+}
+
+/// Follows every link from these pages on, and knocks where every form is sent, without what would let it act.
+async fn nothing_is_dead(client: &Client, begin: &[String]) -> usize {
+    let mut ahead = begin.to_vec();
+    let mut seen = BTreeSet::new();
+    while let Some(path) = ahead.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let page = client.visit(&path).await;
+        assert!(page.status < 400, "{path} is offered: {page:?}");
+        for form in page.forms() {
+            let knock = client.send(client.request(Method::POST, &form.action)).await;
+            assert!(
+                ![404, 405].contains(&knock.status),
+                "{} at {path}: {knock:?}",
+                form.action
+            );
+        }
+        let local = page
+            .links()
+            .into_iter()
+            .filter(|link| link.starts_with('/') && !link.starts_with("//"));
+        ahead.extend(local.map(|link| link.split('#').next().unwrap_or_default().to_owned()));
+    }
+    seen.len()
+}
+
+#[tokio::test]
+async fn no_page_offers_what_is_not_there() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let id = client.create_session("Looked over").await;
+    let sent = client.say(id, "Every link").await;
+    client.committed(id, sent.reply()).await;
+    let inside = [
+        page::HOME,
+        page::ARCHIVED,
+        page::SETTINGS,
+        page::SECURITY,
+        page::DEVICE_CODE,
+        routes::API_DOCS,
+    ];
+    let inside: Vec<String> = inside
+        .map(str::to_owned)
+        .into_iter()
+        .chain([page::session(id)])
+        .collect();
+    let found = nothing_is_dead(&client, &inside).await;
+    assert!(found >= inside.len(), "{found}");
+    let outside = [page::SIGN_IN, page::SIGN_UP, page::FORGOT, page::LETTER_ASK].map(str::to_owned);
+    nothing_is_dead(&browser(&stack), &outside).await;
 }
 
 #[tokio::test]
