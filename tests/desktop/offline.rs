@@ -5,6 +5,7 @@ use harness::until;
 use protocol::SessionId;
 use protocol::mutation::Op;
 use protocol::sync::Role;
+use std::time::Duration;
 
 const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
 const WAITING: &str = "[data-testid=\"message\"][data-delivery=\"waiting\"]";
@@ -70,6 +71,62 @@ async fn the_app_started_without_the_server_shows_what_it_kept_and_sends_what_wa
         (times_kept(&scene, id, "Written before the night").await == 1).then_some(())
     })
     .await;
+}
+
+/// Without a word, as when the battery is taken out: right after the button, once it is seen, and while the answer is on its way.
+#[tokio::test]
+async fn an_app_that_is_killed_while_it_sends_loses_and_doubles_nothing() {
+    let (mut scene, id) = with_a_read_conversation().await;
+    let texts = ["Killed at once", "Killed once seen", "Killed while answered"];
+    for (round, text) in texts.into_iter().enumerate() {
+        scene.stack.server.freeze();
+        say(&scene, text).await;
+        if round > 0 {
+            scene.screen.wait_text_in(MINE, text).await;
+        }
+        if round > 1 {
+            scene.stack.server.gate().slow(Duration::from_millis(300));
+            scene.stack.server.thaw();
+        }
+        scene.seat.end_app();
+        let Scene {
+            screen,
+            seat,
+            elsewhere,
+            stack,
+        } = scene;
+        drop(screen);
+        stack.server.gate().open();
+        if round < 2 {
+            stack.server.thaw();
+        }
+        let screen = seat.launch().await;
+        screen.wait_text("session-list", "Log book").await;
+        screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
+        screen.wait_text_in(MINE, "Calm sea").await;
+        scene = Scene {
+            screen,
+            seat,
+            elsewhere,
+            stack,
+        };
+    }
+    until("what was seen at the server", async || {
+        let seen = (
+            times_kept(&scene, id, texts[1]).await,
+            times_kept(&scene, id, texts[2]).await,
+        );
+        (seen == (1, 1)).then_some(())
+    })
+    .await;
+    scene.screen.wait_gone(WAITING).await;
+    let at_once = times_kept(&scene, id, texts[0]).await;
+    assert!(at_once <= 1, "{at_once} times");
+    let shown = scene.screen.texts_in(MINE).await;
+    for text in texts {
+        let times = shown.iter().filter(|shown| shown.contains(text)).count();
+        assert_eq!(times, times_kept(&scene, id, text).await, "{shown:?}");
+    }
 }
 
 #[tokio::test]
