@@ -4,7 +4,6 @@ use crate::Scene;
 use harness::until;
 use protocol::SessionId;
 use protocol::mutation::Op;
-use protocol::sync::Role;
 use std::time::Duration;
 
 const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
@@ -24,14 +23,6 @@ async fn with_a_read_conversation() -> (Scene, SessionId) {
     scene.screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
     scene.screen.wait_text_in(MINE, "Calm sea").await;
     (scene, id)
-}
-
-/// How often the server has this message of the person's.
-async fn times_kept(scene: &Scene, id: SessionId, text: &str) -> usize {
-    let history = scene.elsewhere.history(id).await;
-    let kept = history.messages.iter();
-    kept.filter(|message| message.role == Role::User && message.content == text)
-        .count()
 }
 
 #[tokio::test]
@@ -68,7 +59,7 @@ async fn the_app_started_without_the_server_shows_what_it_kept_and_sends_what_wa
         stack,
     };
     until("the message at the server", async || {
-        (times_kept(&scene, id, "Written before the night").await == 1).then_some(())
+        (scene.elsewhere.times_kept(id, "Written before the night").await == 1).then_some(())
     })
     .await;
 }
@@ -113,19 +104,19 @@ async fn an_app_that_is_killed_while_it_sends_loses_and_doubles_nothing() {
     }
     until("what was seen at the server", async || {
         let seen = (
-            times_kept(&scene, id, texts[1]).await,
-            times_kept(&scene, id, texts[2]).await,
+            scene.elsewhere.times_kept(id, texts[1]).await,
+            scene.elsewhere.times_kept(id, texts[2]).await,
         );
         (seen == (1, 1)).then_some(())
     })
     .await;
     scene.screen.wait_gone(WAITING).await;
-    let at_once = times_kept(&scene, id, texts[0]).await;
+    let at_once = scene.elsewhere.times_kept(id, texts[0]).await;
     assert!(at_once <= 1, "{at_once} times");
     let shown = scene.screen.texts_in(MINE).await;
     for text in texts {
         let times = shown.iter().filter(|shown| shown.contains(text)).count();
-        assert_eq!(times, times_kept(&scene, id, text).await, "{shown:?}");
+        assert_eq!(times, scene.elsewhere.times_kept(id, text).await, "{shown:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use protocol::auth::{Device, Me, SignedIn, Ticket, Tokens};
 use protocol::mutation::{Batch, BatchAnswer, Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::oauth::{CLIENT_ID, Grant};
-use protocol::sync::{Bootstrap, Cursor, History, Message, Session, SessionsPage, SyncPage};
+use protocol::sync::{Bootstrap, Cursor, History, Message, Role, Session, SessionsPage, SyncPage};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, SessionId, routes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -402,6 +402,14 @@ impl Client {
             "creating a session: {result:?}"
         );
         id
+    }
+
+    /// How often the server has this message of the person's.
+    pub async fn times_kept(&self, session: SessionId, text: &str) -> usize {
+        let history = self.history(session).await;
+        let kept = history.messages.iter();
+        kept.filter(|message| message.role == Role::User && message.content == text)
+            .count()
     }
 
     /// Sends a message that the agent answers.

@@ -3,7 +3,6 @@
 use crate::{COMPLETE, MINE, Scene, say};
 use harness::{Body, until};
 use protocol::SessionId;
-use protocol::sync::Role;
 
 in_both_bodies! {
     a_message_written_without_the_server_waits_and_arrives_once,
@@ -23,22 +22,14 @@ async fn with_a_read_conversation(body: Body) -> (Scene, SessionId) {
     (scene, id)
 }
 
-/// How often the server has this message of the person's.
-async fn times_kept(scene: &Scene, id: SessionId, text: &str) -> usize {
-    let history = scene.elsewhere.history(id).await;
-    let kept = history.messages.iter();
-    kept.filter(|message| message.role == Role::User && message.content == text)
-        .count()
-}
-
 async fn arrives_once(scene: &Scene, id: SessionId, text: &str) {
     scene.screen.wait_gone(WAITING).await;
     until("the message at the server", async || {
-        (times_kept(scene, id, text).await == 1).then_some(())
+        (scene.elsewhere.times_kept(id, text).await == 1).then_some(())
     })
     .await;
     scene.screen.wait_text_in(COMPLETE, text).await;
-    assert_eq!(times_kept(scene, id, text).await, 1, "and once only");
+    assert_eq!(scene.elsewhere.times_kept(id, text).await, 1, "and once only");
     let shown = scene.screen.texts_in(MINE).await;
     let times = shown.iter().filter(|shown| shown.contains(text)).count();
     assert_eq!(times, 1, "{shown:?}");
@@ -90,7 +81,10 @@ async fn what_waited_in_a_page_that_was_closed_is_sent_by_the_next() {
     scene.screen.leave().await;
     scene.stack.server.gate().open();
     assert_eq!(
-        times_kept(&scene, id, "Written before the tab was closed").await,
+        scene
+            .elsewhere
+            .times_kept(id, "Written before the tab was closed")
+            .await,
         0
     );
     scene.screen.open(&protocol::routes::page::session(id)).await;

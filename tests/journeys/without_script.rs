@@ -11,6 +11,18 @@ async fn signed_in() -> (Stack, harness::Client, Screen) {
     (stack, elsewhere, screen)
 }
 
+/// The reply, where nothing in the page fetches it.
+async fn comes_by_reloading(screen: &Screen) {
+    until("the reply on the page", async || {
+        if screen.count(COMPLETE).await == 1 {
+            return Some(());
+        }
+        screen.reload().await;
+        None
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn somebody_signs_in_and_sees_their_sessions() {
     let (_stack, elsewhere, screen) = signed_in().await;
@@ -41,14 +53,7 @@ async fn somebody_sends_a_message_and_reads_the_reply() {
     screen.wait("transcript").await;
     say(&screen, "By hand").await;
     screen.wait_text_in(MINE, "By hand").await;
-    until("the reply on the page", async || {
-        if screen.count(COMPLETE).await == 1 {
-            return Some(());
-        }
-        screen.reload().await;
-        None
-    })
-    .await;
+    comes_by_reloading(&screen).await;
     let session = elsewhere.newest_session().await;
     assert_eq!(
         elsewhere.history(session).await.messages.len(),
@@ -69,14 +74,7 @@ async fn without_webassembly_alone_somebody_signs_in_sends_and_reads() {
     screen.wait("transcript").await;
     say(&screen, "By half").await;
     screen.wait_text_in(MINE, "By half").await;
-    until("the reply on the page", async || {
-        if screen.count(COMPLETE).await == 1 {
-            return Some(());
-        }
-        screen.reload().await;
-        None
-    })
-    .await;
+    comes_by_reloading(&screen).await;
     assert_eq!(screen.count(".broken").await, 0, "nothing is said to be broken");
 }
 

@@ -77,7 +77,7 @@ pub fn check(
 /// A digest of all that decides how a query is described.
 fn inputs(place: &Place) -> anyhow::Result<String> {
     let mut hash = DefaultHasher::new();
-    for name in ["sync-server", "migrations", ".sqlx", "Cargo.lock"] {
+    for name in ["sync-server", "migrations", ".sqlx", "Cargo.toml", "Cargo.lock"] {
         content(&place.root.join(name), &mut hash).with_context(|| format!("reading {name}"))?;
     }
     Ok(format!("{:016x}", hash.finish()))
