@@ -5,6 +5,7 @@ use crate::reads;
 use crate::stage::{Member, PASSWORD, Stage, native};
 use crate::table::{Row, Tally};
 use anyhow::Context as _;
+use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
 use protocol::auth::{Email, Password, SignIn};
 use protocol::routes;
@@ -26,11 +27,16 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Vec<Row>> {
         .collect::<Result<_, _>>()?;
     let readers = reads::requests(stage, address, READERS);
     let health = [Request::get(address, "/healthz", &[])];
+    let params = params(stage).await?;
     let (mut door, mut bare) = (Tally::default(), Tally::default());
     let (mut quiet, mut beside, mut healthy) = (Tally::default(), Tally::default(), Tally::default());
     for _ in 0..TURNS {
         bare.add(
-            tokio::task::spawn_blocking(hash_for_a_turn).await??,
+            tokio::task::spawn_blocking({
+                let params = params.clone();
+                move || hash_for_a_turn(&params)
+            })
+            .await??,
             TURN.as_secs_f64(),
         );
         door.add(load::run(address, &crowd, TURN).await?, TURN.as_secs_f64());
@@ -47,7 +53,11 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let health = healthy.percentile(0.99).unwrap_or_default().as_secs_f64() * 1000.0;
     Ok(vec![
         Row {
-            work: "W3 sign-ins by password, beside argon2".to_owned(),
+            work: format!(
+                "W3 sign-ins by password, beside argon2 ({} MiB, {} passes)",
+                params.m_cost() / 1024,
+                params.t_cost()
+            ),
             ours: door.rate(),
             limit: bare.rate(),
             unit: "/s",
@@ -84,12 +94,24 @@ fn sign_in(address: &str, member: &Member) -> anyhow::Result<Request> {
     ))
 }
 
-/// As many threads as there are cores, with the server's own parameters and nothing else to do.
-fn hash_for_a_turn() -> anyhow::Result<Vec<Duration>> {
+/// What the server's own hashes are made with.
+async fn params(stage: &Stage) -> anyhow::Result<Params> {
+    let stored: String =
+        sqlx::query_scalar("select password_hash from users where password_hash is not null limit 1")
+            .fetch_one(&stage.pool)
+            .await?;
+    let stored = PasswordHash::new(&stored).map_err(|error| anyhow::anyhow!("a stored hash: {error}"))?;
+    Params::try_from(&stored).map_err(|error| anyhow::anyhow!("a stored hash: {error}"))
+}
+
+/// As many threads as there are cores, with nothing else to do.
+fn hash_for_a_turn(params: &Params) -> anyhow::Result<Vec<Duration>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let end = Instant::now() + TURN;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(move || hash_until(end))).collect();
+        let threads: Vec<_> = (0..cores)
+            .map(|_| scope.spawn(move || hash_until(params, end)))
+            .collect();
         let mut took = Vec::new();
         for thread in threads {
             let own = thread
@@ -101,9 +123,8 @@ fn hash_for_a_turn() -> anyhow::Result<Vec<Duration>> {
     })
 }
 
-fn hash_until(end: Instant) -> anyhow::Result<Vec<Duration>> {
-    let params = Params::new(19_456, 2, 1, None).context("the parameters")?;
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+fn hash_until(params: &Params, end: Instant) -> anyhow::Result<Vec<Duration>> {
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
     let (mut took, mut hash) = (Vec::new(), [0; 32]);
     while Instant::now() < end {
         let begun = Instant::now();

@@ -119,6 +119,9 @@ impl StackBuilder {
                 "WORKSPACES",
                 folder.path().join("workspaces").display().to_string(),
             ),
+            // tests sign in thousands of times: the least that is safe
+            ("ARGON2_MEMORY_KIB", "19456".to_owned()),
+            ("ARGON2_PASSES", "2".to_owned()),
             // nothing of a test leaves this machine
             ("BREACHED_PASSWORDS", "off".to_owned()),
             ("UI_DIST", ui_dist().display().to_string()),

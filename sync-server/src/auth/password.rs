@@ -7,32 +7,29 @@ pub mod measure;
 pub(super) mod reset;
 pub(super) mod sign_in;
 pub(super) mod sign_up;
+mod threads;
 pub(super) mod verify;
 
 use breached::Breached;
+use threads::Threads;
 pub use verify::masked;
 
 use crate::app::App;
 use crate::error::Result;
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use protocol::auth::Password;
 use protocol::{Code, Problem};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
 use zxcvbn::feedback::{Feedback, Suggestion, Warning};
-
-/// How long somebody waits for a free thread before being told that we are busy.
-const QUEUE: Duration = Duration::from_secs(2);
 
 /// Hashes and compares passwords. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     params: Params,
-    threads: Arc<Semaphore>,
+    threads: Threads,
     /// Stands in where there is no password to compare with.
     nobody: Arc<str>,
     breached: Breached,
@@ -69,7 +66,7 @@ impl Hasher {
         let nobody = hash(&params, &Password::typed(super::cookies::fresh_secret()))?;
         Ok(Self {
             params,
-            threads: Arc::new(Semaphore::new(threads)),
+            threads: Threads::start(threads)?,
             nobody: nobody.into(),
             breached,
         })
@@ -79,7 +76,8 @@ impl Hasher {
     pub async fn choose(&self, password: Password, about: Vec<String>) -> Result<String> {
         let password = password.chosen()?;
         let password = self
-            .on_a_thread(move || {
+            .threads
+            .run(move || {
                 must_be_strong(&password, &about)?;
                 Ok(password)
             })
@@ -96,42 +94,25 @@ impl Hasher {
     /// The hash of a secret that was drawn by chance.
     pub async fn hash(&self, secret: Password) -> Result<String> {
         let params = self.params.clone();
-        self.on_a_thread(move || Ok(hash(&params, &secret)?)).await
+        self.threads.run(move || Ok(hash(&params, &secret)?)).await
     }
 
     /// Compares with a stored hash, or with nobody's at the same cost.
     pub async fn compare(&self, password: Password, stored: Option<String>) -> Result<Match> {
         let (params, nobody) = (self.params.clone(), Arc::clone(&self.nobody));
-        self.on_a_thread(move || {
-            let is_match = matches(&password, stored.as_deref().unwrap_or(&nobody))?;
-            match stored {
-                Some(stored) if is_match => Ok(if is_made_with(&stored, &params)? {
-                    Match::Yes
-                } else {
-                    Match::YesRehashed(hash(&params, &password)?)
-                }),
-                _ => Ok(Match::No),
-            }
-        })
-        .await
-    }
-
-    async fn on_a_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let waiting = std::time::Instant::now();
-        let permit = tokio::time::timeout(QUEUE, Arc::clone(&self.threads).acquire_owned())
+        self.threads
+            .run(move || {
+                let is_match = matches(&password, stored.as_deref().unwrap_or(&nobody))?;
+                match stored {
+                    Some(stored) if is_match => Ok(if is_made_with(&stored, &params)? {
+                        Match::Yes
+                    } else {
+                        Match::YesRehashed(hash(&params, &password)?)
+                    }),
+                    _ => Ok(Match::No),
+                }
+            })
             .await
-            .map_err(|_elapsed| Problem::new(Code::Busy).retry_after(2))?
-            .context("the hashing threads are gone")?;
-        metrics::histogram!("hash_queue_seconds").record(waiting.elapsed().as_secs_f64());
-        tokio::task::spawn_blocking(move || {
-            let _held = permit;
-            work()
-        })
-        .await
-        .context("hashing a password")?
     }
 }
 
@@ -265,14 +246,9 @@ pub fn about(email: &protocol::auth::Email, name: Option<&str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
 
     fn hasher(memory: u32) -> Hasher {
         Hasher::with(Params::new(memory, 1, 1, None).unwrap(), 1, Breached::off()).unwrap()
-    }
-
-    fn code(error: Error) -> Code {
-        error.into_problem().code
     }
 
     #[tokio::test]
@@ -330,13 +306,5 @@ mod tests {
                 "{weak}"
             );
         }
-    }
-
-    #[tokio::test]
-    async fn who_waits_too_long_is_told_that_we_are_busy() {
-        let hasher = hasher(64);
-        let _held = hasher.threads.acquire().await.unwrap();
-        let refusal = hasher.compare(Password::typed("x"), None).await.unwrap_err();
-        assert_eq!(code(refusal), Code::Busy);
     }
 }
