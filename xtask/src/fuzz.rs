@@ -5,13 +5,13 @@ use crate::compile::{self, Page};
 use crate::place::Place;
 use crate::services::Passing;
 use crate::setup;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Stopped, Supervisor};
 use crate::terminal::say;
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
-const TARGETS: [&str; 5] = ["frames", "cursors", "searches", "links", API];
+pub const TARGETS: [&str; 5] = ["frames", "cursors", "searches", "links", API];
 const API: &str = "api";
 /// Longer than any text that is read otherwise than as a whole.
 const LONGEST: usize = 4_096;
@@ -19,22 +19,86 @@ const LONGEST: usize = 4_096;
 pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyhow::Result<()> {
     let (targets, seconds) = read(words)?;
     for target in targets {
-        say(&format!("{target} for {seconds} seconds"));
-        if target == API {
-            requests(place, supervisor, seconds)?;
-        } else {
-            bytes(place, supervisor, target, seconds)?;
-        }
+        prepare(place, supervisor, target)?;
+        fuzz(place, supervisor, target, seconds)?;
     }
     say("every target held");
     Ok(())
 }
 
+/// What the fuzzers' share of a longer run came to.
+#[derive(Debug, Default)]
+pub struct Share {
+    held: Vec<&'static str>,
+    /// What was found.
+    pub broken: Vec<String>,
+    /// What cannot be built here.
+    missing: Vec<&'static str>,
+}
+
+impl Share {
+    /// Fuzzes with every target that can be built here, so many seconds each.
+    pub fn take(place: &Place, supervisor: &mut Supervisor, seconds: u64) -> anyhow::Result<Self> {
+        let mut share = Self::default();
+        for target in TARGETS {
+            if let Err(why) = prepare(place, supervisor, target) {
+                if why.is::<Stopped>() {
+                    return Err(why);
+                }
+                say(&format!("{target} cannot be built here: {why:#}"));
+                share.missing.push(target);
+                continue;
+            }
+            match fuzz(place, supervisor, target, seconds) {
+                Ok(()) => share.held.push(target),
+                Err(why) if why.is::<Stopped>() => return Err(why),
+                Err(why) => share.broken.push(format!("{target}: {why:#}")),
+            }
+        }
+        Ok(share)
+    }
+
+    /// In one line.
+    pub fn told(&self) -> String {
+        let names = |names: &[&str]| {
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
+        format!(
+            "of the fuzzers held: {}; found something: {}; could not be built here: {}",
+            names(&self.held),
+            self.broken.len(),
+            names(&self.missing)
+        )
+    }
+}
+
+/// Builds what a target needs, so that nothing but what it finds can go wrong later.
+fn prepare(place: &Place, supervisor: &mut Supervisor, target: &str) -> anyhow::Result<()> {
+    if target == API {
+        setup::ensure_api_fuzzer(place, supervisor)?;
+        compile::programs(place, supervisor)?;
+        compile::page(place, supervisor, Page::Quick, &place.page())?;
+        return compile::api(place, supervisor);
+    }
+    setup::ensure_fuzzer(place, supervisor)?;
+    supervisor.run(cargo_fuzz(place, "build")?.arg(target))
+}
+
+fn fuzz(place: &Place, supervisor: &mut Supervisor, target: &str, seconds: u64) -> anyhow::Result<()> {
+    say(&format!("{target} for {seconds} seconds"));
+    if target == API {
+        requests(place, supervisor, seconds)
+    } else {
+        bytes(place, supervisor, target, seconds)
+    }
+}
+
 fn requests(place: &Place, supervisor: &mut Supervisor, seconds: u64) -> anyhow::Result<()> {
     let program = setup::ensure_api_fuzzer(place, supervisor)?;
-    compile::programs(place, supervisor)?;
-    compile::page(place, supervisor, Page::Quick, &place.page())?;
-    compile::api(place, supervisor)?;
     let services = Passing::start(supervisor)?;
     let mut command = Command::new(place.program(API));
     command
@@ -52,30 +116,37 @@ fn requests(place: &Place, supervisor: &mut Supervisor, seconds: u64) -> anyhow:
 }
 
 fn bytes(place: &Place, supervisor: &mut Supervisor, target: &str, seconds: u64) -> anyhow::Result<()> {
-    setup::ensure_fuzzer(place, supervisor)?;
-    let folder = place.root.join("tests/fuzz");
     let found = place.cache.join("fuzz").join(target);
     std::fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
-    let mut command = place.cargo(&["fuzz", "run"]);
+    let mut command = cargo_fuzz(place, "run")?;
     command
-        // no sanitizer: it needs an unstable compiler, and there is no unsafe code of ours
-        .args(["--sanitizer", "none", "--fuzz-dir"])
-        .arg(&folder)
-        .arg("--target-dir")
-        .arg(target_folder(place))
         .arg(target)
         // what is new goes to the first, and the corpus stays as it was written
         .arg(&found)
-        .arg(folder.join("corpus").join(target))
+        .arg(folder(place).join("corpus").join(target))
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={LONGEST}"))
-        .args(["-timeout=10", "-print_final_stats=1", "-verbosity=0"])
-        .env("PATH", search_path(place)?);
+        .args(["-timeout=10", "-print_final_stats=1", "-verbosity=0"]);
     supervisor.run(&mut command).with_context(|| {
         format!("{target} does not hold; what broke it lies in tests/fuzz/artifacts/{target}: keep it in the corpus")
-    })?;
-    Ok(())
+    })
+}
+
+fn cargo_fuzz(place: &Place, verb: &str) -> anyhow::Result<Command> {
+    let mut command = place.cargo(&["fuzz", verb]);
+    command
+        // no sanitizer: it needs an unstable compiler, and there is no unsafe code of ours
+        .args(["--sanitizer", "none", "--fuzz-dir"])
+        .arg(folder(place))
+        .arg("--target-dir")
+        .arg(target_folder(place))
+        .env("PATH", search_path(place)?);
+    Ok(command)
+}
+
+fn folder(place: &Place) -> PathBuf {
+    place.root.join("tests/fuzz")
 }
 
 fn target_folder(place: &Place) -> PathBuf {

@@ -42,9 +42,10 @@ cargo xtask <command>
   bench [WORK]
       Measures the server beside its limits. WORK: W1 to W11; several are taken in turn; without any, all.
       `growth` measures W1, W2, W6 and W10 over once, ten and a hundred times as much.
-  soak [--minutes N] [--seed S]
+  soak [--minutes N] [--storms N] [--seed S]
       Lets servers, stores, networks, disks and devices fail by plans drawn from seeds, and checks after each that nothing was
-      lost or doubled. Ten minutes; S is the first seed; without it, another each time.
+      lost or doubled. So many minutes and so many storms at least, whichever takes longer; without both, ten minutes. A tenth of
+      the minutes goes to the fuzzers. Seeds that once found something come first, then S; without it, another each time.
   fuzz [TARGET] [--seconds N]
       Lets fuzzers make up what strangers may send: frames, cursors, searches and links to the code that reads them, and requests
       (api) to a server. A minute each.

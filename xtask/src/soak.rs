@@ -1,6 +1,7 @@
-//! `cargo xtask soak`: builds the programs, starts PostgreSQLs that may crash, and lets the storms rage.
+//! `cargo xtask soak`: gives the fuzzers their share, starts PostgreSQLs that may crash, and lets the storms rage.
 
 use crate::compile::{self, Page};
+use crate::fuzz::{self, Share};
 use crate::place::Place;
 use crate::ports;
 use crate::services::{Lasting, postgres, redis};
@@ -16,27 +17,42 @@ use std::process::Command;
 /// Storms that rage at the same time, each with a PostgreSQL of its own.
 const AT_ONCE: usize = 4;
 
+/// Where neither minutes nor storms are asked for.
+const MINUTES: u64 = 10;
+/// One part in so many of the minutes goes to the fuzzers.
+const FUZZED: u64 = 10;
+/// What a fuzzer gets at least, in seconds.
+const SHORTEST: u64 = 10;
+
+/// As many storms and as long as is asked for: whichever takes longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Options {
+    minutes: u64,
+    storms: u64,
+    seed: u64,
+}
+
 pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyhow::Result<()> {
-    let (minutes, seed) = read(words)?;
+    let options = Options::parse(words)?;
     setup::ensure(place, supervisor, Need::Dev)?;
     compile::programs(place, supervisor)?;
     compile::page(place, supervisor, Page::Quick, &place.page())?;
     compile::soak(place, supervisor)?;
+    let fuzzed = Share::take(place, supervisor, options.seconds_for_each_fuzzer())?;
     let folder = Path::new("/var/tmp").join(format!("compymac-soak-{}", std::process::id()));
     fs::DirBuilder::new().mode(0o711).create(&folder)?;
-    let outcome = rage(place, supervisor, &folder, minutes, seed);
+    let outcome = rage(place, supervisor, &folder, options);
     supervisor.stop_all();
     fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
-    outcome
+    say(&fuzzed.told());
+    outcome?;
+    if !fuzzed.broken.is_empty() {
+        bail!("the fuzzers found something:\n{}", fuzzed.broken.join("\n"));
+    }
+    Ok(())
 }
 
-fn rage(
-    place: &Place,
-    supervisor: &mut Supervisor,
-    folder: &Path,
-    minutes: u64,
-    seed: u64,
-) -> anyhow::Result<()> {
+fn rage(place: &Place, supervisor: &mut Supervisor, folder: &Path, options: Options) -> anyhow::Result<()> {
     let mut clusters = Vec::new();
     for number in 0..AT_ONCE {
         let data = folder.join(format!("postgres-{number}"));
@@ -49,10 +65,17 @@ fn rage(
         ports::free()?,
         Lasting::Passing,
     )?;
-    say(&format!("storms for {minutes} minutes, from seed {seed}"));
+    let Options {
+        minutes,
+        storms,
+        seed,
+    } = options;
+    say(&format!(
+        "storms for {minutes} minutes and at least {storms} of them, from seed {seed}"
+    ));
     let mut command = Command::new(place.programs().join("soak"));
     command
-        .args([minutes.to_string(), seed.to_string()])
+        .args([options.seconds_of_storms(), seed, storms].map(|number| number.to_string()))
         .current_dir(&place.root)
         .env("COMPYMAC_BIN_DIR", place.programs())
         .env("COMPYMAC_UI_DIST", place.page())
@@ -61,19 +84,52 @@ fn rage(
     supervisor.run(&mut command)
 }
 
-fn read(words: &[String]) -> anyhow::Result<(u64, u64)> {
-    let (mut minutes, mut seed) = (10, u64::from(std::process::id()) * 1000);
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let place = match word.as_str() {
-            "--minutes" => &mut minutes,
-            "--seed" => &mut seed,
-            other => bail!("soak [--minutes N] [--seed S], not {other}"),
-        };
-        let value = words.next().with_context(|| format!("{word} wants a number"))?;
-        *place = value
-            .parse()
-            .with_context(|| format!("{word} wants a number, not {value}"))?;
+impl Options {
+    fn parse(words: &[String]) -> anyhow::Result<Self> {
+        let (mut minutes, mut storms, mut seed) = (None, None, None);
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let place = match word.as_str() {
+                "--minutes" => &mut minutes,
+                "--storms" => &mut storms,
+                "--seed" => &mut seed,
+                other => bail!("soak [--minutes N] [--storms N] [--seed S], not {other}"),
+            };
+            let value = words.next().with_context(|| format!("{word} wants a number"))?;
+            let number: u64 = value
+                .parse()
+                .with_context(|| format!("{word} wants a number, not {value}"))?;
+            *place = Some(number);
+        }
+        Ok(Self {
+            minutes: minutes.unwrap_or(if storms.is_none() { MINUTES } else { 0 }),
+            storms: storms.unwrap_or_default(),
+            seed: seed.unwrap_or_else(|| u64::from(std::process::id()) * 1000),
+        })
     }
-    Ok((minutes, seed))
+
+    fn seconds_for_each_fuzzer(self) -> u64 {
+        (self.minutes * 60 / FUZZED / fuzz::TARGETS.len() as u64).max(SHORTEST)
+    }
+
+    const fn seconds_of_storms(self) -> u64 {
+        self.minutes * 60 - self.minutes * 60 / FUZZED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    #[test]
+    fn the_later_of_both_bounds_counts_and_without_any_it_is_ten_minutes() {
+        let read = |words: &str| {
+            let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            Options::parse(&words).map(|options| (options.minutes, options.storms))
+        };
+        assert_eq!(read("").ok(), Some((10, 0)));
+        assert_eq!(read("--storms 300 --seed 5").ok(), Some((0, 300)));
+        assert_eq!(read("--minutes 40 --storms 300").ok(), Some((40, 300)));
+        assert!(read("--storms").is_err() && read("--storms many").is_err());
+    }
 }

@@ -22,6 +22,18 @@ const START: Duration = Duration::from_mins(1);
 /// How long a program may take to end when asked; then it is killed. The server drains for some seconds.
 const GRACE: Duration = Duration::from_secs(25);
 
+/// Somebody asked to end: whatever goes on after other failures does not after this one.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 #[derive(Debug)]
 enum Event {
     Asked,
@@ -118,7 +130,7 @@ impl Supervisor {
         loop {
             match self.next(limit) {
                 Some(Event::Ended(ended, status)) if ended == group => return Ok(Some(status)),
-                Some(Event::Asked) => bail!("stopped"),
+                Some(Event::Asked) => return Err(Stopped.into()),
                 Some(Event::Said(..) | Event::Ended(..)) => {}
                 None => {
                     self.stop(group);
@@ -158,7 +170,7 @@ impl Supervisor {
         loop {
             match self.next(Some(START)) {
                 Some(Event::Said(speaker, line)) if speaker == group => return Ok(line),
-                Some(Event::Asked) => bail!("stopped"),
+                Some(Event::Asked) => return Err(Stopped.into()),
                 Some(Event::Ended(ended, status)) if ended == group => {
                     file.flush()?;
                     bail!("{name} ended ({status}) before it was ready:\n{}", tail(&log));
