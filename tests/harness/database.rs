@@ -27,14 +27,19 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug)]
 pub(crate) struct Database {
     name: String,
+    /// Where databases are made and removed.
+    admin_url: String,
     pub url: String,
     pub redis_url: String,
     pub redis_prefix: String,
 }
 
 impl Database {
-    pub async fn fresh() -> Self {
-        let admin_url = setting("COMPYMAC_TEST_PG").unwrap_or_else(|| POSTGRES.to_owned());
+    /// `own`: in this cluster, and not in the one that all tests share.
+    pub async fn fresh(own: Option<String>) -> Self {
+        let admin_url = own
+            .or_else(|| setting("COMPYMAC_TEST_PG"))
+            .unwrap_or_else(|| POSTGRES.to_owned());
         let redis_url = setting("COMPYMAC_TEST_REDIS").unwrap_or_else(|| REDIS.to_owned());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("cm_test_{}_{number}", std::process::id());
@@ -48,6 +53,7 @@ impl Database {
             url: url.to_string(),
             redis_url,
             name,
+            admin_url,
         }
     }
 
@@ -138,9 +144,8 @@ impl Database {
     /// servers find none for a moment, and the old one afterwards.
     pub async fn restore(&self, file: &Path) {
         let (name, coming) = (&self.name, format!("{}_coming", self.name));
-        let admin_url = setting("COMPYMAC_TEST_PG").unwrap_or_else(|| POSTGRES.to_owned());
         let admin = async |statements: &[String]| {
-            let mut admin = PgConnection::connect(&admin_url).await?;
+            let mut admin = PgConnection::connect(&self.admin_url).await?;
             for statement in statements {
                 admin.execute(sqlx::AssertSqlSafe(statement.clone())).await?;
             }
@@ -204,12 +209,8 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let (name, redis_url, prefix) = (
-            self.name.clone(),
-            self.redis_url.clone(),
-            self.redis_prefix.clone(),
-        );
-        let admin_url = setting("COMPYMAC_TEST_PG").unwrap_or_else(|| POSTGRES.to_owned());
+        let (name, admin_url) = (self.name.clone(), self.admin_url.clone());
+        let (redis_url, prefix) = (self.redis_url.clone(), self.redis_prefix.clone());
         let cleared = outside(async move {
             let mut admin = PgConnection::connect(&admin_url).await?;
             let drop = format!("drop database if exists {name} with (force)");
@@ -224,7 +225,7 @@ impl Drop for Database {
     }
 }
 
-async fn run(command: std::process::Command) {
+pub(crate) async fn run(command: std::process::Command) {
     let output = tokio::process::Command::from(command).output().await;
     let output = output.unwrap_or_else(|error| panic!("starting a program of PostgreSQL: {error}"));
     assert!(

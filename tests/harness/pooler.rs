@@ -1,13 +1,10 @@
 //! A real PgBouncer before the test's database: it lends each connection for one transaction, and has few of them.
 
 use crate::offspring::system_program;
-use crate::programs::{child, free_port};
+use crate::programs::{free_port, unprivileged};
 use crate::wait::until;
-use nix::unistd::{Uid, User};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use std::fs::{Permissions, set_permissions};
-use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::str::FromStr as _;
@@ -64,37 +61,11 @@ fn write_settings(file: &Path, database: &url::Url, port: u16) {
     std::fs::write(file, settings).unwrap_or_else(|error| panic!("settling PgBouncer: {error}"));
 }
 
-/// It refuses to run as root, so there it runs as nobody.
 fn spawn(folder: &Path) -> Child {
-    let program = system_program("pgbouncer");
-    let settings = folder.join("pgbouncer.ini");
     let log =
         std::fs::File::create(folder.join("log")).unwrap_or_else(|error| panic!("making a log: {error}"));
-    let nobody = Uid::effective()
-        .is_root()
-        .then(|| User::from_name("nobody").ok().flatten())
-        .flatten();
-    let mut command = child(&program, folder);
-    if let Some(user) = nobody {
-        set_permissions(folder, Permissions::from_mode(0o700))
-            .and_then(|()| chown(folder, Some(user.uid.as_raw()), None))
-            .and_then(|()| chown(&settings, Some(user.uid.as_raw()), None))
-            .unwrap_or_else(|error| panic!("giving PgBouncer's folder away: {error}"));
-        command = child(&system_program("setpriv"), folder);
-        command
-            .args([
-                "--reuid",
-                &user.uid.to_string(),
-                "--regid",
-                &user.gid.to_string(),
-                "--clear-groups",
-            ])
-            // becoming somebody else takes back what was said about the parent's end
-            .args(["--pdeathsig", "KILL"])
-            .arg(program);
-    }
-    command
-        .arg(settings)
+    unprivileged(&system_program("pgbouncer"), folder)
+        .arg(folder.join("pgbouncer.ini"))
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

@@ -1,7 +1,10 @@
 //! Where the built programs and services are, and starting a child that cannot outlive its test.
 
+use nix::unistd::{Uid, User};
+use std::fs::{Permissions, set_permissions};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -102,6 +105,36 @@ pub(crate) fn child(program: &Path, home: &Path) -> Command {
         .env("RUST_BACKTRACE", "1")
         .stdin(Stdio::null());
     command
+}
+
+/// As [`child`], for one that refuses to run as root: there it is run as nobody, whose the folder is then.
+pub(crate) fn unprivileged(program: &Path, folder: &Path) -> Command {
+    let nobody = Uid::effective()
+        .is_root()
+        .then(|| User::from_name("nobody").ok().flatten())
+        .flatten();
+    let Some(user) = nobody else {
+        return child(program, folder);
+    };
+    give_away(folder, user.uid).unwrap_or_else(|error| panic!("giving {} away: {error}", folder.display()));
+    let mut command = child(Path::new("setpriv"), folder);
+    command
+        .args(["--reuid", &user.uid.to_string()])
+        .args(["--regid", &user.gid.to_string(), "--clear-groups"])
+        // becoming somebody else takes back what was said about the parent's end
+        .args(["--pdeathsig", "KILL"])
+        .arg(program);
+    command
+}
+
+/// The folder and the files that lie in it, and nobody else's any more.
+fn give_away(folder: &Path, owner: Uid) -> std::io::Result<()> {
+    set_permissions(folder, Permissions::from_mode(0o700))?;
+    chown(folder, Some(owner.as_raw()), None)?;
+    for entry in std::fs::read_dir(folder)? {
+        chown(entry?.path(), Some(owner.as_raw()), None)?;
+    }
+    Ok(())
 }
 
 /// How a program ended that was expected to end by itself.

@@ -5,6 +5,7 @@ use crate::gate::Gate;
 use crate::hush;
 use crate::mailbox::{Letter, Mailbox};
 use crate::pooler::Pooler;
+use crate::postgres_server::PostgresServer;
 use crate::programs::{Ended, run, ui_dist};
 use crate::redis_cluster::RedisCluster;
 use crate::server::{Called, Server, Settings};
@@ -23,6 +24,7 @@ pub struct Stack {
     _pooler: Option<Pooler>,
     redis_cluster: Option<RedisCluster>,
     database: Database,
+    own_postgres: Option<PostgresServer>,
     folder: TempDir,
 }
 
@@ -33,8 +35,26 @@ pub struct StackBuilder {
     has_gates: bool,
     has_pooler: bool,
     has_redis_cluster: bool,
+    own_postgres: Option<PostgresServer>,
     called: Called,
 }
+
+/// Settings that no stack needs otherwise without saying so.
+const USUAL: [(&str, &str); 9] = [
+    ("LISTEN", "127.0.0.1:0"),
+    ("DATABASE_CONNECTIONS", "8"),
+    // tests sign in thousands of times: the least that is safe
+    ("ARGON2_MEMORY_KIB", "19456"),
+    ("ARGON2_PASSES", "2"),
+    // nothing of a test leaves this machine
+    ("BREACHED_PASSWORDS", "off"),
+    // nobody stands before the server who had to notice, and no test waits for others to leave
+    ("DRAIN_AFTER", "0"),
+    ("DRAIN_WITHIN", "0"),
+    // people in tests are quicker than people
+    ("RATE_LIMIT_FACTOR", "1000"),
+    ("LOG", "info,sync_server=debug,sqlx=warn"),
+];
 
 impl StackBuilder {
     /// A setting of the server.
@@ -55,6 +75,13 @@ impl StackBuilder {
     #[must_use]
     pub fn with_pooler(mut self) -> Self {
         self.has_pooler = true;
+        self
+    }
+
+    /// Keeps the database in a PostgreSQL of the stack's own, which may be killed.
+    #[must_use]
+    pub fn with_postgres(mut self, own: PostgresServer) -> Self {
+        self.own_postgres = Some(own);
         self
     }
 
@@ -102,16 +129,16 @@ impl StackBuilder {
             .prefix("compymac-test-")
             .tempdir()
             .unwrap_or_else(|error| panic!("making a folder: {error}"));
-        let (database, mailbox) = tokio::join!(Database::fresh(), Mailbox::start());
+        let own_postgres = self.own_postgres.take();
+        let own = own_postgres.as_ref().map(PostgresServer::url);
+        let (database, mailbox) = tokio::join!(Database::fresh(own), Mailbox::start());
         let mailbox = mailbox.unwrap_or_else(|error| panic!("starting a mailbox: {error:#}"));
         let (postgres_gate, database_url) = gate_before(&database.url, self.has_gates).await;
         let (redis_gate, redis_url) = gate_before(&database.redis_url, self.has_gates).await;
         let pooler = self.pooler(&database).await;
         let redis_cluster = self.redis_cluster().await;
         let mut environment: Vec<(String, String)> = [
-            ("LISTEN", "127.0.0.1:0".to_owned()),
             ("DATABASE_URL", database_url),
-            ("DATABASE_CONNECTIONS", "8".to_owned()),
             ("REDIS_URL", redis_url),
             ("REDIS_PREFIX", database.redis_prefix.clone()),
             ("COMPYMAC_SECRET", secret()),
@@ -119,21 +146,11 @@ impl StackBuilder {
                 "WORKSPACES",
                 folder.path().join("workspaces").display().to_string(),
             ),
-            // tests sign in thousands of times: the least that is safe
-            ("ARGON2_MEMORY_KIB", "19456".to_owned()),
-            ("ARGON2_PASSES", "2".to_owned()),
-            // nothing of a test leaves this machine
-            ("BREACHED_PASSWORDS", "off".to_owned()),
             ("UI_DIST", ui_dist().display().to_string()),
             ("SMTP_URL", mailbox.smtp_url()),
-            // nobody stands before the server who had to notice, and no test waits for others to leave
-            ("DRAIN_AFTER", "0".to_owned()),
-            ("DRAIN_WITHIN", "0".to_owned()),
-            // people in tests are quicker than people
-            ("RATE_LIMIT_FACTOR", "1000".to_owned()),
-            ("LOG", "info,sync_server=debug,sqlx=warn".to_owned()),
         ]
         .into_iter()
+        .chain(USUAL.map(|(name, value)| (name, value.to_owned())))
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
         environment.retain(|(name, _)| !self.environment.iter().any(|(own, _)| own == name));
@@ -153,6 +170,7 @@ impl StackBuilder {
             _pooler: pooler,
             redis_cluster,
             database,
+            own_postgres,
             folder,
         }
     }
@@ -213,6 +231,12 @@ impl Stack {
         self.redis_gate
             .as_ref()
             .unwrap_or_else(|| panic!("the stack was started without gates"))
+    }
+
+    pub fn own_postgres(&self) -> &PostgresServer {
+        self.own_postgres
+            .as_ref()
+            .unwrap_or_else(|| panic!("the stack was started without a PostgreSQL of its own"))
     }
 
     pub fn redis_cluster(&self) -> &RedisCluster {

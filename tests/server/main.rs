@@ -18,6 +18,7 @@ mod bearers;
 mod breached;
 mod certified;
 mod connecting;
+mod crashes;
 mod csrf;
 mod dev;
 mod device;
