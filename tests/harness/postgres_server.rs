@@ -4,6 +4,8 @@ use crate::database::run;
 use crate::offspring::system_program;
 use crate::programs::{free_port, unprivileged};
 use crate::wait::until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::path::PathBuf;
@@ -130,7 +132,14 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        self.kill();
+        // at once too, and with all of its own processes: nothing may write into a folder that is being removed
+        let mut running = self.lock();
+        if let Some(child) = running.as_mut()
+            && let Ok(pid) = i32::try_from(child.id())
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
+            let _ = child.wait();
+        }
     }
 }
 
