@@ -115,3 +115,175 @@ impl Lanes {
         waits.chain(outbox.next_due(now)).filter(|at| *at > now).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::mutation::{Op, RunMode};
+    use protocol::sync::ResetReason;
+    use protocol::{Code, MessageId, MutationId, Problem};
+    use std::fmt::Write as _;
+
+    const NOW: Moment = Moment {
+        at: 100_000,
+        chance: 0.5,
+    };
+
+    fn lane() -> SessionId {
+        SessionId(uuid_of(1))
+    }
+
+    const fn uuid_of(number: u128) -> protocol::sync::Epoch {
+        protocol::sync::Epoch::from_u128(number)
+    }
+
+    /// Two texts that are due.
+    fn written() -> Outbox {
+        let mut outbox = Outbox::default();
+        for number in 1..=2 {
+            let op = Op::MessageCreate {
+                id: MessageId(uuid_of(number)),
+                session: lane(),
+                parent: None,
+                content: "words".to_owned(),
+                run: RunMode::Auto,
+            };
+            let plan = outbox.enqueue(MutationId(uuid_of(number)), op, 0, 0).unwrap();
+            outbox.apply(&plan);
+        }
+        outbox
+    }
+
+    type Turn = fn(&mut Lanes);
+
+    /// Every kind of failure: one that is new does not compile.
+    fn fail(lanes: &mut Lanes, failure: &Failure) -> &'static str {
+        lanes.failed(lane(), failure, NOW);
+        match failure {
+            Failure::NotSent => "not sent",
+            Failure::Cut => "cut",
+            Failure::Later { .. } => "later",
+            Failure::Unauthorized => "unauthorized",
+            Failure::Reset(_) => "reset",
+            Failure::Refused(_) => "refused",
+        }
+    }
+
+    fn turns() -> Vec<(&'static str, Box<dyn Fn(&mut Lanes)>)> {
+        let plain: [(&str, Turn); 4] = [
+            ("sending", |lanes| lanes.sending(lane())),
+            ("answered", |lanes| lanes.answered(lane(), false, NOW)),
+            ("answered, again", |lanes| lanes.answered(lane(), true, NOW)),
+            ("resumed", Lanes::resume),
+        ];
+        let plain = plain.map(|(name, turn)| (name, Box::new(turn) as Box<dyn Fn(&mut Lanes)>));
+        let failures = [
+            Failure::NotSent,
+            Failure::Cut,
+            Failure::Later { retry_after: Some(9) },
+            Failure::Unauthorized,
+            Failure::Reset(ResetReason::Epoch),
+            Failure::Refused(Problem::new(Code::TooLarge)),
+        ];
+        let failures = failures.map(|failure| {
+            let name = fail(&mut Lanes::default(), &failure);
+            let turn = move |lanes: &mut Lanes| {
+                fail(lanes, &failure);
+            };
+            (name, Box::new(turn) as Box<dyn Fn(&mut Lanes)>)
+        });
+        plain.into_iter().chain(failures).collect()
+    }
+
+    fn told(lanes: &Lanes) -> String {
+        let (letter, wait) = match lanes.lane(lane()) {
+            Lane::Empty => ("E", 0),
+            Lane::Sending => ("S", 0),
+            Lane::Backoff { until, .. } => ("W", until - NOW.at),
+            Lane::Blocked => ("B", 0),
+        };
+        let most = match lanes.ready(&written(), NOW.at).first() {
+            None => "",
+            Some((_, 1)) => " one",
+            Some(_) => " all",
+        };
+        let wait = if wait > 0 {
+            format!(" {wait}")
+        } else {
+            String::new()
+        };
+        format!("{letter}{most}{wait}")
+    }
+
+    /// Rows: what happened. Columns: how the lane stood. A cell: how it stands then (empty, sending, waiting, blocked), what it
+    /// may send at once of two texts that are due, and how long it waits.
+    const TABLE: &str = "
+                 empty    sending  waiting  waited   blocked  careful
+sending          S        S        S        S        S        S
+answered         E all    E all    E all    E all    E all    E all
+answered, again  W 175    W 175    W 300    W 300    W 175    W 175
+resumed          E all    S        E all    E all    E all    E one
+not sent         W 175    W 175    W 300    W 300    W 175    W 175
+cut              W 175    W 175    W 300    W 300    W 175    W 175
+later            W 9175   W 9175   W 9300   W 9300   W 9175   W 9175
+unauthorized     B        B        B        B        B        B
+reset            W 175    W 175    W 300    W 300    W 175    W 175
+refused          E one    E one    E one    E one    E one    E one
+";
+
+    fn columns() -> Vec<(&'static str, Lanes)> {
+        let begun: [(&str, Turn); 6] = [
+            ("empty", |_| {}),
+            ("sending", |lanes| lanes.sending(lane())),
+            ("waiting", |lanes| lanes.failed(lane(), &Failure::Cut, NOW)),
+            ("waited", |lanes| {
+                let before = Moment {
+                    at: NOW.at - 175,
+                    ..NOW
+                };
+                lanes.failed(lane(), &Failure::Cut, before);
+            }),
+            ("blocked", |lanes| {
+                lanes.failed(lane(), &Failure::Unauthorized, NOW);
+            }),
+            ("careful", |lanes| {
+                lanes.failed(lane(), &Failure::Refused(Problem::new(Code::TooLarge)), NOW);
+            }),
+        ];
+        let lanes = |(name, begin): (_, Turn)| {
+            let mut lanes = Lanes::default();
+            begin(&mut lanes);
+            (name, lanes)
+        };
+        begun.into_iter().map(lanes).collect()
+    }
+
+    #[test]
+    fn every_lane_answers_whatever_becomes_of_a_batch() {
+        let mut table = format!("\n{:16}", "");
+        for (name, _) in columns() {
+            write!(table, " {name:8}").unwrap();
+        }
+        for (name, turn) in turns() {
+            write!(table, "\n{name:16}").unwrap();
+            for (_, mut lanes) in columns() {
+                turn(&mut lanes);
+                write!(table, " {:8}", told(&lanes)).unwrap();
+            }
+        }
+        let lines = table.lines().map(str::trim_end);
+        let table = lines.fold(String::new(), |told, line| told + line + "\n");
+        assert_eq!(table, TABLE, "it is now:{table}");
+    }
+
+    #[test]
+    fn a_lane_that_waited_may_send() {
+        let columns = columns();
+        let may_send = |name: &str| {
+            let lanes = &columns.iter().find(|(column, _)| *column == name).unwrap().1;
+            !lanes.ready(&written(), NOW.at).is_empty()
+        };
+        assert!(may_send("waited") && may_send("empty") && may_send("careful"));
+        assert!(!may_send("waiting") && !may_send("sending") && !may_send("blocked"));
+    }
+}

@@ -271,6 +271,8 @@ fn changed(tail: &Tail, before: &str) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::sync::Epoch;
+    use std::fmt::Write as _;
 
     fn live() -> LiveRun {
         LiveRun {
@@ -361,5 +363,152 @@ mod tests {
             }
         );
         assert!(tails.attach_all().is_empty());
+    }
+
+    const LIVE: LiveRun = LiveRun {
+        run: RunId(Epoch::from_u128(1)),
+        message: MessageId(Epoch::from_u128(2)),
+        session: SessionId(Epoch::from_u128(3)),
+    };
+
+    fn end() -> ServerFrame {
+        ServerFrame::End {
+            run: LIVE.run,
+            status: Status::Complete,
+            seq: 4,
+        }
+    }
+
+    fn with_text() -> Tails {
+        let mut tails = Tails::default();
+        tails.begin(LIVE);
+        tails.feed(&delta(LIVE.run, 1, 1, 0, "abcdef"));
+        tails
+    }
+
+    /// How a view of a run may stand.
+    fn views() -> [(&'static str, Tails); 5] {
+        let mut asked = Tails::default();
+        asked.begin(LIVE);
+        let (mut rewound, mut ended) = (with_text(), with_text());
+        rewound.feed(&snap(LIVE.run, 2, "abc"));
+        ended.feed(&end());
+        [
+            ("none", Tails::default()),
+            ("asked", asked),
+            ("live", with_text()),
+            ("rewound", rewound),
+            ("ended", ended),
+        ]
+    }
+
+    fn committed() -> Message {
+        Message {
+            id: LIVE.message,
+            session: LIVE.session,
+            seq: 4,
+            ord: 2,
+            parent: None,
+            role: Role::Assistant,
+            status: Status::Complete,
+            run: Some(LIVE.run),
+            content: "abcdef".to_owned(),
+            metadata: serde_json::Value::Null,
+            created_at: 0,
+            deleted: false,
+        }
+    }
+
+    type Turn = fn(&mut Tails) -> Step;
+
+    const TURNS: [(&str, Turn); 13] = [
+        ("begins", |tails| tails.feed(&ServerFrame::Start(LIVE))),
+        ("whole, longer", |tails| {
+            tails.feed(&snap(LIVE.run, 2, "abcdefgh"))
+        }),
+        ("whole, shorter", |tails| tails.feed(&snap(LIVE.run, 2, "ab"))),
+        ("more", |tails| tails.feed(&delta(LIVE.run, 1, 2, 6, "gh"))),
+        ("more, the first", |tails| {
+            tails.feed(&delta(LIVE.run, 1, 1, 0, "abcdef"))
+        }),
+        ("more, past a hole", |tails| {
+            tails.feed(&delta(LIVE.run, 1, 3, 8, "ij"))
+        }),
+        ("another attempt", |tails| {
+            tails.feed(&delta(LIVE.run, 3, 1, 3, "xyz"))
+        }),
+        ("ends", |tails| tails.feed(&end())),
+        ("of another run", |tails| {
+            tails.feed(&delta(RunId(Epoch::from_u128(9)), 1, 2, 6, "gh"))
+        }),
+        ("of no run", |tails| {
+            tails.feed(&ServerFrame::Ping { n: 1, head: 1 })
+        }),
+        ("committed", |tails| {
+            tails.settle(&committed());
+            Step::Nothing
+        }),
+        ("session gone", |tails| {
+            tails.forget(LIVE.session);
+            Step::Nothing
+        }),
+        ("fresh start", |tails| {
+            tails.clear();
+            Step::Nothing
+        }),
+    ];
+
+    /// Rows: what came. Columns: how the view stood. A cell: how it stands then (none, asked, live, rewound, ended), and what
+    /// the page or the server is told: nothing, that the text grew, that it is another, that it is asked for again.
+    const TABLE: &str = "
+                  none        asked       live        rewound     ended
+begins            A again     A again     L           R           E
+whole, longer     N           L grew      L grew      L grew      E grew
+whole, shorter    N           L grew      R           R           E
+more              N           A again     L grew      R again     E grew
+more, the first   N           L grew      L           R           E
+more, past a hole N           A again     L again     R again     E again
+another attempt   N           A again     L changed   L changed   E changed
+ends              N           E changed   E changed   E changed   E changed
+of another run    N           A           L           R           E
+of no run         N           A           L           R           E
+committed         N           N           N           N           N
+session gone      N           N           N           N           N
+fresh start       N           N           N           N           N
+";
+
+    fn told(tails: &Tails, step: &Step) -> String {
+        let letter = match tails.tail(LIVE.run) {
+            None => 'N',
+            Some(tail) if tail.ended.is_some() => 'E',
+            Some(tail) if tail.older.is_some() => 'R',
+            Some(tail) if tail.at.is_some() => 'L',
+            Some(_) => 'A',
+        };
+        let step = match step {
+            Step::Nothing => "",
+            Step::Grew { .. } => " grew",
+            Step::Changed { .. } => " changed",
+            Step::Again(_) => " again",
+        };
+        format!("{letter}{step}")
+    }
+
+    #[test]
+    fn every_view_of_a_run_answers_whatever_comes() {
+        let mut table = format!("\n{:17}", "");
+        for (name, _) in views() {
+            write!(table, " {name:11}").unwrap();
+        }
+        for (name, turn) in TURNS {
+            write!(table, "\n{name:17}").unwrap();
+            for (_, mut tails) in views() {
+                let step = turn(&mut tails);
+                write!(table, " {:11}", told(&tails, &step)).unwrap();
+            }
+        }
+        let lines = table.lines().map(str::trim_end);
+        let table = lines.fold(String::new(), |told, line| told + line + "\n");
+        assert_eq!(table, TABLE, "it is now:{table}");
     }
 }

@@ -1,10 +1,14 @@
 //! Every phase answers every event: the whole table, and the laws that hold in any run.
+//!
+//! The table is `table/cells.txt`: where each event leads from each phase, and what it has done.
 #![expect(
     clippy::wildcard_enum_match_arm,
     clippy::too_many_lines,
     clippy::unnecessary_box_returns,
     reason = "a test names the cells it means; the events take their pages boxed"
 )]
+
+mod kinds;
 
 use super::*;
 use proptest::prelude::*;
@@ -13,7 +17,7 @@ use protocol::run::{At, Status};
 use protocol::sync::{Bootstrap, Epoch, SyncPage};
 use protocol::{Code, DeviceId, MessageId, Problem, RunId, SessionId};
 use std::collections::BTreeSet;
-use std::fmt::{Debug, Write as _};
+use std::fmt::Write as _;
 
 const NOW: Moment = Moment {
     at: 1_000_000,
@@ -97,20 +101,37 @@ fn state(phase: Phase) -> State {
     }
 }
 
-fn letter(phase: &Phase) -> char {
-    match phase {
-        Phase::Idle => 'I',
-        Phase::Bootstrapping => 'B',
-        Phase::CatchingUp => 'C',
-        Phase::Live => 'L',
-        Phase::Polling => 'P',
-        Phase::Offline { .. } => 'O',
-        Phase::AuthRequired { renewing: true } => 'R',
-        Phase::AuthRequired { renewing: false } => 'A',
-        Phase::ResetRequired { .. } => 'Q',
-        Phase::Draining { .. } => 'D',
-        Phase::Faulted(_) => 'F',
+/// The columns: every phase, and those that a socket is tried in also while it is opening.
+fn columns() -> Vec<(&'static str, State)> {
+    let opening = |phase| State {
+        link: Link::Opening(5),
+        request: None,
+        ..state(phase)
+    };
+    let names = [
+        "idle", "first", "behind", "live", "polling", "offline", "renewing", "no auth", "reset", "draining",
+        "faulted",
+    ];
+    let columns = names.into_iter().zip(PHASES.map(state));
+    let opening = [
+        ("behind+", opening(Phase::CatchingUp)),
+        ("polling+", opening(Phase::Polling)),
+    ];
+    columns
+        .chain(opening)
+        .map(|(name, state)| (name, settled(state)))
+        .collect()
+}
+
+/// As after a turn: the page has been told, and the timer is set.
+fn settled(mut state: State) -> State {
+    if matches!(state.phase, Phase::Offline { .. }) {
+        state.attempt = 1;
     }
+    let mut told = Vec::new();
+    state.settle_connection(NOW, &mut told);
+    state.arm(&mut told);
+    state
 }
 
 fn failed(failure: Failure) -> Event {
@@ -233,124 +254,77 @@ fn events() -> Vec<(&'static str, Event)> {
     ]
 }
 
-/// Rows: what happened. Columns: idle, bootstrapping, catching up, live, polling, offline, renewing, auth required,
-/// reset required, draining, faulted.
-const TABLE: &str = "
-signed in              C C C C C C C C C C C
-signed in, no cursor   B B B B B B B B B B B
-signed out             I I I I I I I I I I I
-bootstrapped           I C C L P O R A Q D F
-pulled to the head     I B L L P O R A Q D F
-pulled, more           I B C L P O R A Q D F
-pulled, not from here  I B C L P O R A Q D F
-pulled, stale ticket   I B C L P O R A Q D F
-not sent               I O O L O O R A Q D F
-cut                    I O O L O O R A Q D F
-later                  I O O L O O R A Q D F
-refused                I O Q L Q O R A Q D F
-unauthorized           I R R L R O R A Q D F
-reset                  I Q Q L Q O R A Q D F
-socket refused         I B C L P O R A Q D F
-socket cut             I B O O P O R A Q D F
-socket slow            I B O O P O R A Q D F
-socket limited         I B O O P O R A Q O F
-socket expired         I B R R P O R A Q R F
-socket revoked         I B R R P O R A Q R F
-socket unwanted        I B F F P O R A Q F F
-welcome                I B C L P O R A Q D F
-push                   I B C L P O R A Q D F
-push with a gap        I B C C P O R A Q D F
-push, old              I B C L P O R A Q D F
-head                   I B C C P O R A Q D F
-ping                   I B C L P O R A Q D F
-run begins             I B C L P O R A Q D F
-whole text             I B C L P O R A Q D F
-more text              I B C L P O R A Q D F
-run ends               I B C L P O R A Q D F
-expiring               I B C L P O R A Q D F
-renewal taken          I B C L P O R A Q D F
-frame refused          I B C L P O R A Q D F
-drain                  I B D D P O R A Q D F
-alive                  I B C L P O R A Q D F
-tick                   I B O O P C R A Q C F
-wake                   I B C L P C R R Q C C
-renewed                I B C L P O C C Q D F
-renewal refused        I A A A A A A A A A A
-renewal failed         I B C L P O O A Q D F
-reset ready            I B C L P O R A B D F
-cache lost             I Q Q Q Q Q R A Q Q F
-disk full              I F F F F F R A F F F
+/// What a reader of the table has to know.
+const LEGEND: &str = "\
+Rows: what happened. Columns: the phase that the loop was in; with a plus, while its socket was opening.
+A cell: the phase after it, then what is to be done, in this order.
+
+I nobody is signed in    B the first page is awaited    C behind the head       L live
+P long polls             O offline                      R renewing              A a sign-in is needed
+Q begins afresh          D the server goes down         F stopped
+
+b ask for the first page    f apply the first page    p pull                     a apply a page
+o open the socket           c close the socket        s send a frame             q probe the socket
+r renew the credential      k send the new one        j ready the journal        t set the timer
+v watch the live runs       w a frame about a run     h show the connection      u lanes may try
+x tell the person
 ";
+
+fn cells() -> String {
+    let mut table = format!("{LEGEND}\n{:22}", "");
+    for (name, _) in columns() {
+        write!(table, " {name:8}").unwrap();
+    }
+    for (name, event) in events() {
+        write!(table, "\n{name:22}").unwrap();
+        for (_, state) in columns() {
+            let (next, effects) = step(state, event.clone(), NOW);
+            let mut cell = kinds::phase(next.phase()).to_owned();
+            cell.extend(effects.iter().map(kinds::effect));
+            write!(table, " {cell:8}").unwrap();
+        }
+    }
+    let lines = table.lines().map(str::trim_end);
+    lines.fold(String::new(), |told, line| told + line + "\n")
+}
 
 #[test]
 fn every_phase_answers_every_event() {
-    let mut table = String::from("\n");
-    for (name, event) in events() {
-        write!(table, "{name:22}").unwrap();
-        for phase in PHASES {
-            let (next, _) = step(state(phase), event.clone(), NOW);
-            write!(table, " {}", letter(next.phase())).unwrap();
-        }
-        table.push('\n');
-    }
-    assert_eq!(table, TABLE, "the table changed: {table}");
+    let table = cells();
+    assert_eq!(table, include_str!("table/cells.txt"), "it is now:\n{table}");
 }
 
-/// How a value's kind is called.
-fn kind(value: &impl Debug) -> String {
-    let said = format!("{value:?}");
-    let end = said.find(|c: char| !c.is_alphanumeric());
-    said[..end.unwrap_or(said.len())].to_owned()
+fn all(kinds: &[&'static str]) -> BTreeSet<&'static str> {
+    kinds.iter().copied().collect()
 }
 
-/// The kinds of an enum, read from where it is written.
-fn kinds_in(source: &str, name: &str) -> BTreeSet<String> {
-    let (_, after) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
-    let (body, _) = after.split_once("\n}").unwrap();
-    body.lines()
-        .filter_map(|line| line.strip_prefix("    "))
-        .filter(|line| line.starts_with(char::is_uppercase))
-        .map(|line| {
-            line.split(|c: char| !c.is_alphanumeric())
-                .next()
-                .unwrap()
-                .to_owned()
-        })
-        .collect()
-}
-
-/// What a reader of frames says that it could have taken.
-fn frames_known() -> BTreeSet<String> {
-    let error = serde_json::from_str::<ServerFrame>(r#"{"t":"unknown"}"#).unwrap_err();
-    let said = error.to_string();
-    let (_, known) = said.split_once("expected one of ").unwrap();
-    known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-}
-
-/// A kind of event that is new, and has no row, ends this.
+/// A kind that is new, and has no row or column, ends this.
 #[test]
-fn every_kind_of_event_and_of_frame_has_a_row() {
-    let (mut events_seen, mut frames_seen) = (BTreeSet::new(), BTreeSet::new());
-    let (mut failures_seen, mut phases_seen) = (BTreeSet::new(), BTreeSet::new());
+fn every_kind_of_event_frame_and_failure_has_a_row_and_every_phase_a_column() {
+    let (mut frames, mut failures) = (BTreeSet::new(), BTreeSet::new());
     for (_, event) in events() {
-        events_seen.insert(kind(&event));
         match event {
-            Event::Frame { frame, .. } => {
-                let written = serde_json::to_value(&*frame).unwrap();
-                frames_seen.insert(written["t"].as_str().unwrap().to_owned());
-            }
-            Event::Failed { failure, .. } => {
-                failures_seen.insert(kind(&failure));
-            }
+            Event::Frame { frame, .. } => frames.extend([kinds::frame(&frame)]),
+            Event::Failed { failure, .. } => failures.extend([kinds::failure(&failure)]),
             _other => {}
         }
     }
-    phases_seen.extend(PHASES.iter().map(kind));
-    let effects = include_str!("effects.rs");
-    assert_eq!(events_seen, kinds_in(effects, "Event"));
-    assert_eq!(failures_seen, kinds_in(effects, "Failure"));
-    assert_eq!(phases_seen, kinds_in(include_str!("../engine.rs"), "Phase"));
-    assert_eq!(frames_seen, frames_known());
+    let seen: BTreeSet<_> = events().iter().map(|(_, event)| kinds::event(event)).collect();
+    assert_eq!(seen, all(kinds::EVENTS));
+    assert_eq!(frames, all(kinds::FRAMES));
+    assert_eq!(failures, all(kinds::FAILURES));
+    let phases: BTreeSet<_> = PHASES.iter().map(kinds::phase).collect();
+    assert_eq!(phases, all(kinds::PHASES));
+}
+
+#[test]
+fn every_kind_of_effect_comes_of_something() {
+    let steps = columns().into_iter().flat_map(|(_, state)| {
+        let effects = move |(_, event): (&str, Event)| step(state.clone(), event, NOW).1;
+        events().into_iter().flat_map(effects)
+    });
+    let seen: BTreeSet<_> = steps.map(|effect| kinds::effect(&effect)).collect();
+    assert_eq!(seen, all(kinds::EFFECTS));
 }
 
 /// Any event, with tickets that are often right.
@@ -422,9 +396,9 @@ proptest! {
     }
 }
 
-/// ResetTerminates: a server that always resets, or always refuses, is not asked in circles.
+/// A server that always resets, or always refuses, is not asked in circles.
 #[test]
-fn resets_in_a_row_end_in_a_fault() {
+fn reset_terminates_where_resets_in_a_row_end_in_a_fault() {
     end_in_a_fault(&Failure::Reset(ResetReason::Ahead));
     end_in_a_fault(&Failure::Refused(Problem::new(Code::BadRequest)));
 }
