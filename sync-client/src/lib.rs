@@ -16,6 +16,8 @@ pub mod engine;
 mod http;
 pub mod lanes;
 pub mod outbox;
+#[cfg(feature = "packed")]
+pub mod packed;
 #[cfg(feature = "native")]
 pub mod proof;
 pub mod ranges;

@@ -4,6 +4,7 @@
 
 use crate::engine::{Event, Failure, Ticket};
 use crate::http::Http;
+use crate::packed::{FRAME_BYTES, Unreadable, unpack};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::frame::{ClientFrame, Encoding, SUBPROTOCOL, ServerFrame, close};
 use protocol::sync::Cursor;
@@ -18,8 +19,6 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tokio_util::task::AbortOnDropHandle;
 
-/// The largest frame taken, packed or not: a snapshot of a long reply, escaped.
-const FRAME_BYTES: usize = 8 * 1024 * 1024;
 /// Buffers of an idle socket stay small.
 const BUFFER_BYTES: usize = 4 * 1024;
 /// What may wait to be written before the socket counts as dead.
@@ -166,6 +165,7 @@ async fn serve(
                     // packed in a way of the future
                     Ok(None) => Event::Alive { ticket },
                     Err(Unreadable) => {
+                        tracing::warn!(bytes = packed.len(), "a packed frame cannot be read");
                         let _ = stream.close(Some(refusal())).await;
                         return close::PROTOCOL;
                     }
@@ -185,28 +185,10 @@ async fn serve(
     }
 }
 
-/// What is no frame, or one that unpacks to more than is taken.
-#[derive(Debug, PartialEq, Eq)]
-struct Unreadable;
-
 fn refusal() -> CloseFrame {
     CloseFrame {
         code: close::PROTOCOL.into(),
         reason: "a packed frame cannot be read".into(),
-    }
-}
-
-/// The text of a packed frame, never more than [`FRAME_BYTES`] of it, whatever the frame says of itself.
-fn unpack(message: &[u8]) -> Result<Option<String>, Unreadable> {
-    match message.split_first() {
-        Some((&Encoding::ZSTD, packed)) => {
-            let text = zstd::bulk::decompress(packed, FRAME_BYTES).map_err(|error| {
-                tracing::warn!(%error, "a packed frame cannot be unpacked");
-                Unreadable
-            })?;
-            String::from_utf8(text).map(Some).map_err(|_noise| Unreadable)
-        }
-        _other => Ok(None),
     }
 }
 
@@ -242,36 +224,6 @@ mod tests {
     fn packed(text: &[u8]) -> Vec<u8> {
         let packed = zstd::bulk::compress(text, 3).unwrap();
         [vec![Encoding::ZSTD], packed].concat()
-    }
-
-    #[test]
-    fn a_packed_frame_reads_like_any_other_and_one_of_the_future_is_passed_over() {
-        let text = r#"{"t":"ping","n":4,"head":141}"#;
-        assert_eq!(unpack(&packed(text.as_bytes())), Ok(Some(text.to_owned())));
-        for other in [&[][..], &[0x00], &[0x02, 1, 2, 3]] {
-            assert_eq!(unpack(other), Ok(None));
-        }
-    }
-
-    #[test]
-    fn a_packed_frame_that_grows_past_the_bound_is_refused_and_so_is_noise() {
-        let most = vec![b' '; FRAME_BYTES];
-        assert_eq!(
-            unpack(&packed(&most)).map(|text| text.map(|text| text.len())),
-            Ok(Some(FRAME_BYTES))
-        );
-        let bomb = packed(&vec![b' '; FRAME_BYTES + 1]);
-        assert!(bomb.len() < 4096, "{} bytes", bomb.len());
-        assert_eq!(unpack(&bomb), Err(Unreadable));
-        // one that does not say how large it is, and two in one
-        let mut writer = zstd::stream::Encoder::new(vec![Encoding::ZSTD], 3).unwrap();
-        std::io::Write::write_all(&mut writer, &vec![b' '; FRAME_BYTES + 1]).unwrap();
-        assert_eq!(unpack(&writer.finish().unwrap()), Err(Unreadable));
-        let one = packed(&most);
-        assert_eq!(unpack(&[&one[..], &one[1..]].concat()), Err(Unreadable));
-        for noise in [&[0x01, 0xff, 0x00][..], &packed(b"\xff\xfe"), &one[..40]] {
-            assert_eq!(unpack(noise), Err(Unreadable), "{noise:?}");
-        }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what the library calls")]

@@ -50,7 +50,7 @@ const LINES: &[Line] = &[
             &["store", "socket", "tokens"],
             &["http"],
             &["credentials", "clock"],
-            &["proof", "work"],
+            &["proof", "work", "packed"],
             PURE,
         ],
         friends: PURE,

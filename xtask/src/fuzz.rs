@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 use std::process::Command;
 
-pub const TARGETS: [&str; 5] = ["frames", "cursors", "searches", "links", API];
+pub const TARGETS: [&str; 6] = ["frames", "packed", "cursors", "searches", "links", API];
 const API: &str = "api";
 /// Longer than any text that is read otherwise than as a whole.
 const LONGEST: usize = 4_096;

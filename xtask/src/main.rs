@@ -47,8 +47,8 @@ cargo xtask <command>
       lost or doubled. So many minutes and so many storms at least, whichever takes longer; without both, ten minutes. A tenth of
       the minutes goes to the fuzzers. Seeds that once found something come first, then S; without it, another each time.
   fuzz [TARGET] [--seconds N]
-      Lets fuzzers make up what strangers may send: frames, cursors, searches and links to the code that reads them, and requests
-      (api) to a server. A minute each.
+      Lets fuzzers make up what strangers may send: frames, packed or not, cursors, searches and links to the code that reads
+      them, and requests (api) to a server. A minute each.
   dist [--check]
       Packs the desktop app for Debian and for Fedora into dist, with licences, lists of parts and checksums; then installs the
       Debian package, tries it and takes it away again. --check only tries the package that is there.

@@ -1,14 +1,15 @@
-//! What holds of anything that a stranger may send: each function takes any text and ends the program where it does not.
+//! What holds of anything that a stranger may send: each function takes any text, or any bytes, and ends the program where it
+//! does not.
 //!
-//! The targets beside give them what a fuzzer makes up; a test of the suite gives them the corpus.
+//! The targets beside give them what a fuzzer makes up; a test of the suite gives them the corpus, and much that is like it.
 
 #[path = "../../../src-tauri/src/deep_link.rs"]
 mod deep_link;
 
 use deep_link::Link;
-use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::frame::{ClientFrame, Encoding, ServerFrame};
 use protocol::mutation::{Batch, Op, preview_of, title_from};
-use protocol::run::At;
+use protocol::run::{At, Stand};
 use protocol::session_socket;
 use protocol::sync::{Cursor, SessionsBefore};
 use rusqlite::Connection;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use std::cell::OnceCell;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
+use sync_client::packed::{self, FRAME_BYTES, Unreadable};
 use sync_client::search::Query;
 
 /// What can be read can be written, and reads back as the same.
@@ -46,6 +48,23 @@ pub fn frames(text: &str) {
     }
 }
 
+/// What unpacks to a text larger than this is not read as a frame too.
+const READ: usize = 64 * 1024;
+
+/// A packed frame is unpacked to no more than may be, refused, or left to whoever knows how it is packed.
+pub fn packed(message: &[u8]) {
+    match packed::unpack(message) {
+        Ok(Some(text)) => {
+            assert!(text.len() <= FRAME_BYTES, "{} bytes", text.len());
+            if text.len() <= READ {
+                frames(&text);
+            }
+        }
+        Ok(None) => assert_ne!(message.first(), Some(&Encoding::ZSTD)),
+        Err(Unreadable) => assert_eq!(message.first(), Some(&Encoding::ZSTD)),
+    }
+}
+
 fn comes_back<T: FromStr + Display + PartialEq + Debug>(text: &str) {
     if let Ok(read) = text.parse::<T>() {
         let again = read.to_string().parse::<T>();
@@ -53,11 +72,12 @@ fn comes_back<T: FromStr + Display + PartialEq + Debug>(text: &str) {
     }
 }
 
-/// Places that a client hands back: in the changes, in the list, in a run.
+/// Places that a client hands back: in the changes, in the list, in a run, and in a run's events (`Last-Event-ID`).
 pub fn cursors(text: &str) {
     comes_back::<Cursor>(text);
     comes_back::<SessionsBefore>(text);
     comes_back::<At>(text);
+    comes_back::<Stand>(text);
 }
 
 /// An index as the cache's, over one text.
