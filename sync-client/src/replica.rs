@@ -181,6 +181,14 @@ impl Replica {
         }
     }
 
+    /// The messages of a stretch go, as in a device that lets whatever comes take their place.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) fn make_way(&mut self, id: SessionId, lo: Ord, hi: Ord) {
+        if let Some(kept) = self.sessions.get_mut(&id) {
+            kept.messages.retain(|ord, _| !(lo..=hi).contains(ord));
+        }
+    }
+
     /// Whether the session was deleted.
     pub fn is_gone(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|kept| kept.gone.is_some())

@@ -28,7 +28,7 @@ pub use letters::Kept;
 pub use quota::{Quota, Reason, Reasons};
 pub use reads::{Due, Gap, Page, Stretch};
 #[cfg(any(test, feature = "model"))]
-pub use twin::Twin;
+pub use twin::{Letters, Twin};
 
 use crate::outbox::{Entry, Plan};
 use crate::replica::{Applied, Verdict};

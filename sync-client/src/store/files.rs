@@ -99,6 +99,14 @@ pub fn cache_in_memory() -> Result<Connection> {
     Ok(connection)
 }
 
+/// An outbox that is nowhere on disk.
+#[cfg(any(test, feature = "model"))]
+pub fn outbox_in_memory() -> Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection, OUTBOX)?;
+    Ok(connection)
+}
+
 /// The cache, or a new one in the place of one that cannot be used.
 pub fn open_cache_or_begin(folder: &Path) -> Result<(Connection, Hold)> {
     match with_or_without_room("cache", |hold| open_cache(folder, hold)) {

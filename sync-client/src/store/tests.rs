@@ -3,6 +3,7 @@
 
 mod drafts;
 mod eviction;
+mod letters;
 mod listing;
 mod search;
 

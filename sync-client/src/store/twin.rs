@@ -1,12 +1,44 @@
-//! The cache in memory, for models: it is handed what a device's rows are handed, and has to say the same.
+//! Both files in memory, for models: the cache is handed what a device's rows are handed, the outbox every plan, and each
+//! has to say the same.
 
+use super::letters::{self, Kept};
 use super::reads::{self, Stretch};
 use super::{Result, cache, files};
+use crate::outbox::{Entry, Plan};
 use crate::replica::Replica;
-use protocol::sync::{Bootstrap, History, Ord, SessionsPage, SyncPage};
+use protocol::sync::{Bootstrap, Epoch, History, Ord, Seq, SessionsPage, SyncPage};
 use protocol::{SessionId, UserId};
 use rusqlite::Connection;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who writes.
+const WRITER: UserId = UserId(Epoch::nil());
+
+/// The outbox.
+#[derive(Debug)]
+pub struct Letters(Connection);
+
+impl Letters {
+    pub fn new() -> Result<Self> {
+        Ok(Self(files::outbox_in_memory()?))
+    }
+
+    pub fn keep(&mut self, plan: &Plan) -> Result<()> {
+        letters::keep(&mut self.0, WRITER, plan, 0)
+    }
+
+    /// What a device finds that begins again.
+    pub fn load(&self, whole: Seq) -> Result<Kept> {
+        letters::load(&self.0, WRITER, whole)
+    }
+
+    /// Where it has other rows than these.
+    pub fn differs_from(&self, rows: &BTreeMap<i64, Entry>) -> Result<Option<String>> {
+        let kept = self.load(Seq::MIN)?.entries;
+        let is_same = kept.iter().eq(rows.values());
+        Ok((!is_same).then(|| format!("{kept:?} on disk, {rows:?} in memory")))
+    }
+}
 
 #[derive(Debug)]
 pub struct Twin(Connection);

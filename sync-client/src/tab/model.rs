@@ -1,8 +1,8 @@
 //! Devices in memory against a model server, with crashes, restores, and a network that loses, doubles and reorders.
 //!
 //! Each run is a script of what people do and what befalls requests, frames, devices and the server; a law of
-//! `laws` that does not hold ends it. A failing script is printed, and kept in `proptest-regressions` where it
-//! was found by chance; `ablation` has fixed seeds.
+//! `laws` that does not hold ends it. A failing script is printed, to be kept in `found`; `ablation` has fixed seeds, and
+//! `by_name` a script for each law.
 //!
 //! With the feature `model` the same scripts are played on a [`Real`] server.
 #![expect(
@@ -18,6 +18,8 @@
 
 #[cfg(test)]
 mod ablation;
+#[cfg(test)]
+mod by_name;
 mod device;
 #[cfg(test)]
 mod found;

@@ -75,7 +75,7 @@ impl Tab {
             Effect::Reset { reason } => {
                 if engine::is_rollback(reason) {
                     let plan = self.outbox.requeue([]);
-                    self.outbox.apply(&plan);
+                    self.make_real(&plan);
                 }
                 self.run_engine(Event::ResetReady, now, wants);
             }
@@ -93,10 +93,19 @@ impl Tab {
         }
     }
 
+    /// In memory a plan is real at once; a body with a disk writes it down first.
+    pub(super) fn make_real(&mut self, plan: &Plan) {
+        #[cfg(any(test, feature = "model"))]
+        if !self.write_down(plan) {
+            return;
+        }
+        self.outbox.apply(plan);
+    }
+
     fn take_bootstrap(&mut self, bootstrap: &Bootstrap, wants: &mut Vec<Want>) {
         if self.outbox.enter(bootstrap.as_of.epoch) {
             let plan = self.outbox.requeue([]);
-            self.outbox.apply(&plan);
+            self.make_real(&plan);
         }
         let applied = self.replica.apply_bootstrap(bootstrap);
         self.tails.clear();
@@ -236,7 +245,7 @@ impl Tab {
         }
         for (lane, most) in self.lanes.ready(&self.outbox, now.at) {
             if let Some((batch, plan)) = self.outbox.dispatch(lane, most, now.at) {
-                self.outbox.apply(&plan);
+                self.make_real(&plan);
                 self.lanes.sending(lane);
                 self.sent.insert(lane, batch.clone());
                 wants.push(Want::Upload { lane, batch });
@@ -258,7 +267,7 @@ impl Tab {
             Ok(answer) => self.outbox.answered(&batch, answer, self.replica.is_gone(lane)),
             Err(failure) => self.outbox.failed(&batch, failure),
         };
-        self.outbox.apply(&plan);
+        self.make_real(&plan);
         match &result {
             Ok(_) => self.lanes.answered(lane, plan.again, now),
             Err(failure) => self.lanes.failed(lane, failure, now),

@@ -143,7 +143,7 @@ impl Tab {
 
     /// In memory a plan is real at once.
     fn commit(&mut self, plan: &Plan, session: Option<SessionId>, now: Moment) -> Vec<Want> {
-        self.outbox.apply(plan);
+        self.make_real(plan);
         let mut wants = vec![Want::Push(Push::List)];
         let written = plan.put.iter().map(|entry| entry.mutation.op.session());
         let touched: std::collections::BTreeSet<SessionId> = written.chain(session).collect();

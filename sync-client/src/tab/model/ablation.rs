@@ -2,7 +2,7 @@
 
 use super::laws::Broken;
 use super::rules::{Rule, Rules};
-use super::script::{self, Deed, Script};
+use super::script::{self, Script};
 use super::world::World;
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 const SEEDS: std::ops::Range<u64> = 0..40;
 const DEEDS: usize = 200;
 
-fn play(rules: Rules, script: &[(usize, Deed)]) -> Option<Broken> {
+fn play(rules: Rules, script: &Script) -> Option<Broken> {
     World::play(rules, [0, 0], script).err()
 }
 
 /// The script without what it can do without and still break the same law.
 fn shortest(rules: Rules, script: &Script, law: &str) -> Script {
     let mut shortest = script.clone();
-    for index in (0..script.len()).rev() {
+    for index in (0..script.deeds.len()).rev() {
         let mut shorter = shortest.clone();
-        shorter.remove(index);
+        shorter.deeds.remove(index);
         if play(rules, &shorter).is_some_and(|broken| broken.law == law) {
             shortest = shorter;
         }
@@ -74,4 +74,10 @@ fn with_an_answer_of_an_earlier_history_believed_what_the_restore_lost_vanishes(
 #[test]
 fn without_the_check_of_how_old_a_read_is_the_past_comes_back() {
     assert!(!broken_without(Rule::AsOf).is_empty());
+}
+
+#[test]
+fn told_of_before_it_is_written_down_a_text_is_lost_in_a_crash() {
+    let laws = broken_without(Rule::Written);
+    assert!(laws.contains_key("NoSilentLoss"), "{laws:?}");
 }

@@ -1,16 +1,17 @@
 //! A device whose disk outlives it: what is kept when it crashes between two effects, and how it comes back.
 //!
-//! A [`Tab`] keeps nothing; [`Body`] does for it what the desktop's files do: the journal of accepted writes, and the
-//! epoch that they were accepted in.
+//! A [`Tab`] keeps nothing; [`Body`] does for it what the desktop's files do: every plan of the outbox before it is real,
+//! what was accepted, and the epoch that it was accepted in.
 
 use super::super::{Input, Tab, Want};
 use super::rules::{Rule, Rules};
+use super::script::Kind;
 use crate::engine::{self, Effect, Event, Moment, Ticket};
 use crate::outbox::{Entry, Outbox, Plan, Standing};
 use crate::replica::Replica;
-use crate::store::Twin;
+use crate::store::{Letters, Twin};
 use protocol::frame::ServerFrame;
-use protocol::mutation::OpResult;
+use protocol::mutation::{Op, OpResult};
 use protocol::sync::{Cursor, Epoch, Seq, SessionsBefore, SyncPage};
 use protocol::{Code, MessageId, MutationId, SessionId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,24 +19,43 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// What a body with a disk adds to a tab.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {
-    /// Effects that are still carried out before it crashes; `None`: it does not.
+    rules: Rules,
+    /// Steps that are still taken before it crashes; `None`: it does not.
     pub fuse: Option<usize>,
     /// It has crashed: what was on disk then.
     kept: Option<Box<Kept>>,
-    /// Accepted writes, also those that the outbox in memory has let go of.
-    pub journal: BTreeMap<i64, Entry>,
+    /// What the outbox's file says: what is open, refused, or was accepted.
+    pub letters: BTreeMap<i64, Entry>,
+    /// Plans that are in there, and not yet in the file itself.
+    plans: Vec<Plan>,
+    /// Plans that are real and not written down ([`Rule::Written`] is off).
+    unwritten: Vec<Plan>,
     epoch: Option<Epoch>,
-    /// The cursor is committed before its rows ([`Rule::OneCommit`] is off).
-    is_in_two_steps: bool,
     /// What was applied to the rows, and not yet to the files.
     applied: Vec<Effect>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Kept {
-    outbox: Vec<Entry>,
     replica: Replica,
     lists: Vec<(bool, SessionsBefore)>,
+}
+
+impl Body {
+    fn keep(&mut self, mut plan: Plan) {
+        if !self.rules.keep(Rule::Journal) {
+            let is_accepted = |entry: &Entry| matches!(entry.standing, Standing::Acked { .. });
+            let accepted = plan.put.extract_if(.., |entry| is_accepted(entry));
+            plan.drop.extend(accepted.map(|entry| entry.n));
+        }
+        for n in &plan.drop {
+            self.letters.remove(n);
+        }
+        for entry in &plan.put {
+            self.letters.insert(entry.n, entry.clone());
+        }
+        self.plans.push(plan);
+    }
 }
 
 impl Tab {
@@ -47,6 +67,22 @@ impl Tab {
             self.body.applied.push(effect.clone());
         }
         Some(effect)
+    }
+
+    /// Stands before every plan: writes it down. Whether the device lives to make it real.
+    pub(in crate::tab) fn write_down(&mut self, plan: &Plan) -> bool {
+        if plan.is_empty() {
+            return true;
+        }
+        if !self.body.rules.keep(Rule::Written) {
+            self.body.unwritten.push(plan.clone());
+            return !self.crashes();
+        }
+        if self.crashes() {
+            return false;
+        }
+        self.body.keep(plan.clone());
+        !self.crashes()
     }
 
     fn left_of(&mut self, effect: Effect) -> Option<Effect> {
@@ -62,12 +98,15 @@ impl Tab {
             let epoch = first.as_of.epoch;
             if self.body.epoch != Some(epoch) {
                 self.give_back();
+                if self.crashes() {
+                    return None;
+                }
+                self.body.epoch = Some(epoch);
             }
-            self.body.epoch = Some(epoch);
             return (!self.crashes()).then_some(effect);
         }
         match effect {
-            Effect::ApplyPage(page) if self.body.is_in_two_steps => {
+            Effect::ApplyPage(page) if !self.body.rules.keep(Rule::OneCommit) => {
                 let changes = Vec::new();
                 self.replica.apply_page(&SyncPage {
                     changes,
@@ -100,27 +139,34 @@ impl Tab {
 
     fn on_disk(&self) -> Kept {
         Kept {
-            outbox: self.outbox.entries().cloned().collect(),
             replica: self.replica.clone(),
             lists: self.lists.clone(),
         }
     }
 
+    /// What was accepted is to be sent again.
     fn give_back(&mut self) {
-        let journal = std::mem::take(&mut self.body.journal);
-        let plan = self.outbox.requeue(journal.into_values());
-        self.outbox.apply(&plan);
+        let is_accepted = |entry: &&Entry| matches!(entry.standing, Standing::Acked { .. });
+        let journal: Vec<Entry> = self.body.letters.values().filter(is_accepted).cloned().collect();
+        let plan = self.outbox.requeue(journal);
+        self.make_real(&plan);
     }
 }
+
+/// Sessions whose messages a device with little room keeps.
+const HELD: usize = 2;
 
 /// A device, what it asked for, and what is on its way to it.
 #[derive(Debug)]
 pub struct Phone {
     pub tab: Tab,
-    /// Whether its cache outlives it; the outbox always does.
-    keeps_rows: bool,
-    /// That cache in SQLite, where every rule is kept.
+    pub kind: Kind,
+    /// Its cache in SQLite, where it outlives the device and every rule is kept.
     pub disk: Option<Twin>,
+    /// Its outbox in SQLite, which it begins from again.
+    pub letters: Letters,
+    /// What somebody looked at, the last last.
+    looked_at: Vec<SessionId>,
     /// How wrong its clock is.
     pub skew: i64,
     pub asked: VecDeque<Want>,
@@ -145,13 +191,16 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn new(keeps_rows: bool, skew: i64, rules: Rules) -> Self {
+    pub fn new(kind: Kind, skew: i64, rules: Rules) -> Self {
         let mut tab = Tab::new();
-        tab.body.is_in_two_steps = !rules.keep(Rule::OneCommit);
+        tab.body.rules = rules;
+        let has_disk = kind != Kind::Page && rules.keep_all();
         Self {
             tab,
-            keeps_rows,
-            disk: (keeps_rows && rules.keep_all()).then(|| Twin::new().unwrap()),
+            kind,
+            disk: has_disk.then(|| Twin::new().unwrap()),
+            letters: Letters::new().unwrap(),
+            looked_at: Vec::new(),
             skew,
             asked: VecDeque::new(),
             late: VecDeque::new(),
@@ -187,8 +236,78 @@ impl Phone {
         }
     }
 
+    pub fn look_at(&mut self, session: SessionId) {
+        self.looked_at.retain(|seen| *seen != session);
+        self.looked_at.push(session);
+    }
+
+    /// A device with little room keeps the messages of what was looked at last.
+    fn make_room(&mut self) {
+        let least = self.looked_at.len().saturating_sub(HELD);
+        let replica = self.tab.replica();
+        let has_messages = |id: &SessionId| replica.messages(*id).next().is_some();
+        let ids = replica.sessions().map(|session| session.id);
+        let held: Vec<SessionId> = ids.filter(has_messages).collect();
+        for session in held {
+            if !self.looked_at[least..].contains(&session) {
+                self.tab.windows.remove(&session);
+                self.give_up(session);
+            }
+        }
+    }
+
+    /// A text was taken, as its writer is told.
+    pub fn took_text(&mut self, session: SessionId, message: MessageId) {
+        let is_it =
+            |entry: &Entry| matches!(entry.mutation.op, Op::MessageCreate { id, .. } if id == message);
+        if self.is_believed_kept(is_it) {
+            self.written.insert((session, message));
+        }
+    }
+
+    /// A session was begun, as its maker is told.
+    pub fn took_session(&mut self, session: SessionId) {
+        if self.is_believed_kept(|entry| entry.mutation.op.session() == session) {
+            self.begun.insert(session);
+        }
+    }
+
+    /// Whoever is told only of what is on the disk is not told where the device crashes before.
+    fn is_believed_kept(&self, is_it: impl Fn(&Entry) -> bool) -> bool {
+        let body = &self.tab.body;
+        !body.rules.keep(Rule::Written) || body.letters.values().any(is_it)
+    }
+
+    /// What the body has written down is in the files.
+    pub fn write_files(&mut self) {
+        let body = &mut self.tab.body;
+        let unwritten = std::mem::take(&mut body.unwritten);
+        if body.kept.is_none() {
+            unwritten.into_iter().for_each(|plan| body.keep(plan));
+        }
+        for plan in std::mem::take(&mut body.plans) {
+            self.letters.keep(&plan).unwrap();
+        }
+    }
+
     /// One turn, in memory and on disk.
     pub fn turn(&mut self, input: &Input, now: Moment) -> Vec<Want> {
+        if let Input::Loaded {
+            result: Ok(history), ..
+        } = input
+            && !self.tab.body.rules.keep(Rule::Newer)
+        {
+            self.tab.replica.make_way(history.session, history.lo, history.hi);
+        }
+        let wants = self.turn_on_disk(input, now);
+        self.write_files();
+        if self.kind == Kind::Windowed && !self.has_crashed() {
+            self.make_room();
+        }
+        wants
+    }
+
+    fn turn_on_disk(&mut self, input: &Input, now: Moment) -> Vec<Want> {
         let had_lists = !self.tab.lists.is_empty();
         let wants = self.tab.turn(input.clone(), now);
         let applied = std::mem::take(&mut self.tab.body.applied);
@@ -215,8 +334,8 @@ impl Phone {
         wants
     }
 
-    /// Accepted writes are journalled as soon as the answer is taken.
-    pub fn write_down(&mut self, input: &Input) {
+    /// What the server has said of writes.
+    pub fn hear(&mut self, input: &Input) {
         let Input::Uploaded {
             lane,
             result: Ok(answer),
@@ -224,18 +343,9 @@ impl Phone {
         else {
             return;
         };
-        let Some(batch) = self.tab.sent.get(lane) else {
+        if !self.tab.sent.contains_key(lane) {
             return;
-        };
-        let is_gone = self.tab.replica.is_gone(*lane);
-        let Plan { put, .. } = self.tab.outbox.answered(batch, answer, is_gone);
-        let accepted = put
-            .into_iter()
-            .filter(|entry| matches!(entry.standing, Standing::Acked { .. }));
-        self.tab
-            .body
-            .journal
-            .extend(accepted.map(|entry| (entry.n, entry)));
+        }
         let is_told = self.stands_in(answer.epoch);
         for outcome in &answer.results {
             if self.tab.outbox.entry(outcome.id).is_none() {
@@ -254,38 +364,25 @@ impl Phone {
         }
     }
 
-    /// Drops the device and builds it anew from what it had kept. Returns how it begins.
+    /// Drops the device and builds it anew from what its files have. Returns how it begins.
     pub fn restart(&mut self) -> Input {
-        let body = std::mem::take(&mut self.tab.body);
-        let kept = body.kept.map_or_else(|| self.tab.on_disk(), |kept| *kept);
-        let (replica, lists) = if self.keeps_rows {
-            (kept.replica, kept.lists)
-        } else {
-            (Replica::default(), Vec::new())
+        let mut body = std::mem::take(&mut self.tab.body);
+        let kept = body.kept.take().map_or_else(|| self.tab.on_disk(), |kept| *kept);
+        let (replica, lists) = match self.kind {
+            Kind::Whole | Kind::Windowed => (kept.replica, kept.lists),
+            Kind::Page => (Replica::default(), Vec::new()),
         };
         let cursor = replica.cursor();
-        let passed = replica.whole();
-        // As the desktop loads them: open, refused, and accepted where their rows may not be here.
-        let accepted = body.journal.values().filter(|entry| match entry.standing {
-            Standing::Acked { seq } => seq > passed,
-            Standing::Queued | Standing::Inflight | Standing::Dead { .. } => false,
-        });
-        let mut entries: BTreeMap<i64, Entry> = accepted.map(|entry| (entry.n, entry.clone())).collect();
-        entries.extend(kept.outbox.into_iter().map(|entry| (entry.n, entry)));
-        let numbers = entries.keys().chain(body.journal.keys());
-        let last = numbers.copied().max().unwrap_or(0);
-        let mut outbox = Outbox::load_after(entries.into_values(), last);
+        let found = self.letters.load(replica.whole()).unwrap();
+        let mut outbox = Outbox::load_after(found.entries, found.last);
         if let Some(epoch) = body.epoch {
             outbox.enter(epoch);
         }
+        body.fuse = None;
         self.tab = Tab {
             replica,
             lists,
-            body: Body {
-                kept: None,
-                fuse: None,
-                ..body
-            },
+            body,
             ..Tab::with_outbox(outbox)
         };
         self.asked.clear();
@@ -299,7 +396,8 @@ impl Phone {
 
     /// What a device without a check takes for what came: to it every page begins where it stands, every read is fresh,
     /// and every answer is of its own history. It passes the check as if there were none.
-    pub fn taken_for(&self, mut input: Input, rules: Rules) -> Input {
+    pub fn taken_for(&self, mut input: Input) -> Input {
+        let rules = self.tab.body.rules;
         if !rules.keep(Rule::Answer)
             && let Input::Uploaded {
                 result: Ok(answer), ..
@@ -308,15 +406,13 @@ impl Phone {
         {
             answer.epoch = epoch;
         }
-        let (Some(here), Some(rows)) = (self.tab.state.cursor(), self.tab.replica.cursor()) else {
+        let Some(rows) = self.tab.replica.cursor() else {
             return input;
         };
-        if !rules.keep(Rule::From)
-            && let Some(page) = page_in(&mut input)
-        {
-            page.from = here;
+        if let Some(page) = page_in(&mut input) {
+            *page = self.page_taken_for(page.clone());
         }
-        if !rules.keep(Rule::AsOf) {
+        if !rules.keep(Rule::AsOf) || !rules.keep(Rule::Newer) {
             match &mut input {
                 Input::Loaded {
                     result: Ok(history), ..
@@ -326,6 +422,16 @@ impl Phone {
             }
         }
         input
+    }
+}
+
+impl Phone {
+    /// A page as [`Phone::taken_for`] has it.
+    pub fn page_taken_for(&self, page: SyncPage) -> SyncPage {
+        match self.tab.state.cursor() {
+            Some(here) if !self.tab.body.rules.keep(Rule::From) => SyncPage { from: here, ..page },
+            Some(_) | None => page,
+        }
     }
 }
 

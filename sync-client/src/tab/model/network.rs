@@ -1,13 +1,14 @@
 //! The network between a device and the server: what becomes of requests, answers and the frames of sockets.
 
 use super::laws::Broken;
+use super::rules::Rule;
 use super::script::Deed;
 use super::world::World;
 use crate::engine::{Event, Failure};
 use crate::tab::{Input, Want};
 use protocol::frame::{ServerFrame, close};
 use protocol::sync::{Epoch, SessionsPage};
-use protocol::{Code, DeviceId, Problem};
+use protocol::{Code, DeviceId, Problem, SessionId};
 
 impl World {
     /// What the server makes of a request.
@@ -48,7 +49,7 @@ impl World {
                     }),
                 })
             }
-            Want::Upload { lane, .. } if self.server.cursed.contains(lane) => Input::Uploaded {
+            Want::Upload { lane, .. } if self.is_held_up(index, *lane) => Input::Uploaded {
                 lane: *lane,
                 result: Err(Failure::Later { retry_after: None }),
             },
@@ -78,6 +79,15 @@ impl World {
             Want::Renew => Input::Engine(Event::Renewed),
             Want::CloseSocket | Want::Send(_) | Want::Timer { .. } | Want::Push(_) => return None,
         })
+    }
+
+    /// A write fails where its session is cursed, and with one queue for all also behind one that is.
+    fn is_held_up(&self, index: usize, lane: SessionId) -> bool {
+        let cursed = &self.server.cursed;
+        let mut waiting = self.phones[index].tab.outbox().entries();
+        let is_behind = !self.rules.keep(Rule::Lanes)
+            && waiting.any(|entry| entry.is_open() && cursed.contains(&entry.mutation.op.session()));
+        is_behind || cursed.contains(&lane)
     }
 
     fn failure(want: &Want, failure: Failure) -> Option<Input> {

@@ -3,7 +3,7 @@
 
 use super::laws::Broken;
 use super::rules::Rules;
-use super::script::Deed;
+use super::script::{Deed, Script};
 use super::server::Server;
 use super::world::World;
 use crate::engine::{Event, Failure};
@@ -32,13 +32,13 @@ pub trait Real: Debug {
 
 impl World {
     /// Plays the script on a real server. Its replies come when they come; sessions whose writes fail are the model's own.
-    pub fn play_on(mut real: Box<dyn Real>, script: &[(usize, Deed)]) -> Result<Self, Broken> {
+    pub fn play_on(mut real: Box<dyn Real>, script: &Script) -> Result<Self, Broken> {
         let mut server = Server::new(Rules::default());
         server.see(real.look());
         real.back_up();
-        let mut world = Self::over(server, Rules::default(), [0, 0]);
+        let mut world = Self::over(server, Rules::default(), &script.devices, [0, 0]);
         world.real = Some(real);
-        world.live_through(script)?;
+        world.live_through(&script.deeds)?;
         Ok(world)
     }
 

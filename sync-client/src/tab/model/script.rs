@@ -1,8 +1,19 @@
-//! What people do, and what becomes of requests, answers, frames, devices and the server.
+//! Which devices there are, what people do, and what becomes of requests, answers, frames, devices and the server.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+/// What a device keeps of the server's rows. What was written on it outlives it always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything that came, over its end.
+    Whole,
+    /// The same, but the messages of a few sessions only.
+    Windowed,
+    /// Nothing: it begins anew each time.
+    Page,
+}
 
 #[derive(Clone, Debug)]
 pub enum Deed {
@@ -53,8 +64,17 @@ pub enum Deed {
     Curse(usize),
 }
 
-/// Each with the device that it befalls.
-pub type Script = Vec<(usize, Deed)>;
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub devices: Vec<Kind>,
+    /// Each with the device that it befalls, counted round.
+    pub deeds: Deeds,
+}
+
+pub type Deeds = Vec<(usize, Deed)>;
+
+/// Devices at most: one of each kind, and so many more.
+const DEVICES: usize = 5;
 
 pub const TEN_YEARS: i64 = 315_576_000_000;
 
@@ -150,23 +170,37 @@ fn crash_while_applying(which: usize, after: usize) -> Vec<Deed> {
     deeds
 }
 
-fn befall(deeds: impl Strategy<Value = Vec<Deed>>) -> impl Strategy<Value = Script> {
-    (0_usize..2, deeds).prop_map(|(index, deeds)| deeds.into_iter().map(|deed| (index, deed)).collect())
+/// One of each kind, and up to two more of any.
+fn devices() -> impl Strategy<Value = Vec<Kind>> {
+    let each = [Kind::Whole, Kind::Page, Kind::Windowed];
+    let any = prop::sample::select(each.to_vec());
+    prop::collection::vec(any, 0..=DEVICES - each.len()).prop_map(move |more| [&each[..], &more[..]].concat())
 }
 
-fn steps() -> impl Strategy<Value = Script> {
+fn befall(deeds: impl Strategy<Value = Vec<Deed>>) -> impl Strategy<Value = Deeds> {
+    (0..DEVICES, deeds).prop_map(|(index, deeds)| deeds.into_iter().map(|deed| (index, deed)).collect())
+}
+
+fn steps() -> impl Strategy<Value = Deeds> {
     befall(prop_oneof![8 => deed(), 1 => misfortune()])
 }
 
+fn of(steps: impl Strategy<Value = Vec<Deeds>>) -> impl Strategy<Value = Script> {
+    (devices(), steps).prop_map(|(devices, steps)| Script {
+        devices,
+        deeds: steps.concat(),
+    })
+}
+
 pub fn script(most: usize) -> impl Strategy<Value = Script> {
-    prop::collection::vec(steps(), 1..most).prop_map(|steps| steps.concat())
+    of(prop::collection::vec(steps(), 1..most))
 }
 
 /// With clocks that jump while the devices run.
 pub fn script_with_wrong_clocks(most: usize) -> impl Strategy<Value = Script> {
     let shift = prop_oneof![Just(TEN_YEARS), Just(-TEN_YEARS)].prop_map(|years| vec![Deed::Shift(years)]);
     let steps = prop_oneof![20 => steps(), 1 => befall(shift)];
-    prop::collection::vec(steps, 1..most).prop_map(|steps| steps.concat())
+    of(prop::collection::vec(steps, 1..most))
 }
 
 /// The same script for the same seed, always.
@@ -175,6 +209,6 @@ pub fn seeded(seed: u64, length: usize) -> Script {
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let steps = prop::collection::vec(steps(), length);
-    steps.new_tree(&mut runner).unwrap().current().concat()
+    let script = of(prop::collection::vec(steps(), length));
+    script.new_tree(&mut runner).unwrap().current()
 }

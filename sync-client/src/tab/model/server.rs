@@ -167,7 +167,7 @@ impl Server {
                 *self.effects.entry(*message).or_default() += 1;
                 self.say(&mut session, *message, Role::User, content);
                 self.say(&mut session, MessageId::fresh(), Role::Assistant, "");
-                if session.title.is_empty() {
+                if session.title.is_empty() || !self.rules.keep(Rule::HumanTitle) {
                     session.title = title_from(content);
                 }
             }
@@ -210,7 +210,7 @@ impl Server {
     }
 
     fn say(&mut self, session: &mut Session, id: MessageId, role: Role, content: &str) {
-        session.last_ord += 1;
+        session.last_ord += if self.rules.keep(Rule::Places) { 1 } else { 2 };
         let status = match role {
             Role::User | Role::System => Status::Complete,
             Role::Assistant => Status::Queued,
@@ -249,10 +249,15 @@ impl Server {
         row.status = Status::Complete;
         "a reply".clone_into(&mut row.content);
         let session = row.session;
-        self.head = seq + 1;
+        let next = if self.rules.keep(Rule::Counter) {
+            seq + 1
+        } else {
+            seq
+        };
+        self.head = next;
         if let Some(session) = self.sessions.get_mut(&session) {
-            session.seq = seq + 1;
-            session.last_active = seq + 1;
+            session.seq = next;
+            session.last_active = next;
         }
     }
 
@@ -279,7 +284,10 @@ impl Server {
             return Err(Failure::Reset(ResetReason::Floor));
         }
         let mut changes = self.changes();
-        changes.retain(|change| change.seq() > from.seq);
+        let is_told = |change: &Change| {
+            self.rules.keep(Rule::Tombstone) || !matches!(change, Change::SessionGone { .. })
+        };
+        changes.retain(|change| change.seq() > from.seq && is_told(change));
         let more = changes.len() > PAGE;
         changes.truncate(PAGE);
         let last = changes.last().map_or(from.seq, Change::seq);

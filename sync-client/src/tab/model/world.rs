@@ -1,12 +1,12 @@
-//! The world of a run: the server, two devices, what befalls them, and the time.
+//! The world of a run: the server, some devices, what befalls them, and the time.
 //!
 //! After a script the network is fair, and everybody must agree.
 
 use super::device::{Phone, page_in};
 use super::laws::{self, Broken};
 use super::real::Real;
-use super::rules::Rules;
-use super::script::Deed;
+use super::rules::{Rule, Rules};
+use super::script::{Deed, Kind, Script};
 use super::server::Server;
 use crate::engine::{Event, Failure, Fault, Moment, Phase, RESETS};
 use crate::outbox::Entry;
@@ -33,41 +33,41 @@ pub struct World {
 }
 
 impl World {
-    /// A device that keeps its rows and one that begins anew each time, with clocks that are wrong by so much.
-    pub fn new(rules: Rules, skews: [i64; 2]) -> Self {
-        Self::over(Server::lived_in(rules), rules, skews)
-    }
-
-    pub(super) fn over(server: Server, rules: Rules, skews: [i64; 2]) -> Self {
-        let [desktop, window] = skews;
+    /// The clocks of every second device are wrong by the one, of the others by the other.
+    pub(super) fn over(server: Server, rules: Rules, devices: &[Kind], skews: [i64; 2]) -> Self {
+        let skews = skews.into_iter().cycle();
+        let phones = devices.iter().zip(skews);
         let mut world = Self {
             backup: server.clone(),
             server,
             real: None,
-            phones: vec![Phone::new(true, desktop, rules), Phone::new(false, window, rules)],
+            phones: phones
+                .map(|(kind, skew)| Phone::new(*kind, skew, rules))
+                .collect(),
             rules,
             now: 1_000,
             texts: 0,
             broken: None,
         };
-        for index in 0..2 {
+        for index in 0..devices.len() {
             world.hand(index, Input::Engine(Event::SignedIn { cursor: None }));
         }
         world
     }
 
     /// Runs the script, then lets the network be fair.
-    pub fn play(rules: Rules, skews: [i64; 2], script: &[(usize, Deed)]) -> Result<Self, Broken> {
-        let mut world = Self::new(rules, skews);
-        world.live_through(script)?;
+    pub fn play(rules: Rules, skews: [i64; 2], script: &Script) -> Result<Self, Broken> {
+        let mut world = Self::over(Server::lived_in(rules), rules, &script.devices, skews);
+        world.live_through(&script.deeds)?;
         Ok(world)
     }
 
-    pub(super) fn live_through(&mut self, script: &[(usize, Deed)]) -> Result<(), Broken> {
-        for (index, deed) in script {
-            self.person(*index, deed);
-            self.network(*index, deed);
-            self.trouble(*index, deed);
+    pub(super) fn live_through(&mut self, deeds: &[(usize, Deed)]) -> Result<(), Broken> {
+        for (index, deed) in deeds {
+            let index = index % self.phones.len();
+            self.person(index, deed);
+            self.network(index, deed);
+            self.trouble(index, deed);
             self.judge()?;
         }
         self.lane_isolation()?;
@@ -78,8 +78,10 @@ impl World {
 
     /// Writes to cursed sessions fail for ever, and all others arrive. Then the curse is lifted.
     fn lane_isolation(&mut self) -> Result<(), Broken> {
-        self.settle("LaneIsolation")?;
-        self.server.cursed.clear();
+        if !self.server.cursed.is_empty() {
+            self.settle("LaneIsolation")?;
+            self.server.cursed.clear();
+        }
         Ok(())
     }
 
@@ -107,9 +109,9 @@ impl World {
         let now = self.moment(index);
         let phone = &mut self.phones[index];
         let before = phone.tab.replica().clone();
-        let mut taken = phone.taken_for(input, self.rules);
+        let mut taken = phone.taken_for(input.clone());
         let superseded = laws::superseded(phone, &taken);
-        phone.write_down(&taken);
+        phone.hear(&taken);
         if let Input::Engine(Event::Bootstrapped { bootstrap, .. }) = &taken {
             phone.begun_at = bootstrap.as_of.seq;
         }
@@ -124,8 +126,8 @@ impl World {
             self.restart(index);
             return;
         }
-        let held =
-            laws::at_a_turn(&before, phone, &taken).and_then(|()| laws::human_title_wins(superseded, &wants));
+        let held = laws::at_a_turn(&before, phone, &input, &taken)
+            .and_then(|()| laws::human_title_wins(superseded, &wants));
         self.note(held);
         self.take(index, wants);
     }
@@ -151,6 +153,9 @@ impl World {
 
     pub(super) fn pass(&mut self, millis: i64) {
         self.now += millis;
+        if !self.rules.keep(Rule::Timer) {
+            return;
+        }
         for index in 0..self.phones.len() {
             let now = self.moment(index).at;
             if self.phones[index].timer.is_some_and(|at| at <= now) {
@@ -188,14 +193,17 @@ impl World {
         self.texts += 1;
         let words = format!("words {}", self.texts);
         let phone = &mut self.phones[index];
+        if let (Deed::Send(_) | Deed::Open(_) | Deed::Earlier(_), Some(session)) = (deed, session) {
+            phone.look_at(session);
+        }
         // A session that is gone, and shown for the refused text in it, takes no more.
         let wants = match (deed, session) {
             (Deed::Create, _) => phone.tab.create(now).map(|(id, wants)| {
-                phone.begun.insert(id);
+                phone.took_session(id);
                 wants
             }),
             (Deed::Send(_), Some(session)) => phone.tab.send(session, &words, now).map(|(id, wants)| {
-                phone.written.insert((session, id));
+                phone.took_text(session, id);
                 wants
             }),
             (Deed::Rename(_), Some(session)) => phone.tab.rename(session, &words, now),
@@ -210,7 +218,12 @@ impl World {
             _other => Ok(Vec::new()),
         };
         let wants = wants.unwrap_or_default();
-        self.take(index, wants);
+        phone.write_files();
+        if phone.has_crashed() {
+            self.restart(index);
+        } else {
+            self.take(index, wants);
+        }
     }
 
     fn trouble(&mut self, index: usize, deed: &Deed) {
@@ -306,11 +319,12 @@ impl World {
         })
     }
 
-    /// Everybody reads every session to its beginning.
+    /// Everybody reads every session to its beginning; who has no room for all of them agrees on each as it is read.
     fn read_everything(&mut self) -> Result<(), Broken> {
         let sessions: Vec<SessionId> = self.server.sessions.keys().copied().collect();
         for index in 0..self.phones.len() {
             for session in &sessions {
+                self.phones[index].look_at(*session);
                 let mut tries = 0;
                 while self.phones[index]
                     .tab
@@ -324,6 +338,7 @@ impl World {
                     self.take(index, wants);
                     self.deliver(index)?;
                 }
+                laws::agree_on(self, &self.phones[index], *session)?;
             }
         }
         self.judge()
