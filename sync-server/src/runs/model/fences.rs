@@ -18,6 +18,12 @@ pub enum Fence {
     ShownIsLogged,
     /// Who was told that a run stops finds it stopped, however it would have ended.
     CancelKept,
+    /// What still waits to be said is said before the end.
+    AllSaid,
+    /// A run whose lease is over is ended by somebody else.
+    Reaped,
+    /// A node that follows looks at the row now and then, whatever it hears.
+    LookedUp,
 }
 
 /// All of them, or all but one.

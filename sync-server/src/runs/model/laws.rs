@@ -71,6 +71,14 @@ fn shown_is_logged(world: &World) -> Held {
     Ok(())
 }
 
+/// Once a lease is over for longer than a reaper's round, the run has ended, and whoever follows it has heard of that.
+pub fn in_time(world: &World) -> Held {
+    let has_ended = world.row.status.is_terminal() && world.there.is_over;
+    hold(!world.is_due() || has_ended, "EndEventually", || {
+        format!("is {:?} after its lease", world.row.status)
+    })
+}
+
 /// When everybody has come back and the reaper has been by.
 pub fn in_the_end(world: &World) -> Held {
     let row = &world.row;

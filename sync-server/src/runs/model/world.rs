@@ -19,6 +19,8 @@ const STEPS: usize = 160;
 const ROUNDS: usize = 200;
 /// In ticks of the model's clock.
 const LEASE: u64 = 8;
+/// How many rounds of the end a reaper, and then whoever follows, may take to see that a lease is over.
+const REAPED_WITHIN: u64 = 2;
 const ATTEMPT: u32 = 1;
 
 /// All that the agent says.
@@ -127,10 +129,12 @@ impl World {
             world.work();
             world.look();
             world.reap();
-            world.hear(false);
+            // in every second story no hint arrives any more
+            world.hear(seed % 2 == 1);
             world.look_up();
             world.read();
             laws::at_all_times(&world)?;
+            laws::in_time(&world)?;
         }
         laws::in_the_end(&world)
     }
@@ -190,6 +194,11 @@ impl World {
             91 => self.cancel(),
             _ => self.read(),
         }
+    }
+
+    /// Somebody has had time to see that the lease is over, and the follower to see that the run is.
+    pub fn is_due(&self) -> bool {
+        self.row.lease_until + REAPED_WITHIN < self.now
     }
 
     /// The longest text that the log or the row has.
@@ -304,7 +313,9 @@ impl World {
     }
 
     fn finish(&mut self, status: Status) {
-        self.flush();
+        if self.fences.has(Fence::AllSaid) {
+            self.flush();
+        }
         self.standing = Standing::Finishing;
         self.others.push(Request::Finish(status, self.worker.text()));
     }
@@ -425,7 +436,8 @@ impl World {
     // The reaper, on another node: it reads, and only later ends.
 
     fn look(&mut self) {
-        if self.reaping.is_none() && self.row.status == Status::Streaming && self.row.lease_until < self.now {
+        let is_lost = self.row.status == Status::Streaming && self.row.lease_until < self.now;
+        if is_lost && self.reaping.is_none() && self.fences.has(Fence::Reaped) {
             self.reaping = Some(reaper::longest(&self.lost(), &self.log));
         }
     }
@@ -462,6 +474,9 @@ impl World {
     }
 
     fn look_up(&mut self) {
+        if !self.fences.has(Fence::LookedUp) {
+            return;
+        }
         if self.row.status.is_terminal() {
             self.follower.end(End {
                 status: self.row.status,
