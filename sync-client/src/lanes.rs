@@ -169,7 +169,9 @@ mod tests {
         }
     }
 
-    fn turns() -> Vec<(&'static str, Box<dyn Fn(&mut Lanes)>)> {
+    type NamedTurn = (&'static str, Box<dyn Fn(&mut Lanes)>);
+
+    fn turns() -> Vec<NamedTurn> {
         let plain: [(&str, Turn); 4] = [
             ("sending", |lanes| lanes.sending(lane())),
             ("answered", |lanes| lanes.answered(lane(), false, NOW)),

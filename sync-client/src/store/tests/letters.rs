@@ -147,9 +147,10 @@ impl Lane {
             letter.stands = Stands::Accepted;
         }
         // the first that is still on its way is the one that something is said of
-        match (self.standing(Stands::OnItsWay).next(), word) {
-            (Some(letter), Word::Refused) => letter.stands = Stands::Refused,
-            (Some(_) | None, _) => {}
+        if matches!(word, Word::Refused)
+            && let Some(letter) = self.standing(Stands::OnItsWay).next()
+        {
+            letter.stands = Stands::Refused;
         }
     }
 
@@ -326,7 +327,7 @@ fn op(lane: usize, id: u128, what: What) -> Op {
         },
         What::Archived => Op::SessionArchive {
             session,
-            archived: id % 2 == 0,
+            archived: id.is_multiple_of(2),
         },
     }
 }
@@ -400,7 +401,11 @@ impl Device {
                 result: result(place),
             })
             .collect();
-        let last = results.iter().take(accepted).last().map(|outcome| outcome.id);
+        let last = results
+            .iter()
+            .take(accepted)
+            .next_back()
+            .map(|outcome| outcome.id);
         self.accepted.extend(last.map(|id| (lane, id)));
         self.head += 1;
         let said = BatchAnswer {

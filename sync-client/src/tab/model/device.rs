@@ -283,7 +283,9 @@ impl Phone {
         let body = &mut self.tab.body;
         let unwritten = std::mem::take(&mut body.unwritten);
         if body.kept.is_none() {
-            unwritten.into_iter().for_each(|plan| body.keep(plan));
+            for plan in unwritten {
+                body.keep(plan);
+            }
         }
         for plan in std::mem::take(&mut body.plans) {
             self.letters.keep(&plan).unwrap();
