@@ -1,6 +1,8 @@
 //! HTTP on a listener: a task for each connection, a bound on how long a request's head may take, and an orderly end.
 //! Written out, since axum's own `serve` has no such bound: half-open connections would hold memory for good.
 
+mod lingering;
+
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::serve::Listener;
@@ -10,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use lingering::Lingering;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -73,7 +76,7 @@ pub async fn serve(mut listener: TcpListener, routes: Router, ending: impl Futur
             routes.call(request)
         });
         let connection = http
-            .serve_connection(TokioIo::new(unread(stream)), service)
+            .serve_connection(TokioIo::new(unread(Lingering::over(stream))), service)
             .with_upgrades();
         let is_over = is_over.clone();
         connections.spawn(async move {

@@ -1,9 +1,11 @@
 //! Who gets a socket, and what becomes of one that breaks the rules.
 
-use harness::{Client, Person, Socket, Stack, until};
-use protocol::frame::{ClientFrame, ServerFrame, close};
+use harness::{Client, Person, Socket, Stack, soon, until};
+use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame, close};
 use protocol::{RunId, limits, routes};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_credential_in_the_address_is_refused() {
@@ -226,6 +228,54 @@ async fn one_frame_over_the_limit_closes_the_socket() {
         .send_text(&format!("{{\"t\":\"from.the.future\",\"fill\":\"{fill}\"}}"))
         .await;
     assert_eq!(socket.closed().await, close::PROTOCOL);
+}
+
+/// A reset would take the close frame from whoever has not read it yet.
+#[tokio::test]
+async fn who_is_still_sending_a_frame_over_the_limit_is_told_why_it_ends_and_may_send_the_rest() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let mut stream = TcpStream::connect(stack.server.own_address())
+        .await
+        .expect("a connection");
+    let token = client.tokens().access_token;
+    let opening = format!(
+        "GET {} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {token}\r\n\r\n",
+        routes::SOCKET
+    );
+    stream.write_all(opening.as_bytes()).await.expect("asked");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let byte = soon("the handshake", stream.read_u8()).await.expect("an answer");
+        answer.push(byte);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"));
+    // masked by nothing (RFC 6455 §5.2)
+    let length = limits::FRAME_BYTES as u64 + 1;
+    let head = [[0x81, 0xff].as_slice(), &length.to_be_bytes(), &[0; 4]].concat();
+    let piece = vec![b'x'; limits::FRAME_BYTES / 8];
+    // far more of it lies there than is looked at before it is refused
+    stack.server.freeze();
+    stream.write_all(&head).await.expect("the head");
+    stream.write_all(&piece).await.expect("some of the rest");
+    stack.server.thaw();
+    let mut last_words = [0; 4];
+    soon("the close frame", stream.read_exact(&mut last_words))
+        .await
+        .expect("a close frame");
+    let [high, low] = close::PROTOCOL.to_be_bytes();
+    assert_eq!(last_words, [0x88, 2, high, low]);
+    for _ in 0..7 {
+        stream.write_all(&piece).await.expect("the rest");
+    }
+    stream.shutdown().await.expect("the end");
+    let mut more = Vec::new();
+    soon("their end", stream.read_to_end(&mut more))
+        .await
+        .expect("an end and no reset");
+    assert!(more.is_empty(), "{more:?}");
 }
 
 #[tokio::test]
