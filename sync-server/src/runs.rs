@@ -6,6 +6,7 @@
 
 mod agents;
 mod follow;
+mod gathering;
 mod leases;
 mod live;
 mod log;

@@ -2,6 +2,7 @@
 //! for Redis or PostgreSQL.
 
 use super::agents::{Echo, Event};
+use super::gathering::Gathering;
 use super::live::{End, Entry, Live, What};
 use super::log::Writer;
 use super::messages::{self, Ending, Finished};
@@ -16,10 +17,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Text is shown this often, and where nobody watches it is logged this often; sooner where much has come.
-const FLUSH: Duration = Duration::from_millis(40);
-const FLUSH_UNSEEN: Duration = Duration::from_millis(250);
-const FLUSH_BYTES: usize = 4096;
 /// Text is kept in the database this often, or after this much; a share of the whole, so that long replies are not
 /// written over and over.
 const CHECKPOINT: Duration = Duration::from_secs(5);
@@ -56,9 +53,7 @@ struct Reply {
     live: Arc<Live>,
     writer: Arc<Writer>,
     /// Made, and not shown yet.
-    pending: String,
-    is_logged: bool,
-    flushed: Instant,
+    pending: Gathering,
     kept: Arc<Kept>,
 }
 
@@ -69,15 +64,12 @@ struct Kept {
 }
 
 pub async fn work(runs: Runs, claimed: Claimed, live: Arc<Live>) {
-    let now = Instant::now();
     let mut reply = Reply {
         writer: Writer::new(live.clone()),
         runs,
         claimed,
         live,
-        pending: String::new(),
-        is_logged: false,
-        flushed: now,
+        pending: Gathering::begin(Instant::now()),
         kept: Arc::new(Kept {
             bytes: AtomicUsize::new(0),
             is_busy: AtomicBool::new(false),
@@ -102,9 +94,9 @@ impl Reply {
         let interrupt = self.runs.0.interrupt.clone();
         let over = tokio::time::sleep(LONGEST);
         tokio::pin!(over);
-        let mut checkpoint = tokio::time::interval_at(self.flushed + CHECKPOINT, CHECKPOINT);
+        let mut checkpoint = tokio::time::interval_at(Instant::now() + CHECKPOINT, CHECKPOINT);
         loop {
-            let due = self.due();
+            let due = self.pending.due(live.is_seen());
             tokio::select! {
                 biased;
                 () = live.cancel.cancelled() => return Outcome::plain(Status::Cancelled),
@@ -117,7 +109,7 @@ impl Reply {
                     Event::Done => return Outcome::plain(Status::Complete),
                     Event::Failed(why) => return Outcome::failed(why),
                 },
-                () = tokio::time::sleep_until(due), if !self.pending.is_empty() => self.flush(),
+                () = tokio::time::sleep_until(due), if !self.pending.text().is_empty() => self.flush(),
                 _ = checkpoint.tick() => self.checkpoint(1),
                 () = interrupt.cancelled() => return Outcome::plain(Status::Interrupted),
                 () = &mut over => return Outcome::failed("The reply took too long and was stopped."),
@@ -125,27 +117,18 @@ impl Reply {
         }
     }
 
-    /// The first text is shown at once.
-    fn due(&self) -> Instant {
-        match (self.is_logged, self.live.is_seen()) {
-            (false, _) => self.flushed,
-            (true, true) => self.flushed + FLUSH,
-            (true, false) => self.flushed + FLUSH_UNSEEN,
-        }
-    }
-
     /// Takes text in, without what no text holds. True: the bound is reached.
     fn is_full(&mut self, text: &str) -> bool {
         let room = MOST_BYTES.saturating_sub(self.live.bytes());
         for c in text.chars() {
-            if self.pending.len() + c.len_utf8() > room {
+            if self.pending.text().len() + c.len_utf8() > room {
                 return true;
             }
             if !c.is_control() || c == '\n' || c == '\t' {
                 self.pending.push(c);
             }
         }
-        if self.pending.len() >= FLUSH_BYTES {
+        if self.pending.is_much() {
             self.flush();
         }
         false
@@ -153,11 +136,10 @@ impl Reply {
 
     /// Shows what is pending, here and in the log.
     fn flush(&mut self) {
-        if self.pending.is_empty() {
+        if self.pending.text().is_empty() {
             return;
         }
-        if !self.is_logged {
-            self.is_logged = true;
+        if !self.pending.has_begun() {
             let begun = Entry {
                 at: At {
                     attempt: self.claimed.attempt,
@@ -173,8 +155,7 @@ impl Reply {
             };
             self.runs.hints().publish(self.claimed.user, Hint::Started(run));
         }
-        let entry = self.live.append(&std::mem::take(&mut self.pending));
-        self.flushed = Instant::now();
+        let entry = self.live.append(&self.pending.take());
         self.runs.say(&self.writer, entry);
         let share = (self.live.bytes() / 4).max(CHECKPOINT_BYTES);
         self.checkpoint(share);
@@ -207,10 +188,10 @@ impl Reply {
 
     /// Message, run and session in the database; then the end for those who watch; then the news for the user's devices.
     async fn end(mut self, outcome: Outcome) {
-        if self.is_logged {
+        if self.pending.has_begun() {
             self.flush();
         }
-        let text = format!("{}{}", self.live.text(), self.pending);
+        let text = format!("{}{}", self.live.text(), self.pending.text());
         let Some(finished) = self.finish(&outcome, &text).await else {
             self.runs.remove(&self.live);
             self.live.leave();
@@ -220,8 +201,8 @@ impl Reply {
             status: finished.status,
             seq: finished.seq,
         };
-        let entry = self.live.finish(&self.pending, end);
-        if self.is_logged {
+        let entry = self.live.finish(self.pending.text(), end);
+        if self.pending.has_begun() {
             self.runs.say(&self.writer, entry);
         }
         self.runs.remove(&self.live);
