@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use harness::{Person, Socket, Stack, mutation, soon, until, within};
+use harness::{Client, Person, Socket, Stack, mutation, soon, until, within};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::frame::{ClientFrame, ServerFrame, close};
 use protocol::limits::ATTACHED_RUNS;
@@ -113,6 +113,54 @@ async fn ten_thousand_connections_that_say_half_a_request_are_closed_and_others_
     calm.watch(run).await;
 }
 
+/// BoundedMemory: what is held for sockets that hear nothing of all that happens. The library's own buffers would take 128 KiB for each.
+#[tokio::test]
+async fn a_socket_that_is_open_and_idle_costs_less_than_sixty_four_kib() {
+    const PEOPLE: usize = 4;
+    /// KiB of an unoptimised server.
+    const EACH: u64 = 64;
+    allow_open_files(1_000);
+    let stack = Stack::start().await;
+    let joining = (0..PEOPLE).map(|_| Person::join_natively(&stack));
+    let clients: Vec<Client> = join_all(joining)
+        .await
+        .into_iter()
+        .map(|(_, client)| client.at(&format!("http://{}", stack.server.own_address())))
+        .collect();
+    // what the first of a kind costs is not the others'
+    for client in &clients {
+        drop(Socket::open(client).await);
+    }
+    let before = stack.server.memory();
+    let opening = clients
+        .iter()
+        .flat_map(|client| (0..PER_USER - 1).map(|_| Socket::open(client)));
+    let open = join_all(opening).await;
+    let held = stack.server.memory().saturating_sub(before);
+    assert!(
+        held < open.len() as u64 * EACH,
+        "{held} KiB for {} sockets",
+        open.len()
+    );
+}
+
+/// As many devices of one person as hear everything and take nothing of it.
+const UNREAD: usize = 8;
+/// KiB that the server may hold more because of them, all together: a frame on its way to each, the texts of sixty-four replies once,
+/// and what an unoptimised server takes for its work. A queue for each would hold many times as much.
+const HELD: u64 = UNREAD as u64 * 2 * 1024 + 64 * 256 + 8 * 1024;
+
+/// A long reply that all of these would see.
+async fn say_at_length(client: &Client, session: SessionId, unread: &mut [Socket]) {
+    let run = client.say(session, "/long 200kb").await.run();
+    for socket in unread {
+        let (at, bytes) = (None, 0);
+        let attach = serde_json::to_string(&ClientFrame::Attach { run, at, bytes });
+        // some may be closed already
+        let _ = socket.send_text(&attach.expect("a frame")).await;
+    }
+}
+
 /// BoundedMemory: the queue of one who reads nothing ends at its bound, and the socket with it.
 #[tokio::test]
 async fn who_reads_nothing_is_let_go_of_while_others_are_served_and_finds_all_of_it_afterwards() {
@@ -122,9 +170,10 @@ async fn who_reads_nothing_is_let_go_of_while_others_are_served_and_finds_all_of
     let mut calm = Socket::open(&neighbour).await;
     let quiet = neighbour.create_session("Undisturbed").await;
     let session = client.create_session("Much").await;
-    // it hears of everything and takes nothing from the line
-    let unread = Socket::open(&client).await;
-    let mut written = 0;
+    let long = client.create_session("Long").await;
+    // they hear of everything and take nothing from the line
+    let mut unread = join_all((0..UNREAD).map(|_| Socket::open(&client))).await;
+    let (mut written, mut before, mut most) = (0, None, 0);
     within(
         Duration::from_mins(1),
         "the slow reader to be closed",
@@ -133,8 +182,12 @@ async fn who_reads_nothing_is_let_go_of_while_others_are_served_and_finds_all_of
             let batch = (0..50).map(|_| message(session, text.clone(), RunMode::Manual));
             let answer = client.push(&batch.collect::<Vec<_>>()).await;
             written += answer.results.len();
+            say_at_length(&client, long, &mut unread).await;
             let run = neighbour.say(quiet, "quick").await.run();
             calm.watch(run).await;
+            // what the first of a kind costs is not theirs
+            let memory = stack.server.memory();
+            most = most.max(memory.saturating_sub(*before.get_or_insert(memory)));
             let metrics = client.get(routes::METRICS).await.text();
             let closed = format!("sockets_closed_total{{code=\"{}\"}}", close::SLOW_CONSUMER);
             metrics.contains(&closed).then_some(())
@@ -142,6 +195,7 @@ async fn who_reads_nothing_is_let_go_of_while_others_are_served_and_finds_all_of
     )
     .await;
     drop(unread);
+    assert!(most < HELD, "{most} KiB more for {UNREAD} who read nothing");
     let last = client.session(session).await.last_ord;
     assert_eq!(usize::try_from(last).ok(), Some(written));
     let welcome = Socket::open(&client).await.welcome.expect("a welcome");

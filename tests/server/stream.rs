@@ -6,7 +6,7 @@ use protocol::run::Status;
 use protocol::sync::Role;
 use protocol::{Code, RunId, routes};
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Takes some seconds to be said, in many pieces.
 const SLOW: &str = "/slow 60ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen \
@@ -193,6 +193,41 @@ async fn a_stopped_reply_keeps_what_was_said() {
     );
 }
 
+/// CancelWins. The agent says a word each ten milliseconds and never sooner, so the number of words tells when they were said, however
+/// slow the machine is.
+#[tokio::test]
+async fn once_a_stop_is_answered_nothing_more_is_said_than_one_flush_holds() {
+    const WORD: Duration = Duration::from_millis(10);
+    /// Text is shown this often.
+    const FLUSH: Duration = Duration::from_millis(40);
+    /// Another node is told through Redis.
+    const TOLD: Duration = Duration::from_secs(1);
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, desk) = Person::join_natively(&stack).await;
+    let laptop = person.native(&stack, "Laptop").await.at(&second.url());
+    let mut socket = Socket::open(&desk).await;
+    let text = format!("/slow 10ms {}", "word ".repeat(2_000));
+    for (by, slack) in [(&desk, Duration::ZERO), (&laptop, TOLD)] {
+        let session = desk.create_session("Stop").await;
+        let begun = Instant::now();
+        let sent = desk.say(session, text.trim()).await;
+        let (at, bytes) = (None, 0);
+        let run = sent.run();
+        socket.send(&ClientFrame::Attach { run, at, bytes }).await;
+        let mut reply = Reply::default();
+        socket.watch_until(run, &mut reply, 100).await;
+        by.post(&routes::run_cancel(run), &json!({})).await.succeeds();
+        let most = (begun.elapsed() + FLUSH + slack).as_millis() / WORD.as_millis() + 2;
+        socket.watch_on(run, &mut reply).await;
+        assert_eq!((reply.status, reply.ends), (Some(Status::Cancelled), 1));
+        let kept = desk.committed(session, sent.reply()).await;
+        assert_eq!(kept.content, reply.text, "and nothing else is kept");
+        let said = kept.content.matches("word").count() as u128;
+        assert!((10..=most).contains(&said), "{said} words, {most} at most");
+    }
+}
+
 #[tokio::test]
 async fn a_reply_can_be_stopped_over_the_socket() {
     let stack = Stack::start().await;
@@ -354,6 +389,53 @@ async fn a_killed_server_leaves_an_interrupted_reply_with_its_text() {
         Status::Complete
     );
     assert!(!person.email.as_str().is_empty());
+}
+
+/// EndEventually: no hint tells of it, its worker says nothing any more, and it is ended by a node that nobody watches from.
+#[tokio::test]
+async fn who_watches_sees_the_end_of_a_lost_reply_within_its_lease_and_two_looks_though_nobody_tells() {
+    const LEASE: Duration = Duration::from_secs(15);
+    /// Of whoever ends what lost its worker; and of whoever follows a reply for those who watch.
+    const LOOK: Duration = Duration::from_secs(5);
+    const LOOK_OF_FOLLOWER: Duration = Duration::from_secs(2);
+    /// For a busy machine.
+    const SLACK: Duration = Duration::from_secs(5);
+    let stack = Stack::builder()
+        .with("ROLE", "gateway")
+        .with_gates()
+        .start()
+        .await;
+    let worker = stack.another_server("worker", &[("ROLE", "worker")]).await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Lost").await;
+    let mut socket = Socket::open(&client).await;
+    let sent = client
+        .say(session, &format!("/slow 100ms {}", "and on ".repeat(300).trim()))
+        .await;
+    let (at, bytes) = (None, 0);
+    let run = sent.run();
+    socket.send(&ClientFrame::Attach { run, at, bytes }).await;
+    let mut reply = Reply::default();
+    socket.watch_until(run, &mut reply, 20).await;
+    let _other = stack.another_server("other", &[("ROLE", "worker")]).await;
+    assert_eq!(reply.status, None, "still being said");
+    stack.redis_gate().shut();
+    worker.kill();
+    let killed = Instant::now();
+    let status = socket
+        .find_in_time("the end", |frame| match frame {
+            ServerFrame::End {
+                run: ended, status, ..
+            } if *ended == run => Some(*status),
+            _ => None,
+        })
+        .await;
+    let took = killed.elapsed();
+    assert_eq!(status, Status::Interrupted);
+    assert!(took < LEASE + 2 * LOOK + LOOK_OF_FOLLOWER + SLACK, "{took:?}");
+    stack.redis_gate().open();
+    let again = socket.watch(run).await;
+    assert_eq!((again.status, again.ends), (Some(Status::Interrupted), 1));
 }
 
 #[tokio::test]
