@@ -8,11 +8,16 @@ use serde::{Deserialize, Serialize};
 /// The WebSocket subprotocol (RFC 6455 §1.9).
 pub const SUBPROTOCOL: &str = "compymac.v1";
 
+/// The header in which a client that can set one says its `hello` with the request already: the frame's JSON, of at most
+/// [`HELLO_BYTES`](crate::limits::HELLO_BYTES) in visible ASCII. The server then speaks first.
+pub const HELLO_HEADER: &str = "x-compymac-hello";
+
 /// From a client. Unknown kinds are ignored; a frame that is no JSON closes with [`close::PROTOCOL`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t")]
 pub enum ClientFrame {
-    /// The first frame, within 5 seconds. A browser proves itself with a ticket; a native client did so in the header.
+    /// The first frame, within 5 seconds, or before it in [`HELLO_HEADER`]. A browser proves itself with a ticket; a native client
+    /// did so in the header.
     #[serde(rename = "hello")]
     Hello {
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,7 +39,7 @@ pub const FRAME_BYTES: usize = 256 * 1024;
 pub const SESSION_FRAME_BYTES: usize = 2 * 1024 * 1024;
 /// The small protocol's history, in bytes of JSON; the newest message comes even where it is longer alone.
 pub const HISTORY_BYTES: usize = 1024 * 1024;
-/// The first frame, before a browser's socket has proved who it is, in bytes.
+/// The first frame, before a browser's socket has proved who it is, or the header in its place, in bytes.
 pub const HELLO_BYTES: usize = 4 * 1024;
 /// A change page pushed over a socket instead of pulled, in bytes.
 pub const PUSH_BYTES: usize = 16 * 1024;

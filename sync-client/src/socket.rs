@@ -1,4 +1,4 @@
-//! The socket: one task that opens it, says hello, and reports frames until it ends.
+//! The socket: one task that opens it, says hello as it does, and reports frames until it ends.
 //!
 //! **Invariant:** reports bear the ticket they were opened with; after a socket is dropped it reports nothing.
 
@@ -6,9 +6,10 @@ use crate::engine::{Event, Failure, Ticket};
 use crate::http::Http;
 use crate::packed::{FRAME_BYTES, Unreadable, unpack};
 use futures_util::{SinkExt as _, StreamExt as _};
-use protocol::frame::{ClientFrame, Encoding, SUBPROTOCOL, ServerFrame, close};
+use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, SUBPROTOCOL, ServerFrame, close};
 use protocol::sync::Cursor;
 use reqwest::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -24,6 +25,9 @@ const BUFFER_BYTES: usize = 4 * 1024;
 /// What may wait to be written before the socket counts as dead.
 const WRITE_BYTES: usize = 1024 * 1024;
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
+/// Where nothing was heard for so long after the opening, something on the way may have dropped the header that the hello stood
+/// in. Well before the server gives up waiting for one, which is after 5 seconds.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is written to the socket.
 #[derive(Clone, Debug)]
@@ -49,12 +53,17 @@ impl Socket {
         events: mpsc::Sender<Event>,
     ) -> Self {
         let (outgoing, queue) = mpsc::channel(256);
+        let hello = ClientFrame::Hello {
+            ticket: None,
+            cursor,
+            enc: vec![Encoding::Zstd],
+        };
         let task = tokio::spawn(async move {
             let request = token
                 .await
-                .and_then(|token| request(&http, &token).ok_or(Failure::NotSent));
+                .and_then(|token| request(&http, &token, &hello).ok_or(Failure::NotSent));
             let event = match request {
-                Ok(request) => run(request, ticket, cursor, queue, &events).await,
+                Ok(request) => run(request, ticket, hello, queue, &events).await,
                 Err(failure) => Event::SocketRefused { ticket, failure },
             };
             let _ = events.send(event).await;
@@ -73,7 +82,8 @@ impl Socket {
     }
 }
 
-fn request(http: &Http, token: &str) -> Option<Request<()>> {
+/// The request to open it, with the hello in it: what comes back over the socket first is then the answer.
+fn request(http: &Http, token: &str, hello: &ClientFrame) -> Option<Request<()>> {
     let mut address = http.address(protocol::routes::SOCKET);
     let scheme = if address.scheme() == "https" { "wss" } else { "ws" };
     address.set_scheme(scheme).ok()?;
@@ -84,6 +94,10 @@ fn request(http: &Http, token: &str) -> Option<Request<()>> {
     request
         .headers_mut()
         .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    // one that no header can hold would be said as a frame
+    if let Ok(hello) = HeaderValue::try_from(serde_json::to_string(hello).unwrap_or_default()) {
+        request.headers_mut().insert(HELLO_HEADER, hello);
+    }
     Some(request)
 }
 
@@ -93,7 +107,7 @@ type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 async fn run(
     request: Request<()>,
     ticket: Ticket,
-    cursor: Option<Cursor>,
+    hello: ClientFrame,
     queue: mpsc::Receiver<Outgoing>,
     events: &mpsc::Sender<Event>,
 ) -> Event {
@@ -115,15 +129,7 @@ async fn run(
             return Event::SocketRefused { ticket, failure };
         }
     };
-    let hello = ClientFrame::Hello {
-        ticket: None,
-        cursor,
-        enc: vec![Encoding::Zstd],
-    };
-    let code = match write(&mut stream, Outgoing::Frame(hello)).await {
-        Ok(()) => serve(&mut stream, ticket, queue, events).await,
-        Err(_broken) => ABNORMAL,
-    };
+    let code = serve(&mut stream, ticket, hello, queue, events).await;
     Event::SocketClosed { ticket, code }
 }
 
@@ -143,45 +149,62 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
+/// Frames go out once the hello is known to have come, or has gone out as the first of them: a second one is passed over.
 async fn serve(
     stream: &mut Stream,
     ticket: Ticket,
+    hello: ClientFrame,
     mut queue: mpsc::Receiver<Outgoing>,
     events: &mpsc::Sender<Event>,
 ) -> u16 {
+    let mut unheard = Some(hello);
+    let mut patience = pin!(tokio::time::sleep(HEARD_WITHIN));
     loop {
-        let event = tokio::select! {
-            outgoing = queue.recv() => {
-                let Some(outgoing) = outgoing else { return close::DRAIN };
-                if write(stream, outgoing).await.is_err() {
-                    return ABNORMAL;
+        let outgoing = tokio::select! {
+            outgoing = queue.recv(), if unheard.is_none() => outgoing,
+            () = &mut patience, if unheard.is_some() => unheard.take().map(Outgoing::Frame),
+            message = stream.next() => {
+                unheard = None;
+                let event = match report(stream, message, ticket).await {
+                    Ok(event) => event,
+                    Err(code) => return code,
+                };
+                if events.send(event).await.is_err() {
+                    return close::DRAIN;
                 }
                 continue;
             }
-            message = stream.next() => match message {
-                Some(Ok(Message::Text(text))) => read(&text, ticket),
-                Some(Ok(Message::Binary(packed))) => match unpack(&packed) {
-                    Ok(Some(text)) => read(&text, ticket),
-                    // packed in a way of the future
-                    Ok(None) => Event::Alive { ticket },
-                    Err(Unreadable) => {
-                        tracing::warn!(bytes = packed.len(), "a packed frame cannot be read");
-                        let _ = stream.close(Some(refusal())).await;
-                        return close::PROTOCOL;
-                    }
-                },
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                    Event::Alive { ticket }
-                }
-                Some(Ok(Message::Close(frame))) => {
-                    return frame.map_or(ABNORMAL, |frame| frame.code.into());
-                }
-                Some(Err(_)) | None => return ABNORMAL,
-            },
         };
-        if events.send(event).await.is_err() {
+        let Some(outgoing) = outgoing else {
             return close::DRAIN;
+        };
+        if write(stream, outgoing).await.is_err() {
+            return ABNORMAL;
         }
+    }
+}
+
+/// What a message says to the engine, or the code with which the socket ends.
+async fn report(
+    stream: &mut Stream,
+    message: Option<Result<Message, Error>>,
+    ticket: Ticket,
+) -> Result<Event, u16> {
+    match message {
+        Some(Ok(Message::Text(text))) => Ok(read(&text, ticket)),
+        Some(Ok(Message::Binary(packed))) => match unpack(&packed) {
+            Ok(Some(text)) => Ok(read(&text, ticket)),
+            // packed in a way of the future
+            Ok(None) => Ok(Event::Alive { ticket }),
+            Err(Unreadable) => {
+                tracing::warn!(bytes = packed.len(), "a packed frame cannot be read");
+                let _ = stream.close(Some(refusal())).await;
+                Err(close::PROTOCOL)
+            }
+        },
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Event::Alive { ticket }),
+        Some(Ok(Message::Close(frame))) => Err(frame.map_or(ABNORMAL, |frame| frame.code.into())),
+        Some(Err(_)) | None => Err(ABNORMAL),
     }
 }
 
@@ -236,23 +259,64 @@ mod tests {
         Ok(response)
     }
 
-    #[tokio::test]
-    async fn a_server_that_sends_a_bomb_is_told_so_and_left() {
+    type Served = WebSocketStream<TcpStream>;
+
+    const CURSOR: &str = "MXwwMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDB8NDA";
+
+    /// A socket to a server that does this with it, and what the request to open it said.
+    async fn opened<F: Future<Output = T> + Send + 'static, T: Send + 'static>(
+        serve: impl FnOnce(Served) -> F + Send + 'static,
+    ) -> (
+        Socket,
+        mpsc::Receiver<Event>,
+        tokio::task::JoinHandle<(String, T)>,
+    ) {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let hostile = tokio::spawn(async move {
+        let served = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut socket = tokio_tungstenite::accept_hdr_async(stream, agree).await.unwrap();
-            let hello = socket.next().await.unwrap().unwrap().into_text().unwrap();
-            let bomb = packed(&vec![b' '; FRAME_BYTES * 4]);
-            socket.send(Message::Binary(bomb.into())).await.unwrap();
-            let close = socket.next().await.unwrap().unwrap();
-            (hello, close)
+            let request = head(&stream).await;
+            let socket = tokio_tungstenite::accept_hdr_async(stream, agree).await.unwrap();
+            (request, serve(socket).await)
         });
-        let (events, mut heard) = mpsc::channel(4);
+        let (events, heard) = mpsc::channel(4);
         let http = Http::new(address.parse().unwrap(), Arc::new(Clock::start())).unwrap();
         let token = async { Ok("token".to_owned()) };
-        let _socket = Socket::open(http, token, 1, None, events);
+        let cursor = Some(CURSOR.parse().unwrap());
+        (Socket::open(http, token, 1, cursor, events), heard, served)
+    }
+
+    /// What a connection begins with, left there for whoever answers it.
+    async fn head(stream: &TcpStream) -> String {
+        let mut begun = vec![0; 4096];
+        loop {
+            let length = stream.peek(&mut begun).await.unwrap();
+            let text = String::from_utf8_lossy(&begun[..length]).into_owned();
+            if text.contains("\r\n\r\n") {
+                return text;
+            }
+        }
+    }
+
+    async fn text(socket: &mut Served) -> String {
+        let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
+        text.to_string()
+    }
+
+    fn pong() -> Outgoing {
+        Outgoing::Frame(ClientFrame::Pong { n: 4 })
+    }
+
+    const PONG: &str = r#"{"t":"pong","n":4}"#;
+
+    #[tokio::test]
+    async fn a_server_that_sends_a_bomb_is_told_so_and_left() {
+        let (_socket, mut heard, hostile) = opened(|mut socket: Served| async move {
+            let bomb = packed(&vec![b' '; FRAME_BYTES * 4]);
+            socket.send(Message::Binary(bomb.into())).await.unwrap();
+            socket.next().await.unwrap().unwrap()
+        })
+        .await;
         assert_eq!(
             heard.recv().await,
             Some(Event::SocketClosed {
@@ -260,11 +324,41 @@ mod tests {
                 code: close::PROTOCOL
             })
         );
-        let (hello, close) = hostile.await.unwrap();
-        assert!(hello.contains(r#""enc":["zstd"]"#), "{hello}");
+        let (_, close) = hostile.await.unwrap();
         assert!(
             matches!(&close, Message::Close(Some(frame)) if u16::from(frame.code) == close::PROTOCOL),
             "{close:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_hello_goes_with_the_request_and_is_not_said_again_where_it_is_answered() {
+        let (socket, mut heard, server) = opened(|mut socket: Served| async move {
+            let ping = r#"{"t":"ping","n":4,"head":40}"#;
+            socket.send(Message::text(ping)).await.unwrap();
+            text(&mut socket).await
+        })
+        .await;
+        assert!(matches!(heard.recv().await, Some(Event::Frame { .. })));
+        socket.send(pong());
+        let (request, first) = server.await.unwrap();
+        let hello = format!(r#"{{"t":"hello","cursor":"{CURSOR}","enc":["zstd"]}}"#);
+        let hello = format!("{HELLO_HEADER}: {hello}\r\n");
+        assert!(request.contains(&hello), "{request}");
+        assert_eq!(first, PONG);
+    }
+
+    #[tokio::test]
+    async fn a_hello_that_was_lost_on_the_way_is_said_as_the_first_frame() {
+        let (socket, _heard, server) = opened(|mut socket: Served| async move {
+            let first = text(&mut socket).await;
+            (first, text(&mut socket).await)
+        })
+        .await;
+        // before anything is heard
+        socket.send(pong());
+        let (_, (first, second)) = server.await.unwrap();
+        assert!(first.starts_with(r#"{"t":"hello","cursor":"#), "{first}");
+        assert_eq!(second, PONG);
     }
 }

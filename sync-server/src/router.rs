@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocol::{Code, Problem};
 use std::time::Instant;
@@ -131,7 +131,10 @@ async fn draw_problems(
             crate::error::problem_response(&problem)
         };
     }
-    if let Some(value) = value {
+    // nobody asks about a socket by the request that opened it, and each time that a device comes back it would be told anew
+    if let Some(value) = value
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response

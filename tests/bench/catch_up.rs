@@ -6,13 +6,16 @@ use crate::idle;
 use crate::stage::{Member, Stage};
 use crate::table::{Row, Tally};
 use anyhow::Context as _;
-use harness::{Gate, Passed};
+use harness::{Gate, Heads, Passed};
+use protocol::frame::HELLO_HEADER;
 use protocol::sync::Cursor;
 use protocol::view::Connection;
 use std::time::{Duration, Instant};
 
 const CHANGES: u32 = 500;
 const TURNS: u32 = 20;
+/// What a reconnect with nothing new may say beyond HTTP's own heads and the token, in bytes.
+const SAID: u64 = 300;
 /// What the device has before.
 const SESSIONS: u32 = 20;
 const MESSAGES: u32 = 10;
@@ -23,10 +26,8 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let gate = Gate::to(stage.server.address.parse()?).await;
     let laptop = Laptop::new(&gate.address().to_string(), member).await?;
     laptop.until_it_has((SESSIONS * MESSAGES).into()).await?;
-    let rows = vec![
-        changes(stage, member, &gate, &laptop).await?,
-        nothing(stage, member, &gate, &laptop).await?,
-    ];
+    let mut rows = vec![changes(stage, member, &gate, &laptop).await?];
+    rows.extend(nothing(stage, member, &gate, &laptop).await?);
     laptop.device.close().await;
     Ok(rows)
 }
@@ -81,8 +82,8 @@ async fn changes(stage: &Stage, member: &Member, gate: &Gate, laptop: &Laptop) -
 }
 
 /// All that a device which missed nothing sends and hears until it is in step, in bytes, beside a bare socket that is
-/// opened with the same credential, greeted and answered.
-async fn nothing(stage: &Stage, member: &Member, gate: &Gate, laptop: &Laptop) -> anyhow::Result<Row> {
+/// opened with the same credential, greeted and answered; then apart, what is said and the heads that it takes.
+async fn nothing(stage: &Stage, member: &Member, gate: &Gate, laptop: &Laptop) -> anyhow::Result<Vec<Row>> {
     let (mut took, mut bytes) = (Tally::default(), Vec::new());
     let mut seen = Passed::default();
     for _ in 0..TURNS {
@@ -99,28 +100,64 @@ async fn nothing(stage: &Stage, member: &Member, gate: &Gate, laptop: &Laptop) -
         bytes.push(seen.inward + seen.outward);
     }
     bytes.sort_unstable();
+    let all = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
     let bare = Gate::to(stage.server.address.parse()?).await;
     let token = member.access_token.as_str();
     drop(idle::signed_in(&bare.address().to_string(), Some(&token)).await?);
     let floor = bare.passed();
-    #[expect(clippy::cast_precision_loss, reason = "some hundred bytes")]
-    let (ours, limit) = (
-        bytes.get(bytes.len() / 2).copied().unwrap_or_default() as f64,
-        (floor.inward + floor.outward) as f64,
-    );
-    Ok(Row {
-        work: format!(
-            "W8 nothing new: {} connections, {} round trips",
+    let (heads, bare_heads) = (gate.heads(), bare.heads());
+    let hello = line(&heads, HELLO_HEADER);
+    let token = line(&heads, "authorization");
+    let their_heads = length(&heads) - hello;
+    let (way, wait) = (
+        format!(
+            "{} connections, {} round trips",
             seen.connections, seen.round_trips
         ),
-        ours,
-        limit,
+        (took.percentile(0.5), took.percentile(0.99)),
+    );
+    let memory = stage.server.memory()?;
+    #[expect(clippy::cast_precision_loss, reason = "some hundred bytes")]
+    let row = |work: String, ours: u64, limit: u64| Row {
+        work,
+        ours: ours as f64,
+        limit: limit as f64,
         unit: "B",
         less_is_better: true,
-        p50: took.percentile(0.5),
-        p99: took.percentile(0.99),
-        memory: stage.server.memory()?,
-    })
+        p50: wait.0,
+        p99: wait.1,
+        memory,
+    };
+    Ok(vec![
+        row(
+            format!("W8 nothing new: {way}"),
+            all,
+            floor.inward + floor.outward,
+        ),
+        row(
+            format!("W8 nothing new: hello ({hello} B) and frames, goal"),
+            all - their_heads,
+            SAID,
+        ),
+        row(
+            format!("W8 nothing new: heads, {token} B of them the token"),
+            their_heads,
+            length(&bare_heads) - line(&bare_heads, HELLO_HEADER),
+        ),
+    ])
+}
+
+fn length(heads: &Heads) -> u64 {
+    (heads.inward.len() + heads.outward.len()) as u64
+}
+
+/// The bytes of a request's line in its head, with the line's end.
+fn line(heads: &Heads, name: &str) -> u64 {
+    let found = heads.inward.lines().find(|line| {
+        line.get(..name.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(name))
+    });
+    found.map_or(0, |line| line.len() as u64 + 2)
 }
 
 const fn since(before: Passed, after: Passed) -> Passed {

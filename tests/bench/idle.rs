@@ -5,7 +5,7 @@ use crate::stage::Stage;
 use crate::table::Row;
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
-use protocol::frame::{ClientFrame, SUBPROTOCOL, ServerFrame};
+use protocol::frame::{ClientFrame, HELLO_HEADER, SUBPROTOCOL, ServerFrame};
 use protocol::routes;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -82,13 +82,15 @@ pub async fn signed_in(address: &str, token: Option<&&str>) -> anyhow::Result<So
     request
         .headers_mut()
         .insert("Sec-WebSocket-Protocol", SUBPROTOCOL.parse()?);
-    let mut socket = open(request).await?;
     let hello = ClientFrame::Hello {
         ticket: None,
         cursor: None,
         enc: Vec::new(),
     };
-    socket.send(Message::text(serde_json::to_string(&hello)?)).await?;
+    request
+        .headers_mut()
+        .insert(HELLO_HEADER, serde_json::to_string(&hello)?.parse()?);
+    let mut socket = open(request).await?;
     let heard = tokio::time::timeout(Duration::from_secs(30), socket.next())
         .await
         .context("waiting to be welcomed")?;

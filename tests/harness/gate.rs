@@ -34,12 +34,55 @@ pub struct Passed {
     pub round_trips: u64,
 }
 
+/// What a connection's first request and its answer said before their bodies, each to the empty line.
+#[derive(Clone, Debug, Default)]
+pub struct Heads {
+    pub inward: String,
+    pub outward: String,
+}
+
 #[derive(Debug, Default)]
-struct Counts(Mutex<Passed>);
+struct Counts {
+    passed: Mutex<Passed>,
+    /// Of the connection that was answered last.
+    heads: Mutex<Heads>,
+}
 
 impl Counts {
     fn add(&self, add: impl FnOnce(&mut Passed)) {
-        add(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        add(&mut self.passed.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Heads)) {
+        note(&mut self.heads.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A longer one is not looked at.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The beginning of what is said one way, until its head is whole.
+#[derive(Debug, Default)]
+struct Beginning {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl Beginning {
+    /// The head, with the bytes that make it whole.
+    fn take(&mut self, more: &[u8]) -> Option<String> {
+        if self.is_over {
+            return None;
+        }
+        self.bytes.extend_from_slice(more);
+        let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        self.is_over = end.is_some() || self.bytes.len() > HEAD_BYTES;
+        if !self.is_over {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let head = bytes.get(..end? + 4)?;
+        Some(String::from_utf8_lossy(head).into_owned())
     }
 }
 
@@ -102,7 +145,13 @@ impl Gate {
     }
 
     pub fn passed(&self) -> Passed {
-        *self.counts.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.counts.passed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As the connection that was answered last began. Only where HTTP is spoken, and by one connection at a time.
+    pub fn heads(&self) -> Heads {
+        let heads = self.counts.heads.lock();
+        heads.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -187,16 +236,23 @@ async fn pass(inner: TcpStream, mut seen: watch::Receiver<Passage>, counts: Arc<
     counts.add(|passed| passed.connections += 1);
     // who spoke last: a client that speaks again after an answer begins another round trip
     let is_asked = AtomicBool::new(false);
-    let ask = |bytes: u64| {
+    let (mut asked, mut answered) = (Beginning::default(), Beginning::default());
+    let ask = |bytes: &[u8]| {
         let is_first = !is_asked.swap(true, Ordering::Relaxed);
         counts.add(|passed| {
-            passed.inward += bytes;
+            passed.inward += bytes.len() as u64;
             passed.round_trips += u64::from(is_first);
         });
+        if let Some(head) = asked.take(bytes) {
+            counts.note(|heads| heads.inward = head);
+        }
     };
-    let answer = |bytes: u64| {
+    let answer = |bytes: &[u8]| {
         is_asked.store(false, Ordering::Relaxed);
-        counts.add(|passed| passed.outward += bytes);
+        counts.add(|passed| passed.outward += bytes.len() as u64);
+        if let Some(head) = answered.take(bytes) {
+            counts.note(|heads| heads.outward = head);
+        }
     };
     let (inner_read, inner_write) = inner.into_split();
     let (outer_read, outer_write) = outer.into_split();
@@ -230,11 +286,11 @@ async fn copy(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
     mut seen: watch::Receiver<Passage>,
-    count: impl Fn(u64),
+    mut count: impl FnMut(&[u8]),
 ) {
     let mut chunk = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
-        count(length as u64);
+        count(chunk.get(..length).unwrap_or_default());
         let _ = seen.wait_for(|passage| !passage.is_still).await;
         let delay = seen.borrow().delay;
         if !delay.is_zero() {

@@ -50,7 +50,7 @@ pub use client::{Answer, Client, PageForm, SESSION_COOKIE, mutation};
 pub use device::DeviceClient;
 pub use device_program::{Ask, DeviceProgram, Said};
 pub use event_stream::EventStream;
-pub use gate::{Gate, Passed};
+pub use gate::{Gate, Heads, Passed};
 pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
 pub use passkey_holder::PasskeyHolder;

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::wait::{PATIENCE, soon};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::header;
-use protocol::frame::{ClientFrame, Encoding, LiveRun, SUBPROTOCOL, ServerFrame};
+use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, LiveRun, SUBPROTOCOL, ServerFrame};
 use protocol::run::{At, Status};
 use protocol::sync::Cursor;
 use protocol::{DeviceId, RunId, routes};
@@ -52,7 +52,7 @@ pub struct Reply {
 }
 
 impl Socket {
-    /// Connects and says hello as this kind of client does.
+    /// Connects and says hello in a first frame, as every kind of client may.
     pub async fn open(client: &Client) -> Self {
         Self::open_from(client, None).await
     }
@@ -95,14 +95,40 @@ impl Socket {
         Self::connect_as(client, routes::SOCKET, origin.as_deref()).await
     }
 
+    /// Connects with these as the header for a hello, and says nothing more.
+    pub async fn greet(client: &Client, hellos: &[&[u8]]) -> Self {
+        let origin = client.is_browser().then(|| client.origin().to_owned());
+        let mut headers = header::HeaderMap::new();
+        for hello in hellos {
+            let value = header::HeaderValue::from_bytes(hello);
+            headers.append(
+                HELLO_HEADER,
+                value.unwrap_or_else(|error| panic!("a header: {error}")),
+            );
+        }
+        Self::connect_with(client, routes::SOCKET, origin.as_deref(), headers)
+            .await
+            .unwrap_or_else(|error| panic!("connecting: {error}"))
+    }
+
     /// Connects to any path with any origin.
     pub async fn connect_as(client: &Client, path: &str, origin: Option<&str>) -> Result<Self, Box<Error>> {
+        Self::connect_with(client, path, origin, header::HeaderMap::new()).await
+    }
+
+    async fn connect_with(
+        client: &Client,
+        path: &str,
+        origin: Option<&str>,
+        more: header::HeaderMap,
+    ) -> Result<Self, Box<Error>> {
         let url = format!("{}{path}", client.base().replacen("http", "ws", 1));
         let mut request = url
             .into_client_request()
             .unwrap_or_else(|error| panic!("a socket's request: {error}"));
         let headers = request.headers_mut();
         headers.extend(client.credential_headers());
+        headers.extend(more);
         // the small protocol of one session has no name to choose
         if path == routes::SOCKET {
             headers.insert(

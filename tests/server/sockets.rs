@@ -86,6 +86,78 @@ async fn the_welcome_says_where_the_head_is_to_a_device_that_is_behind_and_to_on
 }
 
 #[tokio::test]
+async fn a_hello_in_the_request_is_answered_before_anything_else_is_said() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Large").await;
+    let hello = br#"{"t":"hello","enc":["zstd"]}"#;
+    let mut socket = Socket::greet(&client, &[hello]).await;
+    let first = socket.next().await;
+    let head = client.bootstrap().await.as_of;
+    assert!(
+        matches!(&first, Ok(ServerFrame::Welcome { head: at, .. }) if *at == head),
+        "{first:?}"
+    );
+    // a client that could not know says it again
+    socket
+        .send_text(std::str::from_utf8(hello).expect("text"))
+        .await
+        .expect("a frame");
+    client
+        .note(session, &"What it offered is heard too. ".repeat(100))
+        .await;
+    socket
+        .find("the message", |frame| {
+            matches!(frame, ServerFrame::Sync(_)).then_some(())
+        })
+        .await;
+    assert_eq!(socket.packed, 1);
+    let run = client.say(session, "still here?").await.run();
+    socket.watch(run).await;
+}
+
+#[tokio::test]
+async fn a_bad_hello_closes_alike_in_the_request_and_as_the_first_frame() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let long = format!(
+        "{{\"t\":\"hello\",\"ticket\":\"{}\"}}",
+        "x".repeat(limits::HELLO_BYTES)
+    );
+    let bad = [
+        ("no json", close::PROTOCOL),
+        ("", close::PROTOCOL),
+        (r#"["hello"]"#, close::PROTOCOL),
+        (long.as_str(), close::PROTOCOL),
+        (r#"{"t":"pong","n":1}"#, close::NO_HELLO),
+        (r#"{"t":"from.the.future"}"#, close::NO_HELLO),
+        (r#"{"t":"hello","cursor":"nowhere"}"#, close::NO_HELLO),
+    ];
+    for (hello, code) in bad {
+        let mut by_header = Socket::greet(&client, &[hello.as_bytes()]).await;
+        let mut by_frame = Socket::connect(&client).await.expect("a socket");
+        by_frame.send_text(hello).await.expect("a frame");
+        let codes = (by_header.closed().await, by_frame.closed().await);
+        assert_eq!(codes, (code, code), "{hello:?}");
+    }
+    let hello: &[u8] = br#"{"t":"hello"}"#;
+    let mut twice = Socket::greet(&client, &[hello, hello]).await;
+    assert_eq!(twice.closed().await, close::PROTOCOL);
+}
+
+#[tokio::test]
+async fn a_hello_in_the_request_lets_no_browser_off_its_ticket() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let mut without = Socket::greet(&client, &[br#"{"t":"hello"}"#]).await;
+    assert_eq!(without.closed().await, close::NO_HELLO);
+    let ticket = person.browser(&stack).await.ticket().await;
+    let hello = format!("{{\"t\":\"hello\",\"ticket\":\"{ticket}\"}}");
+    let mut with_anothers = Socket::greet(&client, &[hello.as_bytes()]).await;
+    assert_eq!(with_anothers.closed().await, close::TOKEN_EXPIRED);
+}
+
+#[tokio::test]
 async fn a_ticket_opens_one_socket() {
     let stack = Stack::start().await;
     let (_, client) = Person::join(&stack).await;

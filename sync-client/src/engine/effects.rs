@@ -121,7 +121,7 @@ pub enum Effect {
     ApplyBootstrap(Box<Bootstrap>),
     /// Apply the changes and set the cursor to `to`, in one transaction.
     ApplyPage(Box<SyncPage>),
-    /// Open `/ws` and send `hello` with the cursor; report with [`Event::Frame`], [`Event::SocketRefused`],
+    /// Open `/ws` and say `hello` with the cursor, in the request where a header can be set; report with [`Event::Frame`], [`Event::SocketRefused`],
     /// [`Event::SocketClosed`]. Replaces the present socket.
     OpenSocket {
         ticket: Ticket,

@@ -447,7 +447,7 @@ fn a_device_comes_to_life_and_follows() {
         NOW,
     );
     assert!(matches!(effects[0], Effect::Pull { wait: 0, .. }), "{effects:?}");
-    assert!(matches!(effects[1], Effect::OpenSocket { .. }));
+    assert!(matches!(effects[1], Effect::OpenSocket { cursor: Some(at), .. } if at == cursor(10)));
     assert_eq!(state.connection(), Connection::Connecting);
     let (ticket, Link::Opening(socket)) = (state.request.unwrap(), state.link) else {
         panic!("{state:?}");
@@ -546,6 +546,9 @@ fn pulls(effects: &[Effect]) -> usize {
 fn after_a_short_absence_the_welcome_alone_says_that_nothing_is_new() {
     let (back, effects) = back_after(BRIEF / 2);
     assert_eq!(pulls(&effects), 0, "{effects:?}");
+    let says_where_it_stands =
+        |effect: &Effect| matches!(effect, Effect::OpenSocket { cursor: Some(at), .. } if *at == cursor(10));
+    assert!(effects.iter().any(says_where_it_stands), "{effects:?}");
     let Link::Opening(ticket) = back.link else {
         panic!("{back:?}")
     };

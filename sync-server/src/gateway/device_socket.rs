@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::extract::ws::{Utf8Bytes, WebSocket};
 use axum::response::Response;
 use http::{HeaderMap, header};
-use protocol::frame::{ClientFrame, Encoding, LiveRun, SUBPROTOCOL, ServerFrame, close};
+use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, LiveRun, SUBPROTOCOL, ServerFrame, close};
 use protocol::limits::{ATTACHED_RUNS, HELLO_BYTES};
 use protocol::run::At;
 use protocol::sync::Cursor;
@@ -26,24 +26,42 @@ const HELLO: Duration = Duration::from_secs(5);
 
 /// A device's socket, subprotocol `compymac.v1`; the frames are described in the protocol crate.
 #[utoipa::path(get, path = routes::SOCKET, tag = "sockets",
+    params(("x-compymac-hello" = Option<String>, Header,
+            description = "the first frame, from who can set a header: it is answered at once")),
     responses((status = 101, description = "switches to WebSocket"), (status = "4XX", body = Problem)))]
 pub async fn open(State(gateway): State<Gateway>, headers: HeaderMap, opening: Opening) -> Response {
     let Opening { caller, upgrade } = opening;
     let asks_for_other = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     let speaks = upgrade.selected_protocol().is_some() || !asks_for_other;
+    let said = said_already(&headers);
     upgrade.on_upgrade(move |socket| {
         let sockets = gateway.0.sockets.clone();
-        sockets.track_future(serve(gateway, caller, socket, speaks))
+        sockets.track_future(serve(gateway, caller, socket, speaks, said))
     })
 }
 
-async fn serve(gateway: Gateway, caller: Caller, socket: WebSocket, speaks: bool) {
+/// What a device says first, or why that is no frame. `None`: it has said nothing yet.
+type Said = Option<Result<Utf8Bytes, Ended>>;
+
+/// The hello that came with the request. It goes the way of a first frame from here on, so that neither is let off anything.
+fn said_already(headers: &HeaderMap) -> Said {
+    let mut values = headers.get_all(HELLO_HEADER).iter();
+    let value = values.next()?;
+    let is_alone = values.next().is_none();
+    let text = value
+        .to_str()
+        .ok()
+        .filter(|text| is_alone && text.len() <= HELLO_BYTES);
+    Some(text.map(Utf8Bytes::from).ok_or(Ended::Close(close::PROTOCOL)))
+}
+
+async fn serve(gateway: Gateway, caller: Caller, socket: WebSocket, speaks: bool, said: Said) {
     let mut line = Line::new(socket, gateway.config.rate_limit_factor);
     if !speaks {
         return line.end(Ended::Close(close::VERSION)).await;
     }
-    let ended = match welcome(&gateway, &caller, &mut line).await {
+    let ended = match welcome(&gateway, &caller, &mut line, said).await {
         Ok((news, position)) => {
             let due = Due::new(caller.expires_at);
             let device = Device {
@@ -61,15 +79,23 @@ async fn serve(gateway: Gateway, caller: Caller, socket: WebSocket, speaks: bool
     line.end(ended).await;
 }
 
-/// The first frame, the proof in it, and the answer: where the user's changes stand.
+async fn first_frame(gateway: &Gateway, line: &mut Line) -> Result<Utf8Bytes, Ended> {
+    tokio::select! {
+        first = tokio::time::timeout(HELLO, line.text()) => first.map_err(|_elapsed| Ended::Close(close::NO_HELLO))?,
+        () = gateway.0.leaving.cancelled() => Err(Ended::Close(close::DRAIN)),
+    }
+}
+
+/// What the device says first, the proof in it, and the answer: where the user's changes stand.
 async fn welcome(
     gateway: &Gateway,
     caller: &Caller,
     line: &mut Line,
+    said: Said,
 ) -> Result<(Subscription, Cursor), Ended> {
-    let first = tokio::select! {
-        first = tokio::time::timeout(HELLO, line.text()) => first.map_err(|_elapsed| Ended::Close(close::NO_HELLO))??,
-        () = gateway.0.leaving.cancelled() => return Err(Ended::Close(close::DRAIN)),
+    let first = match said {
+        Some(said) => said?,
+        None => first_frame(gateway, line).await?,
     };
     if first.len() > HELLO_BYTES {
         return Err(Ended::Close(close::PROTOCOL));
@@ -318,6 +344,26 @@ async fn refuse(line: &mut Line, problem: &Problem) -> Result<(), Ended> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn a_hello_in_the_header_is_one_bounded_ascii_text() {
+        let of = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(HELLO_HEADER, HeaderValue::from_bytes(value).expect("a value"));
+            }
+            said_already(&headers)
+        };
+        let refused = Some(Err(Ended::Close(close::PROTOCOL)));
+        assert_eq!(of(&[]), None);
+        let hello = br#"{"t":"hello"}"#;
+        assert_eq!(of(&[hello]), Some(Ok(r#"{"t":"hello"}"#.into())));
+        assert_eq!(of(&[hello, hello]), refused);
+        assert_eq!(of(&["{\"t\":\"héllo\"}".as_bytes()]), refused);
+        assert!(matches!(of(&[&[b' '; HELLO_BYTES]]), Some(Ok(_))));
+        assert_eq!(of(&[&[b' '; HELLO_BYTES + 1]]), refused);
+    }
 
     #[test]
     fn unknown_kinds_are_ignored_bad_fields_refused_and_noise_ends_it() {
