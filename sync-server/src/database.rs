@@ -4,26 +4,32 @@
 //! and a prepared statement is such a thing: sqlx prepares in one round trip and runs in the next, and the second may
 //! reach a connection on which somebody else prepared. So there every statement runs inside of a transaction, its own if
 //! it stands alone, and unnamed, so that it leaves nothing behind.
-//! **Invariant:** but for the migrations, no statement reaches a connection other than through [`Pool`] and [`Transaction`].
+//! **Invariant:** but for the migrations, no statement reaches a connection other than through [`Pool`], [`Reader`] and
+//! [`Transaction`].
 
+mod lent;
 mod migrations;
 
 use crate::config::{Config, Pooler};
 use anyhow::Context as _;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture};
+use lent::{Connections, FRESH, Lent, PATIENCE};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{
-    PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
+    PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
 };
-use sqlx::{Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use sqlx::{
+    Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlSafeStr, SqlStr,
+};
 use std::str::FromStr as _;
-use std::time::Duration;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
-/// Cheap to clone. As an executor it runs a statement alone.
+/// Cheap to clone. As an executor it runs a statement alone, and takes all of what it gives.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    inner: PgPool,
+    connections: Arc<Connections>,
     pooler: Pooler,
 }
 
@@ -32,6 +38,16 @@ pub struct Pool {
 pub struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
     pooler: Pooler,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// What a statement is run on whose rows are taken one by one.
+#[derive(Debug)]
+pub enum Reader {
+    /// Its own connection.
+    Lent(Lent),
+    /// Behind a pooler.
+    Transaction(Transaction),
 }
 
 impl Pool {
@@ -46,11 +62,11 @@ impl Pool {
         };
         let inner = PgPoolOptions::new()
             .max_connections(config.database_connections)
-            .acquire_timeout(Duration::from_secs(3))
+            .acquire_timeout(PATIENCE)
             .test_before_acquire(false)
             .before_acquire(|connection, about| {
-                // a connection in steady use is alive; asking each time would double the round trips
-                let is_fresh = about.idle_for < Duration::from_secs(1);
+                // asking each time would double the round trips
+                let is_fresh = about.idle_for < FRESH;
                 Box::pin(async move {
                     if !is_fresh {
                         connection.ping().await?;
@@ -62,8 +78,16 @@ impl Pool {
             .await
             .context("reaching PostgreSQL at DATABASE_URL")?;
         Ok(Self {
-            inner,
+            connections: Connections::new(inner, config.database_connections),
             pooler: config.database_pooler,
+        })
+    }
+
+    /// For a statement whose rows are taken one by one.
+    pub async fn reader(&self) -> sqlx::Result<Reader> {
+        Ok(match self.pooler {
+            Pooler::None => Reader::Lent(self.connections.lend().await?),
+            Pooler::Transaction => Reader::Transaction(self.begin().await?),
         })
     }
 
@@ -75,21 +99,29 @@ impl Pool {
     /// `BEGIN` was answered: one that is given up before that would be handed on with its connection, and whatever the next
     /// one writes there alone would be acknowledged and never committed.
     async fn begin_uncut(&self, statement: Option<&'static str>) -> sqlx::Result<Transaction> {
-        let pool = self.inner.clone();
+        let connections = Arc::clone(&self.connections);
+        let statement = statement.map(SqlSafeStr::into_sql_str);
         let begun = tokio::spawn(async move {
-            match statement {
-                Some(statement) => pool.begin_with(statement).await,
-                None => pool.begin().await,
-            }
+            let (connection, turn) = connections.lend().await?.into_parts();
+            let inner = sqlx::Transaction::begin(connection, statement).await?;
+            Ok::<_, sqlx::Error>((inner, turn))
         });
+        let (inner, turn) = begun.await.map_err(|_ended| sqlx::Error::PoolClosed)??;
         Ok(Transaction {
-            inner: begun.await.map_err(|_ended| sqlx::Error::PoolClosed)??,
+            inner,
             pooler: self.pooler,
+            _turn: turn,
         })
     }
 
-    /// A statement in a transaction of its own.
+    /// A statement by itself; behind a pooler, in a transaction of its own.
     async fn alone<'q>(&self, query: impl Execute<'q, Postgres> + 'q) -> sqlx::Result<Vec<Step>> {
+        if self.pooler == Pooler::None {
+            let mut lent = self.connections.lend().await?;
+            let steps = lent.connection().fetch_many(query).try_collect().await?;
+            lent.give_back();
+            return Ok(steps);
+        }
         let mut transaction = self.begin().await?;
         let steps = transaction.fetch_many(query).try_collect().await?;
         transaction.commit().await?;
@@ -205,9 +237,6 @@ impl<'c> Executor<'c> for &'c Pool {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.pooler == Pooler::None {
-            return self.inner.fetch_many(query);
-        }
         stream::once(self.alone(query))
             .map_ok(|steps| stream::iter(steps.into_iter().map(sqlx::Result::Ok)))
             .try_flatten()
@@ -219,10 +248,13 @@ impl<'c> Executor<'c> for &'c Pool {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.pooler == Pooler::None {
-            return self.inner.fetch_optional(query);
-        }
         async move {
+            if self.pooler == Pooler::None {
+                let mut lent = self.connections.lend().await?;
+                let row = lent.connection().fetch_optional(query).await?;
+                lent.give_back();
+                return Ok(row);
+            }
             let mut transaction = self.begin().await?;
             let row = transaction.fetch_optional(query).await?;
             transaction.commit().await?;
@@ -239,13 +271,21 @@ impl<'c> Executor<'c> for &'c Pool {
     where
         'c: 'e,
     {
-        self.inner.prepare_with(sql, parameters)
+        async move {
+            let mut lent = self.connections.lend().await?;
+            lent.connection().prepare_with(sql, parameters).await
+        }
+        .boxed()
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
     where
         'c: 'e,
     {
-        self.inner.describe(sql)
+        async move {
+            let mut lent = self.connections.lend().await?;
+            lent.connection().describe(sql).await
+        }
+        .boxed()
     }
 }

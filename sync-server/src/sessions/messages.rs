@@ -1,9 +1,10 @@
 //! Messages as they are read: pages of one session's history, contiguous by `ord`.
 
 use super::agent_sessions::{head, millis, session};
-use crate::database::Pool;
+use crate::database::{Pool, Reader};
 use crate::error::Result;
 use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
 use protocol::run::Status;
 use protocol::sync::{Cursor, Histories, History, Message, Ord, Role};
 use protocol::{Code, MessageId, RunId, SessionId, UserId, limits};
@@ -109,7 +110,7 @@ impl From<Placed> for Message {
 /// Newest first. The head is looked up once and kept: PostgreSQL takes it for cheap enough to be looked up for each row. The
 /// limit is written out: where it comes as a value, PostgreSQL makes a plan anew for each page.
 macro_rules! newest_first {
-    ($pool:expr, $user:expr, $session:expr, $before:expr, $limit:tt) => {
+    ($executor:expr, $user:expr, $session:expr, $before:expr, $limit:tt) => {
         sqlx::query_as!(
             Placed,
             r#"with h as materialized (select epoch, head_seq from sync_heads where user_id = $1)
@@ -124,8 +125,52 @@ macro_rules! newest_first {
             $session,
             $before,
         )
-        .fetch($pool)
+        .fetch($executor)
     };
+}
+
+/// A session's messages before this place, newest first: somewhat more than `limit`.
+fn newest_first<'e>(
+    executor: impl PgExecutor<'e> + 'e,
+    user: UserId,
+    id: SessionId,
+    before: Ord,
+    limit: usize,
+) -> BoxStream<'e, sqlx::Result<Placed>> {
+    if limit <= 20 {
+        newest_first!(executor, user.0, id.0, before, "20")
+    } else {
+        newest_first!(executor, user.0, id.0, before, "100")
+    }
+}
+
+/// What was taken of a statement's rows.
+struct Taken {
+    as_of: Option<Cursor>,
+    /// Oldest first.
+    messages: VecDeque<Message>,
+    /// There were no more rows.
+    is_all: bool,
+}
+
+/// So many, or as many as a page may weigh.
+async fn take(mut rows: BoxStream<'_, sqlx::Result<Placed>>, limit: usize) -> Result<Taken> {
+    let (mut as_of, mut bytes, mut messages) = (None, 0, VecDeque::with_capacity(limit));
+    let mut is_all = true;
+    while let Some(row) = rows.try_next().await? {
+        if messages.len() >= limit || bytes >= PAGE_BYTES {
+            is_all = false;
+            break;
+        }
+        as_of = Some(row.as_of());
+        bytes += i64::try_from(row.content.len()).unwrap_or(i64::MAX);
+        messages.push_front(Message::from(row));
+    }
+    Ok(Taken {
+        as_of,
+        messages,
+        is_all,
+    })
 }
 
 /// A page of a session's messages before `before` (the newest without it), with the head it was read at: one query. `limit` is
@@ -138,21 +183,24 @@ pub async fn history(
     limit: usize,
 ) -> Result<History> {
     let before = before.unwrap_or(i64::MAX);
-    let mut rows = if limit <= 20 {
-        newest_first!(pool, user.0, id.0, before, "20")
-    } else {
-        newest_first!(pool, user.0, id.0, before, "100")
+    let taken = match pool.reader().await? {
+        Reader::Lent(mut lent) => {
+            let rows = newest_first(lent.connection(), user, id, before, limit);
+            let taken = take(rows, limit).await?;
+            if taken.is_all {
+                lent.give_back();
+            }
+            taken
+        }
+        Reader::Transaction(mut transaction) => {
+            let rows = newest_first(&mut transaction, user, id, before, limit);
+            let taken = take(rows, limit).await?;
+            transaction.commit().await?;
+            taken
+        }
     };
-    let (mut as_of, mut bytes, mut messages) = (None, 0, VecDeque::with_capacity(limit));
-    while messages.len() < limit && bytes < PAGE_BYTES {
-        let Some(row) = rows.try_next().await? else { break };
-        as_of = Some(row.as_of());
-        bytes += i64::try_from(row.content.len()).unwrap_or(i64::MAX);
-        messages.push_front(Message::from(row));
-    }
-    drop(rows);
-    match as_of {
-        Some(as_of) => Ok(stretch(id, as_of, messages.into())),
+    match taken.as_of {
+        Some(as_of) => Ok(stretch(id, as_of, taken.messages.into())),
         None => empty(pool, user, id).await,
     }
 }
