@@ -1,9 +1,11 @@
 //! The newest messages of many sessions in one answer: whole, bounded, and nobody else's.
 
 use harness::{Client, DeviceClient, Person, Stack, mutation, until};
+use http::Method;
 use protocol::mutation::{Op, RunMode};
 use protocol::sync::{Histories, HistoriesAsk, History};
 use protocol::{Code, MessageId, SessionId, limits, routes};
+use std::time::Duration;
 
 async fn ask(client: &Client, sessions: &[SessionId]) -> Histories {
     let ask = HistoriesAsk {
@@ -147,4 +149,28 @@ async fn a_device_fetches_many_small_sessions_in_few_requests() {
     );
     let found = device.search("word0", None).await.expect("a search");
     assert_eq!(found.count(), 2, "the oldest of them too");
+}
+
+#[tokio::test]
+async fn two_connections_serve_on_whatever_those_before_stopped_at() {
+    let stack = Stack::builder().with("DATABASE_CONNECTIONS", "2").start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = with_messages(&client, 3, "Short").await;
+    let newest = format!("{}?limit=1", routes::messages(session));
+    for _ in 0..4 {
+        // a page whose other rows nobody takes
+        let page: History = client.get(&newest).await.expect();
+        assert_eq!((page.lo, page.hi), (3, 3));
+        // a write that the database refuses
+        let nowhere = Op::SessionDelete {
+            session: SessionId::fresh(),
+        };
+        client.write(nowhere).await;
+        // who asks has gone before there is an answer
+        let whole = routes::messages(session);
+        let asked = client.try_send(client.request(Method::GET, &whole));
+        let _gone = tokio::time::timeout(Duration::from_millis(1), asked).await;
+    }
+    let whole = client.history(session).await;
+    assert_eq!((whole.lo, whole.hi, whole.messages.len()), (1, 3, 3));
 }
