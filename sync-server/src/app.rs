@@ -1,5 +1,7 @@
 //! What every room stands on: settings, PostgreSQL, Redis, keys and the list of tasks to end. One for each process.
 
+pub mod calls;
+
 use crate::config::Config;
 use crate::database::Pool;
 use crate::keyspace::{Keyspace, Partition};
@@ -10,7 +12,6 @@ use sha2::Sha256;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -24,8 +25,6 @@ pub struct Parts {
     pub pool: Pool,
     /// Reconnects by itself; a command fails within a second while the Redis that has its key is away.
     pub redis: Keyspace,
-    /// For calls to providers: no redirects followed, ten seconds at most.
-    pub http: reqwest::Client,
     pub keys: Keys,
     /// Roughly where networks are, where the settings name a file that says so.
     pub places: Places,
@@ -71,12 +70,6 @@ impl App {
     }
 
     fn of(config: Config, pool: Pool, redis: Keyspace, places: Places) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(10))
-            .user_agent(concat!("compymac/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("building the HTTP client")?;
         let keys = Keys::from_masters(config.secrets()?);
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(redis.clone().keep_up(shutdown.clone()));
@@ -84,7 +77,6 @@ impl App {
             config,
             pool,
             redis,
-            http,
             keys,
             places,
             node: Uuid::now_v7(),

@@ -84,6 +84,18 @@ fn connections(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
+/// A client that is made elsewhere would follow redirects, and whatever a name leads to.
+fn callers(sources: &[Source]) -> Vec<String> {
+    let makes = |line: &str| line.contains("Client::builder(") || line.contains("reqwest::Client::new(");
+    sources
+        .iter()
+        .filter(|source| {
+            source.path.starts_with("sync-server/") && source.path != "sync-server/src/app/calls.rs"
+        })
+        .flat_map(|source| lines_with(source, makes, "the server calls others by app/calls.rs"))
+        .collect()
+}
+
 fn environment(sources: &[Source]) -> Vec<String> {
     let reads = |line: &str| line.contains("env::var") || line.contains("env::vars");
     let may = |path: &str| {
@@ -142,6 +154,11 @@ fn only_one_file_knows_the_databases_connections() {
 }
 
 #[test]
+fn the_server_calls_others_from_one_file() {
+    tree::assert_none("calls", &callers(&tree::rust()));
+}
+
+#[test]
 fn only_the_settings_read_the_environment() {
     tree::assert_none("environment", &environment(&tree::rust()));
 }
@@ -165,6 +182,9 @@ fn each_boundary_can_be_seen_crossed() {
     let bare = "async fn read(pool: &PgPool) {}";
     assert_eq!(connections(&at("sync-server/src/auth/users.rs", bare)).len(), 1);
     assert!(connections(&at("sync-server/src/database.rs", bare)).is_empty());
+    let call = "let http = reqwest::Client::builder().build();";
+    assert_eq!(callers(&at("sync-server/src/auth/password.rs", call)).len(), 1);
+    assert!(callers(&at("sync-server/src/app/calls.rs", call)).is_empty());
     let read = "let home = std::env::var(\"HOME\");";
     assert_eq!(environment(&at("sync-server/src/app.rs", read)).len(), 1);
     assert!(environment(&at("sync-server/src/config.rs", read)).is_empty());

@@ -58,7 +58,7 @@ impl Hasher {
         let params = Params::new(app.config.argon2_memory_kib, app.config.argon2_passes, 1, None)
             .map_err(|error| anyhow!("ARGON2_MEMORY_KIB and ARGON2_PASSES: {error}"))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let breached = Breached::new(&app.http, &app.config.breached_passwords);
+        let breached = Breached::new(&app.config.breached_passwords)?;
         Self::with(params, cores, breached)
     }
 

@@ -16,6 +16,7 @@ mod pending_link;
 pub use accounts::{Listed, forget_unproven, list as accounts_of, of_user as identities_of, unlink_since};
 pub use pending_link::PendingLink;
 
+use crate::app::calls;
 use anyhow::{Context as _, bail, ensure};
 use github::GitHub;
 use oidc::Oidc;
@@ -91,6 +92,8 @@ struct Known {
     id: String,
     name: String,
     way: Way,
+    /// Calls it, and where its own description leads.
+    http: reqwest::Client,
 }
 
 #[derive(Debug)]
@@ -195,29 +198,34 @@ impl Known {
             callback: callback.to_owned(),
         };
         let secret = setting.client_secret.context("client_secret is missing");
-        let way = match setting.kind {
+        let (way, http) = match setting.kind {
             Kind::Oidc { issuer } => {
-                must_be_safe(&Url::parse(&issuer).context("issuer must be a URL")?)?;
-                Way::Oidc(Box::new(Oidc::new(issuer, client, secret?)?))
+                let http = calls::client(&[&safe(&issuer)?])?;
+                (Way::Oidc(Box::new(Oidc::new(issuer, client, secret?)?)), http)
             }
             Kind::Apple { issuer, apple } => {
-                must_be_safe(&Url::parse(&issuer).context("issuer must be a URL")?)?;
-                Way::Oidc(Box::new(Oidc::apple(issuer, client, apple)?))
+                let http = calls::client(&[&safe(&issuer)?])?;
+                (Way::Oidc(Box::new(Oidc::apple(issuer, client, apple)?)), http)
             }
             Kind::Microsoft { tenant, base } => {
+                let http = calls::client(&[&base])?;
                 let directories = microsoft::Directories::new(&base, &tenant)?;
-                Way::Oidc(Box::new(Oidc::microsoft(directories, client, secret?)?))
+                let way = Oidc::microsoft(directories, client, secret?)?;
+                (Way::Oidc(Box::new(way)), http)
             }
             Kind::Github { base, api } => {
                 must_be_safe(&base)?;
                 must_be_safe(&api)?;
-                Way::GitHub(Box::new(GitHub::new(&base, api, client, secret?)?))
+                let http = calls::client(&[&base, &api])?;
+                let way = GitHub::new(&base, api, client, secret?)?;
+                (Way::GitHub(Box::new(way)), http)
             }
         };
         Ok(Self {
             id: setting.id,
             name: setting.name,
             way,
+            http,
         })
     }
 }
@@ -226,6 +234,12 @@ impl Known {
 struct Client {
     id: String,
     callback: String,
+}
+
+fn safe(issuer: &str) -> anyhow::Result<Url> {
+    let issuer = Url::parse(issuer).context("issuer must be a URL")?;
+    must_be_safe(&issuer)?;
+    Ok(issuer)
 }
 
 /// What is told to a provider and believed of it must not be readable or changeable on the way.
@@ -247,6 +261,7 @@ mod tests {
     use super::*;
 
     fn read(settings: &str) -> anyhow::Result<Registry> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Registry::new(settings, |id| format!("https://c.example/auth/{id}/callback"))
     }
 

@@ -4,6 +4,7 @@
 //! **Invariant:** what cannot be asked in time hinders nobody. What a guesser tries first is refused without this, by the
 //! list that [`super::must_be_strong`] has with it.
 
+use crate::app::calls;
 use crate::config::BreachList;
 use protocol::auth::Password;
 use sha1::{Digest as _, Sha1};
@@ -22,8 +23,9 @@ const ANSWER_BYTES: usize = 1024 * 1024;
 pub struct Breached(Option<(reqwest::Client, Url)>);
 
 impl Breached {
-    pub fn new(http: &reqwest::Client, list: &BreachList) -> Self {
-        Self(list.0.clone().map(|list| (http.clone(), list)))
+    pub fn new(list: &BreachList) -> anyhow::Result<Self> {
+        let with_client = |list: Url| anyhow::Ok((calls::client(&[&list])?, list));
+        Ok(Self(list.0.clone().map(with_client).transpose()?))
     }
 
     #[cfg(test)]

@@ -111,7 +111,7 @@ pub async fn provider_start(
     let known = auth.0.providers.known(provider)?;
     let outward = match &known.way {
         Way::Oidc(oidc) => oidc
-            .outward(&auth.http)
+            .outward(&known.http)
             .await
             .map_err(|error| failed(provider, &error))?,
         Way::GitHub(github) => github.outward(),
@@ -310,8 +310,8 @@ async fn identify(
     };
     let known = auth.0.providers.known(provider)?;
     let identity = match &known.way {
-        Way::Oidc(oidc) => oidc.identity(&auth.http, answer).await,
-        Way::GitHub(github) => github.identity(&auth.http, answer).await,
+        Way::Oidc(oidc) => oidc.identity(&known.http, answer).await,
+        Way::GitHub(github) => github.identity(&known.http, answer).await,
     };
     Ok(identity.map_err(|error| failed(provider, &error))?)
 }

@@ -3,6 +3,7 @@
 use super::microsoft::{self, Directories};
 use super::outgoing::{call, read};
 use super::{Answer, Client, Identity, Outward, apple, must_be_safe};
+use crate::app::calls;
 use anyhow::{Context as _, ensure};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
@@ -18,7 +19,6 @@ use openidconnect::{
 use protocol::auth::Email;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -370,30 +370,17 @@ pub fn must_stay(metadata: &Metadata) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether only this machine or its own network has such an address.
+/// As far as it is written; where a name leads, whoever calls it finds out ([`crate::app::calls`]).
 fn is_inside(address: &Url) -> bool {
     match address.host() {
         Some(url::Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
             name == "localhost" || name.ends_with(".localhost")
         }
-        Some(url::Host::Ipv4(ip)) => is_inside_v4(ip),
-        Some(url::Host::Ipv6(ip)) => match ip.to_ipv4() {
-            Some(ip) => is_inside_v4(ip),
-            None => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast(),
-        },
+        Some(url::Host::Ipv4(ip)) => calls::is_inside(ip.into()),
+        Some(url::Host::Ipv6(ip)) => calls::is_inside(ip.into()),
         None => true,
     }
-}
-
-const fn is_inside_v4(ip: Ipv4Addr) -> bool {
-    ip.is_loopback()
-        || ip.is_private()
-        || ip.is_link_local()
-        || ip.is_unspecified()
-        || ip.is_multicast()
-        || ip.is_broadcast()
-        || matches!(ip.octets(), [0, ..] | [100, 64..=127, ..])
 }
 
 /// An answer meant for us says who gave it, wherever its giver promised to (RFC 9207 §2.4).
