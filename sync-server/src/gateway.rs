@@ -9,12 +9,13 @@ mod line;
 mod pack;
 mod run_stream;
 mod session_socket;
+mod slots;
 mod tickets;
 mod viewing;
 
 use crate::auth::{Auth, Caller, Credential, Kind};
 use crate::error::{Error, Result};
-use crate::hints::Subscription;
+use crate::hints::{LISTENERS, Subscription};
 use crate::runs::Runs;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -24,7 +25,8 @@ use http::request::Parts as RequestParts;
 use http::{HeaderMap, header};
 use line::Ended;
 use protocol::frame::close;
-use protocol::{Code, Problem, limits, routes};
+use protocol::{Code, Problem, UserId, limits, routes};
+use slots::{Slot, Slots};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,9 @@ const BUFFER_BYTES: usize = 4096;
 const OPENINGS: u32 = 4;
 /// How long a socket waits for its turn to be opened, before it is sent away to come again.
 const TURN: Duration = Duration::from_secs(10);
+/// Sockets of one person that were asked for on one node and not greeted yet: as many as may be open, since all of them come back
+/// at once. By network they are not counted: a whole office is one.
+const WAITING: usize = LISTENERS;
 /// How long the last goodbyes are waited for when the process ends.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -55,6 +60,7 @@ struct Parts {
     runs: Runs,
     sockets: TaskTracker,
     streams: run_stream::Streams,
+    waiting: Slots<UserId>,
     openings: Semaphore,
     /// Cancelled when sockets are to leave this node.
     leaving: CancellationToken,
@@ -87,6 +93,7 @@ impl Gateway {
             runs,
             sockets: TaskTracker::new(),
             streams: run_stream::Streams::default(),
+            waiting: Slots::default(),
             leaving: CancellationToken::new(),
         }))
     }
@@ -138,14 +145,16 @@ struct Docs;
 
 /// What was heard meanwhile of the credential that a connection was opened with.
 fn heard_of(news: &Subscription, caller: &Caller) -> Result<(), Ended> {
-    if news.is_revoked(caller.device) {
-        return Err(Ended::Close(close::REVOKED));
+    must_hold(caller.heard(news))
+}
+
+fn must_hold(credential: Credential) -> Result<(), Ended> {
+    match credential {
+        Credential::Holds => Ok(()),
+        // the browser itself comes again with its cookie of now, and whoever copied the one before does not
+        Credential::Replaced => Err(Ended::Close(close::TOKEN_EXPIRED)),
+        Credential::SignedOut => Err(Ended::Close(close::REVOKED)),
     }
-    // the browser itself comes again with its cookie of now, and whoever copied the one before does not
-    if news.is_replaced(caller.device, caller.cookie) {
-        return Err(Ended::Close(close::TOKEN_EXPIRED));
-    }
-    Ok(())
 }
 
 /// For a socket that is open: a device signed out meanwhile ends it. A database that is away ends nothing.
@@ -153,17 +162,16 @@ async fn must_be_signed_in(gateway: &Gateway, caller: &Caller, counts_as_use: bo
     if counts_as_use {
         gateway.sync().auth().note_use(caller.device);
     }
-    match gateway.credential_of(caller).await {
-        Ok(Credential::SignedOut) => Err(Ended::Close(close::REVOKED)),
-        Ok(Credential::Replaced) => Err(Ended::Close(close::TOKEN_EXPIRED)),
-        Ok(Credential::Holds) | Err(_) => Ok(()),
-    }
+    let credential = gateway.credential_of(caller).await;
+    must_hold(credential.unwrap_or(Credential::Holds))
 }
 
 /// A request to open a socket whose sender is proven. Refused as a problem before anything is upgraded.
 struct Opening {
     caller: Caller,
     upgrade: WebSocketUpgrade,
+    /// Held until the socket is greeted, or is no more.
+    waiting: Slot<UserId>,
 }
 
 impl FromRequestParts<Gateway> for Opening {
@@ -189,6 +197,8 @@ impl FromRequestParts<Gateway> for Opening {
         if gateway.0.leaving.is_cancelled() || gateway.0.sockets.len() >= PER_NODE {
             return Err(Problem::new(Code::Unavailable).retry_after(2).into());
         }
+        let waiting = gateway.0.waiting.take(caller.user, WAITING);
+        let waiting = waiting.ok_or_else(too_many_wait)?;
         let upgrade = WebSocketUpgrade::from_request_parts(parts, gateway)
             .await
             .map_err(|rejection: WebSocketUpgradeRejection| {
@@ -200,19 +210,28 @@ impl FromRequestParts<Gateway> for Opening {
             .max_write_buffer_size(WRITE_BYTES)
             .max_message_size(limits::FRAME_BYTES)
             .max_frame_size(limits::FRAME_BYTES);
-        Ok(Self { caller, upgrade })
+        Ok(Self {
+            caller,
+            upgrade,
+            waiting,
+        })
     }
+}
+
+fn too_many_wait() -> Problem {
+    Problem::new(Code::RateLimited)
+        .detail(format!(
+            "{WAITING} of your sockets have not said hello yet. Please let one of them do so, or wait for a moment."
+        ))
+        .limit(WAITING as u64)
+        .retry_after(2)
 }
 
 /// Whether the device was signed out, or its browser got another cookie, since its request was looked at. A database that does
 /// not answer says nothing of it: the device comes back later.
 async fn still_signed_in(gateway: &Gateway, caller: &Caller) -> Result<(), Ended> {
-    match gateway.credential_of(caller).await {
-        Ok(Credential::Holds) => Ok(()),
-        Ok(Credential::Replaced) => Err(Ended::Close(close::TOKEN_EXPIRED)),
-        Ok(Credential::SignedOut) => Err(Ended::Close(close::REVOKED)),
-        Err(_away) => Err(Ended::Close(close::OVERLOADED)),
-    }
+    let credential = gateway.credential_of(caller).await;
+    must_hold(credential.map_err(|_away| Ended::Close(close::OVERLOADED))?)
 }
 
 fn has_token(query: &str) -> bool {

@@ -11,6 +11,27 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 /// As `docs/operations.md` says.
 const WITHOUT_REDIS: Duration = Duration::from_secs(15);
 
+/// A reply that takes longer than any test waits.
+const ENDLESS: &str =
+    "/slow 2000ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen";
+
+/// Asks for what changes next and waits for it, as long as may be.
+async fn poll(client: &Client) -> tokio::task::JoinHandle<Answer> {
+    let head = client.bootstrap().await.as_of;
+    let polling = client.at(client.base());
+    let waiting = tokio::spawn(async move {
+        polling
+            .get(&format!("{}?cursor={head}&wait=25", routes::SYNC))
+            .await
+    });
+    // by the time that some others are answered, so is it, or it waits
+    for _ in 0..3 {
+        client.me().await;
+    }
+    assert!(!waiting.is_finished(), "there is nothing new");
+    waiting
+}
+
 async fn is_signed_out(client: &Client) {
     within(AT_ONCE, "the device to be refused", async || {
         (client.get(routes::ME).await.status == 401).then_some(())
@@ -39,6 +60,22 @@ async fn a_device_signed_out_from_another_is_out_on_every_node_within_two_second
     is_signed_out(&laptop_elsewhere).await;
     browser.me().await;
     assert!(browser.devices().await.iter().all(|other| other.id != device));
+}
+
+/// Whoever waits for changes is told that it is out, and gets nothing of what comes after.
+#[tokio::test]
+async fn a_device_that_waits_for_changes_is_told_at_once_that_it_is_signed_out() {
+    let stack = Stack::start().await;
+    let second = stack.second_server().await;
+    let (person, laptop) = Person::join_natively(&stack).await;
+    let browser = person.browser(&stack).await;
+    let polls = [poll(&laptop).await, poll(&laptop.at(&second.url())).await];
+    browser.revoke(laptop.me().await.device).await.succeeds();
+    browser.create_session("Not for a thief").await;
+    let told = tokio::time::timeout(AT_ONCE, futures_util::future::join_all(polls)).await;
+    for told in told.expect("both told in time") {
+        told.expect("an answer").refused(Code::SessionRevoked);
+    }
 }
 
 #[tokio::test]
@@ -87,12 +124,20 @@ async fn a_device_can_be_signed_out_while_redis_is_away() {
     let mut plain = Socket::connect_as(&elsewhere, &path, None)
         .await
         .expect("a socket");
+    let session = laptop.create_session("Watched").await;
+    let run = laptop.say(session, ENDLESS).await.run();
+    let mut events = EventStream::open(&elsewhere, run, None).await;
+    let waiting = poll(&elsewhere).await;
     stack.redis_gate().shut();
     browser.revoke(device).await.succeeds();
     // without a note to the nodes, their own looking has to find it, before a socket's ping would
-    let closed = async { [socket.closed().await, plain.closed().await] };
+    let closed = async {
+        while events.next().await.is_some() {}
+        waiting.await.expect("an answer").refused(Code::SessionRevoked);
+        [socket.closed().await, plain.closed().await]
+    };
     let closed = tokio::time::timeout(WITHOUT_REDIS, closed).await;
-    assert_eq!(closed.expect("both closed in time"), [close::REVOKED; 2]);
+    assert_eq!(closed.expect("all closed in time"), [close::REVOKED; 2]);
     is_signed_out(&laptop).await;
     is_signed_out(&elsewhere).await;
 }
@@ -218,6 +263,7 @@ async fn what_the_cookie_of_before_opened_is_closed_after_a_fresh_proof_and_open
     // one that has not said hello yet, and a ticket for it
     let mut silent = Socket::connect(&thief).await.expect("a socket");
     let ticket = Some(thief.ticket().await);
+    let waiting = poll(&elsewhere).await;
 
     let page = owner.get(page::PROVE).await;
     let fields = [("password", person.password.as_str())];
@@ -227,6 +273,7 @@ async fn what_the_cookie_of_before_opened_is_closed_after_a_fresh_proof_and_open
     owner.follow(proven).await.succeeds();
     let closed = tokio::time::timeout(AT_ONCE, async {
         while events.next().await.is_some() {}
+        waiting.await.expect("an answer").refused(Code::SignInRequired);
         [here.closed().await, there.closed().await, plain.closed().await]
     });
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use harness::{Client, Person, Socket, Stack, mutation, soon, until, within};
+use harness::{Client, Person, SESSION_COOKIE, Socket, Stack, browser, mutation, soon, until, within};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::frame::{ClientFrame, ServerFrame, close};
 use protocol::limits::ATTACHED_RUNS;
@@ -39,19 +39,44 @@ fn allow_open_files(count: usize) {
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("raising it");
 }
 
+/// Browsers of so many people, as they are when all of them have signed in. Nobody waits for their passwords and letters.
+async fn crowd(stack: &Stack, size: usize) -> Vec<Client> {
+    let (_, pattern) = Person::join(stack).await;
+    let device = pattern.me().await.device;
+    let secrets: Vec<String> = (0..size).map(|place| format!("{place:043}")).collect();
+    let people = format!(
+        "insert into users (email, email_key, email_verified)
+         select a, a, now() from (select 'crowd.' || n || '@example.org' as a from generate_series(1, {size}) n) them"
+    );
+    stack.execute(&people).await;
+    let devices = format!(
+        "insert into sessions
+         select (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(), 'user_id', u.id, 'session_token',
+                   encode(sha256(convert_to(lpad((row_number() over () - 1)::text, 43, '0'), 'UTF8')), 'hex')))).*
+           from sessions s, users u where s.id = '{device}' and u.email_key like 'crowd.%'"
+    );
+    assert_eq!(stack.execute(&devices).await, size as u64);
+    let with_cookie = |secret: &String| {
+        let client = browser(stack);
+        client.put_cookie(SESSION_COOKIE, secret);
+        // past the gate, which would hold two files more for each
+        client.at(&format!("http://{}", stack.server.own_address()))
+    };
+    secrets.iter().map(with_cookie).collect()
+}
+
 #[tokio::test]
 async fn ten_thousand_sockets_that_never_say_hello_are_closed_and_others_do_not_feel_them() {
     const MANY: usize = 10_000;
     allow_open_files(MANY);
     let stack = Stack::start().await;
+    let crowd = crowd(&stack, MANY.div_ceil(PER_USER)).await;
     let (_, client) = Person::join_natively(&stack).await;
     let (_, neighbour) = Person::join_natively(&stack).await;
     let mut calm = Socket::open(&neighbour).await;
     let session = neighbour.create_session("Undisturbed").await;
-    // past the gate, which would hold two files more for each
-    let near = client.at(&format!("http://{}", stack.server.own_address()));
     let silent = futures_util::stream::iter(0..MANY)
-        .map(|_| Socket::connect(&near))
+        .map(|place| Socket::connect(&crowd[place % crowd.len()]))
         .buffer_unordered(50)
         .map(|socket| {
             let mut socket = socket.expect("a socket");
@@ -240,6 +265,50 @@ async fn a_person_has_sixty_four_sockets_and_one_more_is_closed_and_no_other() {
             })
             .await;
     }
+}
+
+/// All that one has may come back at once, and not more: the rest would be memory and file handles for whoever wants to take them.
+#[tokio::test]
+async fn sixty_four_sockets_of_a_person_may_wait_to_say_hello_and_one_more_is_refused() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join_natively(&stack).await;
+    let tablet = person.browser(&stack).await;
+    let (_, neighbour) = Person::join_natively(&stack).await;
+    let silent = join_all((0..PER_USER).map(|_| Socket::connect(&client))).await;
+    let mut silent: Vec<Socket> = silent
+        .into_iter()
+        .map(|socket| socket.expect("a socket"))
+        .collect();
+    let path = routes::session_socket(client.create_session("One more").await);
+    assert_eq!(Socket::refusal(&client, routes::SOCKET, None).await, 429);
+    assert_eq!(
+        Socket::refusal(&client, &path, None).await,
+        429,
+        "of whatever kind"
+    );
+    let origin = Some(tablet.origin());
+    assert_eq!(
+        Socket::refusal(&tablet, routes::SOCKET, origin).await,
+        429,
+        "from wherever"
+    );
+    Socket::open(&neighbour).await;
+    // one that is greeted makes room for one
+    let mut greeted = silent.pop().expect("a socket");
+    let hello = ClientFrame::Hello {
+        ticket: None,
+        cursor: None,
+        enc: Vec::new(),
+    };
+    greeted.send(&hello).await;
+    assert!(matches!(greeted.next().await, Ok(ServerFrame::Welcome { .. })));
+    let mut last = Socket::connect(&client).await.expect("a socket");
+    assert_eq!(Socket::refusal(&client, routes::SOCKET, None).await, 429);
+    assert_eq!(last.closed().await, close::NO_HELLO);
+    for socket in &mut silent {
+        assert_eq!(socket.closed().await, close::NO_HELLO);
+    }
+    Socket::open(&client).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::devices::Standing;
 use super::native::access::Proof;
 use super::{Auth, cookies};
 use crate::error::{Error, Result};
+use crate::hints::Subscription;
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -34,6 +35,17 @@ pub enum Credential {
     SignedOut,
 }
 
+impl Credential {
+    /// For a request that is answered later than it was asked.
+    pub fn must_hold(self) -> Result<(), Problem> {
+        match self {
+            Self::Holds => Ok(()),
+            Self::Replaced => Err(Problem::new(Code::SignInRequired)),
+            Self::SignedOut => Err(Problem::new(Code::SessionRevoked)),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Browser,
@@ -47,6 +59,17 @@ impl Caller {
             device: self.device,
             email: self.email.clone(),
             name: self.name.clone(),
+        }
+    }
+
+    /// What was heard of the credential since somebody listens.
+    pub fn heard(&self, news: &Subscription) -> Credential {
+        if news.is_revoked(self.device) {
+            Credential::SignedOut
+        } else if news.is_replaced(self.device, self.cookie) {
+            Credential::Replaced
+        } else {
+            Credential::Holds
         }
     }
 

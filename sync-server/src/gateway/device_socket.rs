@@ -2,6 +2,7 @@
 
 use super::due::{Deed, Due, PING};
 use super::line::{Ended, Line};
+use super::slots::Slot;
 use super::viewing::{Attempt, Viewing, ended};
 use super::{Gateway, Opening, still_signed_in, tickets};
 use crate::auth::{Caller, Kind};
@@ -16,7 +17,7 @@ use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, LiveRun, SUBPROTOCOL,
 use protocol::limits::{ATTACHED_RUNS, HELLO_BYTES};
 use protocol::run::At;
 use protocol::sync::Cursor;
-use protocol::{Code, Problem, RunId, routes};
+use protocol::{Code, Problem, RunId, UserId, routes};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -30,14 +31,18 @@ const HELLO: Duration = Duration::from_secs(5);
             description = "the first frame, from who can set a header: it is answered at once")),
     responses((status = 101, description = "switches to WebSocket"), (status = "4XX", body = Problem)))]
 pub async fn open(State(gateway): State<Gateway>, headers: HeaderMap, opening: Opening) -> Response {
-    let Opening { caller, upgrade } = opening;
+    let Opening {
+        caller,
+        upgrade,
+        waiting,
+    } = opening;
     let asks_for_other = headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL);
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     let speaks = upgrade.selected_protocol().is_some() || !asks_for_other;
     let said = said_already(&headers);
     upgrade.on_upgrade(move |socket| {
         let sockets = gateway.0.sockets.clone();
-        sockets.track_future(serve(gateway, caller, socket, speaks, said))
+        sockets.track_future(serve(gateway, caller, socket, (speaks, said), waiting))
     })
 }
 
@@ -56,12 +61,20 @@ fn said_already(headers: &HeaderMap) -> Said {
     Some(text.map(Utf8Bytes::from).ok_or(Ended::Close(close::PROTOCOL)))
 }
 
-async fn serve(gateway: Gateway, caller: Caller, socket: WebSocket, speaks: bool, said: Said) {
+async fn serve(
+    gateway: Gateway,
+    caller: Caller,
+    socket: WebSocket,
+    (speaks, said): (bool, Said),
+    waiting: Slot<UserId>,
+) {
     let mut line = Line::new(socket, gateway.config.rate_limit_factor);
     if !speaks {
         return line.end(Ended::Close(close::VERSION)).await;
     }
-    let ended = match welcome(&gateway, &caller, &mut line, said).await {
+    let welcomed = welcome(&gateway, &caller, &mut line, said).await;
+    drop(waiting);
+    let ended = match welcomed {
         Ok((news, position)) => {
             let due = Due::new(caller.expires_at);
             let device = Device {

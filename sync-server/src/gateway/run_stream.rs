@@ -4,10 +4,11 @@
 //! **Invariant:** at most one event waits for a reader; a reader that does not read is let go of.
 
 use super::due::{Deed, Due};
+use super::slots::{Slot, Slots};
 use super::viewing::{Attempt, Viewing, ended};
 use super::{Gateway, PER_NODE};
 use crate::asked::Asked;
-use crate::auth::{Caller, Credential};
+use crate::auth::Caller;
 use crate::error::Result;
 use crate::hints::{LISTENERS, Subscription};
 use crate::runs::{End, Place};
@@ -22,9 +23,7 @@ use protocol::limits::STREAMED_RUNS;
 use protocol::run::Stand;
 use protocol::{Code, DeviceId, Problem, RunId, routes};
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -73,9 +72,7 @@ pub async fn read(
         return Err(too_many(LISTENERS).into());
     }
     // a sign-out between the request and the subscription was not heard
-    if gateway.credential_of(&caller).await? != Credential::Holds {
-        return Err(Code::SessionRevoked.into());
-    }
+    gateway.credential_of(&caller).await?.must_hold()?;
     let place = from.map(|stand| Place {
         at: stand.at,
         bytes: usize::try_from(stand.bytes).unwrap_or(usize::MAX),
@@ -132,40 +129,25 @@ fn answer(events: mpsc::Receiver<Event>) -> Response {
 
 /// How many runs each device watches here by this way.
 #[derive(Clone, Debug, Default)]
-pub struct Streams(Arc<Mutex<HashMap<DeviceId, usize>>>);
+pub struct Streams(Slots<DeviceId>);
 
-/// One of a device's; given back when dropped.
-struct Slot {
-    streams: Streams,
-    device: DeviceId,
+/// One of a device's.
+struct Watched {
+    _slot: Slot<DeviceId>,
 }
 
 impl Streams {
-    fn take(&self, device: DeviceId) -> Result<Slot, Problem> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(device).or_default();
-        if *count >= STREAMED_RUNS {
-            return Err(too_many(STREAMED_RUNS));
-        }
-        *count += 1;
+    fn take(&self, device: DeviceId) -> Result<Watched, Problem> {
+        let slot = self.0.take(device, STREAMED_RUNS);
+        let slot = slot.ok_or_else(|| too_many(STREAMED_RUNS))?;
         metrics::gauge!("run_streams_open").increment(1);
-        Ok(Slot {
-            streams: self.clone(),
-            device,
-        })
+        Ok(Watched { _slot: slot })
     }
 }
 
-impl Drop for Slot {
+impl Drop for Watched {
     fn drop(&mut self) {
         metrics::gauge!("run_streams_open").decrement(1);
-        let mut open = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.device) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.device);
-            }
-        }
     }
 }
 
@@ -177,7 +159,7 @@ struct Showing {
     viewing: Viewing,
     due: Due,
     reader: mpsc::Sender<Event>,
-    _slot: Slot,
+    _slot: Watched,
 }
 
 /// It ends: the reader left, or is to be let go of.

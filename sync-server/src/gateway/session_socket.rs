@@ -3,6 +3,7 @@
 
 use super::due::{Deed, Due};
 use super::line::{Ended, Line};
+use super::slots::Slot;
 use super::viewing::{Attempt, Shown, Viewing};
 use super::{Gateway, Opening, still_signed_in};
 use crate::auth::Caller;
@@ -19,7 +20,7 @@ use protocol::limits::{ATTACHED_RUNS, HISTORY_BYTES, MESSAGE_PAGE, SESSION_FRAME
 use protocol::mutation::{Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::session_socket::{Answer, Ask, Line as HistoryLine};
 use protocol::sync::{Change, Cursor, Message, Role, SyncPage};
-use protocol::{Code, MessageId, MutationId, Problem, SessionId, routes};
+use protocol::{Code, MessageId, MutationId, Problem, SessionId, UserId, routes};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -35,20 +36,32 @@ pub async fn open(
     Id(session): Id<SessionId>,
     opening: Opening,
 ) -> Result<Response> {
-    let Opening { caller, upgrade } = opening;
+    let Opening {
+        caller,
+        upgrade,
+        waiting,
+    } = opening;
     sessions::session(&gateway.pool, caller.user, session).await?;
     let upgrade = upgrade
         .max_message_size(SESSION_FRAME_BYTES)
         .max_frame_size(SESSION_FRAME_BYTES);
     Ok(upgrade.on_upgrade(move |socket| {
         let sockets = gateway.0.sockets.clone();
-        sockets.track_future(serve(gateway, caller, session, socket))
+        sockets.track_future(serve(gateway, caller, session, socket, waiting))
     }))
 }
 
-async fn serve(gateway: Gateway, caller: Caller, session: SessionId, socket: WebSocket) {
+async fn serve(
+    gateway: Gateway,
+    caller: Caller,
+    session: SessionId,
+    socket: WebSocket,
+    waiting: Slot<UserId>,
+) {
     let mut line = Line::new(socket, gateway.config.rate_limit_factor);
-    let ended = match Conversation::begin(gateway, caller, session, &mut line).await {
+    let begun = Conversation::begin(gateway, caller, session, &mut line).await;
+    drop(waiting);
+    let ended = match begun {
         Ok(conversation) => conversation.attend(&mut line).await,
         Err(ended) => ended,
     };

@@ -52,7 +52,7 @@ pub async fn read_changes(
     let wait = Duration::from_secs(ask.wait.unwrap_or(0)).min(WAIT);
     let page = match wait {
         Duration::ZERO => page_since(&sync, caller.user, cursor, limit).await?,
-        wait => awaited(&sync, caller.user, cursor, limit, wait).await?,
+        wait => awaited(&sync, &caller, cursor, limit, wait).await?,
     };
     Ok((NO_STORE, Json(page)))
 }
@@ -65,21 +65,25 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
     })
 }
 
-/// The page, or the first that is not empty within the time. Listens before it looks, so that nothing falls between.
+/// The page, or the first that is not empty within the time. Listens before it looks, so that nothing falls between. A device that
+/// is signed out meanwhile is told so, and gets nothing of what comes after.
 async fn awaited(
     sync: &Sync,
-    user: UserId,
+    caller: &Caller,
     cursor: Option<Cursor>,
     limit: usize,
     wait: Duration,
 ) -> Result<SyncPage> {
-    let mut news = sync.hints().subscribe(user).await;
+    let mut news = sync.hints().subscribe(caller.user).await;
     if news.is_one_too_many() {
         return Err(too_many().into());
     }
+    // a sign-out between the request and the subscription was not heard
+    sync.credential_of(caller).await?.must_hold()?;
     let until = tokio::time::Instant::now() + wait;
     loop {
-        let page = page_since(sync, user, cursor, limit).await?;
+        let page = page_since(sync, caller.user, cursor, limit).await?;
+        caller.heard(&news).must_hold()?;
         if !page.changes.is_empty() {
             return Ok(page);
         }
