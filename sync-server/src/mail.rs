@@ -28,7 +28,8 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// What a letter says. Stored as its template's name and what the template needs.
+/// What a letter says. Stored as its template's name and what the template needs. `when` says from where too, where that is known;
+/// it is empty in letters that waited since before they said it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "template", content = "context", rename_all = "snake_case")]
 pub enum Letter {
@@ -43,7 +44,12 @@ pub enum Letter {
         link: String,
     },
     /// A device was signed out since its credential was used twice.
-    DeviceSignedOut { device: String, link: String },
+    DeviceSignedOut {
+        device: String,
+        #[serde(default)]
+        when: String,
+        link: String,
+    },
     /// Every device but the one that asked for it was signed out.
     DevicesSignedOut { when: String, link: String },
     /// A provider now opens this account too.
@@ -51,14 +57,30 @@ pub enum Letter {
         provider: String,
         /// Its owner did it on the page for that, and did not sign in with it first.
         is_asked_for: bool,
+        #[serde(default)]
+        when: String,
         link: String,
     },
     /// An account at a provider signs nobody in any more.
-    ProviderUnlinked { provider: String, link: String },
+    ProviderUnlinked {
+        provider: String,
+        #[serde(default)]
+        when: String,
+        link: String,
+    },
     /// Choose a new password.
-    Reset { link: String },
+    Reset {
+        #[serde(default)]
+        when: String,
+        link: String,
+    },
     /// Sign in.
-    SignIn { link: String, code: String },
+    SignIn {
+        #[serde(default)]
+        when: String,
+        link: String,
+        code: String,
+    },
     /// A new password was chosen.
     PasswordChanged { when: String, link: String },
     /// Signing in asks for a code of an authenticator app from now on.
@@ -101,7 +123,12 @@ pub enum Letter {
     /// To the address that the account has now.
     EmailWelcome { old: String, link: String },
     /// To both: the account has its former address again.
-    EmailUndone { old: String, link: String },
+    EmailUndone {
+        old: String,
+        #[serde(default)]
+        when: String,
+        link: String,
+    },
     /// Somebody signed in by a code that was written down.
     RecoveryCodeUsed { left: i64, when: String, link: String },
     /// New ones were made, and those of before are worthless.

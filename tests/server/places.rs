@@ -82,6 +82,15 @@ async fn a_device_shows_roughly_where_it_signed_in_and_an_unknown_network_shows_
             .any(|device| device.id == own && device.place.is_none()),
         "nobody knows where this machine is"
     );
+    let listed = stack
+        .admin_json(&["devices", "list", person.email.as_str()])
+        .await;
+    let listed = listed.as_array().expect("a list").iter();
+    let from: Vec<&str> = listed
+        .filter_map(|device| device.get("place")?.as_str())
+        .collect();
+    assert_eq!(from.len(), 3, "an operator sees the same: {from:?}");
+    assert!(from.contains(&"Wales, United Kingdom"), "{from:?}");
     let shown = window.visit(page::SETTINGS).await.text();
     let places = shown.matches("data-testid=\"place\"").count();
     assert_eq!(places, 3, "two from Lisbon, one from Wales: {shown}");
@@ -130,6 +139,21 @@ async fn letters_about_an_account_say_from_where_it_was_done() {
         "{}",
         letter.text
     );
+    // and where whoever asked for a letter is, before its reader presses anything
+    for (asking, subject) in [(page::FORGOT, "Choose a new"), (page::LETTER_ASK, "Sign in")] {
+        let window = browser(&stack);
+        let form = window.get(asking).await.form(asking);
+        let mut fields = form.hidden.clone();
+        fields.push(("email".to_owned(), address.to_owned()));
+        let request = window
+            .request(Method::POST, &form.action)
+            .header("X-Forwarded-For", LISBON)
+            .form(&fields);
+        window.send(request).await.succeeds();
+        let letter = stack.letter_about(address, subject).await;
+        let says = letter.text.contains("asked for on") && letter.text.contains("UTC, from Lisbon, Portugal");
+        assert!(says, "{}", letter.text);
+    }
 }
 
 #[tokio::test]

@@ -56,18 +56,19 @@ async fn list(desk: &Desk, who: &str) -> Result<Said> {
             device.name.clone(),
             device.os.clone(),
             device.version.clone(),
+            device.place.clone().unwrap_or_default(),
             at(device.created_at),
             at(device.last_active),
         ]
     });
     let json = devices.iter().map(|device| {
         json!({
-            "id": device.id, "name": device.name, "os": device.os, "version": device.version,
+            "id": device.id, "name": device.name, "os": device.os, "version": device.version, "place": device.place,
             "created_at": at(device.created_at), "last_active": at(device.last_active),
         })
     });
     Ok(Said::table(
-        &["ID", "NAME", "SYSTEM", "VERSION", "SINCE", "LAST USED"],
+        &["ID", "NAME", "SYSTEM", "VERSION", "FROM", "SINCE", "LAST USED"],
         rows.collect(),
         Value::Array(json.collect()),
     ))

@@ -79,13 +79,9 @@ async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit)
         return Ok(());
     };
     let link = auth.config.link(&format!("{}?id={id}&t={secret}", page::LETTER));
-    mail::put(
-        &mut tx,
-        Some(user.id),
-        &user.email,
-        &Letter::SignIn { link, code },
-    )
-    .await?;
+    let when = auth.now_and_where(visit)?;
+    let letter = Letter::SignIn { when, link, code };
+    mail::put(&mut tx, Some(user.id), &user.email, &letter).await?;
     let event = Event {
         user: Some(user.id),
         device: None,

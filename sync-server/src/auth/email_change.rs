@@ -278,6 +278,7 @@ pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) 
     for to in [&old, &current.email] {
         let letter = Letter::EmailUndone {
             old: old.to_string(),
+            when: auth.now_and_where(visit)?,
             link: auth.config.link(page::FORGOT),
         };
         mail::put(&mut tx, Some(user), to, &letter).await?;

@@ -134,7 +134,8 @@ pub async fn finish_sign_in(
         return Ok(awaited);
     }
     if let Some(link) = &entrance.link {
-        link.link(auth, &mut *db, user.id).await?;
+        let when = auth.now_and_where(visit)?;
+        link.link(auth, &mut *db, user.id, when).await?;
     }
     let replaced = devices::revoke_by_cookie(&mut *db, visit.session_cookie.as_deref()).await?;
     let is_first = devices::is_first(&mut *db, user.id).await?;

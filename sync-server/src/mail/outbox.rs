@@ -181,9 +181,13 @@ mod tests {
     fn a_letter_is_late_once_its_link_is_worthless_and_a_notice_never() {
         let link = || "l".to_owned();
         let after = |minutes| OffsetDateTime::UNIX_EPOCH + time::Duration::minutes(minutes);
-        let reset = Letter::Reset { link: link() };
+        let reset = Letter::Reset {
+            when: String::new(),
+            link: link(),
+        };
         assert!(!waiting(1).is_late(&reset, after(29)) && waiting(1).is_late(&reset, after(30)));
         let sign_in = Letter::SignIn {
+            when: String::new(),
             link: link(),
             code: link(),
         };

@@ -166,19 +166,27 @@ mod tests {
             },
             Letter::DeviceSignedOut {
                 device,
+                when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),
             },
             Letter::ProviderLinked {
                 provider: "GitHub".to_owned(),
                 is_asked_for: true,
+                when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),
             },
             Letter::ProviderUnlinked {
                 provider: "GitHub".to_owned(),
+                // as one of before has it
+                when: String::new(),
                 link: link.clone(),
             },
-            Letter::Reset { link: link.clone() },
+            Letter::Reset {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
+                link: link.clone(),
+            },
             Letter::SignIn {
+                when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),
                 code: "7KM2QX9T".to_owned(),
             },
@@ -195,11 +203,6 @@ mod tests {
                 link: link.clone(),
             },
             Letter::SecondStepFailed {
-                when: "3 May 2026, 12:00 UTC".to_owned(),
-                link: link.clone(),
-            },
-            Letter::RecoveryCodeUsed {
-                left: 9,
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link,
             },
@@ -259,6 +262,7 @@ mod tests {
             },
             Letter::EmailUndone {
                 old: hidden(),
+                when: when(),
                 link: link(),
             },
             Letter::GettingStarted {
@@ -270,6 +274,11 @@ mod tests {
                 link: link(),
             },
             Letter::RecoveryCodesMade {
+                when: when(),
+                link: link(),
+            },
+            Letter::RecoveryCodeUsed {
+                left: 9,
                 when: when(),
                 link: link(),
             },
@@ -291,6 +300,36 @@ mod tests {
             let says_why =
                 page.text.contains("cannot be turned off") && page.html.contains("cannot be turned off");
             assert_eq!(says_why, letter.stop().is_none(), "{}", page.html);
+        }
+    }
+
+    #[test]
+    fn a_letter_says_when_it_was_asked_for_and_one_of_before_is_written_without() {
+        let templates = Templates::new("https://c.example".to_owned()).unwrap();
+        let link = "https://c.example/reset";
+        for template in [
+            "reset",
+            "sign_in",
+            "device_signed_out",
+            "provider_linked",
+            "email_undone",
+        ] {
+            let mut context = serde_json::json!({"link": link, "code": "7KM2QX9T", "device": "Tower",
+                "provider": "GitHub", "is_asked_for": true, "old": "a@example.org"});
+            let before = serde_json::json!({"template": template, "context": context});
+            context
+                .as_object_mut()
+                .unwrap()
+                .insert("when".to_owned(), "3 May 2026".into());
+            let now = serde_json::json!({"template": template, "context": context});
+            for (stored, says) in [(before, false), (now, true)] {
+                let page = templates
+                    .render(&serde_json::from_value(stored).unwrap())
+                    .unwrap();
+                assert_eq!(page.text.contains("3 May 2026"), says, "{}", page.text);
+                assert_eq!(page.html.contains("3 May 2026"), says, "{}", page.html);
+                assert!(!page.text.contains("\n\n\n"), "{}", page.text);
+            }
         }
     }
 

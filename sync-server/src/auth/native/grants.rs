@@ -339,6 +339,7 @@ async fn stolen(
         audit_events::note(&mut tx, event, visit).await?;
         let letter = Letter::DeviceSignedOut {
             device: row.device_name.clone(),
+            when: auth.now_and_where(visit)?,
             link: auth.config.link(routes::page::SETTINGS),
         };
         mail::put(&mut tx, Some(me.user), &me.email, &letter).await?;

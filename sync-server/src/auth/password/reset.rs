@@ -64,7 +64,9 @@ async fn send_letter(auth: &Auth, email: &Email, visit: &Visit) -> Result<()> {
     };
     tokens::insert_reset(&mut tx, &new).await?;
     let link = auth.config.link(&format!("{}?id={id}&t={secret}", page::RESET));
-    mail::put(&mut tx, Some(user.id), &user.email, &Letter::Reset { link }).await?;
+    let when = auth.now_and_where(visit)?;
+    let letter = Letter::Reset { when, link };
+    mail::put(&mut tx, Some(user.id), &user.email, &letter).await?;
     let event = Event {
         user: Some(user.id),
         device: None,

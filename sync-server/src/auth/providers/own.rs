@@ -74,6 +74,7 @@ pub(super) async fn connect(
     let letter = Letter::ProviderLinked {
         provider: auth.0.providers.name(provider).to_owned(),
         is_asked_for: true,
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     tell(&mut tx, caller, ("account_connected", provider), &letter, visit).await?;
@@ -92,6 +93,7 @@ pub async fn disconnect(auth: &Auth, caller: &Caller, id: Uuid, visit: &Visit) -
     }
     let letter = Letter::ProviderUnlinked {
         provider: auth.0.providers.name(&provider).to_owned(),
+        when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
     };
     tell(

@@ -89,8 +89,14 @@ impl Auth {
 }
 
 impl PendingLink {
-    /// Links it in the transaction that signs its owner in, and tells them by letter.
-    pub async fn link(&self, auth: &Auth, db: &mut Transaction, user: UserId) -> anyhow::Result<()> {
+    /// Links it in the transaction that signs its owner in, and tells them by letter, with when and from where that was.
+    pub async fn link(
+        &self,
+        auth: &Auth,
+        db: &mut Transaction,
+        user: UserId,
+        when: String,
+    ) -> anyhow::Result<()> {
         let email = Some(self.email.as_str());
         let is_new = accounts::insert(&mut *db, user, &self.provider, &self.subject, email)
             .await
@@ -101,6 +107,7 @@ impl PendingLink {
         let letter = Letter::ProviderLinked {
             provider: auth.0.providers.name(&self.provider).to_owned(),
             is_asked_for: false,
+            when,
             link: auth.config.link(page::SECURITY),
         };
         mail::put(db, Some(user), &self.email, &letter).await
