@@ -26,7 +26,7 @@ async fn link_about(stack: &Stack, address: &str, subject: &str) -> String {
 pub(super) struct Asked {
     pub person: Person,
     pub client: Client,
-    new: String,
+    pub new: String,
     pub old_link: String,
     pub new_link: String,
 }
@@ -343,6 +343,29 @@ async fn what_waits_ends_with_a_reset_password_another_change_and_a_day() {
         .await;
     assert_eq!(client.get(&asked.new_link).await.status, StatusCode::GONE);
     asked.stays(&stack).await;
+}
+
+/// Whoever was in for a moment and asked for another address is out with the password of before, and so is what they asked for.
+#[tokio::test]
+async fn what_waits_ends_with_the_owners_own_new_password() {
+    let stack = Stack::start().await;
+    let asked = Asked::begin(&stack).await;
+    press(&browser(&stack), &asked.new_link, "yes").await.succeeds();
+    let page = asked.client.get(page::SECURITY).await;
+    let chosen = "walnut-ferry-copper-drizzle";
+    let changed = asked
+        .client
+        .submit(&page, page::FORM_PASSWORD, &[("password", chosen)])
+        .await;
+    assert!(changed.status < 400, "{changed:?}");
+    for ended in [&asked.old_link, &asked.new_link] {
+        assert_eq!(browser(&stack).get(ended).await.status, StatusCode::GONE);
+    }
+    let person = Person {
+        password: chosen.to_owned(),
+        ..asked.person.clone()
+    };
+    assert_eq!(person.browser(&stack).await.me().await.email, asked.person.email);
 }
 
 #[tokio::test]

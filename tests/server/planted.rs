@@ -28,6 +28,12 @@ async fn plant(stack: &Stack, person: &Person) {
             "insert into passkeys (user_id, id, credential_id, name, credential)
              values ({user}, gen_random_uuid(), {user}::text::bytea, 'Planted', '{{}}')"
         ),
+        format!(
+            "insert into email_changes (id, user_id, old_email, new_email, new_email_key, old_hash, new_hash, expires)
+             values (gen_random_uuid(), {user}, '{0}', 'planted@example.org', 'planted@example.org',
+                     sha256('old'), sha256('new'), now() + interval '1 day')",
+            person.email
+        ),
     ] {
         assert_eq!(stack.execute(&planted).await, 1, "{planted}");
     }
@@ -68,7 +74,8 @@ async fn are_out(way: &str, [window, laptop]: &[Client; 2]) {
 async fn planted(stack: &Stack) -> i64 {
     let all = "select (select count(*) from accounts where provider_account_id like 'planted %')
                     + (select count(*) from second_factors) + (select count(*) from recovery_codes)
-                    + (select count(*) from passkeys)";
+                    + (select count(*) from passkeys)
+                    + (select count(*) from email_changes where ended_at is null)";
     stack.number(all).await
 }
 
@@ -81,7 +88,7 @@ async fn nothing_that_was_planted_before_outlives_any_proof_of_the_mailbox() {
         person.sign_up(&client).await.succeeds();
         let first = stack.letter_to(person.email.as_str(), 1).await;
         plant(&stack, &person).await;
-        assert_eq!(planted(&stack).await, 4, "{way}");
+        assert_eq!(planted(&stack).await, 5, "{way}");
         let devices = plant_devices(&stack, &person).await;
         let owner = match way {
             "code" => {

@@ -1,7 +1,7 @@
 //! Stored: `users`, and the head that each user's changes are numbered from.
 
 use super::devices::stored_email;
-use super::{passkey, providers, second_step};
+use super::{email_change, passkey, providers, second_step};
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use protocol::auth::Email;
@@ -130,8 +130,8 @@ async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()>
     second_step::forget_unproven(db, user).await
 }
 
-/// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone.
-/// False: it was proven already, by somebody else's click.
+/// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone, as is another address that
+/// waits. False: it was proven already, by somebody else's click.
 pub async fn verify(
     db: &mut Transaction,
     user: UserId,
@@ -139,6 +139,7 @@ pub async fn verify(
     name: Option<&str>,
 ) -> sqlx::Result<bool> {
     forget_unproven(&mut *db, user).await?;
+    email_change::void_pending(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set email_verified = now(), password_hash = $2, name = $3, updated_at = now()
@@ -152,9 +153,11 @@ pub async fn verify(
     Ok(outcome.rows_affected() > 0)
 }
 
-/// By the link of a letter, which proves the mailbox too, or by the user who is in. False: the user may not sign in.
+/// By the link of a letter, which proves the mailbox too, or by the user who is in: whoever asked for another address meanwhile, and
+/// knew the password of before, does not get it. False: the user may not sign in.
 pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
     forget_unproven(&mut *db, user).await?;
+    email_change::void_pending(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set password_hash = $2, email_verified = coalesce(email_verified, now()), updated_at = now()

@@ -6,7 +6,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::tries::{Cause, Whose};
 use super::super::verification_tokens::{self as tokens, Linked, NewReset};
-use super::super::{Auth, Visit, cookies, devices, email_change, native, second_step, users};
+use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
 use super::verify::masked;
 use crate::error::Result;
 use crate::limits::{Class, Who};
@@ -118,7 +118,6 @@ pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, 
     tokens::void_all(&mut tx, &email.key()).await?;
     native::void_codes(&mut tx, user).await?;
     second_step::void_challenges(&mut tx, user).await?;
-    email_change::void_pending(&mut tx, user).await?;
     let signed_out = devices::revoke_all(&mut tx, user, "password reset").await?;
     let letter = Letter::PasswordChanged {
         when: auth.now_and_where(visit)?,
