@@ -637,10 +637,30 @@ async fn who_began_cannot_ask_what_came_of_it() {
     let app = App::new(&stack);
     let pushed: PushedAnswer = app.client.post(routes::PAR, &app.request()).await.expect();
     let path = authorize_path(&pushed.request_uri);
-    let before = told_of(&app, &pushed.request_uri).await;
+    let (_, attacker) = Person::join(&stack).await;
+    let stranger = Client::browser(&stack.url(), &stack.url());
+    let looks = async || {
+        let (asked, led) = (attacker.get(&path).await, stranger.get(&path).await);
+        let csrf = asked
+            .form(routes::AUTHORIZE)
+            .field("csrf")
+            .unwrap_or_default()
+            .to_owned();
+        let said = asked.text().replace(&csrf, "");
+        (asked.status, said, led.status, led.location())
+    };
+    let (before, seen) = (told_of(&app, &pushed.request_uri).await, looks().await);
     let link = consent(&victim, &path).await;
     let after = told_of(&app, &pushed.request_uri).await;
     assert_eq!(before, after, "waiting and answered are one to whoever asks");
+    assert_eq!(looks().await, seen, "and to whoever opens the address again");
+    let question = attacker.get(&path).await;
+    let late = attacker
+        .submit(&question, routes::AUTHORIZE, &[("answer", "yes")])
+        .await;
+    assert!((400..500).contains(&late.status), "{late:?}");
+    let own = victim.get(&path).await;
+    assert!((400..500).contains(&own.status), "{own:?}");
     // nor does the page say anything to them, nor to the same request pushed again
     let again = authorize_path(
         &app.client
@@ -649,7 +669,6 @@ async fn who_began_cannot_ask_what_came_of_it() {
             .expect::<PushedAnswer>()
             .request_uri,
     );
-    let stranger = Client::browser(&stack.url(), &stack.url());
     for path in [&path, &again] {
         let page = stranger.visit(path).await;
         let leads_home = page.location().contains(REDIRECT_DEEP_LINK);

@@ -414,12 +414,14 @@ async fn ask_to_authorize(
     headers: HeaderMap,
     Asked(request): Asked<Request>,
 ) -> Result<Response> {
-    let asked = auth::authorize_look(pages.auth(), &request.request_uri).await?;
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("request_uri", &request.request_uri)
         .finish();
     let here = format!("{}?{query}", routes::AUTHORIZE);
-    match signed_in(&pages, &headers, &here).await? {
+    let who = signed_in(&pages, &headers, &here).await?;
+    let caller = who.as_ref().ok();
+    let asked = auth::authorize_look(pages.auth(), &request.request_uri, caller).await?;
+    match who {
         Ok(caller) => {
             let email = caller.email.to_string();
             Ok(draw_request(&pages, &headers, (asked, email), request.request_uri, None).await)
@@ -510,7 +512,7 @@ async fn authorize(
         Err(door) => return Ok(door),
     };
     if consent.answer == "no" {
-        let link = auth::authorize_cancel(auth, &consent.request_uri).await?;
+        let link = auth::authorize_cancel(auth, &consent.request_uri, &caller).await?;
         return Ok(cancelled(&pages, &headers, link).await);
     }
     let handover = auth::authorize_confirm(auth, &consent.request_uri, &caller, &visit).await?;

@@ -167,9 +167,15 @@ impl std::fmt::Debug for Handover {
     }
 }
 
-/// Reads a pushed request and changes nothing.
-pub async fn authorize_look(auth: &Auth, request_uri: &str) -> Result<Asked> {
-    let pushed = auth.pushed("GET", request_uri).await?;
+/// Reads a pushed request and changes nothing. Whoever answered it is told that it is answered, and nobody else: it looks as before
+/// to whoever began to sign in and sent the address to somebody.
+pub async fn authorize_look(auth: &Auth, request_uri: &str, caller: Option<&Caller>) -> Result<Asked> {
+    let pushed = auth.pushed(request_uri).await?;
+    if let Some(caller) = caller
+        && auth.answered_by(request_uri).await?.as_deref() == Some(caller.device.to_string().as_str())
+    {
+        return Err(too_old().into());
+    }
     let age = OffsetDateTime::now_utc().unix_timestamp() - pushed.asked_at;
     let provider = pushed.request.provider.clone();
     Ok(match pushed.request.device {
@@ -195,7 +201,7 @@ pub async fn authorize_confirm(
     if caller.kind != Kind::Browser {
         return Err(Code::SignInRequired.into());
     }
-    let request = auth.pushed("GETDEL", request_uri).await?.request;
+    let request = auth.claim_pushed(request_uri, caller).await?;
     let code = cookies::fresh_secret();
     let new = NewCode {
         hash: cookies::digest(&code),
@@ -226,8 +232,8 @@ pub async fn authorize_confirm(
 }
 
 /// The person has pressed "Cancel": the request is used up, and the app is told by this link (RFC 6749 §4.1.2.1).
-pub async fn authorize_cancel(auth: &Auth, request_uri: &str) -> Result<String> {
-    let request = auth.pushed("GETDEL", request_uri).await?.request;
+pub async fn authorize_cancel(auth: &Auth, request_uri: &str, caller: &Caller) -> Result<String> {
+    let request = auth.claim_pushed(request_uri, caller).await?;
     Ok(auth.return_link(&request, ("error", "access_denied"))?)
 }
 
@@ -237,23 +243,49 @@ fn too_old() -> Problem {
     )
 }
 
+fn id_of(request_uri: &str) -> Result<&str, Problem> {
+    let id = request_uri.strip_prefix(URN);
+    id.filter(|id| is_base64url(id, 43..=43)).ok_or_else(too_old)
+}
+
 impl Auth {
     fn pushed_key(&self, id: &str) -> String {
         let hash = URL_SAFE_NO_PAD.encode(cookies::digest(id));
         self.key(format_args!("par:{hash}"))
     }
 
-    async fn pushed(&self, command: &str, request_uri: &str) -> Result<Pushed> {
-        let id = request_uri
-            .strip_prefix(URN)
-            .filter(|id| is_base64url(id, 43..=43))
-            .ok_or_else(too_old)?;
-        let text: Option<String> = self
-            .redis
-            .ask(redis::cmd(command).arg(self.pushed_key(id)))
-            .await?;
+    /// Where it stands who answered.
+    fn answered_key(&self, id: &str) -> String {
+        let hash = URL_SAFE_NO_PAD.encode(cookies::digest(id));
+        self.key(format_args!("par-answered:{hash}"))
+    }
+
+    /// It stays to be looked at until its time is over, answered or not.
+    async fn pushed(&self, request_uri: &str) -> Result<Pushed> {
+        let key = self.pushed_key(id_of(request_uri)?);
+        let text: Option<String> = self.redis.ask(redis::cmd("GET").arg(key)).await?;
         let pushed = serde_json::from_str(&text.ok_or_else(too_old)?).context("reading a pushed request")?;
         Ok(pushed)
+    }
+
+    async fn answered_by(&self, request_uri: &str) -> Result<Option<String>> {
+        let key = self.answered_key(id_of(request_uri)?);
+        Ok(self.redis.ask(redis::cmd("GET").arg(key)).await?)
+    }
+
+    /// The first answer counts, and no other.
+    async fn claim_pushed(&self, request_uri: &str, caller: &Caller) -> Result<PushedRequest> {
+        let pushed = self.pushed(request_uri).await?;
+        let mut claim = redis::cmd("SET");
+        claim
+            .arg(self.answered_key(id_of(request_uri)?))
+            .arg(caller.device.to_string())
+            .arg("NX")
+            .arg("EX")
+            .arg(WAITS);
+        let is_first: Option<String> = self.redis.ask(&claim).await?;
+        is_first.ok_or_else(too_old)?;
+        Ok(pushed.request)
     }
 
     fn return_link(&self, request: &PushedRequest, (name, value): (&str, &str)) -> anyhow::Result<String> {
