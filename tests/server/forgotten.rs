@@ -13,9 +13,14 @@ use protocol::routes::{self, page};
 
 const NEW: &str = "walnut-ferry-copper-drizzle";
 
-async fn forget(client: &Client, email: &str) -> Answer {
+pub(super) async fn forget(client: &Client, email: &str) -> Answer {
     let form = client.get(page::FORGOT).await;
-    client.submit(&form, page::FORGOT, &[("email", email)]).await
+    forget_by(client, &form, page::FORGOT, email).await
+}
+
+/// By a page that is there already, for this letter or another that an address alone asks for.
+pub(super) async fn forget_by(client: &Client, form: &Answer, door: &str, email: &str) -> Answer {
+    client.submit(form, door, &[("email", email)]).await
 }
 
 /// Asks for the letter and gives the path of its link.
@@ -201,7 +206,7 @@ async fn a_link_ends_with_another_password_and_with_another_address() {
 }
 
 /// Without a look at the link's page, as whoever knows the form would.
-async fn choose_blindly(stack: &Stack, link: &str, password: &str) -> Answer {
+pub(super) async fn choose_blindly(stack: &Stack, link: &str, password: &str) -> Answer {
     let client = browser(stack);
     let any = client.get(page::FORGOT).await;
     let csrf = any.form(page::FORGOT).field("csrf").expect("a token").to_owned();
@@ -213,7 +218,7 @@ async fn choose_blindly(stack: &Stack, link: &str, password: &str) -> Answer {
 }
 
 /// The id and the secret of a link.
-fn parts(link: &str) -> (String, String) {
+pub(super) fn parts(link: &str) -> (String, String) {
     let link = url::Url::parse("http://localhost")
         .and_then(|base| base.join(link))
         .expect("a link");

@@ -55,6 +55,7 @@ mod planted;
 mod proofs;
 mod providers;
 mod refreshing;
+mod resetting;
 mod runs;
 mod same_answers;
 mod second_step;
