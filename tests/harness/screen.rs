@@ -422,6 +422,16 @@ impl Screen {
         placed.unwrap_or_else(|error| panic!("placing the window: {error}"));
     }
 
+    /// Waits until the page is there and has fetched nothing more for half a second.
+    pub async fn wait_quiet(&self) {
+        let script = "const loaded = performance.getEntriesByType('resource').map(entry => entry.responseEnd); \
+                      return document.readyState === 'complete' && performance.now() - Math.max(0, ...loaded) > 500";
+        until("the page to be quiet", async || {
+            self.evaluate(script).await.as_bool()?.then_some(())
+        })
+        .await;
+    }
+
     /// Where the window is, as [`Screen::place_window`] takes it. A place out of sight is given as zeros.
     pub async fn window_place(&self) -> [u64; 4] {
         let found = soon("the window's place", self.driver.get_window_rect()).await;

@@ -1,7 +1,7 @@
 //! Signing up, in and out.
 
 use crate::{Scene, sign_in};
-use harness::{Authenticator, Body, Person, Screen, Stack};
+use harness::{Authenticator, Body, OpenIdProvider, Person, SESSION_COOKIE, Screen, Stack, Visitor};
 use protocol::routes::{self, page};
 
 in_both_bodies! {
@@ -49,6 +49,39 @@ async fn somebody_confirms_by_the_mailed_link_in_the_same_browser() {
     screen.open(&link).await;
     screen.click("confirm").await;
     screen.wait("new-session").await;
+}
+
+/// Leaves for an Apple on another site, up to the button there.
+async fn leave_for_apple(stack: &Stack) -> Screen {
+    let screen = Screen::browser(stack).await;
+    screen.click("provider-apple").await;
+    screen.wait_text_in("form button", "Continue").await;
+    screen
+}
+
+/// A browser keeps our cookies to itself when another site posts a form to us, and brings them where it is sent on to.
+#[tokio::test]
+async fn somebody_signs_in_by_a_form_that_another_site_posts_and_without_the_cookie_nobody_does() {
+    let (provider, person) = (OpenIdProvider::start().await, Person::fresh());
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    // `localhost` and `127.0.0.1` are two sites
+    let stack = Stack::builder()
+        .with_name()
+        .with("PROVIDERS", provider.settings_with_apple())
+        .start()
+        .await;
+    let screen = leave_for_apple(&stack).await;
+    screen.click_on("form button").await;
+    screen.wait("new-session").await;
+
+    let forgetful = leave_for_apple(&stack).await;
+    forgetful.forget_cookies().await;
+    forgetful.click_on("form button").await;
+    let told = forgetful.wait_text("problem", "started").await;
+    assert!(!told.is_empty());
+    let cookies = forgetful.cookie_names().await;
+    assert!(!cookies.iter().any(|name| name == SESSION_COOKIE), "{cookies:?}");
+    assert_eq!(provider.asked().tokens, 1, "nothing is redeemed for it");
 }
 
 async fn a_wrong_password_is_told_and_the_right_one_lets_in(body: Body) {

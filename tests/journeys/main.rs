@@ -25,6 +25,7 @@ mod letters;
 mod looking;
 mod offline;
 mod passkeys;
+mod scanned;
 mod searching;
 mod talking;
 mod without_script;

@@ -49,6 +49,22 @@ impl Screen {
             .await;
     }
 
+    /// What cookies there are, those that no script sees among them.
+    pub async fn cookie_names(&self) -> Vec<String> {
+        let all = self.command("Network.getAllCookies", json!({})).await;
+        let cookies = all.get("cookies").and_then(Value::as_array);
+        let names = cookies
+            .into_iter()
+            .flatten()
+            .filter_map(|cookie| cookie.get("name"));
+        names.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// The browser has no cookies any more.
+    pub async fn forget_cookies(&self) {
+        self.command("Network.clearBrowserCookies", json!({})).await;
+    }
+
     /// A command of Chromium's own (the DevTools protocol), by chromedriver.
     async fn command(&self, name: &str, parameters: Value) -> Value {
         let url = format!("{}/goog/cdp/execute", self.session);
