@@ -197,3 +197,13 @@ fn a_crate_of_its_own_mind_is_seen() {
     );
     assert_eq!(faults(&[bad]).len(), 4);
 }
+
+#[test]
+fn the_servers_arithmetic_is_checked_in_release_builds() {
+    let root = std::fs::read_to_string(harness::root().join("Cargo.toml")).expect("the manifest");
+    let profile = root.split("[profile.release.package.sync-server]").nth(1);
+    let own = profile
+        .and_then(|rest| rest.split("\n[").next())
+        .unwrap_or_default();
+    assert!(own.lines().any(|line| line == "overflow-checks = true"), "{own}");
+}

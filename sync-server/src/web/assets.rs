@@ -48,6 +48,18 @@ pub fn router(folder: &Path) -> Router {
         .route("/favicon.ico", icon)
         .nest_service("/app", files)
         .layer(kept("public, max-age=31536000, immutable"))
+        .layer(written())
+}
+
+/// Style and scripts say how they are written themselves, whatever their page says of itself.
+fn written() -> SetResponseHeaderLayer<impl Fn(&Response) -> Option<HeaderValue> + Clone> {
+    SetResponseHeaderLayer::overriding(header::CONTENT_TYPE, |response: &Response| {
+        let kind = response.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let is_text = matches!(kind, "text/css" | "text/javascript" | "application/javascript");
+        HeaderValue::try_from(format!("{kind}; charset=utf-8"))
+            .ok()
+            .filter(|_| is_text)
+    })
 }
 
 /// Says how long a file may be kept. That one is not there is not kept: it may change with the next version, or in a moment on
