@@ -109,25 +109,12 @@ async fn nothing(stage: &Stage, member: &Member, gate: &Gate, laptop: &Laptop) -
     let hello = line(&heads, HELLO_HEADER);
     let token = line(&heads, "authorization");
     let their_heads = length(&heads) - hello;
-    let (way, wait) = (
-        format!(
-            "{} connections, {} round trips",
-            seen.connections, seen.round_trips
-        ),
-        (took.percentile(0.5), took.percentile(0.99)),
+    let way = format!(
+        "{} connections, {} round trips",
+        seen.connections, seen.round_trips
     );
     let memory = stage.server.memory()?;
-    #[expect(clippy::cast_precision_loss, reason = "some hundred bytes")]
-    let row = |work: String, ours: u64, limit: u64| Row {
-        work,
-        ours: ours as f64,
-        limit: limit as f64,
-        unit: "B",
-        less_is_better: true,
-        p50: wait.0,
-        p99: wait.1,
-        memory,
-    };
+    let mut row = |work, ours, limit| in_bytes(work, (ours, limit), &mut took, memory);
     Ok(vec![
         row(
             format!("W8 nothing new: {way}"),
@@ -145,6 +132,20 @@ async fn nothing(stage: &Stage, member: &Member, gate: &Gate, laptop: &Laptop) -
             length(&bare_heads) - line(&bare_heads, HELLO_HEADER),
         ),
     ])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some hundred bytes")]
+fn in_bytes(work: String, (ours, limit): (u64, u64), took: &mut Tally, memory: u64) -> Row {
+    Row {
+        work,
+        ours: ours as f64,
+        limit: limit as f64,
+        unit: "B",
+        less_is_better: true,
+        p50: took.percentile(0.5),
+        p99: took.percentile(0.99),
+        memory,
+    }
 }
 
 fn length(heads: &Heads) -> u64 {

@@ -132,14 +132,14 @@ fn every_packed_frame_of_the_corpus_unpacks_or_is_refused() {
 #[test]
 fn every_cursor_of_the_corpus_comes_back_or_is_refused() {
     holds_of_all("cursors", |bytes| {
-        claims::cursors(&String::from_utf8_lossy(bytes))
+        claims::cursors(&String::from_utf8_lossy(bytes));
     });
 }
 
 #[test]
 fn every_search_of_the_corpus_is_understood_by_the_index() {
     holds_of_all("searches", |bytes| {
-        claims::searches(&String::from_utf8_lossy(bytes))
+        claims::searches(&String::from_utf8_lossy(bytes));
     });
 }
 

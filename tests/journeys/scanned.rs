@@ -21,7 +21,7 @@ async fn scan(scanner: &Screen, link: &str) {
 /// The link of the newest letter about something, which the scanner has opened.
 async fn scanned(stack: &Stack, scanner: &Screen, address: &str, subject: &str) -> String {
     let letter = stack.letter_about(address, subject).await;
-    let link = letter.link.unwrap_or_else(|| panic!("a link in {}", letter.text));
+    let link = letter.link.expect("a letter with a link");
     scan(scanner, &link).await;
     link
 }

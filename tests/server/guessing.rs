@@ -63,7 +63,8 @@ async fn rounds(count: usize, kinds: usize, ask: impl AsyncFn(usize, usize) -> D
         for step in 0..kinds {
             let place = if is_turned { kinds - 1 - step } else { step };
             let kind = (round + place) % kinds;
-            samples[kind].push(ask(kind, round).await.as_secs_f64());
+            let took = ask(kind, round).await.as_secs_f64();
+            samples.get_mut(kind).expect("a kind").push(took);
         }
     }
     samples

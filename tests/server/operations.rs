@@ -399,7 +399,9 @@ async fn the_built_page_is_small_and_cached_for_good() {
         let cache = asset.header("cache-control").unwrap_or_default();
         assert!(cache.contains("immutable"), "{path}: {cache}");
         let kind = asset.header("content-type").unwrap_or_default();
-        let is_text = path.ends_with(".css") || path.ends_with(".js");
+        let is_text = ["css", "js"]
+            .iter()
+            .any(|kind| path.rsplit('.').next() == Some(kind));
         assert_eq!(kind.ends_with("; charset=utf-8"), is_text, "{path}: {kind}");
     }
     let manifest = harness::ui_dist().join("app/manifest.json");

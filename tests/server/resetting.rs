@@ -57,8 +57,6 @@ struct World<'a> {
     person: Person,
     user: String,
     client: Client,
-    /// Of a page that was opened while the proof was fresh.
-    csrf: String,
     is_in: bool,
     is_fresh: bool,
     /// Every link that came, and whether it is good for a password.
@@ -69,23 +67,15 @@ struct World<'a> {
     chosen: usize,
 }
 
-async fn token_of(client: &Client) -> String {
-    let page = client.get(page::SECURITY).await;
-    let form = page.form(page::FORM_PASSWORD);
-    form.field("csrf").unwrap_or_default().to_owned()
-}
-
 impl<'a> World<'a> {
     async fn begin(stack: &'a Stack, others: &str) -> Self {
         let (person, client) = Person::join(stack).await;
         let user = client.me().await.user.to_string();
-        let csrf = token_of(&client).await;
         Self {
             stack,
             person,
             user,
             client,
-            csrf,
             is_in: true,
             is_fresh: true,
             links: Vec::new(),
@@ -136,7 +126,6 @@ impl<'a> World<'a> {
             }
             Step::SignIn => {
                 self.client = self.person.browser(self.stack).await;
-                self.csrf = token_of(&self.client).await;
                 (self.is_in, self.is_fresh) = (true, true);
             }
             Step::Rest => {
@@ -238,12 +227,21 @@ impl<'a> World<'a> {
     /// As whoever still has the page open.
     async fn change_by_proof(&mut self) -> bool {
         let password = self.another_password();
+        let fields = [("password", password.as_str())];
         if !self.is_in {
             let gone = self.client.get(routes::ME).await;
             assert_eq!(gone.status, 401, "{gone:?}");
             return false;
         }
-        let all = [("password", password.as_str()), ("csrf", self.csrf.as_str())];
+        let page = self.client.get(page::SECURITY).await;
+        let has_form = page.forms().iter().any(|form| form.action == page::FORM_PASSWORD);
+        assert!(has_form || !self.is_fresh, "{page:?}");
+        let csrf = page
+            .forms()
+            .iter()
+            .find_map(|form| form.field("csrf").map(str::to_owned));
+        let csrf = csrf.unwrap_or_default();
+        let all = [fields[0], ("csrf", csrf.as_str())];
         let request = self.client.request(Method::POST, page::FORM_PASSWORD).form(&all);
         let answer = self.client.send(request).await;
         if !self.is_fresh {

@@ -53,7 +53,10 @@ pub fn code(
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
     steps.take("lints, and the queries' types", || {
-        let clippy = refusing(place, place.cargo(&["clippy", "--workspace", "--all-targets"]))?;
+        let clippy = refusing(
+            place,
+            place.cargo(&["clippy", "--workspace", "--all-targets", "--keep-going"]),
+        )?;
         prepare::check(place, supervisor, postgres, clippy)
     })?;
     steps.take("lints of the engine alone", || {
