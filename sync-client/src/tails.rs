@@ -465,9 +465,9 @@ mod tests {
 begins            A again     A again     L           R           E
 whole, longer     N           L grew      L grew      L grew      E grew
 whole, shorter    N           L grew      R           R           E
-more              N           A again     L grew      R again     E grew
+more              N           A again     L grew      R           E grew
 more, the first   N           L grew      L           R           E
-more, past a hole N           A again     L again     R again     E again
+more, past a hole N           A again     L again     R           E again
 another attempt   N           A again     L changed   L changed   E changed
 ends              N           E changed   E changed   E changed   E changed
 of another run    N           A           L           R           E
