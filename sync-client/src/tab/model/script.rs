@@ -51,7 +51,8 @@ pub enum Deed {
     Pass(i64),
     /// The clock of the device is set wrong, by years.
     Shift(i64),
-    /// The device dies before the effect after this many, and starts again from its disk.
+    /// The device dies before the step after this many, and starts again from its disk: before an effect is carried out, or
+    /// before or after a plan is written down.
     Crash(usize),
     /// The server ends a reply that was being made.
     Finish(usize),
