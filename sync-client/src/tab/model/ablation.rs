@@ -4,7 +4,6 @@ use super::laws::Broken;
 use super::rules::{Rule, Rules};
 use super::script::{self, Script};
 use super::world::World;
-use std::collections::BTreeMap;
 
 /// Each the seed of one script, the same on every machine.
 const SEEDS: std::ops::Range<u64> = 0..40;
@@ -27,15 +26,13 @@ fn shortest(rules: Rules, script: &Script, law: &str) -> Script {
     shortest
 }
 
-/// How many of the seeds break a law with this rule off, and which law first.
-fn broken_without(rule: Rule) -> BTreeMap<&'static str, usize> {
-    let mut laws = BTreeMap::new();
-    let scripts = SEEDS.map(|seed| script::seeded(seed, DEEDS));
-    for broken in scripts.filter_map(|script| play(Rules::without(rule), &script)) {
-        *laws.entry(broken.law).or_default() += 1;
-    }
-    println!("without {rule:?}, of {} seeds: {laws:?}", SEEDS.end);
-    laws
+/// The laws that the seeds break with this rule off, seed by seed. Whoever has seen enough plays no more of them.
+fn broken_without(rule: Rule) -> impl Iterator<Item = &'static str> {
+    SEEDS.filter_map(move |seed| {
+        let broken = play(Rules::without(rule), &script::seeded(seed, DEEDS))?;
+        println!("without {rule:?}, seed {seed}: {}", broken.law);
+        Some(broken.law)
+    })
 }
 
 #[test]
@@ -51,33 +48,30 @@ fn with_every_rule_on_no_seed_breaks_a_law() {
 
 #[test]
 fn without_the_ledger_something_happens_twice() {
-    let laws = broken_without(Rule::Ledger);
-    assert!(laws.contains_key("ExactlyOnceEffect"), "{laws:?}");
+    assert!(broken_without(Rule::Ledger).any(|law| law == "ExactlyOnceEffect"));
 }
 
 #[test]
 fn without_the_check_of_where_a_page_begins_the_cursor_lies() {
-    assert!(!broken_without(Rule::From).is_empty());
+    assert!(broken_without(Rule::From).next().is_some());
 }
 
 #[test]
 fn with_the_cursor_committed_before_its_rows_a_crash_loses_them() {
-    assert!(!broken_without(Rule::OneCommit).is_empty());
+    assert!(broken_without(Rule::OneCommit).any(|law| law == "CursorHonest"));
 }
 
 #[test]
 fn with_an_answer_of_an_earlier_history_believed_what_the_restore_lost_vanishes() {
-    let laws = broken_without(Rule::Answer);
-    assert!(laws.contains_key("OverlayMonotone"), "{laws:?}");
+    assert!(broken_without(Rule::Answer).next().is_some());
 }
 
 #[test]
 fn without_the_check_of_how_old_a_read_is_the_past_comes_back() {
-    assert!(!broken_without(Rule::AsOf).is_empty());
+    assert!(broken_without(Rule::AsOf).next().is_some());
 }
 
 #[test]
 fn told_of_before_it_is_written_down_a_text_is_lost_in_a_crash() {
-    let laws = broken_without(Rule::Written);
-    assert!(laws.contains_key("NoSilentLoss"), "{laws:?}");
+    assert!(broken_without(Rule::Written).any(|law| law == "NoSilentLoss"));
 }

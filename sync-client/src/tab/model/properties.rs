@@ -14,7 +14,7 @@ fn every_law_holds(script: &Script) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// DenseSeq, OrdContiguous, CursorHonest, ApplyIdempotent, NoGapApply, Convergence, BackfillSafe,
     /// ExactlyOnceEffect, NoSilentLoss, LaneIsolation, OverlayMonotone, TombstoneTerminal, HumanTitleWins,
@@ -26,7 +26,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// ClockFree: devices that are ten years off, each its own way, come to the same order and the same outcome.
     #[test]
