@@ -213,6 +213,14 @@ async fn letters_to_one_address_are_limited_without_telling() {
             "{answer:?}"
         );
     }
+    // behind the answers one has led to a letter, and a minute has to pass before the next
+    until("every try to be over", async || {
+        let metrics = client.get(routes::METRICS).await.text();
+        metrics
+            .contains("rate_limited_total{class=\"letter\"} 7")
+            .then_some(())
+    })
+    .await;
     let queued = stack.number("select count(*) from email_outbox").await;
     assert!(queued <= 4, "{queued} letters to one address");
 }

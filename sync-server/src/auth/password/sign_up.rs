@@ -203,23 +203,34 @@ pub async fn post_resend(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Sends nothing, and says the same, for addresses without a sign-up and for those that had enough letters.
+/// Sends nothing, and says the same, for addresses without a sign-up and for those that had enough letters. That is done behind the
+/// answer: how long it takes tells nothing.
 pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
-    let account = auth.account_key(&ask.email);
-    let (whos, whose) = ([Who::Account(&account)], Whose::Email(&ask.email));
+    let binding = cookies::digest(cookies::read(headers, FLOW).unwrap_or_default());
+    let (auth, email, visit) = (auth.clone(), ask.email.clone(), visit.clone());
+    auth.clone().tasks.spawn(async move {
+        if let Err(error) = send_again(&auth, &email, &binding, &visit).await {
+            tracing::warn!(error = %error.into_problem(), "a letter was not written again");
+        }
+    });
+    Ok(())
+}
+
+async fn send_again(auth: &Auth, email: &Email, binding: &[u8; 32], visit: &Visit) -> Result<()> {
+    let account = auth.account_key(email);
+    let (whos, whose) = ([Who::Account(&account)], Whose::Email(email));
     if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
         return Ok(());
     }
-    let binding = cookies::read(headers, FLOW).unwrap_or_default();
     let mut tx = auth.pool.begin().await?;
-    let found = tokens::to_resend(&mut tx, &ask.email.key(), &cookies::digest(binding)).await?;
+    let found = tokens::to_resend(&mut tx, &email.key(), binding).await?;
     let Some((id, user, email)) = found else {
         return Ok(());
     };
-    if !auth.may_write_to(&ask.email, Cause::Other).await {
+    if !auth.may_write_to(&email, Cause::Other).await {
         return Ok(());
     }
     let fresh = Fresh::new(auth, id);
