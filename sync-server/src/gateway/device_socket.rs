@@ -72,9 +72,7 @@ async fn serve(
     if !speaks {
         return line.end(Ended::Close(close::VERSION)).await;
     }
-    let welcomed = welcome(&gateway, &caller, &mut line, said).await;
-    drop(waiting);
-    let ended = match welcomed {
+    let ended = match welcome(&gateway, &caller, &mut line, (said, waiting)).await {
         Ok((news, position)) => {
             let due = Due::new(caller.expires_at);
             let device = Device {
@@ -104,7 +102,7 @@ async fn welcome(
     gateway: &Gateway,
     caller: &Caller,
     line: &mut Line,
-    said: Said,
+    (said, waiting): (Said, Slot<UserId>),
 ) -> Result<(Subscription, Cursor), Ended> {
     let first = match said {
         Some(said) => said?,
@@ -130,6 +128,8 @@ async fn welcome(
     if news.is_one_too_many() {
         return Err(Ended::Close(close::TOO_MANY));
     }
+    // counted among those that are open from here on; before the answer, so that whoever has it may open another
+    drop(waiting);
     let turn = gateway.turn().await.ok_or(Ended::Close(close::OVERLOADED))?;
     // a sign-out between the request and the subscription was not heard
     still_signed_in(gateway, caller).await?;
