@@ -131,7 +131,7 @@ async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()>
 }
 
 /// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone, as is another address that
-/// waits. False: it was proven already, by somebody else's click.
+/// waits. False: it was proven already, and nothing changes.
 pub async fn verify(
     db: &mut Transaction,
     user: UserId,
@@ -139,7 +139,6 @@ pub async fn verify(
     name: Option<&str>,
 ) -> sqlx::Result<bool> {
     forget_unproven(&mut *db, user).await?;
-    email_change::void_pending(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set email_verified = now(), password_hash = $2, name = $3, updated_at = now()
@@ -148,16 +147,15 @@ pub async fn verify(
         password_hash,
         name
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(outcome.rows_affected() > 0)
+    void_if_done(db, user, outcome.rows_affected()).await
 }
 
 /// By the link of a letter, which proves the mailbox too, or by the user who is in: whoever asked for another address meanwhile, and
 /// knew the password of before, does not get it. False: the user may not sign in.
 pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sqlx::Result<bool> {
     forget_unproven(&mut *db, user).await?;
-    email_change::void_pending(&mut *db, user).await?;
     let outcome = sqlx::query!(
         "update users
             set password_hash = $2, email_verified = coalesce(email_verified, now()), updated_at = now()
@@ -165,9 +163,19 @@ pub async fn set_password(db: &mut Transaction, user: UserId, hash: &str) -> sql
         user.0,
         hash
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(outcome.rows_affected() > 0)
+    void_if_done(db, user, outcome.rows_affected()).await
+}
+
+/// Ends another address that waits, where the user's row was changed. After it and not before: whoever answers a letter about that
+/// address holds the user first too, and in the other order the two would wait for each other.
+async fn void_if_done(db: &mut Transaction, user: UserId, changed: u64) -> sqlx::Result<bool> {
+    let is_done = changed > 0;
+    if is_done {
+        email_change::void_pending(db, user).await?;
+    }
+    Ok(is_done)
 }
 
 /// Keeps a hash made with today's parameters, if the password is still the one it was made from.
