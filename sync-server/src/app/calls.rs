@@ -18,6 +18,8 @@ pub fn client(named: &[&Url]) -> anyhow::Result<reqwest::Client> {
             named: named.map(str::to_owned).collect(),
         })
         .redirect(reqwest::redirect::Policy::none())
+        // one that the environment names would find the addresses itself, and judge none
+        .no_proxy()
         .timeout(Duration::from_secs(10))
         .user_agent(concat!("compymac/", env!("CARGO_PKG_VERSION")))
         .build()
