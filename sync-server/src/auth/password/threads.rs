@@ -63,8 +63,11 @@ fn step_back() {
     #[cfg(target_os = "linux")]
     {
         // on Linux a priority is a thread's own
-        let thread = rustix::thread::gettid();
-        if let Err(error) = rustix::process::setpriority_process(Some(thread), STEP_BACK) {
+        let thread = Some(rustix::thread::gettid());
+        // from where the server stands, who may have been told to step back as a whole
+        let stepped = rustix::process::getpriority_process(thread)
+            .and_then(|own| rustix::process::setpriority_process(thread, own + STEP_BACK));
+        if let Err(error) = stepped {
             tracing::debug!(%error, "a hashing thread keeps its priority");
         }
     }
