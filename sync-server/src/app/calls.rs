@@ -57,7 +57,13 @@ pub fn is_inside(address: IpAddr) -> bool {
         IpAddr::V4(address) => is_inside_v4(address),
         IpAddr::V6(address) => match within(address.octets()) {
             Some(address) => is_inside_v4(address),
-            None => address.is_unique_local() || address.is_unicast_link_local() || address.is_multicast(),
+            None => {
+                address.is_unique_local()
+                    || address.is_unicast_link_local()
+                    || address.is_multicast()
+                    // a translating gateway of one's own (RFC 8215), and what was for one site (RFC 3879)
+                    || matches!(address.segments(), [0x64, 0xff9b, 1, ..] | [0xfec0..=0xfeff, ..])
+            }
         },
     }
 }
@@ -81,7 +87,10 @@ const fn is_inside_v4(ip: Ipv4Addr) -> bool {
         || ip.is_unspecified()
         || ip.is_multicast()
         || ip.is_broadcast()
-        || matches!(ip.octets(), [0, ..] | [100, 64..=127, ..])
+        || matches!(
+            ip.octets(),
+            [0, ..] | [100, 64..=127, ..] | [192, 0, 0, _] | [240..=255, ..]
+        )
 }
 
 #[cfg(test)]
@@ -104,6 +113,8 @@ mod tests {
             "192.168.1.1",
             "169.254.169.254",
             "100.64.0.1",
+            "192.0.0.192",
+            "240.0.0.1",
             "0.0.0.0",
             "255.255.255.255",
             "224.0.0.1",
@@ -111,6 +122,8 @@ mod tests {
             "::",
             "::ffff:169.254.169.254",
             "64:ff9b::10.0.0.5",
+            "64:ff9b:1::10.0.0.5",
+            "fec0::1",
             "2002:a00:5::1",
             "fe80::1",
             "fd00:ec2::254",
