@@ -55,10 +55,15 @@ impl Connections {
     }
 
     pub async fn lend(self: &Arc<Self>) -> sqlx::Result<Lent> {
-        let waiting = Arc::clone(&self.turns).acquire_owned();
-        let turn = tokio::time::timeout(PATIENCE, waiting)
+        tokio::time::timeout(PATIENCE, self.lend_in_turn())
             .await
             .map_err(|_elapsed| sqlx::Error::PoolTimedOut)?
+    }
+
+    async fn lend_in_turn(self: &Arc<Self>) -> sqlx::Result<Lent> {
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
             .map_err(|_closed| sqlx::Error::PoolClosed)?;
         let (connection, away_since) = match self.newest() {
             Some(resting) => (resting.connection, resting.away_since),
