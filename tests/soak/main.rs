@@ -115,7 +115,7 @@ fn keep(seeds: &Path, seed: u64) -> anyhow::Result<()> {
 async fn many(order: Order, seeds: PathBuf) -> anyhow::Result<ExitCode> {
     let clusters = std::env::var("COMPYMAC_SOAK_PG").context("reading COMPYMAC_SOAK_PG")?;
     let order = Arc::new(Mutex::new(order));
-    let (tell, mut told) = mpsc::channel(clusters.len());
+    let (tell, mut told) = mpsc::channel(1);
     for cluster in clusters.split_whitespace() {
         let (cluster, tell, order) = (cluster.to_owned(), tell.clone(), Arc::clone(&order));
         tokio::spawn(async move {
@@ -130,13 +130,16 @@ async fn many(order: Order, seeds: PathBuf) -> anyhow::Result<ExitCode> {
     drop(tell);
     let mut report = Report::default();
     while let Some((seed, outcome)) = told.recv().await {
-        if outcome.is_err() {
+        let is_found = outcome.is_err();
+        // told first: a list that cannot be written takes no finding away
+        report.take(seed, outcome);
+        if is_found {
             keep(&seeds, seed)?;
         }
-        report.take(seed, outcome);
     }
     report.tell();
-    Ok(if report.failed.is_empty() {
+    // where no storm was made, none has held
+    Ok(if report.failed.is_empty() && !report.held.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
