@@ -236,11 +236,17 @@ impl<'a> World<'a> {
         let page = self.client.get(page::SECURITY).await;
         let has_form = page.forms().iter().any(|form| form.action == page::FORM_PASSWORD);
         assert!(has_form || !self.is_fresh, "{page:?}");
-        let csrf = page
+        // who has to prove who they are again is shown no form, and may have one open from before
+        let with_token = if has_form {
+            page
+        } else {
+            self.client.get(page::PROVE).await
+        };
+        let csrf = with_token
             .forms()
             .iter()
-            .find_map(|form| form.field("csrf").map(str::to_owned));
-        let csrf = csrf.unwrap_or_default();
+            .find_map(|form| form.field("csrf").map(str::to_owned))
+            .expect("a form's token");
         let all = [fields[0], ("csrf", csrf.as_str())];
         let request = self.client.request(Method::POST, page::FORM_PASSWORD).form(&all);
         let answer = self.client.send(request).await;

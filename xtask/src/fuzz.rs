@@ -19,7 +19,8 @@ const LONGEST: usize = 4_096;
 pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyhow::Result<()> {
     let (targets, seconds) = read(words)?;
     for target in targets {
-        prepare(place, supervisor, target)?;
+        fetch(place, supervisor, target)?;
+        build(place, supervisor, target)?;
         fuzz(place, supervisor, target, seconds)?;
     }
     say("every target held");
@@ -32,24 +33,25 @@ pub struct Share {
     held: Vec<&'static str>,
     /// What was found.
     pub broken: Vec<String>,
-    /// What cannot be built here.
+    /// What this machine lacks the tools for.
     missing: Vec<&'static str>,
 }
 
 impl Share {
-    /// Fuzzes with every target that can be built here, so many seconds each.
+    /// Fuzzes with every target that this machine has the tools for, so many seconds each. One that builds no more is a finding.
     pub fn take(place: &Place, supervisor: &mut Supervisor, seconds: u64) -> anyhow::Result<Self> {
         let mut share = Self::default();
         for target in TARGETS {
-            if let Err(why) = prepare(place, supervisor, target) {
+            if let Err(why) = fetch(place, supervisor, target) {
                 if why.is::<Stopped>() {
                     return Err(why);
                 }
-                say(&format!("{target} cannot be built here: {why:#}"));
+                say(&format!("{target}: its tools are not to be had here: {why:#}"));
                 share.missing.push(target);
                 continue;
             }
-            match fuzz(place, supervisor, target, seconds) {
+            let outcome = build(place, supervisor, target);
+            match outcome.and_then(|()| fuzz(place, supervisor, target, seconds)) {
                 Ok(()) => share.held.push(target),
                 Err(why) if why.is::<Stopped>() => return Err(why),
                 Err(why) => share.broken.push(format!("{target}: {why:#}")),
@@ -68,7 +70,7 @@ impl Share {
             }
         };
         format!(
-            "of the fuzzers held: {}; found something: {}; could not be built here: {}",
+            "of the fuzzers held: {}; found something: {}; without their tools: {}",
             names(&self.held),
             self.broken.len(),
             names(&self.missing)
@@ -76,15 +78,21 @@ impl Share {
     }
 }
 
-/// Builds what a target needs, so that nothing but what it finds can go wrong later.
-fn prepare(place: &Place, supervisor: &mut Supervisor, target: &str) -> anyhow::Result<()> {
+/// The tools that a target is built and run with.
+fn fetch(place: &Place, supervisor: &mut Supervisor, target: &str) -> anyhow::Result<()> {
     if target == API {
-        setup::ensure_api_fuzzer(place, supervisor)?;
+        return setup::ensure_api_fuzzer(place, supervisor).map(drop);
+    }
+    setup::ensure_fuzzer(place, supervisor)
+}
+
+/// So that nothing but what a target finds can go wrong later.
+fn build(place: &Place, supervisor: &mut Supervisor, target: &str) -> anyhow::Result<()> {
+    if target == API {
         compile::programs(place, supervisor)?;
         compile::page(place, supervisor, Page::Quick, &place.page())?;
         return compile::api(place, supervisor);
     }
-    setup::ensure_fuzzer(place, supervisor)?;
     supervisor.run(cargo_fuzz(place, "build")?.arg(target))
 }
 

@@ -43,9 +43,11 @@ pub fn run(place: &Place, supervisor: &mut Supervisor, words: &[String]) -> anyh
     fs::DirBuilder::new().mode(0o711).create(&folder)?;
     let outcome = rage(place, supervisor, &folder, options);
     supervisor.stop_all();
-    fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    let removed = fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()));
     say(&fuzzed.told());
+    // what was found before what was left lying
     outcome?;
+    removed?;
     if !fuzzed.broken.is_empty() {
         bail!("the fuzzers found something:\n{}", fuzzed.broken.join("\n"));
     }

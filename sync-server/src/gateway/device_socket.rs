@@ -174,6 +174,10 @@ fn read(text: &Utf8Bytes) -> Result<Option<Result<ClientFrame, Problem>>, Ended>
         t: String,
     }
     const KNOWN: [&str; 6] = ["hello", "run.attach", "run.detach", "run.cancel", "auth", "pong"];
+    // serde would take a list for an object, in the order of its fields
+    if !text.trim_start().starts_with('{') {
+        return Err(Ended::Close(close::PROTOCOL));
+    }
     match serde_json::from_str::<ClientFrame>(text) {
         Ok(frame) => Ok(Some(Ok(frame))),
         Err(error) => {
