@@ -7,6 +7,8 @@ use super::world::World;
 
 /// Each the seed of one script, the same on every machine.
 const SEEDS: std::ops::Range<u64> = 0..40;
+/// Those that are played with every rule on whether or not they break a law without one.
+const SOUND: std::ops::Range<u64> = 0..24;
 const DEEDS: usize = 200;
 
 fn play(rules: Rules, script: &Script) -> Option<Broken> {
@@ -26,10 +28,16 @@ fn shortest(rules: Rules, script: &Script, law: &str) -> Script {
     shortest
 }
 
-/// The laws that the seeds break with this rule off, seed by seed. Whoever has seen enough plays no more of them.
+/// The laws that the seeds break with this rule off, and do not break with it, seed by seed. Whoever has seen enough plays no
+/// more of them.
 fn broken_without(rule: Rule) -> impl Iterator<Item = &'static str> {
     SEEDS.filter_map(move |seed| {
-        let broken = play(Rules::without(rule), &script::seeded(seed, DEEDS))?;
+        let script = script::seeded(seed, DEEDS);
+        let broken = play(Rules::without(rule), &script)?;
+        assert!(
+            play(Rules::default(), &script).is_none(),
+            "seed {seed} is broken anyway"
+        );
         println!("without {rule:?}, seed {seed}: {}", broken.law);
         Some(broken.law)
     })
@@ -37,7 +45,7 @@ fn broken_without(rule: Rule) -> impl Iterator<Item = &'static str> {
 
 #[test]
 fn with_every_rule_on_no_seed_breaks_a_law() {
-    for seed in SEEDS {
+    for seed in SOUND {
         let script = script::seeded(seed, DEEDS);
         if let Some(broken) = play(Rules::default(), &script) {
             let shortest = shortest(Rules::default(), &script, broken.law);

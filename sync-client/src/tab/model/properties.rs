@@ -14,7 +14,7 @@ fn every_law_holds(script: &Script) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     /// DenseSeq, OrdContiguous, CursorHonest, ApplyIdempotent, NoGapApply, Convergence, BackfillSafe,
     /// ExactlyOnceEffect, NoSilentLoss, LaneIsolation, OverlayMonotone, TombstoneTerminal, HumanTitleWins,
