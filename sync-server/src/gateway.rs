@@ -46,7 +46,7 @@ const BUFFER_BYTES: usize = 4096;
 const OPENINGS: u32 = 4;
 /// How long a socket waits for its turn to be opened, before it is sent away to come again.
 const TURN: Duration = Duration::from_secs(10);
-/// Sockets of one person that were asked for on one node and not greeted yet: as many as may be open, since all of them come back
+/// Sockets of one person that were asked for on one node and have not said hello yet: as many as may be open, since all of them come back
 /// at once. By network they are not counted: a whole office is one.
 const WAITING: usize = LISTENERS;
 /// How long the last goodbyes are waited for when the process ends.
@@ -170,7 +170,7 @@ async fn must_be_signed_in(gateway: &Gateway, caller: &Caller, counts_as_use: bo
 struct Opening {
     caller: Caller,
     upgrade: WebSocketUpgrade,
-    /// Held until the socket is greeted, or is no more.
+    /// Held until the socket is counted among those that are open, or is no more.
     waiting: Slot<UserId>,
 }
 

@@ -72,7 +72,7 @@ async fn serve(
     if !speaks {
         return line.end(Ended::Close(close::VERSION)).await;
     }
-    let ended = match welcome(&gateway, &caller, &mut line, (said, waiting)).await {
+    let ended = match welcome(&gateway, &caller, &mut line, said, waiting).await {
         Ok((news, position)) => {
             let due = Due::new(caller.expires_at);
             let device = Device {
@@ -102,7 +102,8 @@ async fn welcome(
     gateway: &Gateway,
     caller: &Caller,
     line: &mut Line,
-    (said, waiting): (Said, Slot<UserId>),
+    said: Said,
+    waiting: Slot<UserId>,
 ) -> Result<(Subscription, Cursor), Ended> {
     let first = match said {
         Some(said) => said?,

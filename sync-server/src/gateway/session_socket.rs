@@ -59,9 +59,7 @@ async fn serve(
     waiting: Slot<UserId>,
 ) {
     let mut line = Line::new(socket, gateway.config.rate_limit_factor);
-    let begun = Conversation::begin(gateway, caller, session, &mut line).await;
-    drop(waiting);
-    let ended = match begun {
+    let ended = match Conversation::begin(gateway, caller, session, &mut line, waiting).await {
         Ok(conversation) => conversation.attend(&mut line).await,
         Err(ended) => ended,
     };
@@ -87,11 +85,14 @@ impl Conversation {
         caller: Caller,
         session: SessionId,
         line: &mut Line,
+        waiting: Slot<UserId>,
     ) -> Result<Self, Ended> {
         let news = gateway.hints().subscribe(caller.user).await;
         if news.is_one_too_many() {
             return Err(Ended::Close(close::TOO_MANY));
         }
+        // from here on it is counted as one that is open
+        drop(waiting);
         let turn = gateway.turn().await.ok_or(Ended::Close(close::OVERLOADED))?;
         still_signed_in(&gateway, &caller).await?;
         let history = sessions::history(&gateway.pool, caller.user, session, None, MESSAGE_PAGE).await;
