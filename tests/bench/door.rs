@@ -12,7 +12,7 @@ use protocol::routes;
 use std::time::{Duration, Instant};
 
 /// People at the door at once, each another one.
-const CROWD: usize = 8;
+const CROWD: usize = 4;
 /// Connections that read lists meanwhile.
 const READERS: usize = 16;
 /// The sides take turns, so that what else the machine does falls on all.
