@@ -105,8 +105,17 @@ async fn somebody_who_comes_in_the_middle_gets_the_whole_text() {
     );
 }
 
+/// As whoever has seen this much of it asks for the rest.
+fn attach_at(run: RunId, seen: &Reply) -> ClientFrame {
+    ClientFrame::Attach {
+        run,
+        at: seen.at,
+        bytes: seen.text.len() as u64,
+    }
+}
+
 #[tokio::test]
-async fn a_viewer_who_reconnects_goes_on_where_they_were() {
+async fn a_viewer_who_reconnects_goes_on_where_they_were_at_another_node_too() {
     let stack = Stack::start().await;
     let (_, client) = Person::join_natively(&stack).await;
     let session = client.create_session("Reconnect").await;
@@ -122,15 +131,13 @@ async fn a_viewer_who_reconnects_goes_on_where_they_were() {
         .await;
     socket.watch_until(sent.run(), &mut reply, 15).await;
     stack.server.gate().cut();
+    let second = stack.second_server().await;
+    let mut elsewhere = Socket::open(&client.at(&second.url())).await;
+    elsewhere.send(&attach_at(sent.run(), &reply)).await;
+    elsewhere.watch_until(sent.run(), &mut reply, 40).await;
+    drop(elsewhere);
     let mut again = Socket::open(&client).await;
-    let bytes = reply.text.len() as u64;
-    again
-        .send(&ClientFrame::Attach {
-            run: sent.run(),
-            at: reply.at,
-            bytes,
-        })
-        .await;
+    again.send(&attach_at(sent.run(), &reply)).await;
     again.watch_on(sent.run(), &mut reply).await;
     let kept = client.committed(session, sent.reply()).await;
     assert_eq!((kept.content, reply.ends), (reply.text, 1));
@@ -343,6 +350,35 @@ async fn replies_of_one_session_come_one_after_another() {
     let two = client.committed(session, second.reply()).await;
     assert_eq!((one.status, two.status), (Status::Complete, Status::Complete));
     assert!(one.seq < two.seq, "the second waited for the first");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_leaves_what_it_had_no_time_to_say_interrupted() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Going down").await;
+    let second = stack.second_server().await;
+    let survivor = client.at(&second.url());
+    let words = "/slow 500ms one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen \
+        seventeen eighteen nineteen twenty and so on for longer than a server that goes down waits";
+    let sent = client.say(session, words).await;
+    let mut socket = Socket::open(&survivor).await;
+    let mut reply = Reply::default();
+    socket.send(&attach_at(sent.run(), &reply)).await;
+    socket.watch_until(sent.run(), &mut reply, 5).await;
+    assert_eq!(stack.server.stop().await, Some(0));
+    socket.watch_on(sent.run(), &mut reply).await;
+    let kept = survivor.committed(session, sent.reply()).await;
+    assert_eq!(
+        (kept.status, reply.status, reply.ends),
+        (Status::Interrupted, Some(Status::Interrupted), 1)
+    );
+    assert!(
+        kept.content.starts_with(&reply.text),
+        "{:?} then {:?}",
+        reply.text,
+        kept.content
+    );
 }
 
 #[tokio::test]
