@@ -312,7 +312,7 @@ async fn repeat(
     }
     let millis = |time: Option<Duration>| time.unwrap_or_default().as_secs_f64() * 1000.0;
     Ok(Row {
-        work: work.to_owned(),
+        work: format!("{work}; p95 {:.1} ms", millis(own.percentile(0.95))),
         ours: millis(own.percentile(0.5)),
         limit: millis(limit.percentile(0.5)),
         unit: "ms",
