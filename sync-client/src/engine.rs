@@ -9,7 +9,7 @@ mod effects;
 mod turns;
 
 #[cfg(test)]
-mod table;
+pub(crate) mod table;
 
 pub use effects::{Effect, Event, Failure, Fault, Moment, Ticket};
 

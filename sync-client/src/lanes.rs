@@ -119,6 +119,7 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::table::kinds;
     use protocol::mutation::{Op, RunMode};
     use protocol::sync::ResetReason;
     use protocol::{Code, MessageId, MutationId, Problem};
@@ -156,19 +157,6 @@ mod tests {
 
     type Turn = fn(&mut Lanes);
 
-    /// Every kind of failure: one that is new does not compile.
-    fn fail(lanes: &mut Lanes, failure: &Failure) -> &'static str {
-        lanes.failed(lane(), failure, NOW);
-        match failure {
-            Failure::NotSent => "not sent",
-            Failure::Cut => "cut",
-            Failure::Later { .. } => "later",
-            Failure::Unauthorized => "unauthorized",
-            Failure::Reset(_) => "reset",
-            Failure::Refused(_) => "refused",
-        }
-    }
-
     type NamedTurn = (&'static str, Box<dyn Fn(&mut Lanes)>);
 
     fn turns() -> Vec<NamedTurn> {
@@ -188,10 +176,8 @@ mod tests {
             Failure::Refused(Problem::new(Code::TooLarge)),
         ];
         let failures = failures.map(|failure| {
-            let name = fail(&mut Lanes::default(), &failure);
-            let turn = move |lanes: &mut Lanes| {
-                fail(lanes, &failure);
-            };
+            let name = kinds::failure(&failure);
+            let turn = move |lanes: &mut Lanes| lanes.failed(lane(), &failure, NOW);
             (name, Box::new(turn) as Box<dyn Fn(&mut Lanes)>)
         });
         plain.into_iter().chain(failures).collect()

@@ -8,7 +8,7 @@
     reason = "a test names the cells it means; the events take their pages boxed"
 )]
 
-mod kinds;
+pub mod kinds;
 
 use super::*;
 use proptest::prelude::*;
