@@ -77,6 +77,7 @@ pub use work::{fold_form, unfold_form};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::error::Result;
 use crate::hints::Hints;
 use crate::limits::Limits;
 use crate::limits::address::Proxies;
@@ -184,6 +185,15 @@ impl Auth {
     pub fn letters_wait(&self) {
         self.0.letters.notify_one();
         self.wire().publish(self.key(LETTERS), []);
+    }
+
+    /// Does what may or may not lead to a letter (`what`, for the log) once the answer is given: how long it takes tells nothing.
+    fn behind_the_answer(&self, what: &'static str, work: impl Future<Output = Result<()>> + Send + 'static) {
+        self.tasks.spawn(async move {
+            if let Err(error) = work.await {
+                tracing::warn!(error = %error.into_problem(), "{what} was not written");
+            }
+        });
     }
 }
 

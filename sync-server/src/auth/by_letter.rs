@@ -36,11 +36,9 @@ pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let binding = cookies::fresh_secret();
     let binding_hash = cookies::digest(&binding);
-    let (auth, visit) = (auth.clone(), visit.clone());
-    auth.clone().tasks.spawn(async move {
-        if let Err(error) = send(&auth, &email, binding_hash, &visit).await {
-            tracing::warn!(error = %error.into_problem(), "a letter to sign in by was not written");
-        }
+    let (later, visit) = (auth.clone(), visit.clone());
+    auth.behind_the_answer("a letter to sign in by", async move {
+        send(&later, &email, binding_hash, &visit).await
     });
     Ok(cookies::set(LETTER, binding, Some(WORKS.whole_seconds())))
 }

@@ -25,11 +25,9 @@ pub async fn forgot(auth: &Auth, email: Email, visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
-    let (auth, visit) = (auth.clone(), visit.clone());
-    auth.clone().tasks.spawn(async move {
-        if let Err(error) = send_letter(&auth, &email, &visit).await {
-            tracing::warn!(error = %error.into_problem(), "a letter for a forgotten password was not written");
-        }
+    let (later, visit) = (auth.clone(), visit.clone());
+    auth.behind_the_answer("a letter for a forgotten password", async move {
+        send_letter(&later, &email, &visit).await
     });
     Ok(())
 }

@@ -210,11 +210,9 @@ pub async fn resend(auth: &Auth, ask: &Resend, headers: &HeaderMap, visit: &Visi
     let whos = [Who::Address(&prefix)];
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
     let binding = cookies::digest(cookies::read(headers, FLOW).unwrap_or_default());
-    let (auth, email, visit) = (auth.clone(), ask.email.clone(), visit.clone());
-    auth.clone().tasks.spawn(async move {
-        if let Err(error) = send_again(&auth, &email, &binding, &visit).await {
-            tracing::warn!(error = %error.into_problem(), "a letter was not written again");
-        }
+    let (later, email, visit) = (auth.clone(), ask.email.clone(), visit.clone());
+    auth.behind_the_answer("another letter to confirm by", async move {
+        send_again(&later, &email, &binding, &visit).await
     });
     Ok(())
 }
