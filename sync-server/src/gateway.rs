@@ -16,6 +16,7 @@ mod viewing;
 use crate::auth::{Auth, Caller, Credential, Kind};
 use crate::error::{Error, Result};
 use crate::hints::{LISTENERS, Subscription};
+use crate::limits::one_too_many;
 use crate::runs::Runs;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -219,12 +220,10 @@ impl FromRequestParts<Gateway> for Opening {
 }
 
 fn too_many_wait() -> Problem {
-    Problem::new(Code::RateLimited)
-        .detail(format!(
-            "{WAITING} of your sockets have not said hello yet. Please let one of them do so, or wait for a moment."
-        ))
-        .limit(WAITING as u64)
-        .retry_after(2)
+    one_too_many(
+        WAITING,
+        "of your sockets have not said hello yet. Please let one of them do so, or wait for a moment.",
+    )
 }
 
 /// Whether the device was signed out, or its browser got another cookie, since its request was looked at. A database that does

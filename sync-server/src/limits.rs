@@ -150,6 +150,14 @@ pub struct Limited {
     pub is_news_of: Option<usize>,
 }
 
+/// For whoever has `most` of something at once already: `told` says of what, and what to do.
+pub fn one_too_many(most: usize, told: &str) -> Problem {
+    Problem::new(Code::RateLimited)
+        .detail(format!("{most} {told}"))
+        .limit(most as u64)
+        .retry_after(2)
+}
+
 impl From<Limited> for Error {
     fn from(limited: Limited) -> Self {
         limited.problem.into()

@@ -11,6 +11,7 @@ use crate::asked::Asked;
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::hints::{LISTENERS, Subscription};
+use crate::limits::one_too_many;
 use crate::runs::{End, Place};
 use crate::sessions::Id;
 use axum::extract::State;
@@ -107,12 +108,10 @@ fn stand(last: &[u8]) -> Result<Stand, Problem> {
 }
 
 fn too_many(limit: usize) -> Problem {
-    Problem::new(Code::RateLimited)
-        .detail(format!(
-            "{limit} replies can be watched at once this way. Please stop watching one, or use a socket."
-        ))
-        .limit(limit as u64)
-        .retry_after(2)
+    one_too_many(
+        limit,
+        "replies can be watched at once this way. Please stop watching one, or use a socket.",
+    )
 }
 
 fn answer(events: mpsc::Receiver<Event>) -> Response {

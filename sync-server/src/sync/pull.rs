@@ -5,6 +5,7 @@ use super::heads::{self, Since, Standing};
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::hints::LISTENERS;
+use crate::limits::one_too_many;
 use crate::sessions::{self, Asked};
 use axum::Json;
 use axum::extract::State;
@@ -96,12 +97,10 @@ async fn awaited(
 }
 
 fn too_many() -> Problem {
-    Problem::new(Code::RateLimited)
-        .detail(format!(
-            "{LISTENERS} sockets and long polls can be open at once. Please end one, or ask without `wait`."
-        ))
-        .limit(LISTENERS as u64)
-        .retry_after(2)
+    one_too_many(
+        LISTENERS,
+        "sockets and long polls can be open at once. Please end one, or ask without `wait`.",
+    )
 }
 
 /// The changes after a cursor: one snapshot, one query.
