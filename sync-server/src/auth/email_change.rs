@@ -171,10 +171,8 @@ pub async fn answer_email(
     auth.0.limits.take(Class::CodeTry, &whos).await?;
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let hash = cookies::digest(secret);
-    let found = email_changes::by_link(&auth.pool, id, &hash).await?;
-    let user = UserId(found.ok_or_else(gone)?.user_id);
-    let mut tx = auth.pool.begin().await?;
     if !agrees {
+        let mut tx = auth.pool.begin().await?;
         let user = email_changes::refuse(&mut tx, id, &hash)
             .await?
             .ok_or_else(gone)?;
@@ -183,6 +181,9 @@ pub async fn answer_email(
         auth.0.limits.give_back(Class::CodeTry, &whos).await;
         return Ok(Answered::Refused);
     }
+    let found = email_changes::by_link(&auth.pool, id, &hash).await?;
+    let user = UserId(found.ok_or_else(gone)?.user_id);
+    let mut tx = auth.pool.begin().await?;
     // the user first of all, as whoever changes how they sign in does
     if !users::hold(&mut tx, user).await? {
         return Err(gone().into());
