@@ -59,6 +59,7 @@ pub const OUTBOX: &[Migration] = of!("sqlite/outbox": [
     "0001_outbox",
     "0002_acceptance",
     "0003_drafts",
+    "0004_kept",
 ]);
 
 #[cfg(test)]

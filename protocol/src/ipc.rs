@@ -112,12 +112,20 @@ pub struct Storage {
     pub cache_bytes: u64,
     pub sessions: u64,
     pub messages: u64,
+    /// Sessions that stay here whatever room there is.
+    pub kept: u64,
     pub waiting: u64,
     /// The background loads nothing, to spare the connection or the battery.
     pub is_paused: bool,
+    /// Whether it is encrypted, and by a key that lies where, for people.
+    pub protection: String,
 }
 
 /// What the person chose for the app on this computer.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the settings"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
     /// Tells when a reply is ready and nobody looks.
@@ -126,6 +134,8 @@ pub struct Preferences {
     pub notify_text: bool,
     /// The app starts together with the desktop.
     pub autostart: bool,
+    /// An icon in the tray; closing the window leaves the app there.
+    pub tray: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +148,13 @@ pub enum AppAct {
     ZoomBack,
     /// Asks where to, and writes all of a session there.
     Export(SessionId),
+    /// All of a session, by the dialog of the system; `None`: of the one that is open.
+    Print(Option<SessionId>),
+    /// From now on all of a session stays on this computer, or no longer than there is room.
+    Keep(SessionId, bool),
+    /// Closes the window, as its own button does.
+    Close,
+    Quit,
 }
 
 #[cfg(test)]

@@ -71,6 +71,9 @@ pub struct SessionRow {
     pub waiting: u32,
     /// How many messages the server has of it.
     pub messages: i64,
+    /// All of it stays on this computer, however little room there is. Only the desktop keeps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
     pub last_active: UnixMillis,
     pub created_at: UnixMillis,
 }
@@ -195,6 +198,7 @@ impl From<crate::sync::Session> for SessionRow {
             running: session.running,
             waiting: 0,
             messages: session.last_ord,
+            kept: false,
             last_active: session.last_active,
             created_at: session.created_at,
         }

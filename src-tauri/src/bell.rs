@@ -1,4 +1,4 @@
-//! Tells that a reply is ready, or failed, when nobody looks at it; who clicks there is led to it.
+//! Tells that a reply is ready, or failed, when nobody looks at it, and of a newer version; who clicks there is led to it.
 //!
 //! **Invariant:** it says what a session is called and how the reply ended. What was said is told only where the person chose so.
 
@@ -8,7 +8,7 @@ mod elsewhere;
 mod linux;
 
 use crate::commands::Shell;
-use crate::window;
+use crate::{update, window};
 #[cfg(not(target_os = "linux"))]
 use elsewhere::System;
 #[cfg(target_os = "linux")]
@@ -25,10 +25,17 @@ use tokio::sync::broadcast::error::RecvError;
 /// What is told of a reply's text at most, in characters: what fits into two lines.
 const TEXT: usize = 160;
 
+/// What a click leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Session(SessionId),
+    Update,
+}
+
 /// One notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Note {
-    session: SessionId,
+    about: About,
     title: String,
     body: String,
 }
@@ -54,25 +61,46 @@ async fn attend(
     mut endings: tokio::sync::broadcast::Receiver<Arc<Message>>,
     mut system: System,
 ) {
+    let mut newer = app.state::<Shell>().updates.newer.subscribe();
     loop {
         tokio::select! {
             ended = endings.recv() => match ended {
                 Ok(message) => {
-                    if let Some(note) = worth_telling(app, device, &message).await
-                        && let Err(error) = system.show(note).await
-                    {
-                        tracing::warn!(%error, "a notification could not be shown");
-                    }
+                    show(&mut system, worth_telling(app, device, &message).await).await;
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
-            session = system.clicked() => {
-                app.state::<Shell>().sync.push(Push::Open { session });
+            Ok(()) = newer.changed() => {
+                let version = newer.borrow_and_update().clone();
+                show(&mut system, version.and_then(|version| newer_version(app, &version))).await;
+            }
+            about = system.clicked() => {
                 window::focus(app);
+                match about {
+                    About::Session(session) => app.state::<Shell>().sync.push(Push::Open { session }),
+                    About::Update => update::ask(app),
+                }
             }
         }
     }
+}
+
+async fn show(system: &mut System, note: Option<Note>) {
+    if let Some(note) = note
+        && let Err(error) = system.show(note).await
+    {
+        tracing::warn!(%error, "a notification could not be shown");
+    }
+}
+
+fn newer_version(app: &AppHandle, version: &str) -> Option<Note> {
+    let chosen = app.state::<Shell>().preferences.chosen();
+    chosen.notify.then(|| Note {
+        about: About::Update,
+        title: format!("CompyMac {version} is there"),
+        body: "Click here to see how to install it.".to_owned(),
+    })
 }
 
 async fn worth_telling(app: &AppHandle, device: &Device, message: &Message) -> Option<Note> {
@@ -105,7 +133,7 @@ fn note(message: &Message, title: String, with_text: bool) -> Option<Note> {
         title
     };
     Some(Note {
-        session: message.session,
+        about: About::Session(message.session),
         title,
         body,
     })

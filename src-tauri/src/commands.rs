@@ -3,16 +3,18 @@
 //! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key.
 
 pub mod app;
-mod reading;
+mod opening;
+pub mod reading;
 pub mod signing;
 mod writing;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::keychain::{DeviceCredential, Keychain};
+use crate::keychain::Keychain;
 use crate::preferences::Preferences;
 use crate::sign_in::SignIn;
 use crate::sync::Sync;
+use crate::tray::Tray;
 use protocol::auth::Provider;
 use protocol::{Problem, UnixMillis};
 use std::path::{Path, PathBuf};
@@ -21,8 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use sync_client::Device;
 use sync_client::driver::Computer;
-use tauri::Wry;
 use tauri::ipc::Invoke;
+use tauri::{AppHandle, Wry};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
@@ -37,14 +39,29 @@ pub struct Shell {
     pub sign_in: SignIn,
     pub sync: Sync,
     pub preferences: Preferences,
+    pub tray: Tray,
     /// The server's ways to sign in, as last heard.
     providers: Mutex<Vec<Provider>>,
     /// The door that waits for the browser, where it does not come home by link.
     door: Mutex<Option<JoinHandle<()>>>,
     /// The page has been drawn.
     pub is_drawn: watch::Sender<bool>,
+    /// Links lead to this program, as far as that is up to it.
+    pub is_registered: watch::Sender<bool>,
     /// What the person is asked, and wants, where it was not.
     pub rescue: Rescue,
+    pub updates: Updates,
+}
+
+/// What is known of newer versions.
+#[derive(Debug, Default)]
+pub struct Updates {
+    /// One that the person is to be told of.
+    pub newer: watch::Sender<Option<String>>,
+    /// There is a dialog.
+    pub is_asking: AtomicBool,
+    /// A newer program lies in the place of this one, and is to be started when this one ends.
+    pub starts_again: AtomicBool,
 }
 
 /// Where the page does not come.
@@ -111,24 +128,29 @@ commands! {
 
 impl Shell {
     /// `folder` is this program's own; `service` names it in the system's keychain.
-    pub fn new(config: Config, folder: &Path, service: &str) -> Self {
+    pub fn new(app: AppHandle, config: Config, folder: &Path, service: &str) -> Self {
         let profile = profile(&config);
         let keychain = Arc::new(Keychain::new(folder, service, &profile));
-        let device_folder = folder.join("servers").join(server_folder(&config.server));
-        let (server, computer) = (config.server.clone(), computer(&config));
-        let credential = DeviceCredential(keychain.clone());
-        let sync =
-            Sync::begin(async move { Device::open(&device_folder, server, computer, credential).await });
+        let kept = opening::Kept {
+            folder: folder.join("servers").join(server_folder(&config.server)),
+            server: config.server.clone(),
+            computer: computer(&config),
+            keychain: keychain.clone(),
+        };
+        let sync = Sync::begin(opening::open(app, kept));
         Self {
             config,
             sign_in: SignIn::new(keychain.clone()),
             keychain,
             sync,
             preferences: Preferences::read(folder),
+            tray: Tray::default(),
             providers: Mutex::default(),
             door: Mutex::default(),
             is_drawn: watch::Sender::new(false),
+            is_registered: watch::Sender::new(false),
             rescue: Rescue::default(),
+            updates: Updates::default(),
             logs: folder.join("logs"),
         }
     }

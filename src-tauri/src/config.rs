@@ -28,7 +28,13 @@ struct Flags {
     /// Draw without the graphics card. Slower; helps where the window stays empty.
     #[arg(long)]
     safe_rendering: bool,
+    /// Look for a newer version at once, and say what came of it.
+    #[arg(long)]
+    check_for_updates: bool,
 }
+
+/// As a second start says it to the first.
+pub const CHECK_FOR_UPDATES: &str = "--check-for-updates";
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -38,6 +44,7 @@ pub struct Config {
     pub home: Option<PathBuf>,
     pub log: String,
     pub safe_rendering: bool,
+    pub check_for_updates: bool,
     /// What the list of devices calls this computer.
     pub computer: String,
 }
@@ -61,6 +68,7 @@ impl Config {
             home: flags.home,
             log: flags.log,
             safe_rendering: flags.safe_rendering,
+            check_for_updates: flags.check_for_updates,
             computer: computer_name(),
         }
     }
@@ -78,13 +86,7 @@ impl Config {
 /// An origin: https, or http where nobody else can listen.
 pub fn server_address(text: &str) -> Result<Url, &'static str> {
     let mut url = Url::parse(text).map_err(|_unreadable| "it is not a web address")?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+    if !is_secure(&url) {
         return Err("use https, or http for a server on this computer");
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -94,6 +96,37 @@ pub fn server_address(text: &str) -> Result<Url, &'static str> {
     url.set_query(None);
     url.set_fragment(None);
     Ok(url)
+}
+
+/// Whether nobody on the way can read or change what comes from there: https, or a server on this computer.
+pub fn is_secure(address: &Url) -> bool {
+    let is_loopback = match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    address.scheme() == "https" || (address.scheme() == "http" && is_loopback)
+}
+
+/// Where newer versions are told of, and the public key that is the makers'.
+#[derive(Clone, Debug)]
+pub struct UpdateSource {
+    pub manifest: Url,
+    /// As Tauri's tools write it.
+    pub key: String,
+}
+
+/// As `COMPYMAC_UPDATE_MANIFEST` and `COMPYMAC_UPDATE_KEY` said when this program was built; without both there are no updates.
+pub fn update_source() -> Option<UpdateSource> {
+    let said = |setting: Option<&'static str>| setting.filter(|said| !said.is_empty());
+    let manifest = said(option_env!("COMPYMAC_UPDATE_MANIFEST"))?;
+    let key = said(option_env!("COMPYMAC_UPDATE_KEY"))?.to_owned();
+    let Ok(manifest) = Url::parse(manifest) else {
+        tracing::error!("this app was built with an address of updates that is none");
+        return None;
+    };
+    Some(UpdateSource { manifest, key })
 }
 
 fn computer_name() -> String {

@@ -55,6 +55,7 @@ pub fn report(known: &Known<'_>) -> Result<String> {
                 storage.sessions, storage.messages, storage.cache_bytes
             ),
         ),
+        ("That copy is", storage.protection.clone()),
         ("Waiting to send", storage.waiting.to_string()),
         ("Sign-in kept in", format!("{:?}", storage.secrets)),
     ];

@@ -3,6 +3,9 @@
 use protocol::{Code, Problem};
 use std::io;
 
+/// What a desktop without a tray means for whoever wants one.
+const NO_TRAY: &str = "This desktop shows no tray, so closing the window ends the app as before. Some desktops have one as an extension.";
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,13 @@ pub enum Error {
     Folder(#[source] io::Error),
     #[error("writing the file: {0}")]
     Export(#[source] io::Error),
+    #[error("printing: {0}")]
+    Print(String),
+    #[cfg(target_os = "linux")]
+    #[error("the tray: {0}")]
+    Tray(#[from] zbus::Error),
+    #[error("there is no tray")]
+    NoTray,
     #[cfg(not(target_os = "linux"))]
     #[error("copying: {0}")]
     Clipboard(#[from] arboard::Error),
@@ -68,6 +78,12 @@ impl From<Error> for Problem {
             Error::Clipboard(_) | Error::Autostart(_) => {
                 Self::new(Code::Internal).detail("This computer did not allow that. Please try again.")
             }
+            Error::Print(_) => Self::new(Code::Internal).detail(
+                "The session could not be printed. Please export it as a web page and print that from your browser.",
+            ),
+            #[cfg(target_os = "linux")]
+            Error::Tray(_) => Self::new(Code::Unavailable).detail(NO_TRAY),
+            Error::NoTray => Self::new(Code::Unavailable).detail(NO_TRAY),
             Error::Opener(_) => Self::new(Code::Internal)
                 .detail("Your browser could not be opened. Please copy the link and open it yourself."),
             Error::Settings(_) | Error::Door(_) | Error::Window(_) | Error::Task(_) => {

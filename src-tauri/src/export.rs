@@ -2,12 +2,15 @@
 //!
 //! **Invariant:** no I/O. What was written is text: nothing in it runs, and nothing is fetched when the file is opened.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use protocol::UnixMillis;
 use protocol::run::Status;
 use protocol::sync::Role;
 use protocol::view::{MessageView, Transcript};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -174,13 +177,20 @@ fn data(transcript: &Transcript) -> String {
     format!("{whole:#}\n")
 }
 
+/// What the page may: nothing runs, nothing is fetched, and its one style is known by its hash.
+pub fn policy() -> String {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'")
+}
+
 /// One file, and whole by itself.
 pub fn page(transcript: &Transcript) -> String {
     let mut text = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1 dir=\"auto\">{title}</h1>\n<p class=\"about\">Begun {begun}</p>\n",
+         <style>{STYLE}</style>\n</head>\n<body>\n<h1 dir=\"auto\">{title}</h1>\n<p class=\"about\">Begun {begun}</p>\n",
+        policy = policy(),
         title = escaped(title(transcript)),
         begun = for_people(transcript.session.created_at),
     );
@@ -304,6 +314,7 @@ mod tests {
                 running: false,
                 waiting: 0,
                 messages: 2,
+                kept: false,
                 last_active: 0,
                 created_at: 1_700_000_000_000,
             },
@@ -349,6 +360,13 @@ mod tests {
             assert!(!page.contains(live), "{live} in {page}");
         }
         assert!(page.contains("<a href=\"http://evil.org/x.png\">a</a>"), "{page}");
+        let policy = format!("content=\"{}\"", policy());
+        assert!(page.contains(&policy) && !policy.contains("unsafe"), "{page}");
+        assert_eq!(page.matches("<style").count(), 1, "the one that the policy names");
+        assert!(
+            page.contains(&format!("<style>{STYLE}</style>")),
+            "to the last byte"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where this computer keeps what signs it in: the system's keychain, or what the person chose in its place.
+//! Where this computer keeps what signs it in, and the key that its files are sealed with: the system's keychain, or what the person chose in its place.
 //!
 //! Every call may wait for the system (a locked keychain asks its owner), so callers are on a thread that may block.
 //! **Invariant:** one store at a time holds secrets; none is used that the person did not have by default or choose.
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use sync_client::credentials::{Credential, CredentialStore};
+use sync_client::credentials::{Credential, CredentialStore, FileKey, Sealing};
 
 /// What one entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,18 +23,24 @@ pub enum Slot {
     Credential,
     /// The sign-in begun in the system browser: it may come home to a program started anew.
     PendingSignIn,
+    /// What the device's files are sealed with. Never kept in memory alone: what is sealed outlives the program.
+    FileKey,
 }
 
 impl Slot {
-    const ALL: [Self; 2] = [Self::Credential, Self::PendingSignIn];
+    const ALL: [Self; 3] = [Self::Credential, Self::PendingSignIn, Self::FileKey];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Credential => "credential",
             Self::PendingSignIn => "pending-sign-in",
+            Self::FileKey => "file-key",
         }
     }
 }
+
+/// What outlasts the program.
+const LASTING: [SecretStore; 2] = [SecretStore::File, SecretStore::Keychain];
 
 /// `settings.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -77,7 +83,16 @@ impl Keychain {
         self.settled(&mut self.state())
     }
 
-    /// What the person chose. What the former store held stays there no longer.
+    /// Looks for a keychain once more, where there was none.
+    pub fn look_again(&self) {
+        let mut state = self.state();
+        if state.store.is_none() {
+            state.was_looked_for = false;
+        }
+    }
+
+    /// What the person chose. What the former store held stays there no longer, save for the key of files that are sealed with it:
+    /// where nothing outlasts the program it is needed once more, to open them for good.
     pub fn choose(&self, to: SecretStore) -> Result<()> {
         let mut state = self.state();
         let former = self.settled(&mut state);
@@ -87,17 +102,23 @@ impl Keychain {
         if to == SecretStore::Keychain {
             self.probe()?;
         }
+        let mut moved = Vec::new();
+        for slot in Slot::ALL {
+            let Some(former) = former else { break };
+            let stays = slot == Slot::FileKey && to == SecretStore::Memory;
+            if let Some(secret) = self.read(former, &state, slot)?.filter(|_| !stays) {
+                self.write(to, &mut state, slot, &secret)?;
+                moved.push((former, slot));
+            }
+        }
+        // Whichever store the settings name has everything: they change once the new one does.
         let choice = Choice { secrets: Some(to) };
         let text = serde_json::to_vec_pretty(&choice).map_err(Error::settings)?;
         write_private(&self.settings(), &text)?;
-        for slot in Slot::ALL {
-            let Some(former) = former else { break };
-            if let Some(secret) = self.read(former, &state, slot)? {
-                self.write(to, &mut state, slot, &secret)?;
-                self.remove(former, &mut state, slot)?;
-            }
-        }
         state.store = Some(to);
+        for (former, slot) in moved {
+            self.remove(former, &mut state, slot)?;
+        }
         tracing::info!(store = ?to, "secrets are kept where the person chose");
         Ok(())
     }
@@ -127,6 +148,57 @@ impl Keychain {
         match self.settled(&mut state) {
             Some(store) => self.remove(store, &mut state, slot),
             None => Ok(()),
+        }
+    }
+
+    /// How the device's files are to lie on the disk: sealed with a key of their own where something keeps it.
+    pub fn sealing(&self) -> Result<Sealing> {
+        let mut state = self.state();
+        match self.settled(&mut state) {
+            Some(store @ (SecretStore::Keychain | SecretStore::File)) => {
+                let kept = self.file_key(store, &state)?;
+                let key = match kept {
+                    Some(key) => key,
+                    None => self.make_file_key(store, &mut state)?,
+                };
+                Ok(Sealing::With(key))
+            }
+            Some(SecretStore::Memory) => {
+                let left = LASTING
+                    .iter()
+                    .find_map(|store| self.file_key(*store, &state).ok()?);
+                Ok(left.map_or(Sealing::Open, Sealing::Until))
+            }
+            None => Ok(Sealing::Open),
+        }
+    }
+
+    /// Nothing is sealed any more.
+    pub fn forget_file_key(&self) {
+        let mut state = self.state();
+        for store in LASTING {
+            if let Err(error) = self.remove(store, &mut state, Slot::FileKey) {
+                tracing::info!(%error, ?store, "there may be a key left that nothing needs");
+            }
+        }
+    }
+
+    fn file_key(&self, store: SecretStore, state: &State) -> Result<Option<FileKey>> {
+        let Some(bytes) = self.read(store, state, Slot::FileKey)? else {
+            return Ok(None);
+        };
+        let bytes = bytes.try_into().map_err(|_other_length| Error::Unreadable)?;
+        Ok(Some(FileKey::from_bytes(bytes)))
+    }
+
+    /// Read back before anything is sealed with it.
+    fn make_file_key(&self, store: SecretStore, state: &mut State) -> Result<FileKey> {
+        let key = FileKey::fresh();
+        self.write(store, state, Slot::FileKey, key.as_bytes())?;
+        if self.file_key(store, state)?.as_ref() == Some(&key) {
+            Ok(key)
+        } else {
+            Err(Error::Forgetful)
         }
     }
 
@@ -251,6 +323,15 @@ impl CredentialStore for DeviceCredential {
     fn clear(&self) -> std::result::Result<(), Problem> {
         Ok(self.0.clear(Slot::Credential)?)
     }
+
+    fn sealing(&self) -> std::result::Result<Sealing, Problem> {
+        Ok(self.0.sealing()?)
+    }
+
+    fn unsealed(&self) -> std::result::Result<(), Problem> {
+        self.0.forget_file_key();
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -312,6 +393,35 @@ mod tests {
             Some(&b"secret"[..])
         );
         assert!(!kept.file(Slot::Credential).exists());
+    }
+
+    #[test]
+    fn the_key_of_the_files_is_made_once_and_goes_along_or_waits_until_they_are_open() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = keychain(home.path(), SecretStore::File);
+        let Sealing::With(key) = kept.sealing().unwrap() else {
+            panic!("a file keeps a key");
+        };
+        let again = keychain(home.path(), SecretStore::File);
+        assert_eq!(again.sealing().unwrap(), Sealing::With(key.clone()));
+        again.choose(SecretStore::Memory).unwrap();
+        assert_eq!(again.sealing().unwrap(), Sealing::Until(key.clone()));
+        again.choose(SecretStore::File).unwrap();
+        assert_eq!(again.sealing().unwrap(), Sealing::With(key));
+        again.choose(SecretStore::Memory).unwrap();
+        again.forget_file_key();
+        assert_eq!(again.sealing().unwrap(), Sealing::Open);
+    }
+
+    #[test]
+    fn without_a_place_for_a_key_none_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", "test");
+        kept.state().was_looked_for = true;
+        assert_eq!(kept.sealing().unwrap(), Sealing::Open);
+        assert!(!home.path().join("secrets").exists());
+        kept.look_again();
+        assert!(!kept.state().was_looked_for, "a keychain may have come up");
     }
 
     #[test]

@@ -4,8 +4,10 @@
 
 use crate::commands::{Shell, app};
 use crate::error::Result;
-use crate::window;
+use crate::{update, window};
 use protocol::ipc::AppAct;
+#[cfg(target_os = "macos")]
+use tauri::Listener as _;
 use tauri::menu::{Menu, MenuBuilder, MenuEvent, MenuItem, MenuItemBuilder, SubmenuBuilder};
 use tauri::{AppHandle, Manager as _, Wry};
 use tauri_plugin_opener::OpenerExt as _;
@@ -18,6 +20,7 @@ enum Does {
     Key(&'static str),
     Act(AppAct),
     ShowLogs,
+    LookForUpdates,
 }
 
 /// A line of the menu.
@@ -39,8 +42,10 @@ const fn line(id: &'static str, words: &'static str, keys: &'static str, does: D
 }
 
 const SETTINGS: Line = line("settings", "Settings…", "CmdOrCtrl+Comma", Does::Command(","));
+const UPDATES: Line = line("updates", "Check for Updates…", "", Does::LookForUpdates);
 const NEW: Line = line("new", "New Session", "CmdOrCtrl+N", Does::Command("n"));
 const RENAME: Line = line("rename", "Rename Session", "F2", Does::Key("F2"));
+const PRINT: Line = line("print", "Print…", "CmdOrCtrl+P", Does::Command("p"));
 const SEARCH: Line = line("search", "Search…", "CmdOrCtrl+K", Does::Command("k"));
 const SIDE: Line = line("side", "Show or Hide Sessions", "CmdOrCtrl+B", Does::Command("b"));
 const LARGER: Line = line("larger", "Zoom In", "CmdOrCtrl+Equal", Does::Act(AppAct::ZoomIn));
@@ -61,8 +66,10 @@ const LOGS: Line = line("logs", "Show Logs", "", Does::ShowLogs);
 
 const LINES: &[Line] = &[
     SETTINGS,
+    UPDATES,
     NEW,
     RENAME,
+    PRINT,
     SEARCH,
     SIDE,
     LARGER,
@@ -74,14 +81,28 @@ const LINES: &[Line] = &[
 
 /// Puts it up, and does what is chosen there.
 pub fn put_up(app: &AppHandle) -> Result<()> {
-    app.set_menu(menu(app)?)?;
+    // What is done with a session waits for one to be open.
+    let of_session = [item(app, RENAME)?, item(app, PRINT)?];
+    for item in &of_session {
+        item.set_enabled(false)?;
+    }
+    app.set_menu(menu(app, &of_session)?)?;
+    #[cfg(target_os = "macos")]
+    app.listen(window::SHOWS_SESSION, move |told| {
+        for item in &of_session {
+            if let Err(error) = item.set_enabled(told.payload() == "true") {
+                tracing::warn!(%error, "a line of the menu could not be told what is open");
+            }
+        }
+    });
     app.on_menu_event(|app, event| chosen(app, &event));
     Ok(())
 }
 
-fn menu(app: &AppHandle) -> Result<Menu<Wry>> {
+fn menu(app: &AppHandle, [rename, print]: &[MenuItem<Wry>; 2]) -> Result<Menu<Wry>> {
     let own = SubmenuBuilder::new(app, "CompyMac")
         .about(None)
+        .item(&item(app, UPDATES)?)
         .separator()
         .item(&item(app, SETTINGS)?)
         .separator()
@@ -95,7 +116,9 @@ fn menu(app: &AppHandle) -> Result<Menu<Wry>> {
         .build()?;
     let file = SubmenuBuilder::new(app, "File")
         .item(&item(app, NEW)?)
-        .item(&item(app, RENAME)?)
+        .item(rename)
+        .separator()
+        .item(print)
         .separator()
         .close_window()
         .build()?;
@@ -146,6 +169,7 @@ fn chosen(app: &AppHandle, event: &MenuEvent) {
         Does::Command(key) => window::strike(app, key, true),
         Does::Key(key) => window::strike(app, key, false),
         Does::Act(act) => app::act_by_itself(app, act),
+        Does::LookForUpdates => update::ask(app),
         Does::ShowLogs => {
             let (app, logs) = (app.clone(), app.state::<Shell>().logs.display().to_string());
             tauri::async_runtime::spawn_blocking(move || {

@@ -21,6 +21,8 @@ pub struct Chosen {
     pub notify_text: bool,
     /// In hundredths.
     pub zoom: u32,
+    /// An icon in the tray; closing the window leaves the app there.
+    pub tray: bool,
 }
 
 impl Default for Chosen {
@@ -29,6 +31,7 @@ impl Default for Chosen {
             notify: true,
             notify_text: false,
             zoom: 100,
+            tray: false,
         }
     }
 }
@@ -114,6 +117,7 @@ mod tests {
             notify: false,
             notify_text: true,
             zoom: 125,
+            tray: true,
         };
         preferences.change(|_| wanted).unwrap();
         assert_eq!(Preferences::read(home.path()).chosen(), wanted);

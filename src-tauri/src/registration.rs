@@ -17,6 +17,15 @@ pub fn is_ours(app: &AppHandle, scheme: &str) -> bool {
     app.deep_link().is_registered(scheme).unwrap_or(false)
 }
 
+#[cfg(target_os = "linux")]
+pub use linux::is_installed as is_of_a_package;
+
+/// Only on Linux do packages of the system bring it.
+#[cfg(not(target_os = "linux"))]
+pub const fn is_of_a_package() -> bool {
+    false
+}
+
 /// Failing is no reason not to start: codes can be pasted instead.
 pub fn register(app: &AppHandle) {
     #[cfg(target_os = "linux")]

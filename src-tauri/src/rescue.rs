@@ -2,6 +2,7 @@
 //! and may start again without the graphics card.
 
 use crate::commands::Shell;
+use crate::config::CHECK_FOR_UPDATES;
 use crate::deep_link;
 use crate::error::{Error, Result};
 use crate::window::{self, Choice};
@@ -12,7 +13,7 @@ use tauri::{AppHandle, Manager as _};
 use tauri_plugin_opener::OpenerExt as _;
 
 /// A page that is not drawn by then is taken for stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The setting that [`crate::config`] reads.
 const SAFE: &str = "--safe-rendering";
@@ -22,6 +23,8 @@ pub fn watch_over_the_page(app: AppHandle) {
     tauri::async_runtime::spawn(async move {
         let shell = app.state::<Shell>();
         let mut is_drawn = shell.is_drawn.subscribe();
+        // Before that there is nothing to draw, and its owner may be asked for the key of it. Open or not, the page comes then.
+        let _ = shell.device().await;
         if tokio::time::timeout(PATIENCE, is_drawn.wait_for(|&is| is))
             .await
             .is_ok()
@@ -76,7 +79,9 @@ async fn outside(
 
 /// The last thing that this program does.
 pub fn start_again_if_asked(app: &AppHandle) {
-    if !app.state::<Shell>().rescue.starts_again.load(Ordering::Relaxed) {
+    let shell = app.state::<Shell>();
+    let is_to_be_safe = shell.rescue.starts_again.load(Ordering::Relaxed);
+    if !is_to_be_safe && !shell.updates.starts_again.load(Ordering::Relaxed) {
         return;
     }
     // Or the next one would hand over to this one, and end.
@@ -84,10 +89,16 @@ pub fn start_again_if_asked(app: &AppHandle) {
     let environment = app.env();
     let former = environment.args_os.iter().skip(1);
     // A link was followed already, and the code in it is good for once.
-    let kept = former.filter(|word| deep_link::parse(&word.to_string_lossy()).is_none());
-    let started = tauri::process::current_binary(&environment)
-        .and_then(|program| Command::new(program).args(kept).arg(SAFE).spawn());
+    let kept = former.filter(|word| {
+        let word = word.to_string_lossy();
+        word != CHECK_FOR_UPDATES && word != SAFE && deep_link::parse(&word).is_none()
+    });
+    let is_safe = is_to_be_safe || shell.config.safe_rendering;
+    let started = tauri::process::current_binary(&environment).and_then(|program| {
+        let mut command = Command::new(program);
+        command.args(kept).args(is_safe.then_some(SAFE)).spawn()
+    });
     if let Err(error) = started {
-        tracing::error!(%error, "the app could not be started again; start it with {SAFE}");
+        tracing::error!(%error, is_safe, "the app could not be started again; start it by hand");
     }
 }

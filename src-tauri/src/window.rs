@@ -1,20 +1,31 @@
 //! The one window: where it may go, where it comes back, and how it comes to the front.
 
+mod choose;
+mod locked;
 #[cfg(target_os = "linux")]
 mod page_process;
 mod place;
+mod print;
 mod save;
 mod stuck;
 mod zoom;
 
 use crate::error::Result;
 use crate::preferences::Chosen;
+pub use choose::choose;
+pub use locked::{Way, ask_for_the_key, tell_of_what_is_aside};
 use place::Keeper;
+pub use print::{PRINT_SCHEME, Printing, hand_out, print};
 use protocol::SessionId;
 use protocol::ipc::AppAct;
 pub use save::ask_where;
+use std::borrow::Cow;
 use std::path::Path;
 pub use stuck::{Choice, ask};
+#[cfg(target_os = "macos")]
+use tauri::Emitter as _;
+use tauri::http::HeaderMap;
+use tauri::http::header::CONTENT_TYPE;
 use tauri::webview::NewWindowResponse;
 use tauri::{AppHandle, Manager as _, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent};
 use url::Url;
@@ -23,10 +34,25 @@ pub use zoom::zoom;
 /// The label that the capability file grants its commands to.
 pub const MAIN: &str = "main";
 
+/// Told inside the app when the page goes elsewhere: whether it shows a session now.
+#[cfg(target_os = "macos")]
+pub const SHOWS_SESSION: &str = "shows-session";
+
 /// For WebView2; the others pass it over, and on Linux the environment says it. The first of the two repeats what it gets
 /// without any arguments.
 const WITHOUT_GRAPHICS_CARD: &str =
     "--disable-features=msWebOOUI,msPdfOOUI,msSmartScreenProtection --disable-gpu";
+
+/// What the page's program does too once it has begun (`ui/src/state/keep.rs`), ahead of the first paint: the look and the list's
+/// width as they were chosen. An empty page has no storage.
+const LOOKS: &str = r#"try {
+  const root = document.documentElement;
+  const theme = localStorage.getItem("theme");
+  if (theme && theme !== "system") root.setAttribute("data-theme", theme);
+  const [width, shut] = (localStorage.getItem("side") ?? "").split(" ");
+  if (width) root.style.setProperty("--side", `${width}px`);
+  if (shut) root.setAttribute("data-side", "shut");
+} catch {}"#;
 
 /// What the window is opened with.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +61,29 @@ pub struct Manner {
     pub chosen: Chosen,
 }
 
+/// Who is told and asked by the window.
+pub struct Told<Anew, Turned, Draw> {
+    /// Called each time before the page is loaded again because the process that drew it was lost.
+    pub before_anew: Anew,
+    /// Called with each turn of the wheel that is to change the page's size.
+    pub turned: Turned,
+    /// Asked for the first paint of the page at a path, given the document as it is built in.
+    pub draw: Draw,
+}
+
 /// Opens the window where it was last, or in the middle where that place is no more.
-///
-/// `before_anew` is called each time before the page is loaded again because the process that drew it was lost; `turned` with
-/// each turn of the wheel that is to change the page's size.
-pub fn open(
+pub fn open<Anew, Turned, Draw>(
     app: &AppHandle,
     folder: &Path,
     manner: Manner,
-    before_anew: impl Fn() + Clone + Send + 'static,
-    turned: impl Fn(AppAct) + Send + 'static,
-) -> Result<()> {
+    told: Told<Anew, Turned, Draw>,
+) -> Result<()>
+where
+    Anew: Fn() + Clone + Send + 'static,
+    Turned: Fn(AppAct) + Send + 'static,
+    Draw: Fn(&str, &[u8]) -> Option<String> + Send + Sync + 'static,
+{
+    let draw = told.draw;
     let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("CompyMac")
         .inner_size(1280.0, 800.0)
@@ -55,7 +93,23 @@ pub fn open(
         // Links out go through the `open_link` command, which looks at them first.
         .on_navigation(is_own)
         .on_new_window(|_url, _features| NewWindowResponse::Deny)
-        .disable_drag_drop_handler();
+        .disable_drag_drop_handler()
+        .initialization_script(LOOKS)
+        .on_web_resource_request(move |request, response| {
+            if is_document(response.headers())
+                && let Some(drawn) = draw(request.uri().path(), response.body())
+            {
+                *response.body_mut() = Cow::Owned(drawn.into_bytes());
+            }
+        });
+    // Each place of the page has a title.
+    #[cfg(target_os = "macos")]
+    let window = window.on_document_title_changed(|window, _title| {
+        let is_session = window.url().is_ok_and(|url| session_at(&url).is_some());
+        if let Err(error) = window.emit_to(tauri::EventTarget::App, SHOWS_SESSION, is_session) {
+            tracing::warn!(%error, "the menu could not be told where the page is");
+        }
+    });
     #[cfg(debug_assertions)]
     let window = window.devtools(true);
     let window = if manner.is_safe {
@@ -67,9 +121,9 @@ pub fn open(
     let window = window.visible(false).build()?;
     let keeper = Keeper::new(folder);
     keeper.put_back(&window)?;
-    watch_the_page_process(&window, before_anew)?;
+    watch_the_page_process(&window, told.before_anew)?;
     zoom::put_on(&window, manner.chosen)?;
-    listen_to_the_wheel(&window, turned)?;
+    listen_to_the_wheel(&window, told.turned)?;
     window.show()?;
     let moved = window.clone();
     window.on_window_event(move |event| {
@@ -78,6 +132,11 @@ pub fn open(
         }
     });
     Ok(())
+}
+
+fn is_document(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
 }
 
 /// Brings the window to the person, as after signing in elsewhere.
@@ -106,14 +165,40 @@ pub fn strike(app: &AppHandle, key: &'static str, with_command: bool) {
     }
 }
 
+/// As its own button does.
+pub fn close(app: &AppHandle) -> Result<()> {
+    match app.get_webview_window(MAIN) {
+        Some(window) => Ok(window.close()?),
+        None => Ok(()),
+    }
+}
+
+/// Out of sight, and the page goes on.
+pub fn hide(app: &AppHandle) {
+    if let Some(window) = app.get_webview_window(MAIN)
+        && let Err(error) = window.hide()
+    {
+        tracing::warn!(%error, "the window could not be hidden");
+    }
+}
+
+/// The session that the page shows.
+pub fn open_session(app: &AppHandle) -> Option<SessionId> {
+    session_at(&app.get_webview_window(MAIN)?.url().ok()?)
+}
+
+fn session_at(url: &Url) -> Option<SessionId> {
+    let id = url.path().rsplit('/').next()?.parse().ok()?;
+    (protocol::routes::page::session(id) == url.path()).then_some(id)
+}
+
 /// Whether this session is before somebody's eyes: its page is shown in a window that is being used.
 pub fn shows(app: &AppHandle, session: SessionId) -> bool {
     let Some(window) = app.get_webview_window(MAIN) else {
         return false;
     };
     let is_used = window.is_focused().unwrap_or(false) && window.is_visible().unwrap_or(true);
-    let page = protocol::routes::page::session(session);
-    is_used && window.url().is_ok_and(|url| url.path() == page)
+    is_used && open_session(app) == Some(session)
 }
 
 #[cfg(target_os = "linux")]
@@ -157,6 +242,18 @@ fn is_own(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_open_session_is_read_from_where_the_page_is() {
+        let id = SessionId::fresh();
+        let at = |url: &str| session_at(&Url::parse(url).unwrap());
+        assert_eq!(at(&format!("tauri://localhost/s/{id}")), Some(id));
+        assert_eq!(at(&format!("http://tauri.localhost/s/{id}?x#y")), Some(id));
+        for other in ["/", "/settings", "/s/1", "/archived"] {
+            assert_eq!(at(&format!("tauri://localhost{other}")), None, "{other}");
+        }
+        assert_eq!(at(&format!("tauri://localhost/x/{id}")), None);
+    }
 
     #[test]
     fn the_window_never_leaves_the_app() {

@@ -1,4 +1,5 @@
-//! What signs this device in, and the door through which a body keeps it: the keychain, a file, or memory.
+//! What signs this device in and what its files are sealed with, and the door through which a body keeps both: the keychain, a
+//! file, or memory.
 //!
 //! **Invariant:** only the refresh token and its key are ever handed to a store; the access token lives in memory and nowhere else.
 
@@ -25,6 +26,51 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// What a device's files are sealed with: 32 bytes by chance.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileKey([u8; 32]);
+
+impl FileKey {
+    pub fn fresh() -> Self {
+        Self(rand::random())
+    }
+
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileKey(…)")
+    }
+}
+
+/// How a device's files are to lie on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sealing {
+    /// As they are: whoever reads the disk reads them. No key is kept.
+    #[default]
+    Open,
+    /// Sealed with this key, which is kept.
+    With(FileKey),
+    /// Sealed with this key so far, and open from now on: it is not to be kept any longer.
+    Until(FileKey),
+}
+
+impl Sealing {
+    pub const fn key(&self) -> Option<&FileKey> {
+        match self {
+            Self::Open => None,
+            Self::With(key) | Self::Until(key) => Some(key),
+        }
+    }
+}
+
 /// Where a credential is kept. Called from threads that may block; never twice at once by one device.
 ///
 /// Errors are told to the person: [`protocol::Code::KeychainUnavailable`], or `DiskFull`.
@@ -33,6 +79,14 @@ pub trait CredentialStore: Send + Sync + 'static {
     /// Replaces what is kept. Returns only once it would survive the end of the program.
     fn save(&self, credential: &Credential) -> Result<(), Problem>;
     fn clear(&self) -> Result<(), Problem>;
+    /// Asked once, before the files are opened. Who keeps no key leaves them open.
+    fn sealing(&self) -> Result<Sealing, Problem> {
+        Ok(Sealing::Open)
+    }
+    /// No file is sealed with the key of [`Sealing::Until`] any more.
+    fn unsealed(&self) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// Kept while the program runs: signed out when it ends.
@@ -66,5 +120,13 @@ impl<S: CredentialStore + ?Sized> CredentialStore for std::sync::Arc<S> {
 
     fn clear(&self) -> Result<(), Problem> {
         (**self).clear()
+    }
+
+    fn sealing(&self) -> Result<Sealing, Problem> {
+        (**self).sealing()
+    }
+
+    fn unsealed(&self) -> Result<(), Problem> {
+        (**self).unsealed()
     }
 }

@@ -7,6 +7,7 @@
 mod core;
 mod drafts;
 mod hydrate;
+mod kept;
 mod loads;
 mod room;
 mod sign_in;
@@ -25,6 +26,7 @@ pub use crate::store::Quota;
 
 use crate::credentials::CredentialStore;
 use crate::search::{self, Query};
+use crate::store::Store;
 use crate::view::{self, CONTEXT, Rows, WINDOW};
 use core::Core;
 use protocol::auth::Me;
@@ -56,9 +58,15 @@ pub struct StorageNumbers {
     pub cache_bytes: u64,
     pub sessions: u64,
     pub messages: u64,
+    /// Sessions that stay here whatever room there is.
+    pub kept: u64,
     pub waiting: u64,
     /// The background loads nothing at the moment.
     pub is_paused: bool,
+    /// The files are sealed with a key.
+    pub is_sealed: bool,
+    /// Outboxes that wait aside for a key that is not there.
+    pub locked: usize,
 }
 
 /// See the module. Made by [`Device::open`].
@@ -69,8 +77,15 @@ pub struct Device {
     _end: Arc<DropGuard>,
 }
 
+/// For a device whose key is not to be had any more: what waits to be sent is put aside, sealed as it is, and comes back should its key
+/// come back. The rest is begun afresh.
+pub fn begin_without_key(folder: &Path) -> Result<(), Problem> {
+    Ok(Store::put_sealed_aside(folder)?)
+}
+
 impl Device {
-    /// Opens the device kept in `folder` (made if needed, 0700) and goes to work. Needs a tokio runtime.
+    /// Opens the device kept in `folder` (made if needed, 0700) and goes to work. Needs a tokio runtime. Where its files are sealed
+    /// and their key cannot be had at the moment, it is refused by [`Code::KeychainUnavailable`], and nothing is touched.
     pub async fn open(
         folder: &Path,
         server: Url,
@@ -142,7 +157,9 @@ impl Device {
         let others: BTreeSet<SessionId> = written.collect();
         let listed = self.core.store.sessions(archived, others, most).await;
         let listed = self.core.readable(listed).await?;
-        Ok(view::list(&listed, &outbox, archived, most))
+        let mut rows = view::list(&listed, &outbox, archived, most);
+        self.mark_rows(&mut rows);
+        Ok(rows)
     }
 
     /// What a session is called; `None`: it is not here.
@@ -186,7 +203,10 @@ impl Device {
             has_earlier: page.messages.first().is_some_and(|message| message.ord > 1),
             state: if is_here { TranscriptState::Ready } else { absent },
         };
-        view::transcript(session, &rows, &tails, &outbox).ok_or_else(|| Problem::new(Code::NotFound))
+        let mut transcript =
+            view::transcript(session, &rows, &tails, &outbox).ok_or_else(|| Problem::new(Code::NotFound))?;
+        self.mark_rows([&mut transcript.session]);
+        Ok(transcript)
     }
 
     /// Opens a session: what is here at once; what is missing is loaded, and a push tells when it came.
@@ -263,13 +283,22 @@ impl Device {
 
     pub async fn storage(&self) -> Result<StorageNumbers, Problem> {
         let (sessions, messages, cache_bytes) = self.core.store.numbers().await?;
+        let (is_sealed, locked) = self.core.store.seals().await?;
         Ok(StorageNumbers {
             cache_bytes,
             sessions,
             messages,
+            kept: self.count_kept().await?,
             waiting: self.core.outbox().waiting() as u64,
             is_paused: self.core.calm.borrow().paused,
+            is_sealed,
+            locked,
         })
+    }
+
+    /// Whether what waited here to be sent did not open at this start, and was put aside: its key is another, or it is damaged.
+    pub fn has_put_aside(&self) -> bool {
+        self.core.store.has_put_aside()
     }
 
     /// Stops filling the cache in the background, or goes on (a metered network, a battery that runs low). What a

@@ -37,3 +37,5 @@ pub mod work;
 
 #[cfg(feature = "native")]
 pub use driver::Device;
+#[cfg(feature = "native")]
+pub use http::install_crypto;

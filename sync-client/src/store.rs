@@ -1,6 +1,6 @@
 //! The two files of a device: `cache.db`, the server's rows, disposable; `outbox.db`, what people wrote, precious.
 //!
-//! One thread writes each file and two read the cache; jobs reach them through bounded channels.
+//! Where its keeper has a key for them, both are sealed (SQLCipher). One thread writes each file and two read the cache; jobs reach them through bounded channels.
 //! **Invariant:** rows and the cursor that vouches for them are written in one transaction; nothing that happens to
 //! the cache ever touches the outbox.
 
@@ -9,10 +9,12 @@ mod drafts;
 mod eviction;
 mod fault;
 mod files;
+mod kept;
 mod letters;
 mod quota;
 mod reads;
 mod rows;
+mod seal;
 mod search;
 #[cfg(any(test, feature = "model"))]
 mod twin;
@@ -30,6 +32,7 @@ pub use reads::{Due, Gap, Page, Stretch};
 #[cfg(any(test, feature = "model"))]
 pub use twin::{Letters, Twin};
 
+use crate::credentials::Sealing;
 use crate::outbox::{Entry, Plan};
 use crate::replica::{Applied, Verdict};
 use crate::search::{Candidates, Query};
@@ -44,6 +47,7 @@ use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use worker::Worker;
 
@@ -56,6 +60,11 @@ const READERS: usize = 2;
 pub struct Store {
     folder: PathBuf,
     quota: Quota,
+    sealing: Sealing,
+    /// No file is other than the keeper wants it.
+    is_settled: bool,
+    /// An outbox was put aside at this start.
+    has_put_aside: bool,
     cache: Worker,
     /// None where the disk had no room for sharing the file: then the writer reads.
     readers: Vec<Worker>,
@@ -65,25 +74,67 @@ pub struct Store {
 
 impl Store {
     /// Opens both files, and makes what is missing. A cache that cannot be read is moved aside and begun afresh. A full
-    /// disk keeps nobody from reading.
-    pub fn open(folder: &Path, quota: Quota) -> Result<Self> {
+    /// disk keeps nobody from reading. Files that are sealed, or not, against the keeper's will are brought over first.
+    pub fn open(folder: &Path, quota: Quota, sealing: Sealing) -> Result<Self> {
         files::secure_folder(folder)?;
-        let outbox = Worker::start("outbox", files::open_outbox(folder)?)?;
-        let (cache, hold) = files::open_cache_or_begin(folder)?;
-        let cache = Worker::start("cache", cache)?;
+        let held = seal::hold(folder, &sealing, &mut |_| {});
+        let is_settled = held.is_settled;
+        let held = Arc::new(held);
+        // Neither is touched while one of them waits for its key.
+        for file in [files::outbox_file(folder), files::cache_file(folder)] {
+            seal::key_for(&sealing, seal::kind(&file)?)?;
+        }
+        let (mut outbox, has_put_aside) = files::open_outbox(folder, &sealing)?;
+        if let Some(key) = sealing.key()
+            && let Err(fault) = files::take_back(folder, key, &mut outbox)
+        {
+            tracing::warn!(error = ?fault, "an outbox that was put aside stays there");
+        }
+        let outbox = Worker::start("outbox", outbox, Arc::clone(&held))?;
+        let (cache, hold) = files::open_cache_or_begin(folder, &sealing)?;
+        let key = sealing.key().filter(|_| seal::is_sealed(&cache));
+        let cache = Worker::start("cache", cache, Arc::clone(&held))?;
         let mut readers = Vec::new();
         let many = if hold == Hold::Shared { READERS } else { 0 };
         for _ in 0..many {
-            readers.push(Worker::start("cache-read", files::open_reader(folder)?)?);
+            let reader = files::open_reader(folder, key)?;
+            readers.push(Worker::start("cache-read", reader, Arc::clone(&held))?);
         }
         Ok(Self {
             folder: folder.to_owned(),
             quota,
+            is_settled,
+            has_put_aside,
             cache,
             readers,
             outbox,
             turn: AtomicUsize::new(0),
+            sealing,
         })
+    }
+
+    /// Whether the files are as their keeper wants them.
+    pub const fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// Whether an outbox was put aside at this start, because it did not open.
+    pub const fn has_put_aside(&self) -> bool {
+        self.has_put_aside
+    }
+
+    /// Whether both files are sealed, and how many outboxes wait aside for their keys.
+    pub async fn seals(&self) -> Result<(bool, usize)> {
+        let folder = self.folder.clone();
+        let outbox = self.outbox.run(move |connection| {
+            Ok((
+                seal::is_sealed(connection),
+                files::locked_outboxes(&folder)?.len(),
+            ))
+        });
+        let (is_outbox_sealed, locked) = outbox.await?;
+        let is_cache_sealed = self.read(|connection| Ok(seal::is_sealed(connection))).await?;
+        Ok((is_outbox_sealed && is_cache_sealed, locked))
     }
 
     async fn read<T: Send + 'static>(
@@ -201,20 +252,20 @@ impl Store {
             .await
     }
 
-    pub async fn apply_page(&self, page: std::sync::Arc<SyncPage>) -> Result<Applied> {
+    pub async fn apply_page(&self, page: Arc<SyncPage>) -> Result<Applied> {
         self.cache
             .run(move |connection| cache::page(connection, &page))
             .await
     }
 
-    pub async fn apply_history(&self, history: std::sync::Arc<History>) -> Result<Applied> {
+    pub async fn apply_history(&self, history: Arc<History>) -> Result<Applied> {
         self.cache
             .run(move |connection| cache::history(connection, &history))
             .await
     }
 
     /// Stretches of many sessions, all or none.
-    pub async fn apply_histories(&self, histories: std::sync::Arc<Histories>) -> Result<Applied> {
+    pub async fn apply_histories(&self, histories: Arc<Histories>) -> Result<Applied> {
         self.cache
             .run(move |connection| cache::histories(connection, &histories))
             .await
@@ -282,20 +333,22 @@ impl Store {
         for reader in &self.readers {
             reader.run(files::let_go).await?;
         }
-        let folder = self.folder.clone();
-        self.cache
+        let (folder, sealing) = (self.folder.clone(), self.sealing.clone());
+        let is_sealed = self
+            .cache
             .run(move |connection| {
                 files::let_go(connection)?;
                 files::clear_cache(&folder, aside)?;
-                *connection = files::open_cache(&folder, Hold::Shared)?;
-                Ok(())
+                *connection = files::open_cache(&folder, &sealing, Hold::Shared)?;
+                Ok(seal::is_sealed(connection))
             })
             .await?;
         for reader in &self.readers {
             let folder = self.folder.clone();
+            let key = self.sealing.key().filter(|_| is_sealed).cloned();
             reader
                 .run(move |connection| {
-                    *connection = files::open_reader(&folder)?;
+                    *connection = files::open_reader(&folder, key.as_ref())?;
                     Ok(())
                 })
                 .await?;
@@ -335,6 +388,19 @@ impl Store {
     pub async fn keep_drafts(&self, user: UserId, changed: Vec<Draft>) -> Result<()> {
         self.outbox
             .run(move |connection| drafts::keep(connection, user, &changed))
+            .await
+    }
+
+    /// The sessions that this user wants to stay here.
+    pub async fn kept(&self, user: UserId) -> Result<BTreeSet<SessionId>> {
+        self.outbox
+            .run(move |connection| kept::load(connection, user))
+            .await
+    }
+
+    pub async fn mark_kept(&self, user: UserId, session: SessionId, is_kept: bool) -> Result<()> {
+        self.outbox
+            .run(move |connection| kept::mark(connection, user, session, is_kept))
             .await
     }
 
@@ -396,6 +462,11 @@ impl Store {
         self.outbox
             .run(move |connection| letters::write_note(connection, "binding", binding.as_ref()))
             .await
+    }
+
+    /// For who has no hope for the key: what is sealed and precious waits aside, and the rest is begun afresh.
+    pub fn put_sealed_aside(folder: &Path) -> Result<()> {
+        files::put_sealed_aside(folder)
     }
 
     /// Ends the threads and closes the files.

@@ -111,6 +111,7 @@ impl<'a> Overlay<'a> {
             running: session.running,
             waiting: self.waiting,
             messages: session.last_ord,
+            kept: false,
             last_active,
             created_at: session.created_at,
         }

@@ -1,11 +1,13 @@
-//! What the server does in a second, beside what its parts could do at most, measured side by side in one run.
+//! What the server does in a second, beside what its parts could do at most, measured side by side in one run; and what the
+//! desktop app takes, beside an empty one.
 //!
 //! `cargo xtask bench` builds it, starts PostgreSQL and Redis, and runs it. `bench bare` and `bench echo` are the limits,
-//! run as processes of their own so that both sides have the same to carry.
+//! run as processes of their own so that both sides have the same to carry. `bench desktop` measures the app.
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
 mod bare;
 mod catch_up;
+mod desktop;
 mod device;
 mod door;
 mod echo;
@@ -33,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
     match words.first().map(String::as_str) {
         Some("bare") => bare::serve().await,
         Some("echo") => echo::serve().await,
+        Some("desktop") => desktop::run(words.get(1..).unwrap_or_default()).await,
         _ => measure(&words).await,
     }
 }

@@ -93,3 +93,19 @@ impl Tally {
             .copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_all_took_at_most_that_long() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.percentile(0.5), None);
+        tally.add((1..=100).rev().map(Duration::from_millis).collect(), 4.0);
+        assert_eq!(tally.percentile(0.0), Some(Duration::from_millis(1)));
+        assert_eq!(tally.percentile(0.99), Some(Duration::from_millis(100)));
+        assert_eq!(tally.percentile(1.0), Some(Duration::from_millis(100)));
+        assert!((tally.rate() - 25.0).abs() < f64::EPSILON);
+    }
+}

@@ -18,7 +18,7 @@ async fn stands_written(screen: &Screen, text: &str) {
 
 #[tokio::test]
 async fn what_is_being_written_survives_a_killed_app_and_is_gone_once_sent() {
-    let scene = Scene::signed_in().await;
+    let scene = Scene::signed_in_by_a_file().await;
     let id = scene.elsewhere.create_session("Log book").await;
     let row = format!("[data-session=\"{id}\"] a");
     scene.screen.wait_text("session-list", "Log book").await;
@@ -40,9 +40,14 @@ async fn what_is_being_written_survives_a_killed_app_and_is_gone_once_sent() {
     } = scene;
     seat.end_app();
     drop(screen);
+    // The key is there now: this start seals what the killed app left open.
     let screen = seat.launch().await;
     screen.wait_text("session-list", "Log book").await;
     stands_written(&screen, "A beginning that nobody sent").await;
+    assert!(
+        !seat.keeps("A beginning that nobody sent"),
+        "a draft can be read on the disk"
+    );
     screen.click_on(&row).await;
     screen.wait_text("session-title", "Log book").await;
     stands_written(&screen, "Half a thought about whales").await;
@@ -66,7 +71,7 @@ async fn what_is_being_written_survives_a_killed_app_and_is_gone_once_sent() {
 
 #[tokio::test]
 async fn signing_out_leaves_no_draft_behind() {
-    let scene = Scene::signed_in().await;
+    let scene = Scene::signed_in_by_a_file().await;
     scene.screen.fill(COMPOSER, "Nobody else may read this").await;
     until("the draft to be on the disk", async || {
         scene.seat.keeps("Nobody else may read this").then_some(())

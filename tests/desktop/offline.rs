@@ -154,6 +154,34 @@ async fn a_thousand_sessions_are_listed_from_this_computer_without_the_server() 
     eprintln!("{}", drawn.join("\n"));
 }
 
+/// The core draws it: where the page's program never comes, it is seen and answers nothing.
+#[tokio::test]
+async fn the_list_comes_with_the_document_before_the_pages_program() {
+    let (scene, _) = with_a_read_conversation().await;
+    let Scene {
+        screen,
+        mut seat,
+        stack,
+        ..
+    } = scene;
+    screen.close().await;
+    stack.server.gate().shut();
+    seat.take_webassembly_away();
+    let screen = seat.launch().await;
+    let listed = "return document.querySelector('#app[inert] [data-testid=session-list]')?.textContent";
+    until("the list without a program", async || {
+        let listed = screen.evaluate(listed).await;
+        listed.as_str()?.contains("Log book").then_some(())
+    })
+    .await;
+    let told = "return document.querySelector('.broken')?.textContent";
+    until("a word about the program", async || {
+        let told = screen.evaluate(told).await;
+        told.as_str()?.contains("could not start").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_session_begun_offline_is_there_afterwards() {
     let scene = Scene::signed_in().await;

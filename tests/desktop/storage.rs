@@ -1,12 +1,12 @@
 //! What the app leaves on the disk and in the keychain, and what it takes away again.
 
-use crate::{Scene, sign_in};
+use crate::{Scene, sign_in, sign_in_by_a_file};
 use harness::{Network, Person, Seat, Stack, until};
 use protocol::routes;
 
 #[tokio::test]
 async fn signing_out_wipes_the_cache_and_signs_the_device_out() {
-    let scene = Scene::signed_in().await;
+    let scene = Scene::signed_in_by_a_file().await;
     let id = scene.elsewhere.create_session("Sealed orders").await;
     scene.elsewhere.note(id, "The lighthouse keeper knows").await;
     scene.screen.wait_text("session-list", "Sealed orders").await;
@@ -72,9 +72,14 @@ async fn without_a_keychain_the_person_chooses_what_keeps_them_signed_in() {
     screen.wait("new-session").await;
     screen.click("settings").await;
     screen.wait_text("secret-store", "in a file").await;
+    screen.wait_text("protection", "not encrypted yet").await;
     screen.close().await;
     let screen = seat.launch().await;
     screen.wait("new-session").await;
+    screen.click("settings").await;
+    screen
+        .wait_text("protection", "encrypted, with a key in a file")
+        .await;
 }
 
 #[tokio::test]
@@ -86,6 +91,16 @@ async fn no_secret_lies_in_a_file_or_a_log() {
         assert!(!scene.seat.keeps(secret), "{secret} lies in the app's folder");
         assert!(!scene.seat.log().contains(secret), "{secret} is in the log");
     }
+    // It is there, or the list would not show it without asking the server.
+    assert!(
+        !scene.seat.keeps("Ordinary"),
+        "a title can be read in the app's folder"
+    );
+    scene.screen.click("settings").await;
+    scene
+        .screen
+        .wait_text("protection", "with a key in this computer’s keychain")
+        .await;
     assert!(!scene.screen.source().await.contains("eyJ"));
 }
 
@@ -107,6 +122,37 @@ async fn a_cache_full_of_noise_is_built_anew() {
     let screen = seat.launch().await;
     screen.wait_text("session-list", "Survivor").await;
     assert_eq!(elsewhere.get(routes::ME).await.status, 200);
+    drop(stack);
+}
+
+/// Shift and F10, as WebDriver spells them.
+const MENU_KEYS: &str = "\u{E008}\u{E03A}";
+
+#[tokio::test]
+async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_start() {
+    let scene = Scene::signed_in().await;
+    scene.elsewhere.create_session("Log book").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    let row = "[data-testid=\"session-row\"] a";
+    scene.screen.press_on(row, MENU_KEYS).await;
+    scene.screen.picture("menu-desktop").await;
+    scene.screen.click("menu-keep").await;
+    scene
+        .screen
+        .wait_text_in(".flash", "stays on this computer")
+        .await;
+    let Scene {
+        screen, seat, stack, ..
+    } = scene;
+    screen.close().await;
+    let screen = seat.launch().await;
+    screen.wait_text("session-list", "Log book").await;
+    screen.press_on(row, MENU_KEYS).await;
+    screen.wait_text("menu-keep", "Kept on this computer").await;
+    screen.keys("\u{E00C}").await;
+    screen.click("settings").await;
+    screen.wait_text("kept", "1 session").await;
+    screen.picture("kept-desktop").await;
     drop(stack);
 }
 
@@ -138,10 +184,10 @@ async fn on_a_metered_connection_the_rest_waits_until_it_is_metered_no_more() {
     for number in 0..LONG {
         elsewhere.note(session, &format!("Letter {number}")).await;
     }
-    let seat = Seat::fresh(&stack).await;
+    let seat = Seat::without_keychain(&stack).await;
     let network = Network::at(&seat, true).await;
     let screen = seat.launch().await;
-    sign_in(&screen, &person).await;
+    sign_in_by_a_file(&screen, &person).await;
     screen.wait_connection("online").await;
     screen.click("settings").await;
     screen

@@ -105,10 +105,17 @@ impl Offspring {
     /// Ends what the family runs of this program, however it was started, and nothing else; a name stands for a program
     /// anywhere.
     pub fn end_program(&self, program: &Path) {
-        end_marked(|mark, process| {
-            mark == self.mark
-                && std::fs::read_link(process.join("exe")).is_ok_and(|runs| runs.ends_with(program))
-        });
+        end_marked(|mark, process| mark == self.mark && runs(process, program));
+    }
+
+    /// Whether the family runs this program, however it was started.
+    pub fn runs(&self, program: &Path) -> bool {
+        !self.running(&[program]).is_empty()
+    }
+
+    /// The processes of the family that run one of these programs, by their ids.
+    pub fn running(&self, programs: &[&Path]) -> Vec<u32> {
+        marked(|mark, process| mark == self.mark && programs.iter().any(|program| runs(process, program)))
     }
 
     fn keep(&self, child: Child) {
@@ -137,6 +144,11 @@ impl Drop for Offspring {
     }
 }
 
+/// Whether a folder of `/proc` is of a process that runs this program.
+fn runs(process: &Path, program: &Path) -> bool {
+    std::fs::read_link(process.join("exe")).is_ok_and(|runs| runs.ends_with(program))
+}
+
 fn log_file(path: &Path) -> std::fs::File {
     std::fs::File::create(path).unwrap_or_else(|error| panic!("making {}: {error}", path.display()))
 }
@@ -151,7 +163,17 @@ fn sweep() {
 
 /// Ends what is wanted by its mark and its folder in `/proc`.
 fn end_marked(is_wanted: impl Fn(&str, &Path) -> bool) {
+    for process in marked(is_wanted) {
+        if let Ok(process) = i32::try_from(process) {
+            let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+        }
+    }
+}
+
+/// What is wanted by its mark and its folder in `/proc`; never this process itself.
+fn marked(is_wanted: impl Fn(&str, &Path) -> bool) -> Vec<u32> {
     let own = std::process::id();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
             continue;
@@ -159,21 +181,17 @@ fn end_marked(is_wanted: impl Fn(&str, &Path) -> bool) {
         let Ok(environment) = std::fs::read(entry.path().join("environ")) else {
             continue;
         };
-        let marks = environment.split(|byte| *byte == 0).filter_map(|pair| {
+        let mut marks = environment.split(|byte| *byte == 0).filter_map(|pair| {
             std::str::from_utf8(pair)
                 .ok()?
                 .strip_prefix(MARK)?
                 .strip_prefix('=')
         });
-        for mark in marks {
-            if pid != own
-                && is_wanted(mark, &entry.path())
-                && let Ok(pid) = i32::try_from(pid)
-            {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
+        if pid != own && marks.any(|mark| is_wanted(mark, &entry.path())) {
+            found.push(pid);
         }
     }
+    found
 }
 
 /// Where a program lies that the system has.

@@ -4,7 +4,7 @@ mod chromium;
 mod desktop_bus;
 mod seat;
 
-pub use desktop_bus::{Looks, Network, Notifications, Shown};
+pub use desktop_bus::{Looks, Network, Notifications, Panel, Shown};
 pub use seat::Seat;
 
 use crate::offspring::Offspring;
@@ -254,9 +254,17 @@ impl Screen {
         .await;
     }
 
+    /// Only in a page that answers: what the desktop's core has drawn is for the eyes alone until the app takes it over.
+    fn alive(&self, selector: &str) -> String {
+        match self.body {
+            Body::Browser => selector.to_owned(),
+            Body::Desktop => format!(":is({selector}):not(:root:has(#app[inert]) *)"),
+        }
+    }
+
     async fn act<T>(&self, what: &str, selector: &str, act: impl AsyncFn(Element) -> Option<T>) -> T {
         until(what, async || {
-            let element = self.driver.find(Locator::Css(selector)).await.ok()?;
+            let element = self.driver.find(Locator::Css(&self.alive(selector))).await.ok()?;
             act(element).await
         })
         .await
@@ -306,7 +314,7 @@ impl Screen {
     /// Whether it is to be seen now.
     pub async fn is_seen(&self, selector: &str) -> bool {
         let look = async {
-            let element = self.driver.find(Locator::Css(selector)).await.ok()?;
+            let element = self.driver.find(Locator::Css(&self.alive(selector))).await.ok()?;
             element.is_displayed().await.ok()
         };
         soon(&format!("a look at {selector}"), look)
@@ -322,7 +330,11 @@ impl Screen {
     }
 
     pub async fn count(&self, selector: &str) -> usize {
-        let found = soon(selector, self.driver.find_all(Locator::Css(selector))).await;
+        let found = soon(
+            selector,
+            self.driver.find_all(Locator::Css(&self.alive(selector))),
+        )
+        .await;
         found.map_or(usize::MAX, |found| found.len())
     }
 
@@ -336,7 +348,7 @@ impl Screen {
         let mut texts = Vec::new();
         for element in self
             .driver
-            .find_all(Locator::Css(selector))
+            .find_all(Locator::Css(&self.alive(selector)))
             .await
             .unwrap_or_default()
         {
@@ -359,7 +371,7 @@ impl Screen {
 
     pub async fn attribute(&self, selector: &str, name: &str) -> Option<String> {
         let look = async {
-            let element = self.driver.find(Locator::Css(selector)).await.ok()?;
+            let element = self.driver.find(Locator::Css(&self.alive(selector))).await.ok()?;
             element.attr(name).await.ok()?
         };
         soon(&format!("{name} of {selector}"), look).await
@@ -383,6 +395,14 @@ impl Screen {
     /// Runs script in the page, for what only a page can know.
     pub async fn evaluate(&self, script: &str) -> Value {
         soon(script, self.driver.execute(script, Vec::new()))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// As [`Screen::evaluate`], for script that answers later: it calls `done` with its answer.
+    pub async fn evaluate_later(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1]; {script}");
+        soon(&script, self.driver.execute_async(&script, Vec::new()))
             .await
             .unwrap_or_default()
     }

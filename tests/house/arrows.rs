@@ -61,9 +61,10 @@ const LINES: &[Line] = &[
         groups: &[
             &["main"],
             &["lib"],
-            &["rescue", "bell", "menu", "thrift"],
+            &["rescue", "bell", "menu", "thrift", "first_paint"],
+            &["update"],
             &["commands"],
-            &["sign_in", "sync"],
+            &["sign_in", "sync", "tray"],
             &[
                 "window",
                 "keychain",

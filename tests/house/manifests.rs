@@ -73,8 +73,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sync-client", &["migrations", "protocol"]),
     ("ui", &["protocol", "sync-client"]),
     ("sync-server", &["migrations", "protocol", "ui"]),
-    ("src-tauri", &["protocol", "sync-client"]),
+    ("src-tauri", &["protocol", "sync-client", "ui"]),
     ("tests", &["mailbox", "protocol", "sync-client"]),
+    ("tests/empty", &[]),
     ("tests/mailbox", &[]),
     ("xtask", &[]),
     ("xtask/bundle", &[]),
@@ -85,6 +86,7 @@ fn arrows(manifests: &[Source]) -> Vec<String> {
     let local = [
         "bundle",
         "desktop",
+        "empty",
         "mailbox",
         "migrations",
         "protocol",

@@ -27,12 +27,14 @@ async fn wait_open(scene: &Scene, session: SessionId) {
 async fn every_key_of_the_list_does_what_it_says(body: Body) {
     let scene = Scene::signed_in(body).await;
     let older = scene.elsewhere.create_session("Older").await;
+    scene.elsewhere.note(older, "calm before it").await;
     scene.elsewhere.note(older, "a storm of long ago").await;
     let newer = scene.elsewhere.create_session("Newer").await;
     scene.elsewhere.note(newer, "a storm of today").await;
     scene.screen.wait_text_in("[data-session]", "Newer").await;
     the_list_is_shown(&scene, body).await;
     sessions_are_walked_through(&scene, body, older, newer).await;
+    messages_are_walked_through(&scene).await;
     the_open_session_is_looked_through_alone(&scene, body).await;
     what_is_done_with_a_session(&scene, body, older).await;
 }
@@ -79,6 +81,38 @@ async fn sessions_are_walked_through(scene: &Scene, body: Body, older: SessionId
         scene.screen.keys(&keys).await;
         wait_open(scene, opened).await;
     }
+}
+
+/// By letters, which are letters where one writes.
+async fn messages_are_walked_through(scene: &Scene) {
+    let screen = &scene.screen;
+    screen.wait_text("transcript", "a storm of long ago").await;
+    screen
+        .evaluate("document.getElementById('conversation').focus()")
+        .await;
+    for (key, message) in [
+        ("k", "a storm of long ago"),
+        ("k", "calm before it"),
+        ("k", "calm before it"),
+        ("j", "a storm of long ago"),
+    ] {
+        screen.keys(key).await;
+        screen.wait_at_message(message).await;
+    }
+    screen.keys("/").await;
+    until("the caret in the composer", async || {
+        (screen.focus().await.as_deref() == Some("composer-input")).then_some(())
+    })
+    .await;
+    screen.keys("k/j").await;
+    until("what was typed", async || {
+        let typed = screen
+            .evaluate("return document.getElementById('composer-input').value")
+            .await;
+        (typed == "k/j").then_some(())
+    })
+    .await;
+    screen.fill("composer-input", "").await;
 }
 
 /// Words that stand in both sessions are found in this one.

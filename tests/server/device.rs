@@ -308,6 +308,50 @@ async fn a_device_with_little_room_keeps_what_was_opened_last_and_loads_the_rest
 }
 
 #[tokio::test]
+async fn what_is_to_stay_on_a_device_is_loaded_whole_and_never_given_up() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let sessions = with_history(&client, 16, 40).await;
+    let quota = Quota::new(Quota::LEAST_BYTES, 500);
+    let mut device = DeviceClient::of_within(quota, &person, &stack.url()).await;
+    until("the whole list", async || {
+        (device.storage().await.ok()?.sessions == 16).then_some(())
+    })
+    .await;
+    let oldest = sessions[0];
+    device.keep(oldest, true).await.expect("marked");
+    // the second time its cache is gone as well, and nobody opens it any more
+    for _ in 0..2 {
+        until("all of it, whatever room there is", async || {
+            (device.messages(oldest).await.ok()?.len() == 40).then_some(())
+        })
+        .await;
+        for session in sessions.iter().skip(1).take(14) {
+            device.show(*session).await.expect("a session of the list");
+            until("it to be here", async || {
+                (device.messages(*session).await.ok()?.len() == 40).then_some(())
+            })
+            .await;
+        }
+        until("what there is no room for to be given up", async || {
+            (device.storage().await.ok()?.messages <= 500).then_some(())
+        })
+        .await;
+        assert_eq!(device.messages(oldest).await.expect("messages").len(), 40);
+        assert_eq!(device.storage().await.expect("its numbers").kept, 1);
+        device = device
+            .restart(|folder| std::fs::remove_file(folder.join("cache.db")).expect("the cache to lose"))
+            .await;
+    }
+    until("the list again", async || {
+        (device.storage().await.ok()?.sessions == 16).then_some(())
+    })
+    .await;
+    device.keep(oldest, false).await.expect("let go of");
+    assert_eq!(device.storage().await.expect("its numbers").kept, 0);
+}
+
+#[tokio::test]
 async fn a_cache_that_differs_is_noticed_and_healed() {
     let stack = Stack::start().await;
     let (person, client) = person(&stack).await;

@@ -272,6 +272,25 @@ async fn twenty_refreshes_at_once_get_the_same_new_token() {
     assert_eq!(given.len(), 1, "one successor");
 }
 
+/// With the limits that a server has by itself: who comes second in a race has renewed nothing.
+#[tokio::test]
+async fn fifty_refreshes_at_once_are_within_the_limits_and_strangers_use_up_none_of_them() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let token = client.tokens().refresh_token;
+    let made_up = forged(&token);
+    for answer in futures_util::future::join_all((0..40).map(|_| client.refresh_with(&made_up))).await {
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    let answers = futures_util::future::join_all((0..50).map(|_| client.refresh_with(&token))).await;
+    let mut given: Vec<String> = answers
+        .iter()
+        .map(|answer| answer.expect::<SignedIn>().tokens.expect("tokens").refresh_token)
+        .collect();
+    given.dedup();
+    assert_eq!(given.len(), 1, "one successor");
+}
+
 #[tokio::test]
 async fn a_refresh_whose_answer_was_lost_can_be_asked_again_much_later() {
     let stack = Stack::start().await;

@@ -1,6 +1,6 @@
-//! The interface: one Yew app for the browser and the desktop's window, and the same pages drawn on the server.
+//! The interface: one Yew app for the browser and the desktop's window, and the same pages drawn where no script runs.
 //!
-//! In the page, `start` is the way in (feature `hydration`); on the server, [`page`] is (feature `ssr`).
+//! In the page, `start` is the way in (feature `hydration`); on the server and in the desktop's core, [`page`] is (feature `ssr`).
 
 pub mod app;
 pub mod auth;

@@ -1,4 +1,5 @@
-//! Drawing pages on the server: the app's first paint, the few pages that are no part of it, and the document around both.
+//! Drawing pages where no script runs: the app's first paint, on the server and in the desktop's core; the few pages that are no
+//! part of it; and the document around both.
 
 mod accounts;
 mod device_code;
@@ -21,12 +22,13 @@ pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, ToP
 pub use passkeys::Passkey;
 pub use rights::{Change, EmailLink, EmailUndo, Export, Keep, Rights, Told};
 pub use safety::{Event, Picture, Prove, SecondStep, Security, SetUp};
-pub use shell::{Shell, shell};
+pub use shell::{Shell, filled, shell};
 pub use whence::Whence;
 pub use work::Work;
 
 use crate::app::{App, AppProps, title};
-use crate::state::Scene;
+use crate::state::{Place, Scene};
+use protocol::SessionId;
 use protocol::view::Boot;
 use std::rc::Rc;
 use yew::{AttrValue, ServerRenderer};
@@ -51,6 +53,16 @@ pub async fn render_notice(notice: Notice) -> String {
     .hydratable(false)
     .render()
     .await
+}
+
+/// Whether the place at this path shows what is archived, and which session; `None`: it shows something else than sessions.
+pub fn sessions_at(path: &str) -> Option<(bool, Option<SessionId>)> {
+    match Place::parse(path) {
+        Place::Home => Some((false, None)),
+        Place::Archived => Some((true, None)),
+        Place::Session(session) => Some((false, Some(session))),
+        Place::Settings | Place::Missing | Place::SignIn | Place::SignUp | Place::CheckMail => None,
+    }
 }
 
 /// The document's title for this path.

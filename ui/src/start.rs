@@ -21,18 +21,20 @@ pub fn start() {
     keep::wear(keep::theme());
     keep::lay_out(keep::side());
     match desktop::find() {
-        Some(handle) => spawn_local(draw(handle)),
-        None => take_over(),
+        // What could not be had in time is asked for.
+        Some(core) if !is_drawn() => spawn_local(draw(core)),
+        core => take_over(core),
     }
 }
 
-/// In a browser: the server has drawn the page, and left beside it what it was drawn from.
-fn take_over() {
+/// The server, or the desktop's core, has drawn the page, and left beside it what it was drawn from.
+fn take_over(core: Option<Handle>) {
     let (Some(root), Some((boot, path))) = (root(), left_boot()) else {
         return;
     };
     stand_at(&path);
-    let handle = web::open(&boot);
+    let handle = core.unwrap_or_else(|| web::open(&boot));
+    let stirred = root.clone();
     let props = AppProps {
         boot: Rc::new(boot),
         path: AttrValue::from(path),
@@ -44,6 +46,10 @@ fn take_over() {
     } else {
         yew::Renderer::<App>::with_root_and_props(root, props).hydrate();
     }
+    // After what was just begun: from now on it answers.
+    spawn_local(async move {
+        let _ = stirred.remove_attribute("inert");
+    });
 }
 
 /// Set when the drawn page was not the one that this app would have drawn, as right after an update of the server.
@@ -67,14 +73,14 @@ fn tab_storage() -> Option<Storage> {
     web_sys::window()?.session_storage().ok()?
 }
 
-/// The server's page stands, and the app is not awake in it yet.
+/// The drawn page stands, and the app is not awake in it yet.
 fn is_taking_over(document: &Document) -> bool {
-    left_boot().is_some()
+    is_drawn()
         && matches!(document.query_selector(".is-awake"), Ok(None))
         && !WAS_OTHER.load(Ordering::Relaxed)
 }
 
-/// In the desktop's window: the core knows what is to be shown.
+/// In the desktop's window, where nothing is drawn yet: the core knows what is to be shown.
 async fn draw(handle: Handle) {
     let Some(root) = root() else { return };
     let path = path();
@@ -117,7 +123,11 @@ fn root() -> Option<Element> {
     Some(root)
 }
 
-/// What the server drew the page from, and for which path.
+fn is_drawn() -> bool {
+    document().is_some_and(|document| document.get_element_by_id("boot").is_some())
+}
+
+/// What the page was drawn from, and for which path.
 fn left_boot() -> Option<(Boot, String)> {
     let left = document()?.get_element_by_id("boot")?;
     let boot = serde_json::from_str(&left.text_content()?).ok()?;

@@ -3,7 +3,7 @@
 use crate::place::{Place, cargo_home};
 use crate::setup::webassembly;
 use crate::supervisor::Supervisor;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,8 @@ pub enum Page {
     Release,
     /// The same code; quicker to compress.
     Quick,
+    /// For the app that is shipped, which compresses what it carries.
+    Plain,
 }
 
 // Always the whole workspace with some of its programs picked: cargo unifies features over the packages that one call
@@ -39,25 +41,51 @@ pub fn desktop(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()>
     build(place, supervisor, Profile::Debug, &["desktop"])
 }
 
-/// The app as it is shipped, of this package alone: what others ask of its libraries is no part of it. Says nothing of where it
-/// was built.
+/// The profile in `Cargo.toml` that the app is shipped by, and its folder among the builds.
+pub const SHIPPED: &str = "app";
+
+/// The app as it is shipped, of this package alone: what others ask of its libraries is no part of it.
 pub fn shipped(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<PathBuf> {
-    let mut command = place.cargo(&["build", "--release", "--locked", "--package", "desktop"]);
+    as_shipped(place, supervisor, &["desktop"])?;
+    let program = place.target().join(SHIPPED).join("desktop");
+    says_nothing_of(&program, &[&place.root, &place.target(), &cargo_home()?])?;
+    Ok(program)
+}
+
+/// The app as it is shipped, and an empty one that asks of its libraries nothing that the app does not, for the bench.
+pub fn measured_apps(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    let names = ["desktop", "empty"];
+    as_shipped(place, supervisor, &names)?;
+    keep_all(&place.target().join(SHIPPED), &measured_programs(place), &names)
+}
+
+fn as_shipped(place: &Place, supervisor: &mut Supervisor, packages: &[&str]) -> anyhow::Result<()> {
+    let mut command = place.cargo(&["build", "--profile", SHIPPED, "--locked"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
     let forget = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    // Of its own code the compiler is told by paths within the repository: another clone has the same libraries.
     let flags = [
-        forget(&place.root, "/compymac"),
         forget(&place.target(), "/target"),
         forget(&cargo_home()?, "/cargo"),
     ];
     // Told apart by a character that no path has.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-    // Smaller rather than faster: the app waits for people, disks and networks.
-    command
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
-        .env("CARGO_PROFILE_RELEASE_LTO", "fat")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
-    supervisor.run(&mut command)?;
-    Ok(place.target().join("release/desktop"))
+    supervisor.run(&mut command)
+}
+
+/// Where it was built is nobody's business, and another place would make another program.
+fn says_nothing_of(program: &Path, places: &[&Path]) -> anyhow::Result<()> {
+    let content = fs::read(program).with_context(|| format!("reading {}", program.display()))?;
+    for place in places {
+        let name = format!("{}/", place.display());
+        let names = content
+            .windows(name.len())
+            .any(|window| window == name.as_bytes());
+        ensure!(!names, "{} names {name}, where it was built", program.display());
+    }
+    Ok(())
 }
 
 /// What tries an installed package.
@@ -117,12 +145,13 @@ fn build(place: &Place, supervisor: &mut Supervisor, profile: Profile, names: &[
         command.args(["--bin", name]);
     }
     supervisor.run(&mut command)?;
-    fs::create_dir_all(&kept)?;
+    keep_all(&place.target().join(profile.folder()), &kept, names)
+}
+
+fn keep_all(built: &Path, kept: &Path, names: &[&str]) -> anyhow::Result<()> {
+    fs::create_dir_all(kept)?;
     for name in names {
-        keep(
-            &place.target().join(profile.folder()).join(name),
-            &kept.join(name),
-        )?;
+        keep(&built.join(name), &kept.join(name))?;
     }
     Ok(())
 }
@@ -158,8 +187,14 @@ pub fn page(place: &Place, supervisor: &mut Supervisor, page: Page, out: &Path) 
         .arg(place.root.join("src-tauri/icons/icon.ico"))
         .arg("--out")
         .arg(out);
-    if page == Page::Release {
-        bundle.arg("--release-size");
+    match page {
+        Page::Release => {
+            bundle.arg("--release-size");
+        }
+        Page::Plain => {
+            bundle.arg("--plain");
+        }
+        Page::Quick => {}
     }
     supervisor.run(&mut bundle)
 }

@@ -3,6 +3,7 @@
 //!
 //! What goes into a package, and where to, is written in `src-tauri/Cargo.toml`.
 
+mod licences;
 mod parts;
 
 use crate::compile::{self, Page};
@@ -41,7 +42,7 @@ fn pack(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     steps.take("the entries of the desktop", || entries(place, supervisor))?;
     steps.take("building the page", || {
         compile::bundler(place, supervisor)?;
-        compile::page(place, supervisor, Page::Release, &place.page())
+        compile::page(place, supervisor, Page::Plain, &place.page())
     })?;
     let program = steps.take("building the app", || compile::shipped(place, supervisor))?;
     clear(&out)?;
@@ -61,6 +62,7 @@ fn pack(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     })?;
     sums(&out)?;
     steps.report();
+    list(&out)?;
     within(&program, PROGRAM_LIMIT)?;
     for package in &packages {
         within(package, PACKAGE_LIMIT)?;
@@ -115,6 +117,8 @@ impl<'a> Packer<'a> {
             "deb",
             "-p",
             "desktop",
+            "--profile",
+            compile::SHIPPED,
             "--no-build",
             "--no-strip",
             "--locked",
@@ -125,6 +129,8 @@ impl<'a> Packer<'a> {
             "generate-rpm",
             "-p",
             "src-tauri",
+            "--profile",
+            compile::SHIPPED,
             "--auto-req",
             "find-requires",
             "--output",
@@ -191,6 +197,23 @@ fn sums(out: &Path) -> anyhow::Result<()> {
         String::from_utf8_lossy(&said.stderr)
     );
     fs::write(out.join("SHA256SUMS"), said.stdout).context("writing the checksums")
+}
+
+/// What there is now, for whoever looks.
+fn list(out: &Path) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(out)? {
+        let entry = entry?;
+        let (name, size) = (entry.file_name(), entry.metadata()?.len());
+        lines.push(format!(
+            "{:<44}{:>9} KiB",
+            name.to_string_lossy(),
+            size.div_ceil(1024)
+        ));
+    }
+    lines.sort();
+    print(&lines.join("\n"));
+    Ok(())
 }
 
 fn within(file: &Path, limit: u64) -> anyhow::Result<()> {

@@ -42,6 +42,9 @@ cargo xtask <command>
   bench [WORK]
       Measures the server beside its limits. WORK: W1 to W11; several are taken in turn; without any, all.
       `growth` measures W1, W2, W6 and W10 over once, ten and a hundred times as much.
+  bench desktop [size] [hands] [start] [use] [--minutes N]
+      Measures the desktop app as it is shipped beside an empty one: how large it is, how soon it answers a hand, how soon it
+      shows its list, and what it holds after N minutes of use (five) and works at rest. Without any, all.
   soak [--minutes N] [--storms N] [--seed S]
       Lets servers, stores, networks, disks and devices fail by plans drawn from seeds, and checks after each that nothing was
       lost or doubled. So many minutes and so many storms at least, whichever takes longer; without both, ten minutes. A tenth of

@@ -53,7 +53,7 @@ pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow:
 
 /// What only `cargo xtask fuzz` needs.
 pub fn ensure_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
-    tools::install(place, supervisor, "cargo-fuzz", &[])
+    tools::install(place, supervisor, "cargo-fuzz")
 }
 
 /// What only `cargo xtask fuzz api` needs: the program that makes requests up. A program of Python's, so it has a folder of its own.
@@ -72,10 +72,9 @@ pub fn ensure_certified_provider(place: &Place, supervisor: &mut Supervisor) -> 
 pub fn ensure_packers(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
     ensure(place, supervisor, Need::Dist)?;
     for name in ["cargo-deb", "cargo-generate-rpm", "cargo-cyclonedx"] {
-        tools::install(place, supervisor, name, &[])?;
+        tools::install(place, supervisor, name)?;
     }
-    // its program is a feature of it
-    tools::install(place, supervisor, "cargo-about", &["cli"])
+    Ok(())
 }
 
 /// What the guards and the tests are run with, besides.

@@ -1,14 +1,13 @@
 //! The notifications of macOS and Windows. Each waits for its click in a thread of its own, which ends with it.
 
-use super::Note;
+use super::{About, Note};
 use notify_rust::{Notification, NotificationResponse};
-use protocol::SessionId;
 use tokio::sync::mpsc;
 
 #[derive(Debug)]
 pub struct System {
-    tell: mpsc::UnboundedSender<SessionId>,
-    clicks: mpsc::UnboundedReceiver<SessionId>,
+    tell: mpsc::UnboundedSender<About>,
+    clicks: mpsc::UnboundedReceiver<About>,
 }
 
 impl System {
@@ -35,12 +34,12 @@ impl System {
         #[cfg(target_os = "windows")]
         notification.app_id("dev.compymac.desktop");
         let handle = notification.show()?;
-        let (tell, session) = (self.tell.clone(), note.session);
+        let (tell, about) = (self.tell.clone(), note.about);
         tokio::task::spawn_blocking(move || {
             let heard = handle.wait_for_response(|response: &NotificationResponse| {
                 if response.is_default_action() {
                     // The app ends.
-                    let _ = tell.send(session);
+                    let _ = tell.send(about);
                 }
             });
             if let Err(error) = heard {
@@ -50,10 +49,10 @@ impl System {
         Ok(())
     }
 
-    /// The session of the notification that is clicked next; waits for it.
-    pub async fn clicked(&mut self) -> SessionId {
+    /// What the notification is about that is clicked next; waits for it.
+    pub async fn clicked(&mut self) -> About {
         match self.clicks.recv().await {
-            Some(session) => session,
+            Some(about) => about,
             None => std::future::pending().await,
         }
     }

@@ -1,9 +1,8 @@
 //! The desktop's notifications (the Desktop Notifications Specification 1.2), over the session bus. Asked for here and not by a
 //! library that listens for the click only once the notification is there, each time anew.
 
-use super::Note;
+use super::{About, Note};
 use futures_util::StreamExt as _;
-use protocol::SessionId;
 use std::collections::{BTreeMap, HashMap};
 use zbus::proxy::SignalStream;
 use zbus::zvariant::Value;
@@ -20,8 +19,8 @@ const ENTRY: &str = "compymac";
 pub struct System {
     proxy: Proxy<'static>,
     actions: SignalStream<'static>,
-    /// One for each session: a newer one takes its place.
-    shown: BTreeMap<SessionId, u32>,
+    /// One for each session, and one: a newer one takes its place.
+    shown: BTreeMap<About, u32>,
 }
 
 impl System {
@@ -37,10 +36,10 @@ impl System {
     }
 
     pub async fn show(&mut self, note: Note) -> zbus::Result<()> {
-        let replaces = self.shown.get(&note.session).copied().unwrap_or_default();
+        let replaces = self.shown.get(&note.about).copied().unwrap_or_default();
         let hints = HashMap::from([
             ("desktop-entry", Value::from(ENTRY)),
-            ("category", Value::from("im.received")),
+            ("category", Value::from(category(note.about))),
         ]);
         let actions = vec![CLICK, "Open"];
         let body = plain(&note.body);
@@ -50,23 +49,31 @@ impl System {
             "CompyMac", replaces, ENTRY, note.title, body, actions, hints, timeout,
         );
         let number = self.proxy.call("Notify", &ask).await?;
-        self.shown.insert(note.session, number);
+        self.shown.insert(note.about, number);
         Ok(())
     }
 
-    /// The session of the notification that is clicked next; waits for it.
-    pub async fn clicked(&mut self) -> SessionId {
+    /// What the notification is about that is clicked next; waits for it.
+    pub async fn clicked(&mut self) -> About {
         while let Some(message) = self.actions.next().await {
             let Ok((number, action)) = message.body().deserialize::<(u32, String)>() else {
                 continue;
             };
             let of = self.shown.iter().find(|(_, shown)| **shown == number);
-            if let (true, Some((session, _))) = (action == CLICK, of) {
-                return *session;
+            if let (true, Some((about, _))) = (action == CLICK, of) {
+                return *about;
             }
         }
         // The bus is gone, and with it whatever was shown.
         std::future::pending().await
+    }
+}
+
+/// As the specification names them.
+const fn category(about: About) -> &'static str {
+    match about {
+        About::Session(_) => "im.received",
+        About::Update => "transfer",
     }
 }
 

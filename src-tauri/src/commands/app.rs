@@ -7,7 +7,7 @@ use crate::export::{self, Format};
 use crate::preferences::{Chosen, Step};
 use crate::{autostart, clipboard, crash, folder, outside, window};
 use protocol::SessionId;
-use protocol::ipc::{self, AppAct};
+use protocol::ipc::{self, AppAct, SecretStore};
 use protocol::view::Push;
 use tauri::ipc::Channel;
 use tauri::{AppHandle, Manager as _, State};
@@ -28,13 +28,40 @@ async fn held(shell: &Shell) -> Answer<ipc::Storage> {
         cache_bytes: numbers.cache_bytes,
         sessions: numbers.sessions,
         messages: numbers.messages,
+        kept: numbers.kept,
         waiting: numbers.waiting,
         is_paused: numbers.is_paused,
+        protection: protection(secrets, numbers.is_sealed, numbers.locked),
     })
+}
+
+/// How far what is kept here is from whoever reads the disk. No more is said than is so.
+fn protection(secrets: Option<SecretStore>, is_sealed: bool, locked: usize) -> String {
+    let mut text = match (is_sealed, secrets) {
+        (true, Some(SecretStore::Keychain)) => "encrypted, with a key in this computer’s keychain",
+        (true, Some(SecretStore::File)) => {
+            "encrypted, with a key in a file beside it: whoever can read this disk can read it"
+        }
+        (true, Some(SecretStore::Memory) | None) => "encrypted until the app is started again",
+        (false, Some(SecretStore::Keychain | SecretStore::File)) => {
+            "not encrypted yet: it will be when the app is started again"
+        }
+        (false, Some(SecretStore::Memory) | None) => {
+            "not encrypted: there is no place for a key that outlasts the app"
+        }
+    }
+    .to_owned();
+    if locked > 0 {
+        text.push_str(". Unsent messages whose key is missing are kept aside");
+    }
+    text
 }
 
 #[tauri::command]
 pub async fn prefer(ask: ipc::Prefer, app: AppHandle) -> Answer<ipc::Preferences> {
+    if let Some(wanted) = ask.to {
+        app.state::<Shell>().tray.choose(&app, wanted.tray).await?;
+    }
     blocking(move || {
         let shell = app.state::<Shell>();
         if let Some(wanted) = ask.to {
@@ -44,6 +71,7 @@ pub async fn prefer(ask: ipc::Prefer, app: AppHandle) -> Answer<ipc::Preferences
             shell.preferences.change(|chosen| Chosen {
                 notify: wanted.notify,
                 notify_text: wanted.notify_text,
+                tray: wanted.tray,
                 ..chosen
             })?;
         }
@@ -52,6 +80,7 @@ pub async fn prefer(ask: ipc::Prefer, app: AppHandle) -> Answer<ipc::Preferences
             notify: chosen.notify,
             notify_text: chosen.notify_text,
             autostart: autostart::is_on(&app),
+            tray: chosen.tray,
         })
     })
     .await
@@ -78,6 +107,25 @@ async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
         AppAct::ZoomOut => zoom(app, Step::Out).await,
         AppAct::ZoomBack => zoom(app, Step::Back).await,
         AppAct::Export(session) => export(&app, &app.state::<Shell>(), session).await,
+        AppAct::Print(session) => print(&app, &app.state::<Shell>(), session).await,
+        AppAct::Keep(session, is_kept) => {
+            let device = app.state::<Shell>().device().await?;
+            device.keep(session, is_kept).await?;
+            Ok(if is_kept {
+                "All of this session stays on this computer."
+            } else {
+                "This session stays as long as there is room for it."
+            }
+            .to_owned())
+        }
+        AppAct::Close => {
+            window::close(&app)?;
+            Ok(String::new())
+        }
+        AppAct::Quit => {
+            app.exit(0);
+            Ok(String::new())
+        }
     }
 }
 
@@ -137,6 +185,21 @@ async fn export(app: &AppHandle, shell: &Shell, session: SessionId) -> Answer<St
     Ok("Session exported".to_owned())
 }
 
+/// As much of it as can be had; what is missing is said on the first page.
+async fn print(app: &AppHandle, shell: &Shell, session: Option<SessionId>) -> Answer<String> {
+    let Some(session) = session.or_else(|| window::open_session(app)) else {
+        return Ok("Open the session that you want to print.".to_owned());
+    };
+    let transcript = shell.device().await?.whole(session).await?;
+    let page = blocking(move || Ok(export::page(&transcript))).await?;
+    let said = if window::print(app, page, &export::policy()).await? {
+        "Session printed"
+    } else {
+        ""
+    };
+    Ok(said.to_owned())
+}
+
 #[tauri::command]
 pub async fn consent(ask: ipc::Consent, shell: State<'_, Shell>) -> Answer<()> {
     let keychain = shell.keychain.clone();
@@ -170,4 +233,31 @@ pub async fn page_broke(ask: ipc::PageBroke, shell: State<'_, Shell>) -> Answer<
     tracing::error!("the page broke");
     let logs = shell.logs.clone();
     blocking(move || crash::page_broke(&logs, &ask.what)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_sealed_is_called_encrypted() {
+        for secrets in [
+            None,
+            Some(SecretStore::Keychain),
+            Some(SecretStore::File),
+            Some(SecretStore::Memory),
+        ] {
+            assert!(
+                protection(secrets, true, 0).starts_with("encrypted"),
+                "{secrets:?}"
+            );
+            assert!(
+                protection(secrets, false, 0).starts_with("not encrypted"),
+                "{secrets:?}"
+            );
+        }
+        let in_a_file = protection(Some(SecretStore::File), true, 0);
+        assert!(in_a_file.contains("can read it"), "{in_a_file}");
+        assert!(protection(None, true, 1).ends_with("kept aside"));
+    }
 }

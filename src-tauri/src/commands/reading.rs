@@ -15,14 +15,19 @@ const PROVIDERS_WAIT: Duration = Duration::from_secs(3);
 
 #[tauri::command]
 pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
+    let boot = kept(&ask, &shell).await?;
+    if boot.me.is_some() {
+        return Ok(boot);
+    }
+    let providers = providers(&shell, &shell.device().await?).await;
+    Ok(Boot { providers, ..boot })
+}
+
+/// What there is to show on this computer, without a word with the network.
+pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
     let device = shell.device().await?;
     let me = device.me();
     let is_someone = me.is_some();
-    let providers = if is_someone {
-        Vec::new()
-    } else {
-        providers(&shell, &device).await
-    };
     let list = if is_someone {
         device.list(ask.archived, LIST_ROWS).await?
     } else {
@@ -39,7 +44,7 @@ pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
     Ok(Boot {
         body: Body::Desktop,
         csrf: String::new(),
-        providers,
+        providers: Vec::new(),
         me,
         list,
         open,

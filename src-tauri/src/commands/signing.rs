@@ -35,6 +35,9 @@ enum WayHome {
 impl WayHome {
     async fn find(app: &AppHandle) -> Answer<Self> {
         let looking = app.clone();
+        let mut is_registered = app.state::<Shell>().is_registered.subscribe();
+        // It is said in the end, however that went; not, where the program ends.
+        let _ = is_registered.wait_for(|&is| is).await;
         let is_ours = blocking(move || Ok(registration::is_ours(&looking, SCHEME))).await?;
         if is_ours {
             return Ok(Self::DeepLink);

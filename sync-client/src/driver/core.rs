@@ -4,7 +4,7 @@ use super::drafts::{self, Drafts};
 use super::loads::Calm;
 use super::{Computer, hydrate, slumber, upload, work};
 use crate::clock::Clock;
-use crate::credentials::CredentialStore;
+use crate::credentials::{CredentialStore, Sealing};
 use crate::engine::{Event, Failure};
 use crate::http::{Call, Http, Trouble};
 use crate::outbox::{JOURNAL_MILLIS, Outbox, Plan};
@@ -64,6 +64,8 @@ pub struct Shared {
     pub me: Option<Me>,
     pub outbox: Arc<Outbox>,
     pub drafts: Drafts,
+    /// Sessions that are to stay here whole.
+    pub kept: BTreeSet<SessionId>,
     pub tails: Tails,
     /// How many messages of a session are shown; a session in here has been opened.
     pub windows: BTreeMap<SessionId, usize>,
@@ -74,6 +76,23 @@ pub struct Shared {
     pub socket: Option<Socket>,
     /// A sign-in between its two steps.
     pub half_way: Option<HalfWay>,
+}
+
+/// Opens the files by the key that is kept for them.
+fn open_store(folder: &Path, quota: Quota, keeper: &dyn CredentialStore) -> Result<Store, StoreFault> {
+    let sealing = keeper.sealing().unwrap_or_else(|problem| {
+        tracing::warn!(code = %problem.code, "whether there is a key for the files could not be told");
+        Sealing::Open
+    });
+    let was_sealed = matches!(sealing, Sealing::Until(_));
+    let store = Store::open(folder, quota, sealing)?;
+    if was_sealed
+        && store.is_settled()
+        && let Err(problem) = keeper.unsealed()
+    {
+        tracing::warn!(code = %problem.code, "a key that nothing needs any more could not be removed");
+    }
+    Ok(store)
 }
 
 #[derive(Debug)]
@@ -114,8 +133,8 @@ impl Core {
         computer: Computer,
         credentials: Arc<dyn CredentialStore>,
     ) -> Result<Arc<Self>, Problem> {
-        let path = folder.to_owned();
-        let opened = tokio::task::spawn_blocking(move || Store::open(&path, quota)).await;
+        let (path, keeper) = (folder.to_owned(), Arc::clone(&credentials));
+        let opened = tokio::task::spawn_blocking(move || open_store(&path, quota, &*keeper)).await;
         let store = opened.map_err(|_ended| Problem::new(Code::Internal))??;
         let clock = Arc::new(clock);
         let http = Http::new(server, Arc::clone(&clock))?;
@@ -136,6 +155,7 @@ impl Core {
                 me: None,
                 outbox: Arc::default(),
                 drafts: Drafts::default(),
+                kept: BTreeSet::new(),
                 tails: Tails::default(),
                 windows: BTreeMap::new(),
                 shown: None,
@@ -218,6 +238,7 @@ impl Core {
             outbox.enter(epoch);
         }
         let drafts = Drafts::new(self.store.drafts(me.user).await?);
+        let to_stay = self.store.kept(me.user).await?;
         let mut tails = Tails::default();
         for tail in self.store.tails().await? {
             tails.restore(tail);
@@ -226,6 +247,7 @@ impl Core {
         shared.me = Some(me);
         shared.outbox = Arc::new(outbox);
         shared.drafts = drafts;
+        shared.kept = to_stay;
         shared.tails = tails;
         shared.connection = Connection::Connecting;
         Ok(())

@@ -1,5 +1,5 @@
-//! Filling the cache in the background, until everything is here: the rest of both lists, the newest sessions' last
-//! messages, then all the rest, newest session first, as far as the cache has room.
+//! Filling the cache in the background, until everything is here: the rest of both lists, all of the sessions that are to
+//! stay, the newest sessions' last messages, then all the rest, newest session first, as far as the cache has room.
 //!
 //! **Invariant:** at most two requests are in flight, none is begun while a person waits for a load of their own, and
 //! what is held in memory does not grow with the account.
@@ -78,12 +78,25 @@ async fn fill(core: &Arc<Core>) -> Result<(), Problem> {
         core.store.finish_list(more, as_of).await?;
         core.settle().await;
     }
+    fill_kept(core).await?;
     let newest = core.store.to_hydrate(NEWEST).await?;
     if !newest.is_empty() && core.store.has_room().await? {
         core.calm().await;
         core.load_many(&newest).await?;
     }
     fill_gaps(core).await
+}
+
+/// Whatever room there is. Whose session is gone has no wish any more.
+async fn fill_kept(core: &Arc<Core>) -> Result<(), Problem> {
+    for session in core.kept() {
+        if core.store.is_gone(session).await? {
+            core.mark_kept(session, false).await?;
+        } else {
+            complete(core, session).await?;
+        }
+    }
+    Ok(())
 }
 
 /// From the newest session to the oldest. What comes meanwhile wakes another round.
@@ -168,7 +181,7 @@ async fn complete_many(core: &Arc<Core>, mut sessions: Vec<SessionId>) -> Result
 async fn complete(core: &Arc<Core>, session: SessionId) -> Result<(), Problem> {
     let mut missing = core.store.page(session, 1).await?.missing(Ord::MAX);
     while let Some(before) = missing
-        && core.store.has_room().await?
+        && (core.kept().contains(&session) || core.store.has_room().await?)
     {
         load(core, session, before).await?;
         let next = core.store.page(session, 1).await?.missing(Ord::MAX);

@@ -43,6 +43,9 @@ impl Core {
         for tail in shared.tails.all() {
             reasons.add(tail.session, Reason::Running);
         }
+        for session in &shared.kept {
+            reasons.add(*session, Reason::Kept);
+        }
         reasons
     }
 }

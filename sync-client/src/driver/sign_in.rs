@@ -202,6 +202,7 @@ impl Device {
             shared.half_way = None;
             shared.outbox = std::sync::Arc::default();
             shared.drafts = super::drafts::Drafts::default();
+            shared.kept.clear();
             shared.tails.clear();
             shared.windows.clear();
             shared.shown = None;

@@ -342,7 +342,11 @@ impl Work {
                 let cursor = self.core.store.cursor().await.ok().flatten();
                 self.next.push_back(Event::DiskFull { cursor });
             }
-            StoreFault::Damaged(_) | StoreFault::Newer | StoreFault::Sql(_) | StoreFault::File(_) => {
+            StoreFault::Damaged(_)
+            | StoreFault::Newer
+            | StoreFault::Locked
+            | StoreFault::Sql(_)
+            | StoreFault::File(_) => {
                 tracing::warn!(error = ?fault, "the cache could not be written; it is begun afresh");
                 match self.core.store.rebuild_cache(true).await {
                     Ok(()) => self.next.push_back(Event::CacheLost),

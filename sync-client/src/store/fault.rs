@@ -12,6 +12,9 @@ pub enum StoreFault {
     /// The file is no database, or a damaged one.
     #[error("the file cannot be used: {0}")]
     Damaged(String),
+    /// A file is sealed, and nobody has its key at the moment.
+    #[error("the file is sealed, and its key is not there")]
+    Locked,
     #[error("the store is closed")]
     Closed,
     #[error("a file could not be opened or moved")]
@@ -29,7 +32,7 @@ impl StoreFault {
         match self {
             Self::Full => true,
             Self::Sql(error) => error.sqlite_error_code() == Some(ErrorCode::CannotOpen),
-            Self::Newer | Self::Damaged(_) | Self::Closed | Self::File(_) => false,
+            Self::Newer | Self::Damaged(_) | Self::Locked | Self::Closed | Self::File(_) => false,
         }
     }
 }
@@ -59,6 +62,10 @@ impl From<StoreFault> for Problem {
             StoreFault::Newer => Self::new(Code::Conflict).detail(
                 "What is kept on this computer was written by a newer version of the app. Please update the app; \
                  nothing is lost.",
+            ),
+            StoreFault::Locked => Self::new(Code::KeychainUnavailable).detail(
+                "What is kept on this computer is sealed, and its key is in the keychain, which does not answer. \
+                 Unlock the keychain and start the app again. Nothing is lost.",
             ),
             StoreFault::Damaged(_) | StoreFault::Closed | StoreFault::File(_) | StoreFault::Sql(_) => {
                 tracing::error!(error = ?fault, "the local store failed");

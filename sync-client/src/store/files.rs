@@ -2,7 +2,8 @@
 //!
 //! Migrations are numbered by `user_version`; each runs in a transaction together with its number.
 
-use super::{Result, StoreFault, search};
+use super::{Result, StoreFault, seal, search};
+use crate::credentials::{FileKey, Sealing};
 use migrations::{CACHE, Migration, OUTBOX};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
@@ -12,11 +13,14 @@ use std::path::{Path, PathBuf};
 /// What an outbox that could not be read is called from then on, with a number.
 const DAMAGED_OUTBOX: &str = "outbox.db.damaged-";
 
-fn cache_file(folder: &Path) -> PathBuf {
+/// And one that is whole, and does not open with the key that is there.
+const LOCKED_OUTBOX: &str = "outbox.db.locked-";
+
+pub fn cache_file(folder: &Path) -> PathBuf {
     folder.join("cache.db")
 }
 
-fn outbox_file(folder: &Path) -> PathBuf {
+pub fn outbox_file(folder: &Path) -> PathBuf {
     folder.join("outbox.db")
 }
 
@@ -42,18 +46,19 @@ pub fn secure_folder(folder: &Path) -> Result<()> {
 }
 
 /// Makes the file before SQLite does, so that it and its companions (which take its mode) are this user's alone.
-fn secure_file(file: &Path) -> Result<()> {
+pub fn secure_file(file: &Path) -> Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-        options.mode(0o600).open(file)?;
+        options.mode(0o600);
+        let opened = options.open(file)?;
         fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+        Ok(opened)
     }
     #[cfg(not(unix))]
-    options.open(file)?;
-    Ok(())
+    Ok(options.open(file)?)
 }
 
 /// How a connection holds its file.
@@ -75,17 +80,29 @@ impl Hold {
     }
 }
 
-pub fn open_cache(folder: &Path, hold: Hold) -> Result<Connection> {
+pub fn open_cache(folder: &Path, sealing: &Sealing, hold: Hold) -> Result<Connection> {
     let file = cache_file(folder);
-    secure_file(&file)?;
-    let mut connection = Connection::open(&file)?;
-    connection.execute_batch(hold.pragma())?;
+    let mut connection = open_by_key(&file, sealing, hold)?;
     connection.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = normal;
          pragma foreign_keys = on; pragma journal_size_limit = 16777216;",
     )?;
     search::teach(&connection)?;
     migrate(&mut connection, CACHE)?;
+    Ok(connection)
+}
+
+/// A connection that reads its file. Whether there is a key for it is looked at before SQLite has the file open, since whoever
+/// closes a file takes all locks of this program off it.
+fn open_by_key(file: &Path, sealing: &Sealing, hold: Hold) -> Result<Connection> {
+    secure_file(file)?;
+    let key = seal::key_for(sealing, seal::kind(file)?)?;
+    let connection = Connection::open(file)?;
+    seal::unlock(&connection, key, &seal::name(file))?;
+    connection.execute_batch(hold.pragma())?;
+    if key.is_some() {
+        seal::prove(&connection)?;
+    }
     Ok(connection)
 }
 
@@ -108,13 +125,13 @@ pub fn outbox_in_memory() -> Result<Connection> {
 }
 
 /// The cache, or a new one in the place of one that cannot be used.
-pub fn open_cache_or_begin(folder: &Path) -> Result<(Connection, Hold)> {
-    match with_or_without_room("cache", |hold| open_cache(folder, hold)) {
-        Err(StoreFault::Full) => Err(StoreFault::Full),
+pub fn open_cache_or_begin(folder: &Path, sealing: &Sealing) -> Result<(Connection, Hold)> {
+    match with_or_without_room("cache", |hold| open_cache(folder, sealing, hold)) {
+        Err(fault @ (StoreFault::Full | StoreFault::Locked)) => Err(fault),
         Err(fault) => {
             tracing::warn!(error = ?fault, "the cache cannot be used; it is begun afresh");
             clear_cache(folder, true)?;
-            Ok((open_cache(folder, Hold::Shared)?, Hold::Shared))
+            Ok((open_cache(folder, sealing, Hold::Shared)?, Hold::Shared))
         }
         Ok(opened) => Ok(opened),
     }
@@ -135,34 +152,109 @@ fn with_or_without_room(name: &str, open: impl Fn(Hold) -> Result<Connection>) -
     }
 }
 
-pub fn open_reader(folder: &Path) -> Result<Connection> {
+/// `key`: as the one that writes has it.
+pub fn open_reader(folder: &Path, key: Option<&FileKey>) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(cache_file(folder), flags)?;
+    let file = cache_file(folder);
+    let connection = Connection::open_with_flags(&file, flags)?;
+    seal::unlock(&connection, key, &seal::name(&file))?;
     connection.execute_batch("pragma busy_timeout = 5000;")?;
     search::teach(&connection)?;
     Ok(connection)
 }
 
-/// Opens the outbox. One that cannot be read is kept beside a new one, never deleted: it holds what people wrote. One
-/// from a newer build stays where it is, for the build that can read it.
-pub fn open_outbox(folder: &Path) -> Result<Connection> {
-    match outbox_with_or_without_room(folder) {
+/// Opens the outbox. One that cannot be read is kept beside a new one, never deleted: it holds what people wrote. So is one that
+/// does not open with this key, until its key is there again. One from a newer build stays where it is, for the build that can
+/// read it. Tells whether one was put aside.
+pub fn open_outbox(folder: &Path, sealing: &Sealing) -> Result<(Connection, bool)> {
+    match outbox_with_or_without_room(folder, sealing) {
         Err(StoreFault::Damaged(why)) => {
             tracing::error!(why, "the outbox cannot be read; it is kept aside");
-            let aside = (1_u32..1_000)
-                .map(|n| folder.join(format!("{DAMAGED_OUTBOX}{n}")))
-                .find(|path| !path.exists())
-                .ok_or(StoreFault::Damaged(why))?;
-            for (from, to) in family(&outbox_file(folder)).iter().zip(&family(&aside)) {
-                move_if_there(from, to)?;
-            }
-            try_outbox(folder, Hold::Shared)
+            let file = outbox_file(folder);
+            let is_sealed = seal::kind(&file)? == seal::Kind::Sealed;
+            let aside = place_aside(folder, if is_sealed { LOCKED_OUTBOX } else { DAMAGED_OUTBOX });
+            move_family(&file, &aside.ok_or(StoreFault::Damaged(why))?)?;
+            Ok((outbox_with_or_without_room(folder, sealing)?, true))
         }
-        other => other,
+        other => Ok((other?, false)),
     }
 }
 
-/// Deletes every outbox that was kept aside. Tries each; the first failure is told.
+/// Takes over what waits in outboxes that were put aside and open with this key.
+pub fn take_back(folder: &Path, key: &FileKey, outbox: &mut Connection) -> Result<()> {
+    let name = seal::name(&outbox_file(folder));
+    for path in locked_outboxes(folder)? {
+        if !seal::opens(&path, key, &name) {
+            continue;
+        }
+        let mut earlier = Connection::open(&path)?;
+        seal::unlock(&earlier, Some(key), &name)?;
+        migrate(&mut earlier, OUTBOX)?;
+        drop(earlier);
+        let place = path.to_string_lossy();
+        outbox.execute(
+            "attach database ?1 as earlier key ?2",
+            [&*place, seal::words(key, &name).as_str()],
+        )?;
+        let taken = take_rows(outbox);
+        outbox.execute_batch("detach database earlier;")?;
+        taken?;
+        remove_family(&path)?;
+        tracing::info!("what waited for its key is in the outbox again");
+    }
+    Ok(())
+}
+
+/// What is here already stays as it is here.
+fn take_rows(outbox: &mut Connection) -> Result<()> {
+    let transaction = outbox.transaction()?;
+    transaction.execute_batch(
+        "insert or ignore into main.outbox (user_id, mutation_id, lane, kind, body, op_version, state, attempts, not_found,
+                                            not_before, ack_seq, acked_at, error, created_at)
+         select user_id, mutation_id, lane, kind, body, op_version, state, attempts, not_found, not_before, ack_seq, acked_at,
+                error, created_at
+         from earlier.outbox order by n;
+         insert or ignore into main.drafts (user_id, session, text)
+         select user_id, session, text from earlier.drafts order by n;
+         insert or ignore into main.kept (user_id, session) select user_id, session from earlier.kept;",
+    )?;
+    Ok(transaction.commit()?)
+}
+
+fn place_aside(folder: &Path, beginning: &str) -> Option<PathBuf> {
+    (1_u32..1_000)
+        .map(|n| folder.join(format!("{beginning}{n}")))
+        .find(|path| !path.exists())
+}
+
+/// The outboxes that wait for their keys.
+pub fn locked_outboxes(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.strip_prefix(LOCKED_OUTBOX);
+        if number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// For who has no hope for the key: the outbox waits aside, and what the server has anyway goes.
+pub fn put_sealed_aside(folder: &Path) -> Result<()> {
+    let file = outbox_file(folder);
+    if seal::kind(&file)? == seal::Kind::Sealed {
+        let aside = place_aside(folder, LOCKED_OUTBOX).ok_or(StoreFault::Locked)?;
+        move_family(&file, &aside)?;
+    }
+    if seal::kind(&cache_file(folder))? == seal::Kind::Sealed {
+        clear_cache(folder, false)?;
+    }
+    Ok(())
+}
+
+/// Deletes every outbox that was kept aside as damaged. Tries each; the first failure is told.
 pub fn drop_damaged_outboxes(folder: &Path) -> Result<()> {
     let mut dropped = Ok(());
     for entry in fs::read_dir(folder)? {
@@ -174,15 +266,12 @@ pub fn drop_damaged_outboxes(folder: &Path) -> Result<()> {
     dropped
 }
 
-fn outbox_with_or_without_room(folder: &Path) -> Result<Connection> {
-    Ok(with_or_without_room("outbox", |hold| try_outbox(folder, hold))?.0)
+fn outbox_with_or_without_room(folder: &Path, sealing: &Sealing) -> Result<Connection> {
+    Ok(with_or_without_room("outbox", |hold| try_outbox(folder, sealing, hold))?.0)
 }
 
-fn try_outbox(folder: &Path, hold: Hold) -> Result<Connection> {
-    let file = outbox_file(folder);
-    secure_file(&file)?;
-    let mut connection = Connection::open(&file)?;
-    connection.execute_batch(hold.pragma())?;
+fn try_outbox(folder: &Path, sealing: &Sealing, hold: Hold) -> Result<Connection> {
+    let mut connection = open_by_key(&outbox_file(folder), sealing, hold)?;
     // FULL: in WAL mode anything less may lose the last commits with the power (sqlite.org/pragma.html#pragma_synchronous).
     connection.execute_batch(
         "pragma busy_timeout = 5000; pragma journal_mode = wal; pragma synchronous = full;
@@ -215,7 +304,7 @@ pub fn let_go(connection: &mut Connection) -> Result<()> {
 
 /// Moves the cache out of the way, or deletes it and every earlier one.
 pub fn clear_cache(folder: &Path, aside: bool) -> Result<()> {
-    let damaged = family(&folder.join("cache.db.damaged"));
+    let damaged = family(&damaged_cache(folder));
     for (file, place) in family(&cache_file(folder)).iter().zip(&damaged) {
         if aside {
             move_if_there(file, place)?;
@@ -225,6 +314,23 @@ pub fn clear_cache(folder: &Path, aside: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The companions first: a file without its `-wal` would be whole without what was written last.
+fn move_family(from: &Path, to: &Path) -> Result<()> {
+    for (from, to) in family(from).iter().zip(&family(to)).rev() {
+        move_if_there(from, to)?;
+    }
+    Ok(())
+}
+
+pub fn remove_family(file: &Path) -> Result<()> {
+    family(file).iter().try_for_each(|file| remove_if_there(file))
+}
+
+/// What was written of a cache that could not be read, before there was a key.
+pub fn damaged_cache(folder: &Path) -> PathBuf {
+    folder.join("cache.db.damaged")
 }
 
 fn move_if_there(from: &Path, to: &Path) -> Result<()> {

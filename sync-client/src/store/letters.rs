@@ -159,6 +159,7 @@ pub fn epoch_key(user: UserId) -> String {
 pub fn drop_all(connection: &mut Connection, user: UserId) -> Result<()> {
     connection.execute("delete from outbox where user_id = ?1", [user.to_string()])?;
     connection.execute("delete from drafts where user_id = ?1", [user.to_string()])?;
+    connection.execute("delete from kept where user_id = ?1", [user.to_string()])?;
     connection.execute("delete from device where key = ?1", [epoch_key(user)])?;
     // The write-ahead log may still hold the deleted rows' text.
     connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;

@@ -79,9 +79,12 @@ pub enum Reason {
     Written,
     /// A reply is being made in it.
     Running,
+    /// Somebody wants it to stay.
+    Kept,
 }
 
-/// Each session's reasons. Never stored, always derived: one that was kept could outlive what it stood for.
+/// Each session's reasons. Never stored, always derived: one that was stored could outlive what it stood for. What is
+/// stored is the wish that one of them follows from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reasons(BTreeMap<SessionId, BTreeSet<Reason>>);
 

@@ -5,6 +5,7 @@ mod drafts;
 mod eviction;
 mod letters;
 mod listing;
+mod sealing;
 mod search;
 
 use super::*;
@@ -113,7 +114,7 @@ fn written(outbox: &Outbox, session: SessionId, text: &str) -> Plan {
 fn the_files_are_this_users_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("profile");
-    let store = Store::open(&path, Quota::default()).unwrap();
+    let store = Store::open(&path, Quota::default(), Sealing::Open).unwrap();
     runtime()
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -133,7 +134,7 @@ fn the_files_are_this_users_alone() {
 fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let plan = written(&Outbox::default(), id(1), "precious");
     runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
     runtime
@@ -141,7 +142,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
         .unwrap();
     runtime.block_on(store.close());
     std::fs::write(folder.path().join("cache.db"), vec![0x5a; 40_000]).unwrap();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     assert_eq!(runtime.block_on(store.cursor()).unwrap(), None);
     assert!(
         runtime
@@ -165,7 +166,7 @@ fn a_cache_of_noise_is_begun_afresh_and_the_outbox_is_untouched() {
 fn noise_in_the_middle_is_found_when_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let messages: Vec<Message> = (1..400).map(|ord| message(1, ord, ord)).collect();
     let history = History {
         session: id(1),
@@ -186,7 +187,7 @@ fn noise_in_the_middle_is_found_when_it_is_read() {
         .for_each(|byte| *byte ^= 0x3c);
     assert!(half > 4_096);
     std::fs::write(&file, bytes).unwrap();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let answer = runtime.block_on(store.page(id(1), 100));
     assert!(
         !matches!(answer, Ok(page) if page.messages.len() == 100),
@@ -202,11 +203,15 @@ fn noise_in_the_middle_is_found_when_it_is_read() {
 #[test]
 fn a_cache_of_a_newer_build_is_begun_afresh() {
     let folder = tempfile::tempdir().unwrap();
-    runtime().block_on(Store::open(folder.path(), Quota::default()).unwrap().close());
+    runtime().block_on(
+        Store::open(folder.path(), Quota::default(), Sealing::Open)
+            .unwrap()
+            .close(),
+    );
     let file = Connection::open(folder.path().join("cache.db")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     assert_eq!(runtime().block_on(store.cursor()).unwrap(), None);
 }
 
@@ -214,7 +219,7 @@ fn a_cache_of_a_newer_build_is_begun_afresh() {
 fn what_was_committed_outlives_a_program_that_just_ends() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let mut outbox = Outbox::default();
     let plan = written(&outbox, id(1), "one");
     runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
@@ -229,7 +234,7 @@ fn what_was_committed_outlives_a_program_that_just_ends() {
         let file = file.unwrap();
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
-    let again = Store::open(copy.path(), Quota::default()).unwrap();
+    let again = Store::open(copy.path(), Quota::default(), Sealing::Open).unwrap();
     let kept = runtime.block_on(again.load_outbox(user(), 0)).unwrap();
     let outbox = Outbox::load_after(kept.entries, kept.last);
     let (sent_again, _) = outbox.dispatch(id(1), 50, 7).unwrap();
@@ -241,7 +246,7 @@ fn what_was_committed_outlives_a_program_that_just_ends() {
 fn one_persons_outbox_is_not_anothers() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let plan = written(&Outbox::default(), id(1), "mine");
     runtime.block_on(store.keep(user(), plan, 5)).unwrap();
     let other = UserId(Epoch::from_u128(77));
@@ -265,7 +270,7 @@ fn one_persons_outbox_is_not_anothers() {
 fn refused_accepted_and_forgotten_rows_read_back_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let mut outbox = Outbox::default();
     for text in ["one", "two", "three"] {
         let plan = written(&outbox, id(1), text);
@@ -297,7 +302,7 @@ fn refused_accepted_and_forgotten_rows_read_back_as_written() {
 #[test]
 fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restart() {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![], vec![], 0)))
         .unwrap();
@@ -329,7 +334,7 @@ fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restar
         assert_eq!((whole.unwrap(), cursor.unwrap()), (0, Some(at(stands))));
     }
     runtime.block_on(store.close());
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let whole = runtime.block_on(store.whole()).unwrap();
     let kept = runtime.block_on(store.load_outbox(user(), whole)).unwrap();
     outbox = Outbox::load_after(kept.entries, kept.last);
@@ -347,7 +352,7 @@ fn what_was_accepted_waits_for_its_row_and_not_for_the_cursor_also_over_a_restar
 #[test]
 fn a_list_that_is_still_read_makes_nothing_whole() {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let more = SessionsBefore {
         last_active: 7,
         id: id(9),
@@ -374,7 +379,7 @@ fn a_list_that_is_still_read_makes_nothing_whole() {
 fn the_journal_is_kept_from_acceptance_on_and_no_clock_empties_it() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let mut outbox = Outbox::default();
     for number in 0..300 {
         // All written at 5; the first half accepted at 10, the rest at 20.
@@ -397,7 +402,7 @@ fn the_journal_is_kept_from_acceptance_on_and_no_clock_empties_it() {
 fn a_full_disk_says_so_and_reads_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -467,7 +472,7 @@ impl Drop for SmallDisk {
 /// Something to read and something written, in files that were closed in good order: no companions are left.
 fn kept_and_closed(folder: &Path) {
     let runtime = runtime();
-    let store = Store::open(folder, Quota::default()).unwrap();
+    let store = Store::open(folder, Quota::default(), Sealing::Open).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 1)))
         .unwrap();
@@ -502,7 +507,7 @@ fn a_program_that_starts_on_a_full_disk_reads_and_says_why_it_cannot_write() {
     let (folder, runtime) = (disk.0.path().join("profile"), runtime());
     kept_and_closed(&folder);
     disk.fill();
-    let store = Store::open(&folder, Quota::default()).unwrap();
+    let store = Store::open(&folder, Quota::default(), Sealing::Open).unwrap();
     assert_readable(&store);
     let long = written(&Outbox::default(), id(1), &"long ".repeat(20_000));
     let problem = protocol::Problem::from(runtime.block_on(store.keep(user(), long, 5)).unwrap_err());
@@ -524,7 +529,7 @@ fn a_start_without_room_beside_the_files_reads_and_writes() {
     for name in ["cache.db-shm", "outbox.db-shm"] {
         std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join(name)).unwrap();
     }
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     assert_readable(&store);
     let applied = runtime().block_on(store.apply_page(page(1, vec![Change::Message(message(1, 1, 2))])));
     assert_eq!(applied.unwrap().verdict, Verdict::Applied);
@@ -537,7 +542,7 @@ fn an_outbox_of_a_newer_build_stays_where_it_is() {
     let file = Connection::open(folder.path().join("outbox.db")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
-    let fault = Store::open(folder.path(), Quota::default()).unwrap_err();
+    let fault = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap_err();
     assert!(matches!(fault, StoreFault::Newer), "{fault:?}");
     assert_eq!(protocol::Problem::from(fault).code, protocol::Code::Conflict);
     assert!(!folder.path().join("outbox.db.damaged-1").exists());
@@ -553,7 +558,7 @@ fn outboxes_kept_aside_go_when_everything_has_to() {
     let folder = tempfile::tempdir().unwrap();
     kept_and_closed(folder.path());
     std::fs::write(folder.path().join("outbox.db"), [7; 8_192]).unwrap();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let aside = folder.path().join("outbox.db.damaged-1");
     assert!(aside.exists());
     runtime().block_on(store.drop_damaged_outboxes()).unwrap();
@@ -565,7 +570,7 @@ fn outboxes_kept_aside_go_when_everything_has_to() {
 fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     runtime
         .block_on(store.apply_bootstrap(user(), first(vec![session(1, 1, 0)], vec![], 5)))
         .unwrap();
@@ -589,7 +594,7 @@ fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
 fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let history = |number: u128, lo: i64, hi: i64| History {
         session: id(number),
         as_of: at(9),
@@ -626,7 +631,7 @@ fn gaps_are_told_newest_first_and_a_forgotten_stretch_is_one() {
 fn the_text_of_a_reply_being_made_outlives_a_restart_and_gives_way_to_the_message() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let mut row = message(1, 1, 4);
     assert_eq!(row.status, Status::Streaming);
     runtime
@@ -687,7 +692,7 @@ proptest! {
     fn disk_and_memory_agree(script in prop::collection::vec(steps(), 1..25)) {
         let folder = tempfile::tempdir().unwrap();
         let runtime = runtime();
-        let store = Store::open(folder.path(), Quota::default()).unwrap();
+        let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
         let mut replica = Replica::default();
         let start = first(vec![session(0, 1, 0)], vec![], 1);
         replica.apply_bootstrap(&start);

@@ -1,8 +1,9 @@
 //! A thread with a connection of its own, fed with jobs through a bounded channel.
 
+use super::seal::Held;
 use super::{Result, StoreFault};
 use rusqlite::Connection;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,12 +19,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(name: &str, mut connection: Connection) -> Result<Self> {
+    /// `held` is held for as long as the connection is open.
+    pub fn start(name: &str, mut connection: Connection, held: Arc<Held>) -> Result<Self> {
         let (sender, mut jobs) = mpsc::channel::<Job>(WAITING);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Some(job) = jobs.blocking_recv() {
                 job(&mut connection);
             }
+            drop(connection);
+            drop(held);
         })?;
         Ok(Self {
             jobs: Mutex::new(Some(sender)),

@@ -1,12 +1,13 @@
-//! What a desktop answers on its session bus: it shows notifications, and says whether it is dark and its network metered.
+//! What a desktop answers on its session bus: it shows notifications and icons, and says whether it is dark and its network
+//! metered.
 
 use super::Seat;
 use crate::wait::until;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use zbus::Connection;
 use zbus::connection::Builder;
 use zbus::zvariant::{OwnedValue, Value};
+use zbus::{Connection, Proxy};
 
 const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
 const NOTIFICATIONS_PATH: &str = "/org/freedesktop/Notifications";
@@ -16,6 +17,11 @@ const SETTINGS: &str = "org.freedesktop.portal.Settings";
 const NETWORK: &str = "org.freedesktop.portal.NetworkMonitor";
 const APPEARANCE: &str = "org.freedesktop.appearance";
 const SCHEME: &str = "color-scheme";
+const WATCHER: &str = "org.kde.StatusNotifierWatcher";
+const WATCHER_PATH: &str = "/StatusNotifierWatcher";
+const ICON: &str = "org.kde.StatusNotifierItem";
+const ICON_PATH: &str = "/StatusNotifierItem";
+const MENU: &str = "com.canonical.dbusmenu";
 
 /// A notification as it was asked for.
 #[derive(Clone, Debug)]
@@ -105,6 +111,141 @@ impl Notifications {
             .await;
         told.unwrap_or_else(|error| panic!("telling of a click: {error}"));
     }
+}
+
+/// What shows a seat's icons in its tray.
+#[derive(Debug)]
+pub struct Panel {
+    bus: Connection,
+    icons: Arc<Mutex<Vec<String>>>,
+}
+
+struct Watcher(Arc<Mutex<Vec<String>>>);
+
+#[expect(clippy::unused_self, reason = "as the specification has it")]
+#[zbus::interface(name = "org.kde.StatusNotifierWatcher")]
+impl Watcher {
+    fn register_status_notifier_item(&self, name: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+    }
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn is_status_notifier_host_registered(&self) -> bool {
+        true
+    }
+}
+
+/// A line of a menu: its number, what it is, and the lines in it.
+type Line = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
+
+impl Panel {
+    pub async fn at(seat: &Seat) -> Self {
+        let icons = Arc::default();
+        let bus = serve(seat, WATCHER, WATCHER_PATH, Watcher(Arc::clone(&icons))).await;
+        Self { bus, icons }
+    }
+
+    /// How many came so far.
+    pub fn icons(&self) -> usize {
+        self.names().len()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.icons.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its end: whatever it showed is not seen any more.
+    pub async fn end(self) {
+        let closed = self.bus.close().await;
+        closed.unwrap_or_else(|error| panic!("ending the panel: {error}"));
+    }
+
+    /// A click on the icon, as soon as there is one.
+    pub async fn click(&self) {
+        let clicked = self
+            .icon(ICON_PATH, ICON)
+            .await
+            .call::<_, _, ()>("Activate", &(0, 0))
+            .await;
+        clicked.unwrap_or_else(|error| panic!("clicking the icon: {error}"));
+    }
+
+    /// What its menu says.
+    pub async fn lines(&self) -> Vec<String> {
+        let menu = self.menu().await;
+        menu.lines().await.into_iter().map(|(_, words)| words).collect()
+    }
+
+    /// Chooses that line of its menu.
+    pub async fn choose(&self, words: &str) {
+        let menu = self.menu().await;
+        let lines = menu.lines().await;
+        let found = lines.iter().find(|(_, line)| line == words);
+        let (number, _) = found.unwrap_or_else(|| panic!("no {words:?} in {lines:?}"));
+        let what = (number, "clicked", Value::I32(0), 0_u32);
+        let chosen = menu.0.call::<_, _, ()>("Event", &what).await;
+        chosen.unwrap_or_else(|error| panic!("choosing {words}: {error}"));
+    }
+
+    async fn menu(&self) -> Menu {
+        let icon = self.icon(ICON_PATH, ICON).await;
+        let path: zbus::zvariant::OwnedObjectPath = icon
+            .get_property("Menu")
+            .await
+            .unwrap_or_else(|error| panic!("asking where the menu is: {error}"));
+        let pictures: OwnedValue = icon
+            .get_property("IconPixmap")
+            .await
+            .unwrap_or_else(|error| panic!("asking for the picture: {error}"));
+        assert!(is_whole(&pictures), "the picture: {pictures:?}");
+        Menu(self.icon(path.as_str(), MENU).await)
+    }
+
+    async fn icon(&self, path: &str, interface: &'static str) -> Proxy<'static> {
+        let name = until("an icon in the tray", async || self.names().pop()).await;
+        Proxy::new(&self.bus, name, path.to_owned(), interface)
+            .await
+            .unwrap_or_else(|error| panic!("the icon: {error}"))
+    }
+}
+
+struct Menu(Proxy<'static>);
+
+impl Menu {
+    async fn lines(&self) -> Vec<(i32, String)> {
+        let everything = (0, -1, Vec::<String>::new());
+        let (_, (_, _, lines)): (u32, Line) = self
+            .0
+            .call("GetLayout", &everything)
+            .await
+            .unwrap_or_else(|error| panic!("reading the menu: {error}"));
+        lines.iter().filter_map(|line| numbered(line)).collect()
+    }
+}
+
+/// A picture with four bytes for each of its points.
+fn is_whole(pictures: &Value<'_>) -> bool {
+    let Value::Array(pictures) = pictures else {
+        return false;
+    };
+    let Some(Value::Structure(picture)) = pictures.first() else {
+        return false;
+    };
+    let [Value::I32(width), Value::I32(height), Value::Array(points)] = picture.fields() else {
+        return false;
+    };
+    *width > 0 && usize::try_from(width * height * 4).is_ok_and(|bytes| bytes == points.len())
+}
+
+fn numbered(line: &Value<'_>) -> Option<(i32, String)> {
+    let Value::Structure(line) = line else {
+        return None;
+    };
+    let [Value::I32(number), Value::Dict(properties), ..] = line.fields() else {
+        return None;
+    };
+    let words: String = properties.get(&"label").ok()??;
+    Some((*number, words))
 }
 
 /// What a seat's desktop says of its looks.

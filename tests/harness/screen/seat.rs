@@ -11,6 +11,16 @@ use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// What the web view has a process for.
+const WEB_PROCESSES: [&str; 3] = ["WebKitWebProcess", "WebKitNetworkProcess", "WebKitGPUProcess"];
+
+/// Whether what the display shows can be read while it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Display {
+    Closed,
+    Read,
+}
+
 /// Stays while the app comes and goes.
 #[derive(Debug)]
 pub struct Seat {
@@ -31,18 +41,25 @@ impl Seat {
 
     /// As where nobody has installed one.
     pub async fn without_keychain(stack: &Stack) -> Self {
-        Self::with(binary("desktop"), stack.url()).await
+        Self::with(binary("desktop"), stack.url(), Display::Closed).await
+    }
+
+    /// For a built program that is to be measured, and the server that it asks: its display can be read.
+    pub async fn measured(program: &str, server: String) -> Self {
+        let seat = Self::with(binary(program), server, Display::Read).await;
+        seat.start_keychain().await;
+        seat
     }
 
     /// With the app that a package installed, and nobody at its server's address.
     pub async fn with_installed(app: &Path) -> Self {
         let nobody = format!("http://127.0.0.1:{}", free_port());
-        let seat = Self::with(app.to_owned(), nobody).await;
+        let seat = Self::with(app.to_owned(), nobody, Display::Closed).await;
         seat.start_keychain().await;
         seat
     }
 
-    async fn with(app: PathBuf, server: String) -> Self {
+    async fn with(app: PathBuf, server: String, display: Display) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("compymac-seat-")
             .tempdir()
@@ -55,7 +72,7 @@ impl Seat {
             folder: Arc::new(folder),
         };
         seat.lay_out();
-        seat.start_display().await;
+        seat.start_display(display).await;
         seat.start_bus().await;
         seat
     }
@@ -174,6 +191,23 @@ impl Seat {
         self.programs.end_program(&self.app);
     }
 
+    /// The processes that the app has now, those of its web view among them.
+    pub fn app_processes(&self) -> Vec<u32> {
+        let web = WEB_PROCESSES.iter().map(Path::new);
+        let programs: Vec<&Path> = web.chain([self.app.as_path()]).collect();
+        self.programs.running(&programs)
+    }
+
+    /// The file that holds what the display shows, as `xwd` has it; at a seat for measuring.
+    pub fn picture_file(&self) -> PathBuf {
+        self.folder.path().join("Xvfb_screen0")
+    }
+
+    /// Whether the app runs.
+    pub fn runs_app(&self) -> bool {
+        self.programs.runs(&self.app)
+    }
+
     /// Ends the process that draws the app's page, as a fault of its own does.
     pub fn end_page_process(&self) {
         self.programs.end_program(Path::new("WebKitWebProcess"));
@@ -220,7 +254,7 @@ impl Seat {
         }
     }
 
-    async fn start_display(&mut self) {
+    async fn start_display(&mut self, display: Display) {
         let mut command = self.command("Xvfb");
         command.args([
             "-displayfd",
@@ -232,6 +266,9 @@ impl Seat {
             "tcp",
             "-noreset",
         ]);
+        if display == Display::Read {
+            command.arg("-fbdir").arg(self.folder.path());
+        }
         let log = self.folder.path().join("xvfb.log");
         let number: u32 = self
             .programs

@@ -1,14 +1,13 @@
 //! Does what the table of keys says (`controls/shortcuts.rs`), wherever one is on the page.
 
 use crate::controls::found::{all, first};
-use crate::controls::shortcuts::{Does, does, struck, toggle_shortcuts};
+use crate::controls::shortcuts::{Does, does, is_of_the_conversation, struck, toggle_shortcuts};
 use crate::sessions::header::start_renaming;
-use crate::sessions::{composer, search};
+use crate::sessions::{composer, scroll, search};
 use crate::state::Stage;
 use crate::state::keep::toggle_side;
-use protocol::ipc::AppAct;
 use web_sys::HtmlElement;
-use yew::KeyboardEvent;
+use yew::{KeyboardEvent, TargetCast as _};
 
 /// What opens the sessions of the list, in its order.
 const ROWS: &str = "[data-session] a";
@@ -18,9 +17,13 @@ pub fn strike(stage: &Stage, event: &KeyboardEvent) {
     if event.is_composing() {
         return;
     }
-    let Some(does) = struck(event).and_then(|keys| does(&keys, stage.body)) else {
+    let Some(keys) = struck(event) else { return };
+    let Some(does) = does(&keys, stage.body) else {
         return;
     };
+    if is_of_the_conversation(&keys) && !scroll::has(event.target_dyn_into().as_ref()) {
+        return;
+    }
     // What is behind a dialog waits; the list of keys and the search may be turned to all the same.
     let is_of_dialog = matches!(does, Does::Shortcuts | Does::Search | Does::FindHere);
     if !is_of_dialog && first("dialog[open]").is_some() {
@@ -44,11 +47,12 @@ fn carry_out(stage: &Stage, does: Does) {
             ".head-actions :is([data-testid=archive], [data-testid=unarchive])",
         )),
         Does::CopyReply => click(all(".copy-reply").pop()),
+        Does::CopyCode => click(all(".code button").pop()),
+        Does::NextMessage => scroll::step(1),
+        Does::PreviousMessage => scroll::step(-1),
         Does::Side => toggle_side(),
         Does::Settings => click(first("[data-testid=settings]")),
-        Does::ZoomIn => stage.act(AppAct::ZoomIn),
-        Does::ZoomOut => stage.act(AppAct::ZoomOut),
-        Does::ZoomBack => stage.act(AppAct::ZoomBack),
+        Does::Act(act) => stage.act(act),
         Does::Shortcuts => toggle_shortcuts(),
     }
 }
@@ -61,13 +65,12 @@ fn click(element: Option<HtmlElement>) {
 }
 
 /// The row so far below the open one, and around at the ends; the first, if none is open.
-fn row_beside(step: i64) -> Option<HtmlElement> {
-    let rows = all(ROWS);
-    let count = i64::try_from(rows.len()).ok()?;
+fn row_beside(step: isize) -> Option<HtmlElement> {
+    let mut rows = all(ROWS);
     let open = rows.iter().position(|row| row.has_attribute("aria-current"));
     let wanted = match open {
-        Some(open) => (i64::try_from(open).ok()? + step).checked_rem_euclid(count)?,
+        Some(open) => open.checked_add_signed(step).unwrap_or(rows.len() - 1) % rows.len(),
         None => 0,
     };
-    rows.into_iter().nth(usize::try_from(wanted).ok()?)
+    (wanted < rows.len()).then(|| rows.swap_remove(wanted))
 }

@@ -2,6 +2,7 @@
 
 use super::found::by_id;
 use super::keys::key_of;
+use protocol::ipc::AppAct;
 use protocol::view::Body;
 use web_sys::HtmlDialogElement;
 use yew::prelude::*;
@@ -22,11 +23,13 @@ pub enum Does {
     Rename,
     Archive,
     CopyReply,
+    CopyCode,
+    NextMessage,
+    PreviousMessage,
     Side,
     Settings,
-    ZoomIn,
-    ZoomOut,
-    ZoomBack,
+    /// What the app does by itself.
+    Act(AppAct),
     Shortcuts,
 }
 
@@ -66,7 +69,7 @@ pub const SHORTCUTS: &[Shortcut] = &[
     ),
     row(&["Mod+Shift+O"], "New session", Where::Browser, Does::NewSession),
     row(
-        &["Mod+K", "Mod+Shift+F"],
+        &["Mod+K", "Mod+Shift+F", "Mod+Shift+P"],
         "Search everything",
         Where::Both,
         Does::Search,
@@ -117,11 +120,18 @@ pub const SHORTCUTS: &[Shortcut] = &[
     row(&["Alt+8", "Mod+8"], "", Where::Both, Does::Session(7)),
     row(&["Alt+9", "Mod+9"], "", Where::Both, Does::Session(8)),
     row(
-        &["Shift+Escape"],
+        &["Shift+Escape", "/"],
         "Go to the message box",
         Where::Both,
         Does::Compose,
     ),
+    row(
+        &["J"],
+        "Next message, in the conversation",
+        Where::Both,
+        Does::NextMessage,
+    ),
+    row(&["K"], "The one before", Where::Both, Does::PreviousMessage),
     row(&["F2"], "Rename this session", Where::Both, Does::Rename),
     row(
         &["Mod+Shift+E"],
@@ -141,11 +151,35 @@ pub const SHORTCUTS: &[Shortcut] = &[
         Where::Browser,
         Does::CopyReply,
     ),
+    row(&["Mod+:"], "Copy its last code", Where::Both, Does::CopyCode),
+    row(
+        &["Mod+P"],
+        "Print this session",
+        Where::App,
+        Does::Act(AppAct::Print(None)),
+    ),
     row(&["Mod+B"], "Show or hide the list", Where::Both, Does::Side),
     row(&["Mod+,"], "Settings", Where::App, Does::Settings),
-    row(&["Mod++", "Mod+="], "Larger", Where::App, Does::ZoomIn),
-    row(&["Mod+-"], "Smaller", Where::App, Does::ZoomOut),
-    row(&["Mod+0"], "As large as usual", Where::App, Does::ZoomBack),
+    row(
+        &["Mod++", "Mod+="],
+        "Larger",
+        Where::App,
+        Does::Act(AppAct::ZoomIn),
+    ),
+    row(&["Mod+-"], "Smaller", Where::App, Does::Act(AppAct::ZoomOut)),
+    row(
+        &["Mod+0"],
+        "As large as usual",
+        Where::App,
+        Does::Act(AppAct::ZoomBack),
+    ),
+    row(
+        &["Mod+W"],
+        "Close the window",
+        Where::App,
+        Does::Act(AppAct::Close),
+    ),
+    row(&["Mod+Q"], "Quit", Where::App, Does::Act(AppAct::Quit)),
     row(&["Mod+/"], "This list", Where::Both, Does::Shortcuts),
 ];
 
@@ -164,6 +198,12 @@ impl Shortcut {
             Where::Browser => body == Body::Browser,
         }
     }
+}
+
+/// A letter or a sign by itself: it is ours in the conversation alone, so that nobody who speaks to their computer, or whose
+/// hand slips, does something by it elsewhere (WCAG 2.1.4).
+pub fn is_of_the_conversation(keys: &str) -> bool {
+    keys.chars().count() == 1
 }
 
 /// What these keys do in this body. A browser's own digits with Ctrl choose its tabs.
@@ -310,9 +350,74 @@ mod tests {
     fn a_browser_keeps_the_keys_that_are_its_own() {
         for keys in [
             "Mod+N", "Mod+T", "Mod+W", "Mod+1", "Mod+9", "Mod+Tab", "Mod+F", "Mod+P", "Mod+0", "Mod+,",
+            "Mod+Q",
         ] {
             assert_eq!(does(keys, Body::Browser), None, "{keys}");
         }
+    }
+
+    /// What a person may expect to have a key, and which; or why there is none.
+    const EXPECTED: &[(&str, Result<&str, &str>)] = &[
+        ("new session", Ok("Mod+N")),
+        ("everything, by typing", Ok("Mod+K")),
+        ("the same as other programs call it", Ok("Mod+Shift+P")),
+        ("search messages", Ok("Mod+Shift+F")),
+        ("find here", Ok("Mod+F")),
+        ("next session", Ok("Mod+Tab")),
+        ("previous session", Ok("Mod+Shift+Tab")),
+        ("a session by its place", Ok("Mod+9")),
+        ("composer", Ok("Shift+Escape")),
+        ("composer, from the conversation", Ok("/")),
+        ("next message", Ok("J")),
+        ("previous message", Ok("K")),
+        ("list", Ok("Mod+B")),
+        ("side panel", Err("there is none")),
+        ("how much of an agent's work is shown", Err("all of it is")),
+        ("rename", Ok("F2")),
+        ("pin", Err("the list is by time alone")),
+        ("archive", Ok("Mod+Shift+E")),
+        ("copy reply", Ok("Mod+Shift+C")),
+        ("copy code", Ok("Mod+:")),
+        ("reply once more", Err("a reply is made once")),
+        ("edit a message", Err("what was sent stays")),
+        ("send now", Err("nothing waits behind a reply")),
+        ("allow, reject", Err("no agent asks")),
+        ("print", Ok("Mod+P")),
+        ("settings", Ok("Mod+,")),
+        ("larger", Ok("Mod++")),
+        ("smaller", Ok("Mod+-")),
+        ("as usual", Ok("Mod+0")),
+        ("close", Ok("Mod+W")),
+        ("quit", Ok("Mod+Q")),
+        ("this list", Ok("Mod+/")),
+    ];
+
+    #[test]
+    fn what_has_a_key_elsewhere_has_one_in_the_app_or_is_not_there() {
+        for (what, key) in EXPECTED {
+            match key {
+                Ok(keys) => assert!(does(keys, Body::Desktop).is_some(), "{what}: {keys}"),
+                Err(why) => assert!(!why.is_empty(), "{what}"),
+            }
+        }
+        let expected: Vec<_> = EXPECTED
+            .iter()
+            .filter_map(|(_, key)| does((*key).ok()?, Body::Desktop))
+            .collect();
+        for shortcut in SHORTCUTS.iter().filter(|shortcut| shortcut.is_on(Body::Desktop)) {
+            let is_place = matches!(shortcut.does, Does::Session(_));
+            assert!(is_place || expected.contains(&shortcut.does), "{shortcut:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_by_itself_is_the_conversations_alone() {
+        assert!(["J", "K", "/"].iter().all(|keys| is_of_the_conversation(keys)));
+        assert!(
+            !["F2", "Mod+/", "Shift+Escape"]
+                .iter()
+                .any(|keys| is_of_the_conversation(keys))
+        );
     }
 
     #[test]

@@ -53,11 +53,7 @@ pub fn shell(shell: &Shell<'_>) -> String {
     page.push_str(shell.body);
     page.push_str("</div>\n");
     if let Some((boot, path)) = shell.boot {
-        page.push_str("<script type=\"application/json\" id=\"boot\" data-path=\"");
-        page.push_str(&escape(path));
-        page.push_str("\">");
-        page.push_str(&as_data(boot));
-        page.push_str("</script>\n");
+        page.push_str(&beside(boot, path));
     }
     for script in shell.script.iter().chain(&shell.module) {
         page.push_str("<script type=\"module\" src=\"");
@@ -66,6 +62,28 @@ pub fn shell(shell: &Shell<'_>) -> String {
     }
     page.push_str("</body>\n</html>\n");
     page
+}
+
+/// The desktop's document, which came empty, with the app's first paint in it. Nothing can be done in it until the app is awake,
+/// since there is no server behind its forms; but all stands where it will stand. `None`: the document is another one.
+pub fn filled(document: &str, title: &str, body: &str, boot: &Boot, path: &str) -> Option<String> {
+    let (head, rest) = document.split_once("<body>")?;
+    let (_nothing, foot) = rest.split_once("</body>")?;
+    let (before, rest) = head.split_once("<title>")?;
+    let (_general, after) = rest.split_once("</title>")?;
+    let (title, boot) = (escape(title), beside(boot, path));
+    Some(format!(
+        "{before}<title>{title}</title>{after}<body>\n<div id=\"app\" class=\"in-window\" inert>{body}</div>\n{boot}</body>{foot}"
+    ))
+}
+
+/// What the app begins with, as data beside what was drawn from it.
+fn beside(boot: &Boot, path: &str) -> String {
+    format!(
+        "<script type=\"application/json\" id=\"boot\" data-path=\"{}\">{}</script>\n",
+        escape(path),
+        as_data(boot)
+    )
 }
 
 /// JSON that is safe inside a script element: without `<` nothing ends it, and the two line ends that scripts know are written out.
@@ -82,4 +100,50 @@ fn escape(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::view::{Body, Connection, Typed};
+
+    fn boot() -> Boot {
+        Boot {
+            body: Body::Desktop,
+            csrf: String::new(),
+            providers: Vec::new(),
+            me: None,
+            list: Vec::new(),
+            open: None,
+            devices: Vec::new(),
+            problem: None,
+            typed: Typed::default(),
+            server: "https://a.org/</script><b>".to_owned(),
+            version: String::new(),
+            connection: Connection::Connecting,
+            now: 0,
+        }
+    }
+
+    #[test]
+    fn a_document_that_came_empty_gets_its_first_paint() {
+        let empty = "<html><head><title>CompyMac</title><script src=\"/a.js\"></script></head>\n<body>\n\n</body></html>";
+        let page = filled(empty, "A < B", "<p>Hello</p>", &boot(), "/s/1").unwrap();
+        let expected = "<html><head><title>A &lt; B</title><script src=\"/a.js\"></script></head>\n<body>\n\
+                        <div id=\"app\" class=\"in-window\" inert><p>Hello</p></div>\n<script type=\"application/json\" id=\"boot\" data-path=\"/s/1\">";
+        assert!(page.starts_with(expected), "{page}");
+        assert!(page.ends_with("</script>\n</body></html>"), "{page}");
+        assert_eq!(
+            page.matches("</script>").count(),
+            2,
+            "nothing in the data ends its element: {page}"
+        );
+    }
+
+    #[test]
+    fn another_document_is_left_as_it_is() {
+        for other in ["", "<html></html>", "<body></body>", "<title>x</title>"] {
+            assert_eq!(filled(other, "", "", &boot(), "/"), None, "{other}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::controls::icon::mark;
 use crate::controls::{Link, PostForm, Sign, Splitter, icon};
 use crate::state::{Action, Place, Scene, Stage};
 use protocol::routes::page;
+use protocol::view::Body;
 use protocol::{MutationId, SessionId};
 use std::rc::Rc;
 use yew::prelude::*;
@@ -29,7 +30,7 @@ pub fn Frame(props: &FrameProps) -> Html {
                     <Link to={Place::Home} class="brand" testid="home-link" is_current={scene.place == Place::Home}>
                         { mark() }<span>{ "CompyMac" }</span>
                     </Link>
-                    if scene.is_awake {
+                    if scene.is_awake || props.stage.body == Body::Desktop {
                         { search_button() }
                     }
                     <NewSession stage={props.stage.clone()} blank={blank(scene)} />

@@ -263,15 +263,42 @@ fn items(props: &LinesProps, row: &Rc<SessionRow>, renamed: &UseStateHandle<Opti
         },
     ];
     if props.stage.body == Body::Desktop {
-        let export = Item {
+        drop(items.splice(2..2, of_app(&props.stage, row)));
+    }
+    items
+}
+
+/// What the app has besides.
+fn of_app(stage: &Stage, row: &SessionRow) -> [Item; 3] {
+    let does = |act: AppAct| {
+        let stage = stage.clone();
+        Callback::from(move |()| stage.act(act))
+    };
+    let (sign, label) = if row.kept {
+        (Sign::Check, "Kept on this computer")
+    } else {
+        (Sign::Computer, "Keep on this computer")
+    };
+    [
+        Item {
+            sign,
+            label,
+            testid: "menu-keep",
+            act: does(AppAct::Keep(row.id, !row.kept)),
+        },
+        Item {
             sign: Sign::Down,
             label: "Export…",
             testid: "menu-export",
-            act: act(|stage, id, _, _| stage.act(AppAct::Export(id))),
-        };
-        items.insert(2, export);
-    }
-    items
+            act: does(AppAct::Export(row.id)),
+        },
+        Item {
+            sign: Sign::Print,
+            label: "Print…",
+            testid: "menu-print",
+            act: does(AppAct::Print(Some(row.id))),
+        },
+    ]
 }
 
 /// Where a row's menu stands open.

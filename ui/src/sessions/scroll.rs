@@ -5,7 +5,7 @@
 //! **Invariant:** whoever reads further up is never moved: what grows below is taken out of the place by this file,
 //! since WebKit anchors nothing by itself.
 
-use crate::controls::found::by_id;
+use crate::controls::found::{all, by_id};
 use crate::state::{Action, Sought, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::MessageId;
@@ -13,7 +13,7 @@ use protocol::view::MessageView;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
-use web_sys::{FocusOptions, HtmlElement};
+use web_sys::{Element, FocusOptions, HtmlElement};
 use yew::prelude::*;
 
 /// Nearer to the foot than this, one follows what comes.
@@ -142,20 +142,45 @@ pub fn use_sought(
     *lit
 }
 
+/// Whether it stands in the open conversation.
+pub fn has(element: Option<&Element>) -> bool {
+    element.is_some_and(|element| element.closest(".pane").is_ok_and(|pane| pane.is_some()))
+}
+
+/// Goes from message to message: so far on from the one that has the focus, or to the newest.
+pub fn step(by: isize) {
+    let messages = all(".pane article");
+    let here = messages
+        .iter()
+        .position(|message| message.matches(":focus-within").unwrap_or(false));
+    let next = match here {
+        Some(here) => here.checked_add_signed(by),
+        None => messages.len().checked_sub(1),
+    };
+    if let (Some(article), Some(pane)) = (
+        next.and_then(|next| messages.get(next)),
+        by_id::<HtmlElement>(PANE),
+    ) {
+        begin_at(article, &pane);
+    }
+}
+
 /// Its first line near the top of the pane, and the focus with it.
 fn go_to(message: MessageId, reading: &Reading) {
-    let Some(article) = by_id::<HtmlElement>(&message_id(message)) else {
-        return;
-    };
+    let pane = reading.pane.cast::<HtmlElement>();
+    if let (Some(article), Some(pane)) = (by_id::<HtmlElement>(&message_id(message)), pane) {
+        begin_at(&article, &pane);
+        (reading.detach)(-pane.scroll_top() > FOLLOW_PX);
+    }
+}
+
+fn begin_at(article: &HtmlElement, pane: &HtmlElement) {
     // Where it is to stand is said below.
     let still = FocusOptions::new();
     still.set_prevent_scroll(true);
     let _ = article.focus_with_options(&still);
     article.scroll_into_view();
-    if let Some(pane) = reading.pane.cast::<HtmlElement>() {
-        pane.set_scroll_top(pane.scroll_top() - ABOVE_PX);
-        (reading.detach)(-pane.scroll_top() > FOLLOW_PX);
-    }
+    pane.set_scroll_top(pane.scroll_top() - ABOVE_PX);
 }
 
 /// Id of a message's article.

@@ -20,7 +20,11 @@ pub fn App(props: &AppProps) -> Html {
                 |body| body.prefer(to),
                 move |stage, answer| match answer {
                     Ok(now) => chosen.set(Some(now)),
-                    Err(problem) => stage.tell(Action::Trouble(problem)),
+                    Err(problem) => {
+                        // What was clicked goes back to what is true.
+                        chosen.set(*chosen);
+                        stage.tell(Action::Trouble(problem));
+                    }
                 },
             );
         })
@@ -48,6 +52,7 @@ pub fn App(props: &AppProps) -> Html {
                 { choice("Tell me when a reply is ready", "notify", now.notify, Preferences { notify: !now.notify, ..now }) }
                 { choice("And what it says", "notify-text", now.notify_text, Preferences { notify_text: !now.notify_text, ..now }) }
                 { choice("Start when I sign in to this computer", "autostart", now.autostart, Preferences { autostart: !now.autostart, ..now }) }
+                { choice("Stay in the tray when the window is closed", "tray", now.tray, Preferences { tray: !now.tray, ..now }) }
             </div>
         </section>
     }

@@ -40,6 +40,11 @@ pub fn Storage(props: &StorageProps) -> Html {
                 <dl class="facts">
                     <dt>{ "Kept for offline" }</dt>
                     <dd>{ kept(held) }</dd>
+                    <dt>{ "That copy is" }</dt><dd data-testid="protection">{ &held.protection }</dd>
+                    if held.kept > 0 {
+                        <dt>{ "Kept whole, whatever room there is" }</dt>
+                        <dd data-testid="kept">{ counted(held.kept, "session") }</dd>
+                    }
                     <dt>{ "Waiting to send" }</dt><dd>{ held.waiting }</dd>
                     <dt>{ "Your sign-in is kept" }</dt><dd data-testid="secret-store">{ store(held.secrets) }</dd>
                 </dl>
@@ -64,12 +69,15 @@ const fn store(secrets: Option<SecretStore>) -> &'static str {
 }
 
 fn kept(held: &ipc::Storage) -> String {
-    let counted = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let (sessions, messages) = (
         counted(held.sessions, "session"),
         counted(held.messages, "message"),
     );
     format!("{sessions}, {messages}, {}", size(held.cache_bytes))
+}
+
+fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 fn size(bytes: u64) -> String {

@@ -172,6 +172,7 @@ mod tests {
                 running: true,
                 waiting: 0,
                 messages: 1,
+                kept: false,
                 last_active: 0,
                 created_at: 0,
             },

@@ -73,6 +73,7 @@ pub fn row(title: &str, preview: &str, minutes: i64) -> SessionRow {
         running: false,
         waiting: 0,
         messages: 2,
+        kept: false,
         last_active: NOW - minutes * MINUTE,
         created_at: NOW - 2 * minutes * MINUTE,
     }

@@ -1,9 +1,10 @@
 //! What the program is asked to do.
 
+use crate::parcel::Beside;
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 
-const USAGE: &str = "bundle --wasm FILE --css FOLDER --icon FILE --out FOLDER [--release-size]";
+const USAGE: &str = "bundle --wasm FILE --css FOLDER --icon FILE --out FOLDER [--release-size | --plain]";
 
 #[derive(Debug)]
 pub struct Arguments {
@@ -11,14 +12,13 @@ pub struct Arguments {
     pub css: PathBuf,
     pub icon: PathBuf,
     pub out: PathBuf,
-    /// Compresses as hard as it goes, which takes seconds more.
-    pub is_release_size: bool,
+    pub beside: Beside,
 }
 
 impl Arguments {
     pub fn parse(words: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let (mut wasm, mut css, mut icon, mut out) = (None, None, None, None);
-        let mut is_release_size = false;
+        let mut beside = Beside::Small;
         let mut words = words;
         while let Some(flag) = words.next() {
             let slot = match flag.as_str() {
@@ -27,7 +27,11 @@ impl Arguments {
                 "--icon" => &mut icon,
                 "--out" => &mut out,
                 "--release-size" => {
-                    is_release_size = true;
+                    beside = Beside::Smallest;
+                    continue;
+                }
+                "--plain" => {
+                    beside = Beside::Nothing;
                     continue;
                 }
                 other => bail!("{other} is not known here\n{USAGE}"),
@@ -43,7 +47,7 @@ impl Arguments {
             css: css.context(USAGE)?,
             icon: icon.context(USAGE)?,
             out: out.context(USAGE)?,
-            is_release_size,
+            beside,
         })
     }
 }

@@ -64,7 +64,7 @@ addEventListener("formdata", ({ formData }) => {
 try {
   await init({ module_or_path: new URL("./MODULE", import.meta.url) });
 } catch (error) {
-  // A page that the server drew does its work without the program.
-  if (!document.getElementById("app")) tell("CompyMac could not start here.");
+  // A page that the server drew does its work without the program. The desktop's core drew one for the eyes only.
+  if (!document.getElementById("app") || globalThis.__TAURI_INTERNALS__) tell("CompyMac could not start here.");
   throw error;
 }

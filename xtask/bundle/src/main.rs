@@ -44,9 +44,9 @@ fn main() -> anyhow::Result<()> {
         &wasm,
         style.as_bytes(),
         &icon,
-        &[u8::from(arguments.is_release_size)],
+        &[arguments.beside as u8],
     ]);
-    let mut parcel = Parcel::open(&arguments.out, arguments.is_release_size)?;
+    let mut parcel = Parcel::open(&arguments.out, arguments.beside)?;
     if parcel.is_from(&inputs) {
         println!("page: unchanged");
         return Ok(());
@@ -75,10 +75,10 @@ fn main() -> anyhow::Result<()> {
     let functions = arguments.out.with_extension("functions.txt");
     fs::write(&functions, listed(&glue.names)).with_context(|| format!("writing {}", functions.display()))?;
     parcel.close(&inputs)?;
+    let compressed = size.map_or_else(String::new, |size| format!(", {} KiB compressed", size / 1024));
     println!(
-        "page: {} KiB of WebAssembly, {} KiB compressed",
-        glue.module.len() / 1024,
-        size / 1024
+        "page: {} KiB of WebAssembly{compressed}",
+        glue.module.len() / 1024
     );
     Ok(())
 }

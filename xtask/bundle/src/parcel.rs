@@ -17,19 +17,29 @@ const STAMP: &str = ".inputs";
 pub struct Parcel {
     root: PathBuf,
     app: PathBuf,
-    brotli_quality: i32,
+    beside: Beside,
     kept: BTreeSet<PathBuf>,
 }
 
+/// What lies compressed beside each file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Soon there.
+    Small,
+    /// As small as it goes, which takes some ten times as long.
+    Smallest,
+    /// For the app, which compresses what it carries.
+    Nothing,
+}
+
 impl Parcel {
-    pub fn open(root: &Path, is_release_size: bool) -> anyhow::Result<Self> {
+    pub fn open(root: &Path, beside: Beside) -> anyhow::Result<Self> {
         let app = root.join("app");
         fs::create_dir_all(&app).with_context(|| format!("making {}", app.display()))?;
         Ok(Self {
             root: root.to_owned(),
             app,
-            // 11 is the smallest and takes some ten times as long as 9.
-            brotli_quality: if is_release_size { 11 } else { 9 },
+            beside,
             kept: BTreeSet::new(),
         })
     }
@@ -55,9 +65,13 @@ impl Parcel {
             fs::create_dir_all(folder)?;
         }
         self.write(path.clone(), content)?;
+        let quality = match self.beside {
+            Beside::Nothing => return Ok(()),
+            Beside::Small => 9,
+            Beside::Smallest => 11,
+        };
         self.write(beside(&path, "gz"), &gzip(content)?)?;
-        let brotli = brotli(content, self.brotli_quality)?;
-        self.write(beside(&path, "br"), &brotli)
+        self.write(beside(&path, "br"), &brotli(content, quality)?)
     }
 
     /// Where browsers look for a site's icon by themselves.
@@ -70,8 +84,11 @@ impl Parcel {
     }
 
     /// Bytes of a file as most browsers get it.
-    pub fn compressed_size(&self, name: &str) -> anyhow::Result<u64> {
-        Ok(fs::metadata(beside(&self.app.join(name), "br"))?.len())
+    pub fn compressed_size(&self, name: &str) -> anyhow::Result<Option<u64>> {
+        if self.beside == Beside::Nothing {
+            return Ok(None);
+        }
+        Ok(Some(fs::metadata(beside(&self.app.join(name), "br"))?.len()))
     }
 
     /// Takes away what earlier builds left, and only then says that the folder is whole.

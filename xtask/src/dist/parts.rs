@@ -2,6 +2,7 @@
 //! program and the page in it are two, built for two machines.
 
 use super::Packer;
+use crate::compile::SHIPPED;
 use crate::setup::webassembly;
 use crate::supervisor::Supervisor;
 use anyhow::{Context as _, bail};
@@ -11,25 +12,31 @@ use std::path::Path;
 /// In the package, and beside it.
 const LICENCES: &str = "third-party-licences.txt";
 
+/// Of a library in C that a crate brings along under another licence than its own.
+const SQLCIPHER: &str = "xtask/licences/sqlcipher.txt";
+
 /// As the tool names it, which lays one beside the manifest of every crate of the workspace.
 const LIST: &str = "parts-of-compymac";
 
-struct Part {
+pub struct Part {
     name: &'static str,
+    pub package: &'static str,
     folder: &'static str,
-    target: &'static str,
-    features: &'static str,
+    pub target: &'static str,
+    pub features: &'static str,
 }
 
-const PARTS: [Part; 2] = [
+pub const PARTS: [Part; 2] = [
     Part {
         name: "app",
+        package: "desktop",
         folder: "src-tauri",
         target: HOST,
         features: "default",
     },
     Part {
         name: "page",
+        package: "ui",
         folder: "ui",
         target: webassembly::TARGET,
         features: "hydration",
@@ -43,32 +50,13 @@ const HOST: &str = "aarch64-unknown-linux-gnu";
 
 pub fn licences(packer: &Packer<'_>, supervisor: &mut Supervisor, out: &Path) -> anyhow::Result<()> {
     supervisor.run(&mut packer.cargo(&["fetch", "--locked"]))?;
-    let mut texts = String::new();
-    for part in &PARTS {
-        let file = packer.place.target().join(format!("licences-{}.txt", part.name));
-        let manifest = format!("{}/Cargo.toml", part.folder);
-        let words = [
-            "about",
-            "generate",
-            "--frozen",
-            "--fail",
-            "--config",
-            "xtask/licences/about.toml",
-            "--manifest-path",
-            &manifest,
-            "--features",
-            part.features,
-            "--target",
-            part.target,
-            "xtask/licences/about.hbs",
-            "--output-file",
-        ];
-        supervisor.run(packer.cargo(&words).arg(&file))?;
-        texts.push_str(&fs::read_to_string(&file).context("reading the licences")?);
-    }
+    let mut texts = super::licences::texts(packer)?;
+    let sqlcipher =
+        fs::read_to_string(packer.place.root.join(SQLCIPHER)).context("reading SQLCipher's licence")?;
+    texts.push_str(&sqlcipher);
     fs::write(out.join(LICENCES), &texts).context("writing the licences")?;
     // Packages take from there what is made and not written.
-    fs::write(packer.place.target().join("release").join(LICENCES), &texts)
+    fs::write(packer.place.target().join(SHIPPED).join(LICENCES), &texts)
         .context("writing the licences for the packages")
 }
 

@@ -26,6 +26,8 @@ const PACKAGES: &[(&str, Need, Sign)] = &[
         Need::Dev,
         Sign::File("/etc/ssl/certs/ca-certificates.crt"),
     ),
+    // seals a device's files, in the app and wherever devices are tried
+    ("libssl-dev", Need::Dev, Sign::File("/usr/include/openssl/evp.h")),
     ("postgresql", Need::Dev, Sign::Postgres),
     ("redis-server", Need::Dev, Sign::Program("redis-server")),
     // installing it starts one of the system's own, which the tests leave alone

@@ -21,19 +21,14 @@ const CRATES: &[(&str, Need)] = &[
 pub fn ensure(place: &Place, supervisor: &mut Supervisor, need: Need) -> anyhow::Result<()> {
     for (name, first) in CRATES {
         if need.covers(*first) {
-            install(place, supervisor, name, &[])?;
+            install(place, supervisor, name)?;
         }
     }
     Ok(())
 }
 
 /// Unless it is here already.
-pub fn install(
-    place: &Place,
-    supervisor: &mut Supervisor,
-    name: &str,
-    features: &[&str],
-) -> anyhow::Result<()> {
+pub fn install(place: &Place, supervisor: &mut Supervisor, name: &str) -> anyhow::Result<()> {
     if place.tool(name).is_some() {
         return Ok(());
     }
@@ -42,7 +37,6 @@ pub fn install(
     command
         .arg(place.tools())
         .arg(name)
-        .args(["--features", &features.join(",")])
         .env("CARGO_TARGET_DIR", place.cache.join("tools-build"))
         .current_dir(&place.cache);
     supervisor.run(&mut command)

@@ -15,14 +15,14 @@ fn keep(store: &Store, user: UserId, place: Option<SessionId>, text: &str) {
 #[test]
 fn a_draft_is_one_persons_and_is_gone_when_it_is_emptied_or_they_leave() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let other = UserId(Epoch::from_u128(77));
     keep(&store, user(), Some(id(1)), "half a");
     keep(&store, user(), Some(id(1)), "half a thought");
     keep(&store, user(), None, "a beginning");
     keep(&store, other, None, "theirs");
     runtime().block_on(store.close());
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     let mut mine = kept(&store, user());
     mine.sort();
     assert_eq!(
@@ -42,7 +42,7 @@ fn a_draft_is_one_persons_and_is_gone_when_it_is_emptied_or_they_leave() {
 #[test]
 fn what_was_touched_longest_ago_goes_first() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     for number in 1..=200 {
         keep(&store, user(), Some(id(number)), "x");
     }
@@ -56,7 +56,7 @@ fn what_was_touched_longest_ago_goes_first() {
 #[test]
 fn a_draft_goes_with_the_plan_that_sends_it_and_with_its_session() {
     let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
-    let store = Store::open(folder.path(), Quota::default()).unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
     keep(&store, user(), Some(id(1)), "said");
     keep(&store, user(), None, "said");
     keep(&store, user(), Some(id(2)), "unsaid");

@@ -6,7 +6,7 @@ use super::*;
 /// Sessions 1, 2, … of so many messages, the later the newer.
 fn filled(folder: &Path, sizes: &[i64]) -> (tokio::runtime::Runtime, Store) {
     let runtime = runtime();
-    let store = Store::open(folder, Quota::default()).unwrap();
+    let store = Store::open(folder, Quota::default(), Sealing::Open).unwrap();
     let numbered = || (1_u128..).zip(sizes);
     let sessions = numbered().map(|(number, &size)| session(number, i64::try_from(number).unwrap(), size));
     let histories = numbered().map(|(number, &size)| whole(number, size));

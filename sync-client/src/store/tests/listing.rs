@@ -46,7 +46,10 @@ impl Listed {
     /// Sessions 0 to 9 are the server's; those of a greater number are begun here.
     fn after(deeds: &[(u128, u8)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (runtime, store) = (runtime(), Store::open(folder.path(), Quota::default()).unwrap());
+        let (runtime, store) = (
+            runtime(),
+            Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap(),
+        );
         let rows = (0..10).map(|number| session(number, 1 + i64::try_from(number).unwrap(), 0));
         let start = first(rows.collect(), vec![], 20);
         runtime.block_on(store.apply_bootstrap(user(), start)).unwrap();

@@ -16,7 +16,7 @@ struct Searched {
 impl Searched {
     fn with(sessions: Vec<Session>, texts: &[(i64, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Quota::default()).unwrap();
+        let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
         let messages: Vec<Message> = texts.iter().map(|(ord, text)| said(*ord, text)).collect();
         let history = History {
             session: id(1),
@@ -242,7 +242,7 @@ fn a_cache_of_an_earlier_build_is_searched_as_well() {
          alter table sync_state drop column head; drop table openings; pragma user_version = 2;";
     cache.execute_batch(&format!("{dropped} --{indexes}")).unwrap();
     drop(cache);
-    let store = Store::open(searched.folder.path(), Quota::default()).unwrap();
+    let store = Store::open(searched.folder.path(), Quota::default(), Sealing::Open).unwrap();
     let searched = Searched { store, ..searched };
     assert_eq!(searched.ords("京 calling"), [1]);
     assert_eq!(searched.found("old").count(), 1);

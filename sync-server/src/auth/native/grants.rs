@@ -242,9 +242,6 @@ async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted
     let Some(presented) = presented else {
         return Err(NOT_OURS);
     };
-    // whoever presents it has proven nothing yet: it may be anybody's
-    let whos = [Who::Device(presented.device.0)];
-    auth.take(Class::Token, &whos, Whose::Unknown, visit).await?;
     let mut tx = auth.pool.begin().await?;
     let row = devices::renewing(&mut tx, presented.device).await?;
     // an unknown device costs the same key and the same comparison
@@ -269,6 +266,16 @@ async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted
     metrics::counter!("refresh_total", "result" => verdict.name()).increment(1);
     let current = match verdict {
         Verdict::Renew => {
+            // only what the device itself renewed: nobody uses up the renewals of a device whose id they know, and those
+            // who come second in a race get the same tokens
+            let whos = [Who::Device(presented.device.0)];
+            auth.take(
+                Class::Token,
+                &whos,
+                Whose::User(UserId(row.user_id), Some(presented.device)),
+                visit,
+            )
+            .await?;
             devices::renew(&mut tx, presented.device, NATIVE_IDLE_SECONDS).await?;
             row.generation + 1
         }

@@ -1,0 +1,76 @@
+//! Opening what is kept on this computer: with its key where it has one, and whoever sits before it is asked where that is missing.
+
+use super::Answer;
+use crate::error::Error;
+use crate::keychain::{DeviceCredential, Keychain};
+use crate::window::{self, Way};
+use protocol::{Code, Problem};
+use std::path::PathBuf;
+use std::sync::Arc;
+use sync_client::Device;
+use sync_client::driver::{self, Computer};
+use tauri::AppHandle;
+use url::Url;
+
+/// What there is to open.
+#[derive(Debug)]
+pub struct Kept {
+    pub folder: PathBuf,
+    pub server: Url,
+    pub computer: Computer,
+    pub keychain: Arc<Keychain>,
+}
+
+pub async fn open(app: AppHandle, kept: Kept) -> Answer<Device> {
+    loop {
+        let credential = DeviceCredential(kept.keychain.clone());
+        let opened = Device::open(
+            &kept.folder,
+            kept.server.clone(),
+            kept.computer.clone(),
+            credential,
+        );
+        match opened.await {
+            Err(problem) if problem.code == Code::KeychainUnavailable => {
+                without_key(&app, &kept, problem).await?;
+            }
+            Ok(device) => {
+                tell_of_what_is_aside(&app, &device);
+                return Ok(device);
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+/// Answers where it is to be tried once more.
+async fn without_key(app: &AppHandle, kept: &Kept, problem: Problem) -> Answer<()> {
+    let way = window::ask_for_the_key(app).await?;
+    tracing::warn!(?way, "what is kept here is sealed, and its key is not there");
+    match way {
+        Way::TryAgain => {
+            kept.keychain.look_again();
+            Ok(())
+        }
+        Way::BeginAnew => {
+            let folder = kept.folder.clone();
+            super::blocking(move || driver::begin_without_key(&folder).map_err(Error::from)).await
+        }
+        Way::Quit => {
+            app.exit(0);
+            Err(problem)
+        }
+    }
+}
+
+fn tell_of_what_is_aside(app: &AppHandle, device: &Device) {
+    if !device.has_put_aside() {
+        return;
+    }
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move {
+        if let Err(error) = window::tell_of_what_is_aside(&app).await {
+            tracing::warn!(%error, "that messages were put aside could not be told");
+        }
+    });
+}
