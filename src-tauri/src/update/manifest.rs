@@ -203,10 +203,13 @@ mod tests {
         assert_eq!(ask(&told, &theirs.sign(told.as_bytes()), &ours.key()), refused);
         assert_eq!(ask(&told.replace("1.2.0", "9.2.0"), &good, &ours.key()), refused);
         assert_eq!(ask("no JSON either", &good, &ours.key()), refused);
-        for noise in ["", "!", "QUJD", &ours.key(), &"A".repeat(10_000)] {
+        let long = "A".repeat(10_000);
+        for noise in ["", "!", "QUJD", &long] {
             assert_eq!(ask(&told, noise, &ours.key()), refused, "{noise}");
             assert_eq!(ask(&told, &good, noise), refused, "{noise}");
         }
+        assert_eq!(ask(&told, &ours.key(), &ours.key()), refused);
+        assert_eq!(ask(&told, &good, &good), refused);
         assert_eq!(
             offer(
                 told.as_bytes(),

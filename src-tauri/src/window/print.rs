@@ -179,11 +179,13 @@ mod linux {
         dialog.set_transient_for(parent.as_ref());
         dialog.set_title(HEADING);
         let answer = dialog.run_future().await;
+        // Shut by its key or its corner it is taken apart already, and has nothing left to ask for.
+        if answer == ResponseType::DeleteEvent {
+            return Ok(false);
+        }
         let settings: Option<PrintSettings> = dialog.property("print-settings");
         let setup: Option<PageSetup> = dialog.property("page-setup");
-        if answer != ResponseType::DeleteEvent {
-            dialog.close();
-        }
+        dialog.close();
         match (answer, settings, setup) {
             (ResponseType::Ok, Some(settings), Some(setup)) => send(view, &settings, &setup).await,
             (_, _, _) => Ok(false),

@@ -23,7 +23,8 @@ pub struct GivenUp {
 pub fn held(connection: &Connection) -> Result<Held> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let pages = number("pragma page_count")? - number("pragma freelist_count")?;
-    let bytes = pages * number("pragma page_size")?;
+    // SQLCipher answers this one by a text.
+    let bytes = pages * number("select cast(page_size as integer) from pragma_page_size")?;
     let messages = number("select coalesce(sum(hi - lo + 1), 0) from message_ranges")?;
     Ok(Held {
         bytes: bytes.unsigned_abs(),

@@ -56,6 +56,9 @@ async fn assert_whole(store: &Store, plan: &Plan) {
         assert_eq!(found.hits.len() + found.titled.len(), 1, "{word}");
     }
     assert_eq!(store.page(id(2), 10).await.unwrap().messages.len(), 1);
+    assert!(store.has_room().await.unwrap());
+    let held = store.read(crate::store::eviction::held).await.unwrap();
+    assert!(held.bytes >= 4096 && held.messages == 1, "{held:?}");
 }
 
 /// Whether a text lies readable in any file.
