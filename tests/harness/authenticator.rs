@@ -1,5 +1,6 @@
 //! An authenticator app: what a person's phone shows for one account.
 
+use crate::hush;
 use totp_rs::{Builder, Secret, Totp};
 
 pub struct Authenticator(Totp);
@@ -13,6 +14,7 @@ impl std::fmt::Debug for Authenticator {
 impl Authenticator {
     /// Set up with the text that the page shows for typing.
     pub fn told(secret: &str) -> Self {
+        hush::keep_secret(secret);
         let secret =
             Secret::try_from_base32(secret).unwrap_or_else(|error| panic!("{secret} is no secret: {error}"));
         let totp = Builder::new().with_secret(secret.as_bytes().to_vec()).build();

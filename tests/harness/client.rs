@@ -5,7 +5,7 @@ use crate::wait::until;
 use http::{HeaderMap, Method, StatusCode, header};
 use protocol::auth::{Device, Me, SignedIn, Ticket, Tokens};
 use protocol::mutation::{Batch, BatchAnswer, Mutation, OP_VERSION, Op, OpResult, RunMode};
-use protocol::oauth::{CLIENT_ID, Grant};
+use protocol::oauth::{CLIENT_ID, Grant, TokenError};
 use protocol::sync::{Bootstrap, Cursor, History, Message, Role, Session, SessionsPage, SyncPage};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, SessionId, routes};
 use serde::Serialize;
@@ -512,6 +512,14 @@ impl Answer {
         let problem = self.problem();
         assert_eq!((problem.code, self.status), (code, code.status()), "{self:?}");
         problem
+    }
+
+    /// The name of a refusal as OAuth has it (RFC 6749 §5.2).
+    #[track_caller]
+    pub fn oauth_error(&self) -> String {
+        let refusal: TokenError = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no refusal of OAuth's: {self:?}: {error}"));
+        refusal.error
     }
 
     #[track_caller]

@@ -1,4 +1,5 @@
-//! What a test has used that stands in no log: passwords, addresses, cookies, tokens, and the codes and links of letters.
+//! What a test has used that stands in no log: passwords, addresses, cookies, tokens, what authenticator apps are told, codes
+//! however they are written, and the links of letters.
 //!
 //! Each test is a process of its own, so what was used in it is the test's.
 
@@ -8,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Shorter ones stand in a log by chance.
 const LONG_ENOUGH: usize = 8;
+/// Letters and pages write a code that is kept as `7KM2QX9T` with a dash in the middle, as do programs that show one.
+const HALF: usize = 4;
 
 static USED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -19,10 +22,22 @@ pub fn keep_secret(secret: &str) {
     }
 }
 
+/// As [`keep_secret`], for what people read off and type: with its dashes and without them.
+pub fn keep_code(code: &str) {
+    let plain = code.replace('-', "");
+    if plain.len() == 2 * HALF
+        && let Some((first, second)) = plain.split_at_checked(HALF)
+    {
+        keep_secret(&format!("{first}-{second}"));
+    }
+    keep_secret(code);
+    keep_secret(&plain);
+}
+
 /// The first line of the logs that tells a secret, and the secret.
 pub fn told(logs: &str, letters: &[Letter]) -> Option<(String, String)> {
     for letter in letters {
-        letter.code.iter().for_each(|code| keep_secret(code));
+        letter.code.iter().for_each(|code| keep_code(code));
         let link = letter.link.as_deref().and_then(|link| url::Url::parse(link).ok());
         for (name, value) in link.iter().flat_map(url::Url::query_pairs) {
             if name == "t" {
@@ -50,5 +65,22 @@ mod tests {
             told.map(|(line, _)| line).as_deref(),
             Some("two plum-harbor-anchor")
         );
+    }
+
+    #[test]
+    fn a_code_is_seen_however_it_is_written() {
+        keep_code("7KM2QX9T");
+        keep_code("BCDF-GHJK");
+        keep_code("4T7W-Q2M8X-9VN3B");
+        for written in [
+            "7KM2QX9T",
+            "7KM2-QX9T",
+            "BCDFGHJK",
+            "BCDF-GHJK",
+            "4T7W-Q2M8X-9VN3B",
+            "4T7WQ2M8X9VN3B",
+        ] {
+            assert!(told(&format!("typed {written}"), &[]).is_some(), "{written}");
+        }
     }
 }

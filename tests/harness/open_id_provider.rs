@@ -4,6 +4,7 @@ mod github;
 pub(crate) mod microsoft;
 mod tokens;
 
+use crate::hush;
 use axum::Router;
 use axum::extract::{Form, OriginalUri, Query, State};
 use axum::http::StatusCode;
@@ -228,6 +229,7 @@ impl OpenIdProvider {
 
     /// Who sits before the browser from now on.
     pub fn seat(&self, visitor: &Visitor) {
+        hush::keep_secret(&visitor.email);
         self.desk.lock().visitor = visitor.clone();
     }
 

@@ -7,6 +7,7 @@ mod seat;
 pub use desktop_bus::{Looks, Network, Notifications, Panel, Shown};
 pub use seat::Seat;
 
+use crate::hush;
 use crate::offspring::Offspring;
 use crate::stack::Stack;
 use crate::wait::{soon, until};
@@ -154,8 +155,13 @@ impl Screen {
             .unwrap_or_default()
     }
 
-    /// Types into a field, in place of what it holds.
+    /// Types into a field, in place of what it holds. Passwords, addresses and codes stand in no log from then on.
     pub async fn fill(&self, test_id: &str, text: &str) {
+        if test_id.ends_with("code") {
+            hush::keep_code(text);
+        } else if test_id.ends_with("password") || test_id.ends_with("email") {
+            hush::keep_secret(text);
+        }
         self.act(&format!("filling in {test_id}"), &css(test_id), async |field| {
             field.clear().await.ok()?;
             field.send_keys(text).await.ok()?;

@@ -1,13 +1,15 @@
 //! Signing up, in and out.
 
-use crate::{Scene, sign_in};
-use harness::{Authenticator, Body, OpenIdProvider, Person, SESSION_COOKIE, Screen, Stack, Visitor};
+use crate::{Scene, give_password, sign_in};
+use harness::{
+    Authenticator, Body, OpenIdProvider, Person, SESSION_COOKIE, Screen, Stack, Visitor, keep_code,
+};
 use protocol::routes::{self, page};
 
 in_both_bodies! {
     somebody_signs_up_and_confirms_by_the_mailed_code,
     a_wrong_password_is_told_and_the_right_one_lets_in,
-    who_has_a_second_step_is_asked_for_it,
+    who_has_a_second_step_is_asked_for_it_and_may_give_a_recovery_code,
     an_unconfirmed_address_is_led_to_its_letter,
     signing_out_leads_to_the_door_and_leaves_nothing_to_read,
     a_device_signed_out_from_elsewhere_is_told,
@@ -95,8 +97,8 @@ async fn a_wrong_password_is_told_and_the_right_one_lets_in(body: Body) {
     sign_in(&screen, &person).await;
 }
 
-/// Turns the second step on by its pages, in a browser, and gives the phone that was told.
-async fn protect(stack: &Stack, person: &Person) -> Authenticator {
+/// Turns the second step on by its pages, in a browser, and gives the phone that was told and the recovery codes.
+async fn protect(stack: &Stack, person: &Person) -> (Authenticator, Vec<String>) {
     let screen = Screen::browser(stack).await;
     sign_in(&screen, person).await;
     screen.open(&format!("{}{}", stack.url(), page::SECURITY)).await;
@@ -108,22 +110,22 @@ async fn protect(stack: &Stack, person: &Person) -> Authenticator {
     screen.fill("code", &phone.code()).await;
     screen.click("second-step-on").await;
     screen.wait("recovery-codes").await;
+    let codes = screen.texts_in("[data-testid=\"recovery-codes\"] code").await;
+    codes.iter().for_each(|code| keep_code(code));
     screen.click("codes-kept").await;
     screen.wait_text("codes-left", "10").await;
     screen.picture("security").await;
     // a code works once: the same half minute again
     stack.execute("update second_factors set last_step = 0").await;
-    phone
+    (phone, codes)
 }
 
-async fn who_has_a_second_step_is_asked_for_it(body: Body) {
+async fn who_has_a_second_step_is_asked_for_it_and_may_give_a_recovery_code(body: Body) {
     let stack = Stack::start().await;
     let (person, _) = Person::join_natively(&stack).await;
-    let phone = protect(&stack, &person).await;
+    let (phone, codes) = protect(&stack, &person).await;
     let screen = Screen::fresh(body, &stack).await;
-    screen.fill("email", person.email.as_str()).await;
-    screen.fill("password", &person.password).await;
-    screen.click("sign-in").await;
+    give_password(&screen, &person).await;
     screen.wait("code").await;
     screen.fill("code", &phone.wrong_code()).await;
     screen.click("second-step").await;
@@ -134,6 +136,19 @@ async fn who_has_a_second_step_is_asked_for_it(body: Body) {
     screen.fill("code", &phone.code()).await;
     screen.click("second-step").await;
     screen.wait("new-session").await;
+
+    // and again, without the phone
+    screen.click("settings").await;
+    screen.click("sign-out").await;
+    screen.wait("sign-in-form").await;
+    give_password(&screen, &person).await;
+    screen.fill("code", codes.first().expect("a recovery code")).await;
+    screen.click("second-step").await;
+    screen.wait("new-session").await;
+    let told = stack
+        .letter_about(person.email.as_str(), "A recovery code of")
+        .await;
+    assert!(told.text.contains("9 of them are left"), "{}", told.text);
 }
 
 async fn an_unconfirmed_address_is_led_to_its_letter(body: Body) {
@@ -146,9 +161,7 @@ async fn an_unconfirmed_address_is_led_to_its_letter(body: Body) {
     screen.wait("to-sign-in").await;
     screen.click("to-sign-in").await;
     screen.wait("sign-in-form").await;
-    screen.fill("email", person.email.as_str()).await;
-    screen.fill("password", &person.password).await;
-    screen.click("sign-in").await;
+    give_password(&screen, &person).await;
     screen.wait("check-mail").await;
 }
 

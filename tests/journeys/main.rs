@@ -19,12 +19,16 @@ macro_rules! in_both_bodies {
 }
 
 mod arriving;
+mod by_letter;
+mod device_code;
 mod keeping;
 mod keyboard;
 mod letters;
 mod looking;
 mod offline;
 mod passkeys;
+mod providers;
+mod rights;
 mod scanned;
 mod searching;
 mod talking;
@@ -56,10 +60,22 @@ impl Scene {
 }
 
 async fn sign_in(screen: &Screen, person: &Person) {
+    give_password(screen, person).await;
+    screen.wait("new-session").await;
+}
+
+/// What is done at the door, wherever it leads.
+async fn give_password(screen: &Screen, person: &Person) {
     screen.fill("email", person.email.as_str()).await;
     screen.fill("password", &person.password).await;
     screen.click("sign-in").await;
-    screen.wait("new-session").await;
+}
+
+/// In a browser, from wherever it is.
+async fn sign_out(screen: &Screen) {
+    screen.open("/settings").await;
+    screen.click("sign-out").await;
+    screen.wait("sign-in-form").await;
 }
 
 /// Writes a message where the composer is, and sends it.

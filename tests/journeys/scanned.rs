@@ -1,6 +1,6 @@
 //! A mailbox whose scanner opens every link in a browser of its own before its owner does: it gets nothing, and takes nothing away.
 
-use crate::sign_in;
+use crate::{sign_in, sign_out};
 use harness::{Person, SESSION_COOKIE, Screen, Stack};
 use protocol::routes::page;
 
@@ -24,12 +24,6 @@ async fn scanned(stack: &Stack, scanner: &Screen, address: &str, subject: &str) 
     let link = letter.link.expect("a letter with a link");
     scan(scanner, &link).await;
     link
-}
-
-async fn sign_out(screen: &Screen) {
-    screen.open("/settings").await;
-    screen.click("sign-out").await;
-    screen.wait("sign-in-form").await;
 }
 
 #[tokio::test]

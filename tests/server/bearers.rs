@@ -1,10 +1,9 @@
 //! Each secret opens its own door alone: none but an access token opens anything as a bearer.
 
-use crate::device_code::Headless;
 use crate::forgotten;
 use crate::letter;
 use crate::native_sign_in::{App, consent, param};
-use harness::{Client, Person, SESSION_COOKIE, Stack};
+use harness::{Client, Headless, Person, SESSION_COOKIE, Stack};
 use http::Method;
 use protocol::{Code, routes};
 

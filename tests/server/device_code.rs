@@ -1,73 +1,18 @@
 //! Signing in where no browser can be opened: a code is shown there and typed here, and nobody is led to it by a link.
 
 use futures_util::future::join_all;
-use harness::{Answer, Client, Person, Stack};
+use harness::{Answer, Client, Headless, Person, Stack};
 use http::Method;
-use protocol::auth::SignedIn;
-use protocol::oauth::{CLIENT_ID, DeviceCodeAnswer, Grant, TokenError};
+use protocol::oauth::{CLIENT_ID, DeviceCodeAnswer, Grant};
 use protocol::routes::{self, page};
 
-/// A program on a computer without a browser.
-pub(super) struct Headless {
-    client: Client,
-    pub codes: DeviceCodeAnswer,
-}
-
-async fn begin(stack: &Stack, name: &str) -> Answer {
-    let client = Client::native(&stack.url());
-    let form = [
-        ("client_id", CLIENT_ID),
-        ("name", name),
-        ("os", "linux"),
-        ("version", "1"),
-    ];
-    let ask = client
-        .request(Method::POST, routes::DEVICE_AUTHORIZATION)
-        .form(&form);
-    client.send(ask).await
-}
-
-impl Headless {
-    pub async fn on(stack: &Stack, name: &str) -> Self {
-        Self {
-            client: Client::native(&stack.url()),
-            codes: begin(stack, name).await.expect(),
-        }
-    }
-
-    async fn ask(&self) -> Answer {
-        let device_code = self.codes.device_code.clone();
-        let client_id = CLIENT_ID.to_owned();
-        self.client
-            .token(&Grant::DeviceCode {
-                device_code,
-                client_id,
-            })
-            .await
-    }
-
-    pub async fn is_told(&self) -> String {
-        told(&self.ask().await)
-    }
-
-    /// Time passes that no test waits for.
-    async fn after(&self, stack: &Stack, seconds: u32) {
-        let past = format!(
-            "update device_codes set polled_at = polled_at - interval '{seconds} seconds',
-                    expires = expires - interval '{seconds} seconds', created_at = created_at - interval '{seconds} seconds'"
-        );
-        stack.execute(&past).await;
-    }
-}
-
-fn told(answer: &Answer) -> String {
-    assert_eq!(answer.status, 400, "{answer:?}");
-    answer_error(answer)
-}
-
-fn answer_error(answer: &Answer) -> String {
-    let error: TokenError = serde_json::from_slice(&answer.body).expect("an OAuth error");
-    error.error
+/// Time passes that no test waits for.
+async fn after(stack: &Stack, seconds: u32) {
+    let past = format!(
+        "update device_codes set polled_at = polled_at - interval '{seconds} seconds',
+                expires = expires - interval '{seconds} seconds', created_at = created_at - interval '{seconds} seconds'"
+    );
+    stack.execute(&past).await;
 }
 
 pub(super) async fn type_code(browser: &Client, code: &str) -> Answer {
@@ -107,9 +52,8 @@ async fn a_program_without_a_browser_is_signed_in_by_a_typed_code() {
     );
     let done = press(&browser, &found, "yes").await;
     assert!(done.text().contains("data-testid=\"allowed\""), "{}", done.text());
-    let signed_in: SignedIn = tower.ask().await.expect();
+    let signed_in = tower.enters().await;
     assert_eq!(signed_in.me.email, person.email);
-    tower.client.hold(signed_in.tokens.expect("tokens"));
     assert_eq!(tower.client.me().await.device, signed_in.me.device);
     assert!(
         browser
@@ -162,7 +106,7 @@ async fn only_the_browser_that_looked_first_may_answer() {
     assert_eq!(forced.status, 410);
     assert_eq!(tower.is_told().await, "authorization_pending");
     press(&mallory, &seen, "yes").await;
-    let signed_in: SignedIn = tower.ask().await.expect();
+    let signed_in = tower.enters().await;
     assert_eq!(signed_in.me.email, mallory.me().await.email);
 }
 
@@ -183,9 +127,9 @@ async fn who_asks_too_often_is_told_to_slow_down_and_waits_longer() {
     let tower = Headless::on(&stack, "Tower").await;
     assert_eq!(tower.is_told().await, "authorization_pending");
     assert_eq!(tower.is_told().await, "slow_down");
-    tower.after(&stack, 6).await;
+    after(&stack, 6).await;
     assert_eq!(tower.is_told().await, "slow_down", "ten seconds from now on");
-    tower.after(&stack, 16).await;
+    after(&stack, 16).await;
     assert_eq!(tower.is_told().await, "authorization_pending");
 }
 
@@ -195,7 +139,7 @@ async fn after_ten_minutes_both_codes_are_worth_nothing() {
     let (_, browser) = Person::join(&stack).await;
     let tower = Headless::on(&stack, "Tower").await;
     let found = type_code(&browser, &tower.codes.user_code).await;
-    tower.after(&stack, 601).await;
+    after(&stack, 601).await;
     assert_eq!(press(&browser, &found, "yes").await.status, 410);
     assert_eq!(tower.is_told().await, "expired_token");
     assert_eq!(type_code(&browser, &tower.codes.user_code).await.status, 410);
@@ -240,7 +184,7 @@ async fn a_stranger_is_led_to_the_door_and_noise_is_refused() {
     let door = stranger.get(page::DEVICE_CODE).await;
     assert!(door.location().contains(page::SIGN_IN), "{door:?}");
     let long = "x".repeat(5_000);
-    let named: DeviceCodeAnswer = begin(&stack, &long).await.expect();
+    let named: DeviceCodeAnswer = Headless::begin(&stack, &long).await.expect();
     assert_eq!(named.interval, 5);
     let client = Client::native(&stack.url());
     let post = |form: Vec<(&'static str, &'static str)>| {
@@ -252,7 +196,7 @@ async fn a_stranger_is_led_to_the_door_and_noise_is_refused() {
     let fields = |id| vec![("client_id", id), ("name", "n"), ("os", "o"), ("version", "v")];
     let refused = post(fields("another-app")).await;
     assert_eq!(
-        (refused.status, answer_error(&refused).as_str()),
+        (refused.status, refused.oauth_error().as_str()),
         (400, "invalid_client")
     );
     assert_eq!(post(vec![("client_id", CLIENT_ID)]).await.status, 400);
@@ -260,5 +204,5 @@ async fn a_stranger_is_led_to_the_door_and_noise_is_refused() {
         device_code: named.device_code,
         client_id: "another-app".to_owned(),
     };
-    assert_eq!(told(&client.token(&other).await), "invalid_grant");
+    assert_eq!(client.token(&other).await.oauth_error(), "invalid_grant");
 }

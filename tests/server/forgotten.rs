@@ -1,11 +1,11 @@
 //! A forgotten password: the letter's link lets its reader choose a new one, once, and everybody else is out.
 
-use crate::device_code::{self, Headless};
+use crate::device_code;
 use crate::native_sign_in::{App, consent, oauth_error, param};
 use crate::{email_change, letter};
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Person, SESSION_COOKIE, Stack, browser, native};
+use harness::{Answer, Client, Headless, Person, SESSION_COOKIE, Stack, browser, native};
 use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::Client as Kind;

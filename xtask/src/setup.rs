@@ -62,7 +62,7 @@ pub fn ensure_api_fuzzer(place: &Place, supervisor: &mut Supervisor) -> anyhow::
     tools::install_from_python(place, supervisor, "schemathesis", "4.32.5")
 }
 
-/// What only the tests of the server need: a certified OpenID provider to sign in by. A program of Node.js's, so it has a folder
+/// What only the tests of the server and the journeys need: a certified OpenID provider to sign in by. A program of Node.js's, so it has a folder
 /// of its own; gives that of its modules.
 pub fn ensure_certified_provider(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<PathBuf> {
     tools::install_from_npm(place, supervisor, "tests/certified_provider")

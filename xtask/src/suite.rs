@@ -92,6 +92,11 @@ impl Part {
         matches!(self, Self::All | Self::Server)
     }
 
+    /// Whether its tests sign in at a certified provider.
+    const fn signs_in_elsewhere(self) -> bool {
+        matches!(self, Self::All | Self::Server | Self::Journeys)
+    }
+
     /// What the runner builds and runs. Always of the whole workspace, see `compile`.
     const fn selection(self) -> &'static [&'static str] {
         match self {
@@ -157,7 +162,7 @@ fn with_services(
         supervisor.run(runner(place, part.selection()).arg("--no-run"))
     })?;
     let mut tests = runner(place, part.selection());
-    if part.has_server() {
+    if part.signs_in_elsewhere() {
         let modules = steps.take("a provider to sign in by", || {
             setup::ensure_certified_provider(place, supervisor)
         })?;

@@ -3,6 +3,7 @@
 use super::{Body, Screen, pictures, plain_http};
 use crate::offspring::{Offspring, system_program};
 use crate::programs::free_port;
+use crate::wait::until;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -58,6 +59,19 @@ impl Screen {
             .flatten()
             .filter_map(|cookie| cookie.get("name"));
         names.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Clicks what gives a file of this name, and reads that: it is called so once it is there whole.
+    pub async fn download(&self, test_id: &str, name: &str) -> Vec<u8> {
+        let folder = self.folder.path().join("downloads");
+        std::fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("making a folder: {error}"));
+        let wish = json!({"behavior": "allow", "downloadPath": folder});
+        self.command("Browser.setDownloadBehavior", wish).await;
+        self.click(test_id).await;
+        until(&format!("{name} to be downloaded"), async || {
+            std::fs::read(folder.join(name)).ok()
+        })
+        .await
     }
 
     /// The browser has no cookies any more.
