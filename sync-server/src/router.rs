@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
+use protocol::routes::page;
 use protocol::{Code, Problem};
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -108,8 +109,7 @@ async fn draw_problems(
     next: Next,
 ) -> Response {
     let wants_page = wants_page(&request);
-    // Without its query, which may hold what only its receiver should read.
-    let path = request.uri().path().to_owned();
+    let path = told_path(request.uri().path()).to_owned();
     let id = Uuid::now_v7().to_string();
     let value = HeaderValue::try_from(&id).ok();
     if let Some(value) = &value {
@@ -144,6 +144,16 @@ async fn draw_problems(
 fn wants_page(request: &Request) -> bool {
     let says = |name: HeaderName, what: &str| {
         request
+/// What the log may tell of an address: nothing of its query, which may hold what only its receiver should read, and nothing of
+/// what a letter's link has in its path.
+fn told_path(path: &str) -> &str {
+    if path.starts_with(page::LETTERS_LINK.trim_end_matches("{token}")) {
+        page::LETTERS_LINK
+    } else {
+        path
+    }
+}
+
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok())

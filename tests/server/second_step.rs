@@ -4,8 +4,8 @@ use crate::forms::{self, About};
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{
-    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser, native,
-    until,
+    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser,
+    keep_code, native, until,
 };
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -87,11 +87,11 @@ fn codes_in(answer: &Answer) -> Vec<String> {
         .nth(1)
         .and_then(|rest| rest.split("</ul>").next())
         .unwrap_or_else(|| panic!("no codes: {answer:?}"));
-    list.split("<code>")
+    let codes = list
+        .split("<code>")
         .skip(1)
-        .filter_map(|rest| rest.split('<').next())
-        .map(str::to_owned)
-        .collect()
+        .filter_map(|rest| rest.split('<').next());
+    codes.inspect(|code| keep_code(code)).map(str::to_owned).collect()
 }
 
 pub(super) async fn prove(client: &Client, challenge: &str, code: &str) -> Answer {
