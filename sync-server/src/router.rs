@@ -25,7 +25,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
     title = "CompyMac",
-    description = "Accounts, sessions, the change feed and mutations. Refusals are problems (RFC 9457)."
+    description = "What programs ask: accounts, sessions, the change feed and mutations. Refusals are problems (RFC 9457).\n\n\
+        Not in it is what a person's browser or mail program is led to, and no program asks by itself: pages and their forms; \
+        `/oauth/authorize`, where an app sends its person; `/auth/{provider}/start` and `/auth/{provider}/callback`, out to a \
+        provider and back; what a page's script asks for passkeys, as `/auth/passkey/options`; `/letters/{token}`, which a mail \
+        program posts to (RFC 8058); `/settings/security/export/{id}`, the file of a copy of everything."
 ))]
 struct Api;
 
@@ -140,10 +144,6 @@ async fn draw_problems(
     response
 }
 
-/// A visit or a form of a browser's, rather than a program's call.
-fn wants_page(request: &Request) -> bool {
-    let says = |name: HeaderName, what: &str| {
-        request
 /// What the log may tell of an address: nothing of its query, which may hold what only its receiver should read, and nothing of
 /// what a letter's link has in its path.
 fn told_path(path: &str) -> &str {
@@ -154,6 +154,10 @@ fn told_path(path: &str) -> &str {
     }
 }
 
+/// A visit or a form of a browser's, rather than a program's call.
+fn wants_page(request: &Request) -> bool {
+    let says = |name: HeaderName, what: &str| {
+        request
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok())
