@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
+use protocol::routes::page;
 use protocol::{Code, Problem};
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -24,7 +25,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
     title = "CompyMac",
-    description = "Accounts, sessions, the change feed and mutations. Refusals are problems (RFC 9457)."
+    description = "What programs ask: accounts, sessions, the change feed and mutations. Refusals are problems (RFC 9457).\n\n\
+        Not in it is what a person's browser or mail program is led to, and no program asks by itself: pages and their forms; \
+        `/oauth/authorize`, where an app sends its person; `/auth/{provider}/start` and `/auth/{provider}/callback`, out to a \
+        provider and back; what a page's script asks for passkeys, as `/auth/passkey/options`; `/letters/{token}`, which a mail \
+        program posts to (RFC 8058); `/settings/security/export/{id}`, the file of a copy of everything."
 ))]
 struct Api;
 
@@ -108,8 +113,7 @@ async fn draw_problems(
     next: Next,
 ) -> Response {
     let wants_page = wants_page(&request);
-    // Without its query, which may hold what only its receiver should read.
-    let path = request.uri().path().to_owned();
+    let path = told_path(request.uri().path()).to_owned();
     let id = Uuid::now_v7().to_string();
     let value = HeaderValue::try_from(&id).ok();
     if let Some(value) = &value {
@@ -138,6 +142,16 @@ async fn draw_problems(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// What the log may tell of an address: nothing of its query, which may hold what only its receiver should read, and nothing of
+/// what a letter's link has in its path.
+fn told_path(path: &str) -> &str {
+    if path.starts_with(page::LETTERS_LINK.trim_end_matches("{token}")) {
+        page::LETTERS_LINK
+    } else {
+        path
+    }
 }
 
 /// A visit or a form of a browser's, rather than a program's call.

@@ -14,7 +14,7 @@ impl std::fmt::Debug for Authenticator {
 impl Authenticator {
     /// Set up with the text that the page shows for typing.
     pub fn told(secret: &str) -> Self {
-        hush::keep_secret(secret);
+        hush::keep_code(secret);
         let secret =
             Secret::try_from_base32(secret).unwrap_or_else(|error| panic!("{secret} is no secret: {error}"));
         let totp = Builder::new().with_secret(secret.as_bytes().to_vec()).build();
@@ -23,13 +23,13 @@ impl Authenticator {
 
     /// The six digits that it shows now. Right for 30 seconds at least.
     pub fn code(&self) -> String {
-        self.0.generate_current().to_string()
+        shown(self.0.generate_current().to_string())
     }
 
     /// The six digits that it showed before these.
     pub fn code_before(&self) -> String {
         let now = u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp()).unwrap_or_default();
-        self.0.generate(now - 30).to_string()
+        shown(self.0.generate(now - 30).to_string())
     }
 
     /// What it was told.
@@ -56,4 +56,10 @@ impl Authenticator {
         .find(|code| !right.contains(code))
         .unwrap_or_else(|| panic!("seven codes in six steps"))
     }
+}
+
+/// Which is told to nobody but the server.
+fn shown(code: String) -> String {
+    hush::keep_secret(&code);
+    code
 }

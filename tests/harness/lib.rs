@@ -53,7 +53,7 @@ pub use device_program::{Ask, DeviceProgram, Said};
 pub use event_stream::EventStream;
 pub use gate::{Gate, Heads, Passed};
 pub use headless::Headless;
-pub use hush::keep_code;
+pub use hush::{keep_code, keep_secret};
 pub use mailbox::{Letter, Mailbox};
 pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
 pub use passkey_holder::PasskeyHolder;

@@ -328,6 +328,9 @@ async fn authorize(
     if ask.code_challenge.is_some() && ask.code_challenge_method.as_deref() != Some("S256") {
         return (StatusCode::BAD_REQUEST, "PKCE by S256 only").into_response();
     }
+    for secret in [&ask.state, &ask.nonce].into_iter().flatten() {
+        hush::keep_secret(secret);
+    }
     let mut now = desk.lock();
     if now.asks && !ask.approved {
         let link = format!("{uri}&approved=true").replace('&', "&amp;");
@@ -352,6 +355,7 @@ async fn authorize(
             answer.append_pair("error", "access_denied");
         } else {
             let code = format!("{:032x}", rand::random::<u128>());
+            hush::keep_secret(&code);
             answer.append_pair("code", &code);
             let given = Given {
                 visitor: now.visitor.clone(),
@@ -454,11 +458,15 @@ async fn honest_token(
     let Some(given) = redeem(&desk, &ask) else {
         return refuse("invalid_grant");
     };
+    let access_token = "opaque-at-the-provider";
+    let id_token = tokens::id_token(&desk.url, &given, fault, &key_name);
+    hush::keep_secret(access_token);
+    hush::keep_secret(&id_token);
     axum::Json(json!({
-        "access_token": "opaque-at-the-provider",
+        "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": 300,
-        "id_token": tokens::id_token(&desk.url, &given, fault, &key_name),
+        "id_token": id_token,
     }))
     .into_response()
 }
@@ -483,6 +491,10 @@ fn knows_secret(headers: &http::HeaderMap, ask: &TokenAsk, url: &str) -> bool {
 
 /// One use, the same address, and the verifier of the challenge that was sent.
 fn redeem(desk: &Desk, ask: &TokenAsk) -> Option<Given> {
+    ask.code_verifier
+        .iter()
+        .chain(&ask.client_secret)
+        .for_each(|secret| hush::keep_secret(secret));
     let given = desk.lock().given.remove(&ask.code)?;
     if ask.redirect_uri.as_deref() != Some(&given.redirect_uri) {
         return None;

@@ -24,6 +24,20 @@ const NAMING: [(&str, usize); 3] = [
     ("docs/attacks.md", 100),
 ];
 
+/// Every attack that was ever given a name, by its letter; numbers that are missing were never given out. Whoever takes one out
+/// of the document takes it out here, and sees that they do.
+const ATTACKS: [(&str, &[u8]); 6] = [
+    ("A", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ("B", &[1, 2, 3, 4, 5, 6, 8, 10]),
+    ("C", &[1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15]),
+    ("D", &[1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15, 16]),
+    ("E", &[1, 2, 4, 5, 6, 7]),
+    ("F", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 17, 18, 20, 21]),
+];
+
+/// Against these there is nothing to test, and the row says why.
+const UNTRIED: [&str; 1] = ["D16"];
+
 /// What is written between backticks and looks like a path of this repository.
 fn named_paths(text: &str) -> Vec<String> {
     let inline = text
@@ -96,6 +110,85 @@ fn faults(sources: &[Source]) -> Vec<String> {
                 .map(|path| format!("{}: names `{path}`, which is not there", source.path))
         })
         .collect()
+}
+
+/// Attacks without a row, rows of no attack or of one twice, and rows that name no test.
+fn untold(document: &str) -> Vec<String> {
+    let rows: Vec<Vec<&str>> = document
+        .lines()
+        .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|cells| cells.len() == 6 && cells.get(1).is_some_and(|id| is_attack(id)))
+        .collect();
+    let all = ATTACKS
+        .iter()
+        .flat_map(|(letter, numbers)| numbers.iter().map(move |number| format!("{letter}{number}")));
+    let told: Vec<&str> = rows.iter().filter_map(|cells| cells.get(1).copied()).collect();
+    let mut faults = Vec::new();
+    let mut known = Vec::new();
+    for id in all {
+        match told.iter().filter(|told| **told == id).count() {
+            1 => {}
+            count => faults.push(format!("{id} has {count} rows")),
+        }
+        known.push(id);
+    }
+    for cells in &rows {
+        let [_, id, attack, holds, test, _] = cells.as_slice() else {
+            continue;
+        };
+        if !known.iter().any(|known| known == id) {
+            faults.push(format!("{id} is no attack"));
+        }
+        if attack.is_empty() || holds.is_empty() {
+            faults.push(format!("{id} is not told"));
+        }
+        let is_tried = !named_items(test).is_empty();
+        if is_tried == UNTRIED.contains(id) {
+            faults.push(format!("{id} is tried: {is_tried}"));
+        }
+    }
+    faults
+}
+
+/// A letter and a number.
+fn is_attack(id: &str) -> bool {
+    let mut letters = id.chars();
+    letters.next().is_some_and(|letter| letter.is_ascii_uppercase())
+        && !letters.as_str().is_empty()
+        && letters.all(|c| c.is_ascii_digit())
+}
+
+#[test]
+fn every_attack_has_a_row_with_a_test_of_it() {
+    let document = std::fs::read_to_string(harness::root().join("docs/attacks.md")).expect("the attacks");
+    tree::assert_none("docs/attacks.md", &untold(&document));
+}
+
+#[test]
+fn an_attack_that_nobody_tries_is_seen() {
+    let row = |id: &str, test: &str| format!("| {id} | somebody does it | it holds | {test} |\n");
+    let test = "`tests/house/documents.rs::untold`";
+    let mut whole = String::new();
+    for (letter, numbers) in ATTACKS {
+        for number in numbers {
+            let id = format!("{letter}{number}");
+            let named = if UNTRIED.contains(&id.as_str()) {
+                "none"
+            } else {
+                test
+            };
+            whole.push_str(&row(&id, named));
+        }
+    }
+    assert_eq!(untold(&whole), Vec::<String>::new());
+    for broken in [
+        whole.replace(&row("F12", test), ""),
+        whole.replace(&row("F12", test), &row("F12", "it is clear")),
+        whole.replace(&row("F12", test), &row("F19", test)),
+        format!("{whole}{}", row("A1", test)),
+    ] {
+        assert!(!untold(&broken).is_empty(), "{broken}");
+    }
 }
 
 #[test]

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-async fn is_signed_out(client: &Client) {
+pub(super) async fn is_signed_out(client: &Client) {
     within(AT_ONCE, "the device to be refused", async || {
         (client.get(routes::ME).await.status == 401).then_some(())
     })
     .await;
 }
 
-async fn must_close(sockets: &mut [&mut Socket]) {
+pub(super) async fn must_close(sockets: &mut [&mut Socket]) {
     for socket in sockets {
         let closed = tokio::time::timeout(AT_ONCE, socket.closed()).await;
         assert_eq!(closed.expect("closed at once"), close::REVOKED);

@@ -14,7 +14,7 @@ async fn set_out(stack: &Stack, client: &Client, provider: &str) -> String {
     at_the_provider(stack, &address).await
 }
 
-async fn connect(stack: &Stack, client: &Client, provider: &str) -> Answer {
+pub(super) async fn connect(stack: &Stack, client: &Client, provider: &str) -> Answer {
     let back = set_out(stack, client, provider).await;
     let answer = client.get(&back).await;
     client.follow(answer).await

@@ -1,12 +1,16 @@
 //! An account that its owner wants gone: kept for two weeks in which nobody is in, and then nothing of it is left.
 
+use crate::admin::{is_signed_out, must_close};
+use crate::second_step::{Careful, prove};
+use crate::{connecting, passkeys, providers};
 use harness::mailbox::path_of;
 use harness::{
-    Answer, Authenticator, Client, OpenIdProvider, Person, Stack, Visitor, browser, native, until,
+    Answer, Authenticator, Client, OpenIdProvider, PasskeyHolder, Person, Socket, Stack, Visitor, browser,
+    native, until,
 };
 use http::{Method, StatusCode};
 use protocol::Code;
-use protocol::auth::{Client as Kind, SecondStep};
+use protocol::auth::{Client as Kind, SecondStep, SignedIn};
 use protocol::routes::{self, page};
 use std::path::Path;
 
@@ -65,16 +69,25 @@ async fn it_is_asked_for_with_a_fresh_proof_and_ones_own_address_typed() {
 }
 
 #[tokio::test]
-async fn asking_signs_every_device_out_and_tells_the_owner() {
+async fn asking_signs_every_device_out_on_every_node_within_two_seconds_and_tells_the_owner() {
     let stack = Stack::start().await;
+    let second = stack.second_server().await;
     let (person, client) = Person::join(&stack).await;
     let laptop = person.native(&stack, "Laptop").await;
     let other_browser = person.browser(&stack).await;
+    let elsewhere = laptop.at(&second.url());
+    elsewhere.me().await;
+    let (mut here, mut there) = (Socket::open(&other_browser).await, Socket::open(&elsewhere).await);
+    let (_, bystander) = Person::join(&stack).await;
     let told = leave(&client, &person.email.as_str().to_uppercase()).await;
     assert!(told.succeeds().text().contains("will be deleted"), "{told:?}");
     assert!(!client.is_in(), "its cookie is taken away");
-    laptop.get(routes::ME).await.refused(Code::SessionRevoked);
-    other_browser.get(routes::ME).await.refused(Code::SessionRevoked);
+    must_close(&mut [&mut here, &mut there]).await;
+    for device in [&laptop, &elsewhere, &other_browser] {
+        is_signed_out(device).await;
+        device.get(routes::ME).await.refused(Code::SessionRevoked);
+    }
+    bystander.me().await;
     let renewed = laptop.refresh_with(&laptop.tokens().refresh_token).await;
     assert_eq!(renewed.status, 400, "{renewed:?}");
     let letter = stack.letter_about(person.email.as_str(), "will be deleted").await;
@@ -171,11 +184,11 @@ async fn the_question_is_answered_once_and_only_by_who_proved_all_steps() {
 #[tokio::test]
 async fn no_way_in_makes_a_device_of_an_account_that_is_to_go() {
     let provider = OpenIdProvider::start().await;
-    let stack = crate::providers::stack_with(&provider).await;
+    let stack = providers::stack_with(&provider).await;
     let person = Person::fresh();
     provider.seat(&Visitor::with_address(person.email.as_str()));
     let client = browser(&stack);
-    crate::providers::sign_in(&stack, &client, "google").await;
+    providers::sign_in(&stack, &client, "google").await;
     let page = client.get(page::SECURITY).await;
     client
         .submit(&page, page::FORM_PASSWORD, &[("password", &person.password)])
@@ -197,7 +210,7 @@ async fn no_way_in_makes_a_device_of_an_account_that_is_to_go() {
         .await
         .refused(Code::AccountLeaving);
     let by_provider = browser(&stack);
-    let question = crate::providers::sign_in(&stack, &by_provider, "google").await;
+    let question = providers::sign_in(&stack, &by_provider, "google").await;
     assert!(question.text().contains("Keep your account?"), "{question:?}");
 
     let by_letter = browser(&stack);
@@ -264,12 +277,46 @@ fn read_folder(folder: &Path, text: &mut String) {
     }
 }
 
+/// All that somebody signs in with beside a password: a second step with its recovery codes, a passkey, and an account elsewhere,
+/// by which they have begun to sign in.
+async fn with_every_way_in(
+    stack: &Stack,
+    provider: &OpenIdProvider,
+    words: impl Fn(&str) -> String,
+) -> Careful {
+    let careful = Careful::join(stack).await;
+    let mut holder = PasskeyHolder::at(&stack.url());
+    let added = passkeys::add(&careful.browser, &mut holder, &words("passkey")).await;
+    added.succeeds();
+    provider.seat(&Visitor {
+        subject: words("subject"),
+        ..Visitor::with_address(&(words("elsewhere") + "@example.org"))
+    });
+    connecting::connect(stack, &careful.browser, "google")
+        .await
+        .succeeds();
+    let begun = providers::sign_in(stack, &browser(stack), "google").await;
+    assert!(begun.text().contains("One more step"), "{begun:?}");
+    careful
+}
+
+/// A computer of theirs, called so.
+async fn computer(stack: &Stack, careful: &Careful, name: &str) -> Client {
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native(name)).await;
+    let proven = prove(&laptop, &challenge, &careful.phone.code()).await;
+    laptop.hold(proven.expect::<SignedIn>().tokens.expect("tokens"));
+    laptop
+}
+
 /// Somebody with something in every corner, and the words by which all of it is found.
-async fn dweller(stack: &Stack) -> (Person, Client, Vec<(&'static str, String)>) {
-    let (person, client) = Person::join(stack).await;
-    let me = client.me().await;
+async fn dweller(stack: &Stack, provider: &OpenIdProvider) -> (Person, Client, Vec<(&'static str, String)>) {
     let mark = format!("{:016x}", rand::random::<u64>());
     let words = |what: &str| format!("{what}{mark}");
+    let careful = with_every_way_in(stack, provider, words).await;
+    let laptop = computer(stack, &careful, &words("laptop")).await;
+    let (person, client) = (careful.person, careful.browser);
+    let me = client.me().await;
     let name = words("name");
     stack
         .execute(&format!(
@@ -277,7 +324,6 @@ async fn dweller(stack: &Stack) -> (Person, Client, Vec<(&'static str, String)>)
             me.user
         ))
         .await;
-    let laptop = person.native(stack, &words("laptop")).await;
     let session = laptop.create_session(&words("title")).await;
     let sent = laptop.say(session, &words("message")).await;
     laptop.committed(session, sent.reply()).await;
@@ -286,21 +332,8 @@ async fn dweller(stack: &Stack) -> (Person, Client, Vec<(&'static str, String)>)
         .join(me.user.to_string())
         .join(session.to_string());
     std::fs::write(workspace.join("notes.txt"), words("file")).expect("a file in the workspace");
-    stack
-        .execute(&format!(
-            "insert into accounts (user_id, provider, provider_account_id, email)
-             values ('{}', 'google', '{}', '{}')",
-            me.user,
-            words("subject"),
-            words("elsewhere") + "@example.org"
-        ))
-        .await;
-    // a second step, a copy of everything, and a change of address that waits
+    // a copy of everything, and a change of address that waits
     let page = client.get(page::SECURITY).await;
-    client
-        .submit(&page, page::SECOND_STEP_BEGIN, &[])
-        .await
-        .succeeds();
     client.submit(&page, page::FORM_EXPORT, &[]).await;
     stack.letter_about(person.email.as_str(), "data is ready").await;
     let new = words("fresh") + "@example.org";
@@ -314,6 +347,7 @@ async fn dweller(stack: &Stack) -> (Person, Client, Vec<(&'static str, String)>)
         ("the title", words("title")),
         ("the message", words("message")),
         ("the file", words("file")),
+        ("the passkey", words("passkey")),
         ("the identity", words("subject")),
         ("the address elsewhere", words("elsewhere")),
         ("the new address", new),
@@ -331,9 +365,17 @@ async fn everything(stack: &Stack) -> String {
 
 #[tokio::test]
 async fn when_its_time_is_over_nothing_of_it_is_left_anywhere() {
-    let stack = Stack::start().await;
-    let (person, client, needles) = dweller(&stack).await;
-    let (_, _, others) = dweller(&stack).await;
+    let provider = OpenIdProvider::start().await;
+    // passkeys want a name
+    let stack = Stack::builder()
+        .with_name()
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let (person, client, needles) = dweller(&stack, &provider).await;
+    let (_, _, others) = dweller(&stack, &provider).await;
+    let codes = "select count(*) from recovery_codes";
+    assert_eq!(stack.number(codes).await, 20);
     let events = stack.number("select count(*) from audit_events").await;
     let before = everything(&stack).await;
     for (what, needle) in needles.iter().chain(&others) {
@@ -356,6 +398,7 @@ async fn when_its_time_is_over_nothing_of_it_is_left_anywhere() {
     for (what, needle) in &others {
         assert!(after.contains(needle.as_str()), "{what} of somebody else is gone");
     }
+    assert_eq!(stack.number(codes).await, 10, "those of somebody else");
     // what happened at the door is still told, of nobody
     let left = stack.number("select count(*) from audit_events").await;
     assert!(left > events, "{left} of {events}");

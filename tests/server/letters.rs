@@ -401,6 +401,24 @@ async fn who_has_not_begun_is_told_how_once_and_who_has_is_not() {
     assert_eq!(stack.mailbox.letters_to(busy.email.as_str()).len(), 1);
 }
 
+/// Also where what comes by it is refused, which is what a log tells of.
+#[tokio::test]
+async fn a_link_that_turns_tips_off_is_in_no_log() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    after_two_days(&stack).await;
+    let stop = stop_of(&tip_for(&stack, &person).await);
+    let stranger = browser(&stack);
+    for path in [stop.clone(), format!("{stop}/more")] {
+        let refused = stranger.send(stranger.bare(Method::DELETE, &path)).await;
+        assert!([404, 405].contains(&refused.status), "{refused:?}");
+    }
+    let logs = stack.logs();
+    assert!(logs.contains(page::LETTERS_LINK), "both are told: {logs}");
+    let token = stop.rsplit('/').next().expect("a token");
+    assert!(!logs.contains(token), "{token}");
+}
+
 #[tokio::test]
 async fn only_a_button_turns_tips_off_and_letters_about_safety_come_all_the_same() {
     let stack = Stack::start().await;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::mailbox::path_of;
-use harness::{Answer, Client, OpenIdProvider, Person, Stack, Visitor, native, within};
+use harness::{Answer, Client, OpenIdProvider, Person, Stack, Visitor, keep_secret, native, within};
 use protocol::auth::SignedIn;
 use protocol::oauth::{CLIENT_ID, Grant, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK, TokenError};
 use protocol::routes;
@@ -25,10 +25,13 @@ fn random() -> String {
 
 impl App {
     pub fn new(stack: &Stack) -> Self {
+        let (verifier, state) = (random(), random());
+        keep_secret(&verifier);
+        keep_secret(&state);
         Self {
             client: Client::native(&stack.url()),
-            verifier: random(),
-            state: random(),
+            verifier,
+            state,
             key: None,
         }
     }
@@ -106,7 +109,9 @@ fn home_link(page: &Answer) -> url::Url {
         .chain([page.location()])
         .find(|link| link.starts_with(REDIRECT_DEEP_LINK))
         .unwrap_or_else(|| panic!("no link home: {page:?}"));
-    url::Url::parse(&link).expect("a link is a URL")
+    let link = url::Url::parse(&link).expect("a link is a URL");
+    keep_secret(&param(&link, "code"));
+    link
 }
 
 pub(super) fn param(link: &url::Url, name: &str) -> String {

@@ -2,7 +2,8 @@
 
 use harness::{Client, Person, Stack, until};
 use http::Method;
-use protocol::{Code, routes};
+use protocol::Code;
+use protocol::routes::{self, page};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -103,13 +104,13 @@ async fn every_page_carries_a_strict_policy() {
     let id = person.create_session("A page").await;
     let mut answers = Vec::new();
     for path in [
-        routes::page::HOME,
-        routes::page::ARCHIVED,
-        routes::page::SETTINGS,
-        &routes::page::session(id),
-        routes::page::SECURITY,
-        routes::page::PROVE,
-        routes::page::DEVICE_CODE,
+        page::HOME,
+        page::ARCHIVED,
+        page::SETTINGS,
+        &page::session(id),
+        page::SECURITY,
+        page::PROVE,
+        page::DEVICE_CODE,
         routes::API_DOCS,
         routes::OPENAPI,
         "/nothing-here",
@@ -117,18 +118,18 @@ async fn every_page_carries_a_strict_policy() {
         answers.push((path.to_owned(), person.get(path).await));
     }
     for path in [
-        routes::page::SIGN_IN,
-        routes::page::SIGN_UP,
-        routes::page::CHECK_MAIL,
-        routes::page::VERIFY,
-        routes::page::FORGOT,
-        routes::page::RESET,
-        routes::page::LETTER_ASK,
-        routes::page::LETTER,
-        routes::page::SECOND_STEP,
-        routes::page::KEEP,
-        routes::page::EMAIL_LINK,
-        routes::page::EMAIL_UNDO,
+        page::SIGN_IN,
+        page::SIGN_UP,
+        page::CHECK_MAIL,
+        page::VERIFY,
+        page::FORGOT,
+        page::RESET,
+        page::LETTER_ASK,
+        page::LETTER,
+        page::SECOND_STEP,
+        page::KEEP,
+        page::EMAIL_LINK,
+        page::EMAIL_UNDO,
         "/letters/unheard-of",
         routes::SESSIONS,
         routes::HEALTH,
@@ -173,7 +174,7 @@ async fn every_page_carries_a_strict_policy() {
             !text.contains(" onclick=") && !text.contains("javascript:"),
             "an inline script at {path}"
         );
-        if path != routes::page::SIGN_IN {
+        if path != page::SIGN_IN {
             assert!(
                 page.header("cache-control")
                     .is_some_and(|value| value.contains("no-store")),
@@ -240,8 +241,8 @@ async fn a_gateway_and_a_worker_are_one_server_together() {
         operator.get(path).await.succeeds();
     }
     for path in [
-        routes::page::HOME,
-        routes::page::SIGN_IN,
+        page::HOME,
+        page::SIGN_IN,
         routes::ME,
         routes::SESSIONS,
         routes::SOCKET,
@@ -267,23 +268,39 @@ async fn a_browser_insists_on_https_where_the_installation_is_reached_by_it() {
     assert!(said.starts_with("max-age=63072000"), "{said}");
 }
 
-/// Every address that a program may ask, as the protocol names them: a new one is among them by itself.
-fn api_routes() -> Vec<String> {
+/// Every address that a program may ask, and every other, as the protocol names them: a new one is among them by itself.
+fn api_routes() -> (Vec<String>, Vec<String>) {
     let file = harness::root().join("protocol/src/routes.rs");
     let text = std::fs::read_to_string(file).expect("the addresses");
-    let (for_programs, _pages) = text.split_once("pub mod page").expect("the pages' addresses");
+    let (for_programs, pages) = text.split_once("pub mod page").expect("the pages' addresses");
+    let named = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("pub const "));
+        lines
+            .filter_map(|line| line.split('"').nth(1))
+            .map(str::to_owned)
+            .collect()
+    };
     // the document itself, and what only people open
-    let others = [routes::OPENAPI, routes::API_DOCS, routes::AUTHORIZE];
-    let named = for_programs.lines().filter(|line| line.starts_with("pub const "));
-    named
-        .filter_map(|line| line.split('"').nth(1))
-        .filter(|route| !others.contains(route))
-        .map(str::to_owned)
-        .collect()
+    let (others, for_programs): (Vec<String>, Vec<String>) = named(for_programs)
+        .into_iter()
+        .partition(|route| [routes::OPENAPI, routes::API_DOCS, routes::AUTHORIZE].contains(&route.as_str()));
+    (for_programs, [others, named(pages)].concat())
 }
 
+/// What of the others answers to no person: the document says that it leaves them out.
+const LED_TO: [&str; 6] = [
+    routes::AUTHORIZE,
+    page::PROVIDER_START,
+    page::PROVIDER_CALLBACK,
+    page::PASSKEY_OPTIONS,
+    page::LETTERS_LINK,
+    page::EXPORT,
+];
+
 #[tokio::test]
-async fn the_api_document_lists_every_route_and_no_other() {
+async fn the_api_document_lists_every_route_of_programs_and_says_what_it_leaves_out() {
     let stack = Stack::start().await;
     let document: Value = client(&stack).get(routes::OPENAPI).await.expect();
     assert!(
@@ -297,10 +314,23 @@ async fn the_api_document_lists_every_route_and_no_other() {
         .keys()
         .map(String::as_str)
         .collect();
-    let mounted = api_routes();
-    assert!(mounted.len() > 30, "{mounted:?}");
-    for route in &mounted {
+    let (for_programs, others) = api_routes();
+    assert!(
+        for_programs.len() > 30 && others.len() > 60,
+        "{for_programs:?} {others:?}"
+    );
+    for route in &for_programs {
         assert!(listed.contains(&route.as_str()), "{route} is not in the document");
+    }
+    for route in &others {
+        assert!(!listed.contains(&route.as_str()), "{route} is in the document");
+    }
+    let told = document["info"]["description"].as_str().expect("what it covers");
+    for route in LED_TO {
+        assert!(
+            told.contains(&format!("`{route}`")),
+            "{route} is left out: {told}"
+        );
     }
     // and what is listed is there
     let person = client(&stack);
@@ -389,7 +419,7 @@ async fn an_unknown_address_is_a_page_for_people_and_a_problem_for_programs() {
 #[tokio::test]
 async fn the_built_page_is_small_and_cached_for_good() {
     let stack = Stack::start().await;
-    let page = client(&stack).visit(routes::page::SIGN_IN).await;
+    let page = client(&stack).visit(page::SIGN_IN).await;
     let text = page.text();
     let named: Vec<&str> = text.split('"').filter(|part| part.starts_with("/app/")).collect();
     assert!(named.iter().any(|path| path.contains(".css")), "{text}");

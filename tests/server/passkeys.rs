@@ -55,7 +55,7 @@ async fn finish(
 }
 
 /// Makes one on the security page.
-async fn add(client: &Client, holder: &mut PasskeyHolder, name: &str) -> Answer {
+pub(super) async fn add(client: &Client, holder: &mut PasskeyHolder, name: &str) -> Answer {
     let csrf = token(client, page::SECURITY, page::FORM_PASSWORD).await;
     let asked: PasskeyOptions = begin(client, &csrf, page::FORM_PASSKEY_ADD).await.expect();
     let made = holder.make(&asked.options);

@@ -160,32 +160,45 @@ async fn an_address_that_cannot_be_read_is_refused_as_everything_else_is() {
     }
 }
 
+/// Each lie, and what it is refused for, as the log says it: whoever is kept out for another reason is not kept out by the check.
+const LIES: [(Fault, &str); 15] = [
+    (Fault::WrongIssuer, "Invalid issuer"),
+    (Fault::WrongAudience, "Invalid audiences: must contain"),
+    (Fault::TwoAudiences, "is not a trusted audience"),
+    (Fault::WrongNonce, "Invalid nonce"),
+    (Fault::MissingNonce, "Invalid nonce"),
+    (Fault::Unsigned, "No signature found"),
+    (Fault::KeyedWithPublicKey, "Disallowed signature algorithm"),
+    (Fault::UnknownKey, "No matching key found"),
+    (Fault::BrokenSignature, "Crypto error"),
+    (Fault::Expired, "ID token expired"),
+    (Fault::FromTheFuture, "issued in the future"),
+    (Fault::OtherIssInAnswer, "the answer is from another issuer"),
+    (Fault::NoIssInAnswer, "does not name its issuer"),
+    (Fault::RedirectingTokens, "redeeming the code: Other error"),
+    (
+        Fault::RefusedTokens,
+        "redeeming the code: Server returned error response: invalid_client",
+    ),
+];
+
+/// What the audit has of sign-ins that were refused so.
+async fn refused_as(stack: &Stack, code: Code) -> i64 {
+    let noted = "select count(*) from audit_events where event = 'sign_in' and outcome = 'refused'";
+    stack.number(&format!("{noted} and reason = '{code}'")).await
+}
+
 #[tokio::test]
 async fn every_lie_of_a_provider_is_refused() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
-    let lies = [
-        Fault::WrongIssuer,
-        Fault::WrongAudience,
-        Fault::TwoAudiences,
-        Fault::WrongNonce,
-        Fault::MissingNonce,
-        Fault::Unsigned,
-        Fault::KeyedWithPublicKey,
-        Fault::UnknownKey,
-        Fault::BrokenSignature,
-        Fault::Expired,
-        Fault::FromTheFuture,
-        Fault::Cancelled,
-        Fault::OtherIssInAnswer,
-        Fault::NoIssInAnswer,
-        Fault::RedirectingTokens,
-        Fault::RefusedTokens,
-    ];
-    for lie in lies {
+    let cancelled = [(Fault::Cancelled, "", Code::ProviderCancelled)];
+    let lies = LIES.map(|(lie, why)| (lie, why, Code::ProviderFailed));
+    for (lie, why, code) in lies.into_iter().chain(cancelled) {
         provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
         provider.misbehave(lie);
         let client = browser(&stack);
+        let (noted, said) = (refused_as(&stack, code).await, stack.logs().len());
         let page = sign_in(&stack, &client, "google").await;
         assert!(page.status < 500 || page.status == 502, "{lie:?}: {page:?}");
         assert!(
@@ -197,6 +210,10 @@ async fn every_lie_of_a_provider_is_refused() {
             page.text().contains("data-testid=\"problem\"") || page.status >= 400,
             "{lie:?} is told: {page:?}"
         );
+        assert_eq!(refused_as(&stack, code).await, noted + 1, "{lie:?} is noted");
+        let logs = stack.logs();
+        let said = logs.get(said..).unwrap_or_default();
+        assert!(said.contains(why), "{lie:?} is refused for {why}: {said}");
     }
     // and honest again, it works again
     provider.misbehave(Fault::None);

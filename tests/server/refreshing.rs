@@ -9,8 +9,9 @@ use protocol::routes;
 
 /// More than enough for every order that two nodes find.
 const ROUNDS: i64 = 12;
-/// Asked at each node in a round.
+/// Asked at each node in a round, and in the last one.
 const ASKED: usize = 4;
+const ASKED_LAST: usize = 25;
 
 fn tokens(answer: &Answer) -> Tokens {
     answer.expect::<SignedIn>().tokens.expect("tokens")
@@ -30,9 +31,10 @@ async fn rounds_at_two_nodes_give_one_successor_each_and_the_generation_grows_by
         let token = here.tokens().refresh_token;
         // both have their connections open, so that neither is first by that
         let works = [here.get(routes::ME).await, there.get(routes::ME).await];
+        let asked = if round == ROUNDS { ASKED_LAST } else { ASKED };
         let (at_one, at_other, used_here, used_there) = tokio::join!(
-            join_all((0..ASKED).map(|_| here.refresh_with(&token))),
-            join_all((0..ASKED).map(|_| there.refresh_with(&token))),
+            join_all((0..asked).map(|_| here.refresh_with(&token))),
+            join_all((0..asked).map(|_| there.refresh_with(&token))),
             here.get(routes::ME),
             there.get(routes::ME),
         );

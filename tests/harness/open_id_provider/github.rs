@@ -1,6 +1,7 @@
 //! GitHub's own way: plain OAuth 2, and the person by its API.
 
 use super::{Authorize, Desk, TokenAsk, knows_secret, redeem};
+use crate::hush;
 use axum::Router;
 use axum::extract::{Form, Query, State};
 use axum::http::StatusCode;
@@ -50,12 +51,16 @@ async fn access_token(
         None
     };
     match given {
-        Some(given) => axum::Json(json!({
-            "access_token": format!("{PREFIX}{}", given.visitor.subject),
-            "token_type": "bearer",
-            "scope": "read:user,user:email",
-        }))
-        .into_response(),
+        Some(given) => {
+            let token = format!("{PREFIX}{}", given.visitor.subject);
+            hush::keep_secret(&token);
+            axum::Json(json!({
+                "access_token": token,
+                "token_type": "bearer",
+                "scope": "read:user,user:email",
+            }))
+            .into_response()
+        }
         None => axum::Json(json!({"error": "bad_verification_code"})).into_response(),
     }
 }

@@ -1,6 +1,7 @@
 //! A computer for the desktop app: a display, a session bus, a keychain and a home of its own.
 
 use super::{Body, Screen};
+use crate::hush;
 use crate::offspring::{Offspring, system_program};
 use crate::programs::{binary, free_port, setting};
 use crate::stack::Stack;
@@ -341,6 +342,21 @@ impl Seat {
 }
 
 /// What the app at a seat has written to its log.
+/// Nothing that a test has used stands in the log of an app, wherever it ran.
+pub(super) fn must_keep_quiet(seat: &Path) {
+    if !std::thread::panicking()
+        && let Some((line, secret)) = hush::told(&log_in(seat), &[])
+    {
+        panic!("the app's log tells {secret}: {line}");
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        must_keep_quiet(self.folder.path());
+    }
+}
+
 pub(super) fn log_in(seat: &Path) -> String {
     let files = std::fs::read_dir(seat.join("app/logs"))
         .into_iter()
