@@ -52,6 +52,7 @@ pub const CACHE: &[Migration] = of!("sqlite/cache": [
     "0003_search",
     "0004_whole",
     "0005_openings",
+    "0006_recent",
 ]);
 
 /// Of `outbox.db` beside it.

@@ -167,9 +167,9 @@ pub enum Push {
         offset: u64,
         text: String,
     },
-    /// A rename, an archiving or a deletion was not taken by the server; what stands is in the list.
+    /// A rename, an archiving or a deletion was not taken by the server, and what stands is in the list; or what is
+    /// written cannot be kept here.
     Refused {
-        session: SessionId,
         problem: Problem,
     },
     /// Signed in or out.

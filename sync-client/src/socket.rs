@@ -3,7 +3,7 @@
 //! **Invariant:** reports bear the ticket they were opened with; after a socket is dropped it reports nothing.
 
 use crate::engine::{Event, Failure, Ticket};
-use crate::http::Http;
+use crate::http::{Http, retry_after};
 use crate::packed::{FRAME_BYTES, Unreadable, unpack};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, SUBPROTOCOL, ServerFrame, close};
@@ -143,7 +143,9 @@ const ABNORMAL: u16 = 1006;
 fn failure(error: &Error) -> Failure {
     match error {
         Error::Http(response) if response.status().as_u16() == 401 => Failure::Unauthorized,
-        Error::Http(_) => Failure::Later { retry_after: None },
+        Error::Http(response) => Failure::Later {
+            retry_after: retry_after(response.headers()),
+        },
         Error::Io(_) => Failure::NotSent,
         _other => Failure::Cut,
     }
@@ -242,6 +244,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use std::sync::Arc;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
     use tokio_tungstenite::tungstenite::handshake::server as handshake;
 
     fn packed(text: &[u8]) -> Vec<u8> {
@@ -271,19 +275,37 @@ mod tests {
         mpsc::Receiver<Event>,
         tokio::task::JoinHandle<(String, T)>,
     ) {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (socket, heard) = open(&listener);
         let served = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let request = head(&stream).await;
             let socket = tokio_tungstenite::accept_hdr_async(stream, agree).await.unwrap();
             (request, serve(socket).await)
         });
+        (socket, heard, served)
+    }
+
+    fn open(listener: &TcpListener) -> (Socket, mpsc::Receiver<Event>) {
+        let address = format!("http://{}", listener.local_addr().unwrap());
         let (events, heard) = mpsc::channel(4);
         let http = Http::new(address.parse().unwrap(), Arc::new(Clock::start())).unwrap();
         let token = async { Ok("token".to_owned()) };
         let cursor = Some(CURSOR.parse().unwrap());
-        (Socket::open(http, token, 1, cursor, events), heard, served)
+        (Socket::open(http, token, 1, cursor, events), heard)
+    }
+
+    /// A socket to a server that answers the request to open it so.
+    async fn refused(answer: &str) -> (Socket, mpsc::Receiver<Event>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (socket, heard) = open(&listener);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // one that closes with something unread would take its answer back
+        let mut request = vec![0; head(&stream).await.len()];
+        stream.read_exact(&mut request).await.unwrap();
+        let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        (socket, heard)
     }
 
     /// What a connection begins with, left there for whoever answers it.
@@ -295,6 +317,35 @@ mod tests {
             if text.contains("\r\n\r\n") {
                 return text;
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_when_to_come_again() {
+        for (answer, failure) in [
+            (
+                "429 Too Many Requests\r\nRetry-After: 7",
+                Failure::Later { retry_after: Some(7) },
+            ),
+            (
+                "503 Service Unavailable\r\nretry-after: 40",
+                Failure::Later {
+                    retry_after: Some(40),
+                },
+            ),
+            ("503 Service Unavailable", Failure::Later { retry_after: None }),
+            (
+                "503 Service Unavailable\r\nRetry-After: soon",
+                Failure::Later { retry_after: None },
+            ),
+            ("401 Unauthorized\r\nRetry-After: 7", Failure::Unauthorized),
+        ] {
+            let (_socket, mut heard) = refused(answer).await;
+            assert_eq!(
+                heard.recv().await,
+                Some(Event::SocketRefused { ticket: 1, failure }),
+                "{answer}"
+            );
         }
     }
 

@@ -242,7 +242,8 @@ impl Store {
 
     /// Sessions and messages in the cache, and its bytes on disk.
     pub async fn numbers(&self) -> Result<(u64, u64, u64)> {
-        let (sessions, messages) = self.read(reads::counts).await?;
+        let sessions = self.read(reads::session_count).await?;
+        let messages = self.read(reads::message_count).await?;
         Ok((sessions, messages, files::cache_bytes(&self.folder)))
     }
 

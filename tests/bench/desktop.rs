@@ -10,7 +10,6 @@ mod long_use;
 mod picture;
 mod sizes;
 mod starts;
-mod weight;
 
 use account::Account;
 use anyhow::{Context as _, bail};

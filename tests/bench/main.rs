@@ -23,6 +23,7 @@ mod storm;
 mod stream;
 mod table;
 mod turns;
+mod weight;
 
 use anyhow::Context as _;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -59,10 +60,7 @@ async fn measure(works: &[String]) -> anyhow::Result<()> {
         print!("{}", table::draw(&door::run(&stage).await.context("W3")?));
     }
     if is_wanted("W4") {
-        print!(
-            "{}",
-            table::draw(&[reads::histories(&stage).await.context("W4")?])
-        );
+        print!("{}", table::draw(&reads::histories(&stage).await.context("W4")?));
     }
     if is_wanted("W5") {
         for count in [1_000, 5_000, 10_000] {

@@ -1,5 +1,6 @@
 //! The programs that are measured: started, read until they are ready, weighed, and ended with the bench.
 
+use crate::weight;
 use anyhow::{Context as _, bail};
 use std::path::Path;
 use std::process::Stdio;
@@ -47,6 +48,12 @@ impl Process {
     pub fn memory(&self) -> anyhow::Result<u64> {
         let id = self.child.id().context("it has ended")?;
         harness::resident(id).context("reading its memory")
+    }
+
+    /// How long it has worked so far, in its own code and in the kernel's.
+    pub fn worked(&self) -> anyhow::Result<Duration> {
+        let id = self.child.id().context("it has ended")?;
+        weight::worked_by(id).context("reading its work")
     }
 }
 

@@ -1,4 +1,5 @@
-//! W1 and W4: reading, beside bare axum and sqlx with the same query and no check of who asks.
+//! W1 and W4: reading, beside bare axum and sqlx with the same query and no check of who asks: how many in a second, and
+//! how much of the processor the program itself takes for each.
 
 use crate::load::{self, Request};
 use crate::process::Process;
@@ -11,6 +12,9 @@ const CONNECTIONS: usize = 64;
 /// Both sides take turns, so that what else the machine does falls on both.
 const TURNS: usize = 4;
 const TURN: Duration = Duration::from_secs(2);
+/// What the check of who asks may take of the processor, in microseconds. What is measured is all that the server does more than
+/// the bare one, and the check is within that.
+const CHECK: f64 = 60.0;
 
 pub async fn lists(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
@@ -26,7 +30,7 @@ pub async fn lists(stage: &Stage) -> anyhow::Result<Vec<Row>> {
                 credential(member, is_cookie),
             )
         };
-        rows.push(compare(stage, name, ours, |member| format!("/sessions/{}", member.user)).await?);
+        rows.extend(compare(stage, name, ours, |member| format!("/sessions/{}", member.user)).await?);
     }
     Ok(rows)
 }
@@ -42,7 +46,7 @@ pub fn requests(stage: &Stage, address: &str, readers: usize) -> Vec<Request> {
         .collect()
 }
 
-pub async fn histories(stage: &Stage) -> anyhow::Result<Row> {
+pub async fn histories(stage: &Stage) -> anyhow::Result<Vec<Row>> {
     let ours = |member: &Member| {
         let path = format!("/api/v1/sessions/{}/messages?limit=20", member.session);
         (path, credential(member, true))
@@ -64,7 +68,7 @@ async fn compare(
     work: &str,
     ours: impl Fn(&Member) -> (String, (&'static str, String)),
     bare: impl Fn(&Member) -> String,
-) -> anyhow::Result<Row> {
+) -> anyhow::Result<Vec<Row>> {
     let limit = stage.limit("bare").await?;
     let members: Vec<&Member> = stage.members.iter().take(CONNECTIONS).collect();
     let our_requests: Vec<Request> = members
@@ -78,37 +82,65 @@ async fn compare(
         .iter()
         .map(|member| Request::get(&limit.address, &bare(member), &[]))
         .collect();
-    let (mut server, mut floor) = (Tally::default(), Tally::default());
+    let (mut server, mut floor) = (Side::default(), Side::default());
     // The first seconds fill pools and caches and are not counted.
     for turn in 0..=TURNS {
-        for (process, requests, tally) in [
+        for (process, requests, side) in [
             (&stage.server, &our_requests, &mut server),
             (&limit, &bare_requests, &mut floor),
         ] {
-            measure(process, requests, tally, turn > 0).await?;
+            let measured = measure(process, requests).await?;
+            if turn > 0 {
+                side.add(measured);
+            }
         }
     }
-    Ok(Row {
-        work: work.to_owned(),
-        ours: server.rate(),
-        limit: floor.rate(),
-        unit: "/s",
-        less_is_better: false,
-        p50: server.percentile(0.5),
-        p99: server.percentile(0.99),
-        memory: stage.server.memory()?,
-    })
+    let memory = stage.server.memory()?;
+    let more = server.each() - floor.each();
+    Ok(vec![
+        Row {
+            work: work.to_owned(),
+            ours: server.tally.rate(),
+            limit: floor.tally.rate(),
+            unit: "/s",
+            less_is_better: false,
+            p50: server.tally.percentile(0.5),
+            p99: server.tally.percentile(0.99),
+            memory,
+        },
+        Row {
+            work: format!("   its own work for each: {more:+.0} µs, at most {CHECK:.0} wanted"),
+            ours: server.each(),
+            limit: floor.each(),
+            unit: "µs",
+            less_is_better: true,
+            p50: None,
+            p99: None,
+            memory,
+        },
+    ])
 }
 
-async fn measure(
-    process: &Process,
-    requests: &[Request],
-    tally: &mut Tally,
-    is_counted: bool,
-) -> anyhow::Result<()> {
-    let took = load::run(&process.address, requests, TURN).await?;
-    if is_counted {
-        tally.add(took, TURN.as_secs_f64());
+/// What one of the two has done in its turns, and how long it worked for that.
+#[derive(Default)]
+struct Side {
+    tally: Tally,
+    worked: Duration,
+}
+
+impl Side {
+    fn add(&mut self, (took, worked): (Vec<Duration>, Duration)) {
+        self.tally.add(took, TURN.as_secs_f64());
+        self.worked += worked;
     }
-    Ok(())
+
+    fn each(&self) -> f64 {
+        self.tally.each(self.worked)
+    }
+}
+
+async fn measure(process: &Process, requests: &[Request]) -> anyhow::Result<(Vec<Duration>, Duration)> {
+    let before = process.worked()?;
+    let took = load::run(&process.address, requests, TURN).await?;
+    Ok((took, process.worked()?.saturating_sub(before)))
 }

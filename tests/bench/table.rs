@@ -78,6 +78,12 @@ impl Tally {
         self.took.len() as f64 / self.seconds
     }
 
+    /// How much of a time that was spent on all falls on each, in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a few seconds")]
+    pub fn each(&self, spent: Duration) -> f64 {
+        spent.as_secs_f64() * 1e6 / self.took.len() as f64
+    }
+
     /// `share` of all took at most this long.
     #[expect(
         clippy::cast_precision_loss,
@@ -107,5 +113,6 @@ mod tests {
         assert_eq!(tally.percentile(0.99), Some(Duration::from_millis(100)));
         assert_eq!(tally.percentile(1.0), Some(Duration::from_millis(100)));
         assert!((tally.rate() - 25.0).abs() < f64::EPSILON);
+        assert!((tally.each(Duration::from_millis(5)) - 50.0).abs() < 1e-9);
     }
 }

@@ -70,8 +70,19 @@ impl Screen {
 
     /// A browser in which scripts run, and WebAssembly does not.
     pub async fn browser_without_webassembly(stack: &Stack) -> Self {
+        Self::browser_with(stack, "delete globalThis.WebAssembly").await
+    }
+
+    /// A browser in which pages can keep nothing, as one whose storage is full.
+    pub async fn browser_that_keeps_nothing(stack: &Stack) -> Self {
+        let refuse =
+            "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }";
+        Self::browser_with(stack, refuse).await
+    }
+
+    async fn browser_with(stack: &Stack, script: &str) -> Self {
         let screen = chromium::start(&stack.url(), true).await;
-        screen.take_webassembly_away().await;
+        screen.begin_pages_with(script).await;
         screen.open("/").await;
         screen
     }

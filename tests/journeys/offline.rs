@@ -1,7 +1,7 @@
 //! The server gone, in a browser as at the app: what was read stays open, what is written waits, and arrives once.
 
-use crate::{COMPLETE, MINE, Scene, say};
-use harness::{Body, until};
+use crate::{COMPLETE, MINE, Scene, say, sign_in};
+use harness::{Body, Person, Screen, Stack, until};
 use protocol::SessionId;
 
 in_both_bodies! {
@@ -89,4 +89,20 @@ async fn what_waited_in_a_page_that_was_closed_is_sent_by_the_next() {
     );
     scene.screen.open(&protocol::routes::page::session(id)).await;
     arrives_once(&scene, id, "Written before the tab was closed").await;
+}
+
+#[tokio::test]
+async fn whoever_writes_where_the_browser_keeps_nothing_is_told_that_it_may_be_lost() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join_natively(&stack).await;
+    let screen = Screen::browser_that_keeps_nothing(&stack).await;
+    sign_in(&screen, &person).await;
+    screen.click("new-session").await;
+    screen.wait_connection("online").await;
+    stack.server.gate().shut();
+    screen.wait_connection("offline").await;
+    say(&screen, "Written on sand").await;
+    screen.wait_text("flash", "does not keep what you write").await;
+    stack.server.gate().open();
+    screen.wait_text_in(COMPLETE, "Written on sand").await;
 }

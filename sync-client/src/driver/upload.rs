@@ -136,7 +136,6 @@ async fn take(core: &Arc<Core>, lanes: &mut Lanes, answered: Answered) {
 
 fn told(report: Report) -> Push {
     Push::Refused {
-        session: report.op.session(),
         problem: report.problem,
     }
 }

@@ -526,6 +526,35 @@ fn a_refused_socket_leads_to_long_polls_and_a_welcome_back_to_life() {
     assert_eq!(state.phase(), &Phase::Live);
 }
 
+/// A node that is full or going down says when: its devices come back together, and not before.
+#[test]
+fn a_refused_socket_is_tried_again_no_sooner_than_the_server_asks() {
+    for (refusals, seconds, least) in [
+        (0, 400, 400_000),
+        (REFUSALS, 400, 400_000),
+        // whatever it says
+        (REFUSALS, u32::MAX, 3_600_000),
+    ] {
+        let (mut state, _) = back_after(BRIEF / 2);
+        state.refusals = refusals;
+        let Link::Opening(ticket) = state.link else {
+            panic!("{state:?}")
+        };
+        let failure = Failure::Later {
+            retry_after: Some(seconds),
+        };
+        let (refused, _) = step(state, Event::SocketRefused { ticket, failure }, NOW);
+        let is_tried = |ms| {
+            let at = NOW.at + ms;
+            let (tried, _) = step(refused.clone(), Event::Tick, Moment { at, ..NOW });
+            matches!(tried.link, Link::Opening(_))
+        };
+        assert!(!is_tried(least - 1), "{refused:?}");
+        // a short wait of its own comes on top
+        assert!(is_tried(least + 1_000), "{refused:?}");
+    }
+}
+
 /// A device that was in step, and so much later.
 fn back_after(absence: i64) -> (State, Vec<Effect>) {
     let live = step(state(Phase::Live), Event::Alive { ticket: 5 }, NOW).0;

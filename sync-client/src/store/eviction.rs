@@ -4,7 +4,7 @@
 //! the list stays, and a session that there is a reason to keep loses nothing.
 
 use super::quota::{Held, Reasons};
-use super::{Result, rows};
+use super::{Result, reads, rows};
 use protocol::SessionId;
 use protocol::sync::Ord;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -21,14 +21,13 @@ pub struct GivenUp {
 }
 
 pub fn held(connection: &Connection) -> Result<Held> {
-    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let pages = number("pragma page_count")? - number("pragma freelist_count")?;
+    let pages = reads::number(connection, "pragma page_count")?;
+    let free = reads::number(connection, "pragma freelist_count")?;
     // SQLCipher answers this one by a text.
-    let bytes = pages * number("select cast(page_size as integer) from pragma_page_size")?;
-    let messages = number("select coalesce(sum(hi - lo + 1), 0) from message_ranges")?;
+    let size = reads::number(connection, "select cast(page_size as integer) from pragma_page_size")?;
     Ok(Held {
-        bytes: bytes.unsigned_abs(),
-        messages: messages.unsigned_abs(),
+        bytes: pages.saturating_sub(free) * size,
+        messages: reads::message_count(connection)?,
     })
 }
 

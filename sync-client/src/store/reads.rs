@@ -186,8 +186,7 @@ pub fn gaps(connection: &Connection, after: Option<Gap>, limit: usize) -> Result
     });
     let mut statement = connection.prepare_cached(
         "select id, last_active, last_ord from sessions as s
-          where gone = 0 and seq > 0 and last_ord > 0
-            and (last_active < ?1 or (last_active = ?1 and id < ?2))
+          where gone = 0 and seq > 0 and last_ord > 0 and (last_active, id) < (?1, ?2)
             and not exists (select 1 from message_ranges as r
                              where r.session_id = s.id and r.lo <= 1 and r.hi >= s.last_ord)
           order by last_active desc, id desc limit ?3",
@@ -292,10 +291,23 @@ pub fn place(connection: &Connection, session: SessionId, message: MessageId) ->
     Ok(place.optional()?)
 }
 
-/// Sessions and messages.
-pub fn counts(connection: &Connection) -> Result<(u64, u64)> {
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let sessions = count("select count(*) from sessions where gone = 0 and seq > 0")?;
-    let messages = count("select count(*) from messages")?;
-    Ok((sessions.unsigned_abs(), messages.unsigned_abs()))
+pub fn session_count(connection: &Connection) -> Result<u64> {
+    number(
+        connection,
+        "select count(*) from sessions where gone = 0 and seq > 0",
+    )
+}
+
+/// By the stretches, of which there are far fewer than messages.
+pub fn message_count(connection: &Connection) -> Result<u64> {
+    number(
+        connection,
+        "select coalesce(sum(hi - lo + 1), 0) from message_ranges",
+    )
+}
+
+/// One that is never negative.
+pub fn number(connection: &Connection, sql: &str) -> Result<u64> {
+    let number: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(number.unsigned_abs())
 }

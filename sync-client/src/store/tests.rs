@@ -5,6 +5,7 @@ mod drafts;
 mod eviction;
 mod letters;
 mod listing;
+mod plans;
 mod sealing;
 mod search;
 

@@ -275,9 +275,8 @@ impl Tab {
         self.settle();
         wants.push(Want::Push(Push::List));
         wants.push(Want::Push(Push::Transcript { session: lane }));
-        for Report { op, problem, .. } in plan.reports {
-            let session = op.session();
-            wants.push(Want::Push(Push::Refused { session, problem }));
+        for Report { problem, .. } in plan.reports {
+            wants.push(Want::Push(Push::Refused { problem }));
         }
         if result == Err(Failure::Unauthorized) {
             wants.push(Want::Renew);

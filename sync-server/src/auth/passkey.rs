@@ -7,7 +7,7 @@ mod ceremonies;
 pub mod entering;
 mod passkeys;
 
-pub use passkeys::{Kept, forget_since, forget_unproven, list};
+pub use passkeys::{Kept, forget_since, list};
 
 use super::audit_events::{self, Event};
 use super::{Auth, Visit};

@@ -13,7 +13,7 @@ mod outgoing;
 pub(super) mod own;
 mod pending_link;
 
-pub use accounts::{Listed, forget_unproven, list as accounts_of, of_user as identities_of, unlink_since};
+pub use accounts::{Listed, list as accounts_of, of_user as identities_of, unlink_since};
 pub use pending_link::PendingLink;
 
 use crate::app::calls;

@@ -9,9 +9,7 @@ mod second_factors;
 pub(super) mod turning;
 
 pub use challenges::{purge as purge_challenges, void_all as void_challenges};
-pub use second_factors::{
-    Sealed, forget_unproven, is_on, purge as purge_begun, reseal, sealed_after, unmarked_after,
-};
+pub use second_factors::{Sealed, is_on, purge as purge_begun, reseal, sealed_after, unmarked_after};
 
 use super::audit_events::{self, Event};
 use super::cookies::STEP;

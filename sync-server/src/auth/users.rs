@@ -1,7 +1,7 @@
 //! Stored: `users`, and the head that each user's changes are numbered from.
 
 use super::devices::stored_email;
-use super::{email_change, passkey, providers, second_step};
+use super::email_change;
 use crate::database::{Pool, Transaction};
 use protocol::UserId;
 use protocol::auth::Email;
@@ -123,11 +123,18 @@ async fn make_head(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
 }
 
 /// Whatever was added while nobody had proven the mailbox is nobody's: no way in, and no second step that only its adder could
-/// take. Before it is proven.
+/// take; its recovery codes go with it. Before it is proven.
 async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
-    passkey::forget_unproven(&mut *db, user).await?;
-    providers::forget_unproven(&mut *db, user).await?;
-    second_step::forget_unproven(db, user).await
+    sqlx::query!(
+        "with unproven as (select from users where id = $1 and email_verified is null),
+              keys as (delete from passkeys where user_id = $1 and exists (select from unproven)),
+              identities as (delete from accounts where user_id = $1 and exists (select from unproven))
+         delete from second_factors where user_id = $1 and exists (select from unproven)",
+        user.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// The mailbox is proven: what its prover chose becomes the user's, and whatever was unproven is gone, as is another address that

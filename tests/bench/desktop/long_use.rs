@@ -2,7 +2,7 @@
 //! apps are weighed, and left alone for a minute.
 
 use super::figures::{Figure, mebibytes};
-use super::weight::{between, held, worked};
+use crate::weight::{between, held, worked};
 use harness::{Screen, Seat, until};
 use std::time::{Duration, Instant};
 

@@ -43,9 +43,9 @@ impl Screen {
         let _ = std::fs::write(pictures().join(format!("{name}.png")), png);
     }
 
-    /// From here on pages find no WebAssembly.
-    pub(super) async fn take_webassembly_away(&self) {
-        let source = json!({"source": "delete globalThis.WebAssembly"});
+    /// From here on every page begins with this script.
+    pub(super) async fn begin_pages_with(&self, script: &str) {
+        let source = json!({"source": script});
         self.command("Page.addScriptToEvaluateOnNewDocument", source)
             .await;
     }

@@ -29,6 +29,10 @@ use sync_client::engine::{Event, Moment};
 use sync_client::outbox::{Outbox, Standing};
 use sync_client::tab::{Input, Tab, Want};
 
+/// Where the browser's storage is full or forbidden.
+const UNKEPT: &str =
+    "This browser does not keep what you write: what is not sent yet is lost when you close this tab.";
+
 /// The device of this page. Goes to work when the page watches.
 pub fn open(boot: &Boot) -> Handle {
     let page = Rc::new(Page::new(boot));
@@ -57,7 +61,7 @@ struct Page {
     began: Clock,
     /// What the storage holds.
     kept: RefCell<Outbox>,
-    is_storage_refused: Cell<bool>,
+    is_loss_told: Cell<bool>,
 }
 
 impl Page {
@@ -76,7 +80,7 @@ impl Page {
             senses: RefCell::default(),
             began: Clock::start(),
             kept: RefCell::default(),
-            is_storage_refused: Cell::new(false),
+            is_loss_told: Cell::new(false),
         }
     }
 
@@ -157,16 +161,18 @@ impl Page {
         }
     }
 
-    /// Without storage the words live as long as the page.
+    /// Without storage the words live as long as the page. It says so once in each absence; otherwise they are sent at once.
     fn keep(&self) {
-        let keeper = self.keeper.borrow();
-        let Some(keeper) = &*keeper else { return };
-        let is_kept = keeper.keep(self.tab.borrow().outbox(), self.began.now());
-        if !is_kept && !self.is_storage_refused.replace(true) {
-            let text =
-                "the browser's storage is full or forbidden: unsent messages are lost if this page closes";
-            web_sys::console::warn_1(&text.into());
+        let is_kept = match &*self.keeper.borrow() {
+            Some(keeper) => keeper.keep(self.tab.borrow().outbox(), self.began.now()),
+            None => return,
+        };
+        let may_be_lost = !is_kept && self.is_away() && self.waits_to_be_sent();
+        if may_be_lost && !self.is_loss_told.get() {
+            let problem = Problem::new(Code::DiskFull).detail(UNKEPT);
+            self.push(Push::Refused { problem });
         }
+        self.is_loss_told.set(may_be_lost);
     }
 
     fn push(&self, push: Push) {

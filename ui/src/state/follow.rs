@@ -153,7 +153,7 @@ impl Asker {
             }
             Push::Me { me: Some(_) } => self.start_afresh(),
             Push::Me { me: None } => self.leave(),
-            Push::Refused { problem, .. } => self.stage.tell(Action::Trouble(problem)),
+            Push::Refused { problem } => self.stage.tell(Action::Trouble(problem)),
             Push::SignInFailed { problem } => self.stage.tell(Action::Problem(Some(problem))),
             Push::Open { session } => self.stage.go(Place::Session(session)),
         }

@@ -239,7 +239,8 @@ fn a_cache_of_an_earlier_build_is_searched_as_well() {
          drop view messages_text; drop trigger sessions_fts_insert; drop trigger sessions_fts_delete;
          drop trigger sessions_fts_leave; drop trigger sessions_fts_enter; drop table sessions_fts;
          drop view sessions_text; alter table sync_state drop column whole;
-         alter table sync_state drop column head; drop table openings; pragma user_version = 2;";
+         alter table sync_state drop column head; drop table openings; drop index sessions_active;
+         pragma user_version = 2;";
     cache.execute_batch(&format!("{dropped} --{indexes}")).unwrap();
     drop(cache);
     let store = Store::open(searched.folder.path(), Quota::default(), Sealing::Open).unwrap();

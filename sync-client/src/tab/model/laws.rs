@@ -366,7 +366,7 @@ pub fn superseded(phone: &Phone, input: &Input) -> usize {
 /// A superseded rename is always told. (That the title stands is [`convergence`].)
 pub fn human_title_wins(superseded: usize, wants: &[Want]) -> Held {
     let is_told = |want: &&Want| match want {
-        Want::Push(Push::Refused { problem, .. }) => problem.code == Code::Superseded,
+        Want::Push(Push::Refused { problem }) => problem.code == Code::Superseded,
         _other => false,
     };
     let told = wants.iter().filter(is_told).count();

@@ -121,18 +121,6 @@ pub async fn remove(db: &mut Transaction, user: UserId, id: Uuid) -> sqlx::Resul
     .await
 }
 
-/// Those that were added while nobody had proven the mailbox are gone.
-pub async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from passkeys p using users u
-          where p.user_id = $1 and u.id = p.user_id and u.email_verified is null",
-        user.0
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 /// Those added after a moment are gone.
 pub async fn forget_since(db: &mut Transaction, user: UserId, since: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(

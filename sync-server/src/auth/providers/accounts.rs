@@ -97,18 +97,6 @@ pub async fn unlink_since(db: &mut Transaction, user: UserId, since: OffsetDateT
     Ok(())
 }
 
-/// Those that were linked while nobody had proven the mailbox are gone.
-pub async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from accounts a using users u
-          where a.user_id = $1 and u.id = a.user_id and u.email_verified is null",
-        user.0
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 /// One of a user's identities is theirs no more. Its provider; `None`: there is none of that id.
 pub async fn remove(db: &mut Transaction, user: UserId, id: Uuid) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(

@@ -126,18 +126,6 @@ pub async fn turn_off(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> 
     Ok(outcome.rows_affected() > 0)
 }
 
-/// One that was turned on while nobody had proven the mailbox is gone, and its recovery codes with it.
-pub async fn forget_unproven(db: &mut Transaction, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from second_factors f using users u
-          where f.user_id = $1 and u.id = f.user_id and u.email_verified is null",
-        user.0
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 /// A secret as it lies there, and whose it is.
 #[derive(Debug)]
 pub struct Sealed {

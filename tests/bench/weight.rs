@@ -23,11 +23,14 @@ pub fn held(processes: &[u32]) -> anyhow::Result<u64> {
 
 /// How long each has worked so far, in its own code and in the kernel's.
 pub fn worked(processes: &[u32]) -> BTreeMap<u32, Duration> {
-    let read = |process: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        Some((*process, busy(&stat)?))
-    };
+    let read = |process: &u32| Some((*process, worked_by(*process)?));
     processes.iter().filter_map(read).collect()
+}
+
+/// How long one has worked so far.
+pub fn worked_by(process: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    busy(&stat)
 }
 
 /// What was worked between two looks; one that is new since then began at nothing.
