@@ -26,13 +26,8 @@ async fn signing_out_wipes_the_cache_and_signs_the_device_out() {
         (scene.elsewhere.devices().await.len() == before - 1).then_some(())
     })
     .await;
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.close().await;
-    let screen = seat.launch().await;
-    screen.wait("sign-in-form").await;
-    assert!(stack.url().starts_with("http"));
+    let scene = scene.started_again().await;
+    scene.screen.wait("sign-in-form").await;
 }
 
 #[tokio::test]
@@ -40,14 +35,9 @@ async fn the_app_started_again_is_still_signed_in() {
     let scene = Scene::signed_in().await;
     scene.elsewhere.create_session("Still here").await;
     scene.screen.wait_text("session-list", "Still here").await;
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.close().await;
-    let screen = seat.launch().await;
-    screen.wait_text("session-list", "Still here").await;
-    screen.wait_connection("online").await;
-    drop(stack);
+    let scene = scene.started_again().await;
+    scene.screen.wait_text("session-list", "Still here").await;
+    scene.screen.wait_connection("online").await;
 }
 
 #[tokio::test]
@@ -110,19 +100,12 @@ async fn a_cache_full_of_noise_is_built_anew() {
     let id = scene.elsewhere.create_session("Survivor").await;
     scene.elsewhere.note(id, "Still afloat").await;
     scene.screen.wait_text("session-list", "Survivor").await;
-    let Scene {
-        screen,
-        seat,
-        elsewhere,
-        stack,
-    } = scene;
-    screen.close().await;
-    let spoiled = spoil(&seat.app_home());
+    let away = scene.closed().await;
+    let spoiled = spoil(&away.seat.app_home());
     assert!(spoiled > 0, "a cache to spoil");
-    let screen = seat.launch().await;
-    screen.wait_text("session-list", "Survivor").await;
-    assert_eq!(elsewhere.get(routes::ME).await.status, 200);
-    drop(stack);
+    let scene = away.started().await;
+    scene.screen.wait_text("session-list", "Survivor").await;
+    assert_eq!(scene.elsewhere.get(routes::ME).await.status, 200);
 }
 
 /// Shift and F10, as WebDriver spells them.
@@ -141,11 +124,8 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
         .screen
         .wait_text_in(".flash", "stays on this computer")
         .await;
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.close().await;
-    let screen = seat.launch().await;
+    let scene = scene.started_again().await;
+    let screen = &scene.screen;
     screen.wait_text("session-list", "Log book").await;
     screen.press_on(row, MENU_KEYS).await;
     screen.wait_text("menu-keep", "Kept on this computer").await;
@@ -153,7 +133,6 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
     screen.click("settings").await;
     screen.wait_text("kept", "1 session").await;
     screen.picture("kept-desktop").await;
-    drop(stack);
 }
 
 /// Writes noise over every `cache.db` below.
