@@ -15,6 +15,7 @@ mod searching;
 mod storage;
 mod tray;
 mod updates;
+mod ways_in;
 mod window;
 
 use harness::{Client, Person, Screen, Seat, Stack, until};
