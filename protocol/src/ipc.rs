@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no token, verifier or key is in any type here.
 
-use crate::auth::{Device, Email, Password};
+use crate::auth::{Device, Email, Password, Provider};
 use crate::search::Found;
 use crate::view::{Boot, SessionRow, Transcript};
 use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
@@ -55,6 +55,8 @@ commands! {
     /// Sends what was refused once more.
     "retry" Retry { mutation: MutationId } -> ();
     "stop" Stop { run: RunId } -> ();
+    /// The ways in besides a password, for somebody who is to sign in now; `boot` has them for whoever is not signed in then.
+    "providers" GetProviders { } -> Vec<Provider>;
     "sign_up" SignUp { email: Email, password: Password } -> ();
     "verify" Verify { email: Email, code: String } -> ();
     "resend" Resend { email: Email } -> ();

@@ -95,6 +95,7 @@ commands! {
     reading::reach,
     reading::search,
     reading::draft,
+    reading::providers,
     writing::create,
     writing::keep_draft,
     writing::send,

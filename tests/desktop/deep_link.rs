@@ -1,5 +1,6 @@
 //! Signing in through the system's browser, and coming home by link: to the running app, and to one that is not.
 
+use crate::{leave_by, sign_in};
 use harness::{OpenIdProvider, Person, Screen, Seat, Stack, Visitor, until};
 use protocol::oauth::REDIRECT_DEEP_LINK;
 
@@ -35,12 +36,7 @@ impl Door {
 
     /// Presses a way in, and gives the address that the app wants opened.
     async fn leave_by(&self, way: &str) -> String {
-        let before = self.seat.opened().len();
-        self.screen.click(way).await;
-        until("the app to open the browser", async || {
-            self.seat.opened().get(before).cloned()
-        })
-        .await
+        leave_by(&self.screen, &self.seat, way).await
     }
 
     /// What a person does in their browser, up to the page with the link home; gives the link.
@@ -52,19 +48,24 @@ impl Door {
         browser.open(address).await;
         browser.click("provider-google").await;
         browser.click_on("#approve").await;
-        browser.click("authorize").await;
-        let link = until("the link home", async || {
-            browser.attribute("[data-testid=\"open-app\"]", "href").await
-        })
-        .await;
-        assert!(link.starts_with(REDIRECT_DEEP_LINK), "{link}");
-        link
+        agree(browser).await
     }
 
     /// A browser that is signed in at nothing yet.
     async fn browser(&self) -> Screen {
         Screen::browser(&self.stack).await
     }
+}
+
+/// Agrees to what the app asks, and gives the link home.
+async fn agree(browser: &Screen) -> String {
+    browser.click("authorize").await;
+    let link = until("the link home", async || {
+        browser.attribute("[data-testid=\"open-app\"]", "href").await
+    })
+    .await;
+    assert!(link.starts_with(REDIRECT_DEEP_LINK), "{link}");
+    link
 }
 
 async fn has_native_device(stack: &Stack, count: i64) {
@@ -138,18 +139,10 @@ async fn somebody_already_signed_in_at_the_browser_only_has_to_agree() {
     let door = Door::open().await;
     let (person, _) = Person::join(&door.stack).await;
     let browser = door.browser().await;
-    browser.fill("email", person.email.as_str()).await;
-    browser.fill("password", &person.password).await;
-    browser.click("sign-in").await;
-    browser.wait("new-session").await;
+    sign_in(&browser, &person).await;
     let address = door.leave_by("provider-browser").await;
     browser.open(&address).await;
-    browser.click("authorize").await;
-    let link = until("the link home", async || {
-        browser.attribute("[data-testid=\"open-app\"]", "href").await
-    })
-    .await;
-    door.seat.hand_over(&link);
+    door.seat.hand_over(&agree(&browser).await);
     door.screen.wait("new-session").await;
 }
 
@@ -159,11 +152,7 @@ async fn links_that_nobody_here_asked_for_are_dropped() {
     // a sign-in of somebody else's, begun on another computer
     let elsewhere = Seat::fresh(&door.stack).await;
     let other = elsewhere.launch().await;
-    other.click("provider-google").await;
-    let address = until("the other app to open the browser", async || {
-        elsewhere.opened().first().cloned()
-    })
-    .await;
+    let address = leave_by(&other, &elsewhere, "provider-google").await;
     let browser = door.browser().await;
     let theirs = door.consent(&browser, &address).await;
     let huge = format!("{REDIRECT_DEEP_LINK}?code={}", "x".repeat(100_000));

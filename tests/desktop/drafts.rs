@@ -32,41 +32,32 @@ async fn what_is_being_written_survives_a_killed_app_and_is_gone_once_sent() {
     })
     .await;
 
-    let Scene {
-        screen,
-        seat,
-        elsewhere,
-        stack,
-    } = scene;
-    seat.end_app();
-    drop(screen);
     // The key is there now: this start seals what the killed app left open.
-    let screen = seat.launch().await;
+    let scene = scene.killed().started().await;
+    let screen = &scene.screen;
     screen.wait_text("session-list", "Log book").await;
-    stands_written(&screen, "A beginning that nobody sent").await;
+    stands_written(screen, "A beginning that nobody sent").await;
     assert!(
-        !seat.keeps("A beginning that nobody sent"),
+        !scene.seat.keeps("A beginning that nobody sent"),
         "a draft can be read on the disk"
     );
     screen.click_on(&row).await;
     screen.wait_text("session-title", "Log book").await;
-    stands_written(&screen, "Half a thought about whales").await;
+    stands_written(screen, "Half a thought about whales").await;
     screen.press(COMPOSER, ", and more").await;
     screen.click("send").await;
     screen
         .wait_text_in(MINE, "Half a thought about whales, and more")
         .await;
 
-    seat.end_app();
-    drop(screen);
-    let screen = seat.launch().await;
+    let scene = scene.killed().started().await;
+    let screen = &scene.screen;
     screen.wait_text("session-list", "Log book").await;
-    stands_written(&screen, "A beginning that nobody sent").await;
+    stands_written(screen, "A beginning that nobody sent").await;
     screen.click_on(&row).await;
     screen.wait_text_in(MINE, "and more").await;
-    stands_written(&screen, "").await;
-    assert_eq!(elsewhere.sessions().await.len(), 1);
-    drop(stack);
+    stands_written(screen, "").await;
+    assert_eq!(scene.elsewhere.sessions().await.len(), 1);
 }
 
 #[tokio::test]

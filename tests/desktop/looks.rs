@@ -16,24 +16,22 @@ async fn is_as_wide_as(screen: &Screen, wanted: u64) {
 
 #[tokio::test]
 async fn the_page_grows_by_the_keys_and_is_as_large_at_the_next_start() {
-    let Scene {
-        screen, seat, stack, ..
-    } = Scene::signed_in().await;
-    is_as_wide_as(&screen, 1280).await;
+    let scene = Scene::signed_in().await;
+    let screen = &scene.screen;
+    is_as_wide_as(screen, 1280).await;
     screen.keys(&format!("{CONTROL}=")).await;
-    is_as_wide_as(&screen, 1280 * 100 / 110).await;
+    is_as_wide_as(screen, 1280 * 100 / 110).await;
     screen.keys(&format!("{CONTROL}=")).await;
-    is_as_wide_as(&screen, 1280 * 100 / 125).await;
+    is_as_wide_as(screen, 1280 * 100 / 125).await;
     screen.picture("zoomed-desktop").await;
-    screen.close().await;
-    let screen = seat.launch().await;
+    let scene = scene.started_again().await;
+    let screen = &scene.screen;
     screen.wait("new-session").await;
-    is_as_wide_as(&screen, 1280 * 100 / 125).await;
+    is_as_wide_as(screen, 1280 * 100 / 125).await;
     screen.keys(&format!("{CONTROL}-")).await;
-    is_as_wide_as(&screen, 1280 * 100 / 110).await;
+    is_as_wide_as(screen, 1280 * 100 / 110).await;
     screen.keys(&format!("{CONTROL}0")).await;
-    is_as_wide_as(&screen, 1280).await;
-    drop(stack);
+    is_as_wide_as(screen, 1280).await;
 }
 
 async fn is_dark(screen: &Screen, wanted: bool) {

@@ -15,15 +15,23 @@ mod searching;
 mod storage;
 mod tray;
 mod updates;
+mod ways_in;
 mod window;
 
-use harness::{Person, Screen, Seat, Stack};
+use harness::{Client, Person, Screen, Seat, Stack, until};
 
 /// Somebody signed in at the app; `elsewhere` is their program on another computer.
 struct Scene {
     screen: Screen,
     seat: Seat,
-    elsewhere: harness::Client,
+    elsewhere: Client,
+    stack: Stack,
+}
+
+/// The same while the app does not run.
+struct Away {
+    seat: Seat,
+    elsewhere: Client,
     stack: Stack,
 }
 
@@ -31,9 +39,14 @@ impl Scene {
     async fn signed_in() -> Self {
         let stack = Stack::start().await;
         let (person, elsewhere) = Person::join_natively(&stack).await;
+        Self::of(stack, &person, elsewhere).await
+    }
+
+    /// Somebody who did something elsewhere first.
+    async fn of(stack: Stack, person: &Person, elsewhere: Client) -> Self {
         let seat = Seat::fresh(&stack).await;
         let screen = seat.launch().await;
-        sign_in(&screen, &person).await;
+        sign_in(&screen, person).await;
         screen.wait_connection("online").await;
         Self {
             screen,
@@ -58,6 +71,65 @@ impl Scene {
             stack,
         }
     }
+
+    /// The app was closed and started again, at the same seat.
+    async fn started_again(self) -> Self {
+        self.closed().await.started().await
+    }
+
+    /// Its window was closed.
+    async fn closed(self) -> Away {
+        let (screen, away) = self.left();
+        screen.close().await;
+        away
+    }
+
+    /// It ended without a word, as when the battery is taken out.
+    fn killed(self) -> Away {
+        self.seat.end_app();
+        self.left().1
+    }
+
+    fn left(self) -> (Screen, Away) {
+        let Self {
+            screen,
+            seat,
+            elsewhere,
+            stack,
+        } = self;
+        let away = Away {
+            seat,
+            elsewhere,
+            stack,
+        };
+        (screen, away)
+    }
+}
+
+impl Away {
+    async fn started(self) -> Scene {
+        let Self {
+            seat,
+            elsewhere,
+            stack,
+        } = self;
+        Scene {
+            screen: seat.launch().await,
+            seat,
+            elsewhere,
+            stack,
+        }
+    }
+}
+
+/// Presses what leads to the browser, and gives the address that the app wants opened there.
+async fn leave_by(screen: &Screen, seat: &Seat, way: &str) -> String {
+    let before = seat.opened().len();
+    screen.click(way).await;
+    until("the app to open the browser", async || {
+        seat.opened().get(before).cloned()
+    })
+    .await
 }
 
 async fn sign_in_by_a_file(screen: &Screen, person: &Person) {

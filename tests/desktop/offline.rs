@@ -36,28 +36,15 @@ async fn the_app_started_without_the_server_shows_what_it_kept_and_sends_what_wa
         .screen
         .wait_text_in(WAITING, "Written before the night")
         .await;
-    let Scene {
-        screen,
-        seat,
-        elsewhere,
-        stack,
-    } = scene;
-    screen.close().await;
-
-    let screen = seat.launch().await;
+    let scene = scene.started_again().await;
+    let screen = &scene.screen;
     screen.wait_text("session-list", "Log book").await;
     screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
     screen.wait_text_in(MINE, "Calm sea").await;
     screen.wait_text_in(WAITING, "Written before the night").await;
-    stack.server.start_again().await;
-    stack.server.gate().open();
+    scene.stack.server.start_again().await;
+    scene.stack.server.gate().open();
     screen.wait_gone(WAITING).await;
-    let scene = Scene {
-        screen,
-        seat,
-        elsewhere,
-        stack,
-    };
     until("the message at the server", async || {
         (scene.elsewhere.times_kept(id, "Written before the night").await == 1).then_some(())
     })
@@ -79,28 +66,16 @@ async fn an_app_that_is_killed_while_it_sends_loses_and_doubles_nothing() {
             scene.stack.server.gate().slow(Duration::from_millis(300));
             scene.stack.server.thaw();
         }
-        scene.seat.end_app();
-        let Scene {
-            screen,
-            seat,
-            elsewhere,
-            stack,
-        } = scene;
-        drop(screen);
-        stack.server.gate().open();
+        let away = scene.killed();
+        away.stack.server.gate().open();
         if round < 2 {
-            stack.server.thaw();
+            away.stack.server.thaw();
         }
-        let screen = seat.launch().await;
+        scene = away.started().await;
+        let screen = &scene.screen;
         screen.wait_text("session-list", "Log book").await;
         screen.click_on(&format!("[data-session=\"{id}\"] a")).await;
         screen.wait_text_in(MINE, "Calm sea").await;
-        scene = Scene {
-            screen,
-            seat,
-            elsewhere,
-            stack,
-        };
     }
     until("what was seen at the server", async || {
         let seen = (
@@ -134,18 +109,15 @@ async fn a_thousand_sessions_are_listed_from_this_computer_without_the_server() 
         });
         scene.elsewhere.push(&made.collect::<Vec<_>>()).await;
     }
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.wait_text_in(ROWS, "Voyage 999").await;
-    let listed = screen.count(ROWS).await;
-    screen.close().await;
-    stack.server.gate().shut();
-    let screen = seat.launch().await;
-    screen.wait_text_in(ROWS, "Voyage 999").await;
-    screen.wait_connection("offline").await;
-    assert_eq!(screen.count(ROWS).await, listed);
-    let log = seat.log();
+    scene.screen.wait_text_in(ROWS, "Voyage 999").await;
+    let listed = scene.screen.count(ROWS).await;
+    let away = scene.closed().await;
+    away.stack.server.gate().shut();
+    let scene = away.started().await;
+    scene.screen.wait_text_in(ROWS, "Voyage 999").await;
+    scene.screen.wait_connection("offline").await;
+    assert_eq!(scene.screen.count(ROWS).await, listed);
+    let log = scene.seat.log();
     let drawn: Vec<_> = log
         .lines()
         .filter(|line| line.contains("the page is drawn"))
@@ -158,16 +130,11 @@ async fn a_thousand_sessions_are_listed_from_this_computer_without_the_server() 
 #[tokio::test]
 async fn the_list_comes_with_the_document_before_the_pages_program() {
     let (scene, _) = with_a_read_conversation().await;
-    let Scene {
-        screen,
-        mut seat,
-        stack,
-        ..
-    } = scene;
-    screen.close().await;
-    stack.server.gate().shut();
-    seat.take_webassembly_away();
-    let screen = seat.launch().await;
+    let mut away = scene.closed().await;
+    away.stack.server.gate().shut();
+    away.seat.take_webassembly_away();
+    let scene = away.started().await;
+    let screen = &scene.screen;
     let listed = "return document.querySelector('#app[inert] [data-testid=session-list]')?.textContent";
     until("the list without a program", async || {
         let listed = screen.evaluate(listed).await;

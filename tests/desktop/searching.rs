@@ -1,7 +1,7 @@
 //! Finding again, without the server, what was said long ago.
 
-use crate::{Scene, sign_in};
-use harness::{Person, Seat, Stack, until};
+use crate::Scene;
+use harness::{Person, Stack, until};
 
 const ENTER: &str = "\u{E007}";
 const CONTROL: &str = "\u{E009}";
@@ -25,16 +25,7 @@ async fn an_old_message_is_found_and_gone_to_without_the_server() {
     for day in 0..LATER {
         elsewhere.note(id, &format!("Day {day}: calm")).await;
     }
-    let seat = Seat::fresh(&stack).await;
-    let screen = seat.launch().await;
-    sign_in(&screen, &person).await;
-    screen.wait_connection("online").await;
-    let scene = Scene {
-        screen,
-        seat,
-        elsewhere,
-        stack,
-    };
+    let scene = Scene::of(stack, &person, elsewhere).await;
     // everything is here once the first word is found
     until("the oldest message on this computer", async || {
         scene.screen.keys(&format!("{CONTROL}k")).await;

@@ -1,8 +1,10 @@
 //! What the app leaves on the disk and in the keychain, and what it takes away again.
 
-use crate::{Scene, sign_in, sign_in_by_a_file};
-use harness::{Network, Person, Seat, Stack, until};
+use crate::{Scene, leave_by, sign_in, sign_in_by_a_file};
+use harness::mailbox::path_of;
+use harness::{Client, Network, Person, Seat, Stack, until};
 use protocol::routes;
+use serde_json::Value;
 
 #[tokio::test]
 async fn signing_out_wipes_the_cache_and_signs_the_device_out() {
@@ -26,13 +28,8 @@ async fn signing_out_wipes_the_cache_and_signs_the_device_out() {
         (scene.elsewhere.devices().await.len() == before - 1).then_some(())
     })
     .await;
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.close().await;
-    let screen = seat.launch().await;
-    screen.wait("sign-in-form").await;
-    assert!(stack.url().starts_with("http"));
+    let scene = scene.started_again().await;
+    scene.screen.wait("sign-in-form").await;
 }
 
 #[tokio::test]
@@ -40,14 +37,9 @@ async fn the_app_started_again_is_still_signed_in() {
     let scene = Scene::signed_in().await;
     scene.elsewhere.create_session("Still here").await;
     scene.screen.wait_text("session-list", "Still here").await;
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.close().await;
-    let screen = seat.launch().await;
-    screen.wait_text("session-list", "Still here").await;
-    screen.wait_connection("online").await;
-    drop(stack);
+    let scene = scene.started_again().await;
+    scene.screen.wait_text("session-list", "Still here").await;
+    scene.screen.wait_connection("online").await;
 }
 
 #[tokio::test]
@@ -110,19 +102,12 @@ async fn a_cache_full_of_noise_is_built_anew() {
     let id = scene.elsewhere.create_session("Survivor").await;
     scene.elsewhere.note(id, "Still afloat").await;
     scene.screen.wait_text("session-list", "Survivor").await;
-    let Scene {
-        screen,
-        seat,
-        elsewhere,
-        stack,
-    } = scene;
-    screen.close().await;
-    let spoiled = spoil(&seat.app_home());
+    let away = scene.closed().await;
+    let spoiled = spoil(&away.seat.app_home());
     assert!(spoiled > 0, "a cache to spoil");
-    let screen = seat.launch().await;
-    screen.wait_text("session-list", "Survivor").await;
-    assert_eq!(elsewhere.get(routes::ME).await.status, 200);
-    drop(stack);
+    let scene = away.started().await;
+    scene.screen.wait_text("session-list", "Survivor").await;
+    assert_eq!(scene.elsewhere.get(routes::ME).await.status, 200);
 }
 
 /// Shift and F10, as WebDriver spells them.
@@ -141,11 +126,8 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
         .screen
         .wait_text_in(".flash", "stays on this computer")
         .await;
-    let Scene {
-        screen, seat, stack, ..
-    } = scene;
-    screen.close().await;
-    let screen = seat.launch().await;
+    let scene = scene.started_again().await;
+    let screen = &scene.screen;
     screen.wait_text("session-list", "Log book").await;
     screen.press_on(row, MENU_KEYS).await;
     screen.wait_text("menu-keep", "Kept on this computer").await;
@@ -153,7 +135,6 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
     screen.click("settings").await;
     screen.wait_text("kept", "1 session").await;
     screen.picture("kept-desktop").await;
-    drop(stack);
 }
 
 /// Writes noise over every `cache.db` below.
@@ -214,31 +195,66 @@ const LISTEN: &str = "
         });
     };";
 
+/// Agrees to what the app asks, in a browser that is signed in; gives the link home.
+async fn agree(browser: &Client, address: &str) -> String {
+    let page = browser.visit(&path_of(address)).await;
+    let agreed = browser.submit(&page, routes::AUTHORIZE, &[]).await;
+    agreed
+        .attribute_of("open-app", "href")
+        .unwrap_or_else(|| panic!("no link home: {agreed:?}"))
+}
+
+/// The texts of these fields of what the keychain holds.
+fn texts(kept: &Value, fields: &[&str]) -> Vec<String> {
+    let texts = fields.iter().map(|field| {
+        let text = kept.get(field).and_then(Value::as_str);
+        text.filter(|text| text.len() > 20)
+            .unwrap_or_else(|| panic!("no {field}"))
+            .to_owned()
+    });
+    texts.collect()
+}
+
+/// By the browser, which has the most secrets on its way, and then by the password.
 #[tokio::test]
 async fn no_secret_crosses_to_the_page() {
     let stack = Stack::start().await;
-    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let (person, browser) = Person::join(&stack).await;
     let seat = Seat::fresh(&stack).await;
     let screen = seat.launch().await;
     screen.wait("sign-in-form").await;
     screen.evaluate(LISTEN).await;
-    sign_in(&screen, &person).await;
-    screen.wait_connection("online").await;
-    elsewhere.create_session("Ordinary").await;
+    let address = leave_by(&screen, &seat, "provider-browser").await;
+    let pending = seat.kept_secret("pending-sign-in").await;
+    let link = agree(&browser, &address).await;
+    seat.hand_over(&link);
+    screen.wait("new-session").await;
+    let by_browser = seat.kept_secret("credential").await;
+    assert_eq!(pending["key"], by_browser["key"], "one key from the beginning on");
+    browser.create_session("Ordinary").await;
     screen.wait_text("session-list", "Ordinary").await;
     screen.click("settings").await;
-    screen.wait("sign-out").await;
+    screen.click("sign-out").await;
+    screen.wait("sign-in-form").await;
+    sign_in(&screen, &person).await;
+    screen.wait_text("session-list", "Ordinary").await;
+    let by_password = seat.kept_secret("credential").await;
+
     let heard = screen.evaluate("return window.heard.join('\\n');").await;
-    let heard = heard.as_str().expect("what the page heard");
+    // the address that was opened is told, and has letters by chance
+    let heard = heard.as_str().expect("what the page heard").replace(&address, "");
     assert!(heard.contains("Ordinary"), "it was listened: {heard}");
-    let secrets = [
-        "cmr_",
-        "eyJ",
-        "access_token",
-        "refresh_token",
-        person.password.as_str(),
-    ];
+    let mut secrets = texts(&pending, &["verifier", "state", "key"]);
+    secrets.extend(texts(&by_browser, &["refresh_token"]));
+    secrets.extend(texts(&by_password, &["refresh_token", "key"]));
+    let link = url::Url::parse(&link).expect("a link is a URL");
+    let code = link.query_pairs().find(|(name, _)| name == "code");
+    secrets.push(code.expect("a code").1.into_owned());
+    // an access token is in memory alone, and looks like this
+    secrets.push("eyJ".to_owned());
+    secrets.extend(["cmr_", "access_token", "refresh_token"].map(str::to_owned));
+    secrets.push(person.password);
     for secret in secrets {
-        assert!(!heard.contains(secret), "{secret} crossed to the page: {heard}");
+        assert!(!heard.contains(&secret), "{secret} crossed to the page: {heard}");
     }
 }

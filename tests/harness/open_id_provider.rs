@@ -220,6 +220,15 @@ impl OpenIdProvider {
         json!(settings).to_string()
     }
 
+    /// As [`OpenIdProvider::settings_with_apple`], with this one as a Microsoft for everybody too.
+    pub fn settings_with_all(&self) -> String {
+        let lists = [self.settings_with_apple(), self.settings_as_microsoft("common")];
+        let all = lists
+            .iter()
+            .flat_map(|list| serde_json::from_str::<Vec<Value>>(list).unwrap_or_default());
+        Value::from_iter(all).to_string()
+    }
+
     /// For the server's `PROVIDERS`: this one as a Microsoft that lets this tenant in.
     pub fn settings_as_microsoft(&self, tenant: &str) -> String {
         json!([{"id": "microsoft", "name": "Microsoft", "kind": "microsoft", "tenant": tenant,

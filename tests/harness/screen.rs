@@ -2,6 +2,7 @@
 
 mod chromium;
 mod desktop_bus;
+mod keychain;
 mod seat;
 
 pub use desktop_bus::{Looks, Network, Notifications, Panel, Shown};

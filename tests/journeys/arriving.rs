@@ -2,9 +2,13 @@
 
 use crate::{Scene, give_password, sign_in};
 use harness::{
-    Authenticator, Body, OpenIdProvider, Person, SESSION_COOKIE, Screen, Stack, Visitor, keep_code,
+    Authenticator, Body, OpenIdProvider, Person, SESSION_COOKIE, Screen, Stack, Visitor, keep_code, within,
 };
 use protocol::routes::{self, page};
+use std::time::Duration;
+
+/// A server cuts a signed-out device off within two seconds; as long again for the device to ask why, and to say so.
+const AT_ONCE: Duration = Duration::from_secs(4);
 
 in_both_bodies! {
     somebody_signs_up_and_confirms_by_the_mailed_code,
@@ -187,25 +191,31 @@ async fn signing_out_leads_to_the_door_and_leaves_nothing_to_read(body: Body) {
 }
 
 async fn a_device_signed_out_from_elsewhere_is_told(body: Body) {
+    const SIGNED_OUT: &str = "[data-testid=\"connection\"][data-state=\"signed_out\"]";
     let scene = Scene::signed_in(body).await;
-    scene.screen.wait_connection("online").await;
+    let screen = &scene.screen;
+    scene.elsewhere.create_session("Still to be read").await;
+    screen.wait_text("session-list", "Still to be read").await;
+    screen.wait_connection("online").await;
     let own = scene.elsewhere.me().await.device;
-    for device in scene.elsewhere.devices().await {
-        if device.id != own {
-            scene.elsewhere.revoke(device.id).await.succeeds();
-        }
-    }
-    harness::until("to be told that this device was signed out", async || {
-        let is_told = scene
-            .screen
-            .count("[data-testid=\"connection\"][data-state=\"signed_out\"]")
-            .await
-            == 1;
-        let is_out = scene.screen.count("[data-testid=\"sign-in-form\"]").await == 1;
-        (is_told || is_out).then_some(())
-    })
+    let devices = scene.elsewhere.devices().await;
+    let this = devices.iter().find(|device| device.id != own).expect("a device");
+    scene.elsewhere.revoke(this.id).await.succeeds();
+    within(
+        AT_ONCE,
+        "to be told that this device was signed out",
+        async || (screen.count(SIGNED_OUT).await == 1).then_some(()),
+    )
     .await;
-    assert!(!scene.person.email.as_str().is_empty());
+    screen
+        .wait_text_in(".bar-warn", "asks you to sign in again")
+        .await;
+    // nothing is taken away, and the way to the door is there
+    assert_eq!(screen.count("[data-testid=\"sign-in-form\"]").await, 0);
+    screen.wait_text("session-list", "Still to be read").await;
+    screen.click_on(".bar-warn a").await;
+    sign_in(screen, &scene.person).await;
+    screen.wait_text("session-list", "Still to be read").await;
 }
 
 async fn devices_are_listed_and_can_be_signed_out(body: Body) {

@@ -12,7 +12,7 @@ mod unsent;
 #[cfg(feature = "hydration")]
 pub mod web;
 
-use protocol::auth::{Device, Email, Password};
+use protocol::auth::{Device, Email, Password, Provider};
 use protocol::ipc::{AppAct, BrowserSignInStarted, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
@@ -53,6 +53,7 @@ pub trait Backend {
     fn retry(&self, mutation: MutationId) -> Answer<()>;
     fn stop(&self, run: RunId) -> Answer<()>;
 
+    fn providers(&self) -> Answer<Vec<Provider>>;
     fn sign_up(&self, email: Email, password: Password) -> Answer<()>;
     fn verify(&self, email: Email, code: String) -> Answer<()>;
     fn resend(&self, email: Email) -> Answer<()>;

@@ -19,8 +19,14 @@ pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
     if boot.me.is_some() {
         return Ok(boot);
     }
-    let providers = providers(&shell, &shell.device().await?).await;
+    let providers = known_providers(&shell, &shell.device().await?).await;
     Ok(Boot { providers, ..boot })
+}
+
+#[tauri::command]
+pub async fn providers(ask: ipc::GetProviders, shell: State<'_, Shell>) -> Answer<Vec<Provider>> {
+    let ipc::GetProviders {} = ask;
+    Ok(known_providers(&shell, &shell.device().await?).await)
 }
 
 /// What there is to show on this computer, without a word with the network.
@@ -58,7 +64,7 @@ pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
     })
 }
 
-async fn providers(shell: &Shell, device: &Device) -> Vec<Provider> {
+async fn known_providers(shell: &Shell, device: &Device) -> Vec<Provider> {
     let heard = tokio::time::timeout(PROVIDERS_WAIT, device.providers()).await;
     let mut known = shell.providers.lock().unwrap_or_else(PoisonError::into_inner);
     if let Ok(Ok(providers)) = heard {

@@ -83,6 +83,11 @@ impl Seat {
         self.environment.push(("JSC_useWasm".to_owned(), "0".to_owned()));
     }
 
+    /// From here on links to the app open another program, whatever the app says to the system.
+    pub fn lead_links_elsewhere(&self) {
+        self.put_program("xdg-mime", "echo another.desktop");
+    }
+
     /// The folder in which the app keeps what it keeps.
     pub fn app_home(&self) -> PathBuf {
         self.folder.path().join("app")
@@ -244,15 +249,18 @@ impl Seat {
             std::fs::create_dir_all(here.join(name)).unwrap_or_else(|error| panic!("making {name}: {error}"));
         }
         make_private(&here.join("run"));
-        let recorder = format!(
-            "#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\n",
-            here.join("opened").display()
-        );
+        let recorder = format!("printf '%s\\n' \"$1\" >> '{}'", here.join("opened").display());
         for name in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
-            let path = here.join("bin").join(name);
-            std::fs::write(&path, &recorder).unwrap_or_else(|error| panic!("writing {name}: {error}"));
-            make_private(&path);
+            self.put_program(name, &recorder);
         }
+    }
+
+    /// One that is found here before the system's own.
+    fn put_program(&self, name: &str, script: &str) {
+        let path = self.folder.path().join("bin").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))
+            .unwrap_or_else(|error| panic!("writing {name}: {error}"));
+        make_private(&path);
     }
 
     async fn start_display(&mut self, display: Display) {

@@ -3,7 +3,7 @@
 //! **Invariant:** the only place that knows Tauri's names. No secret comes through here: the core keeps them.
 
 use super::{Answer, Backend, Handle, Watcher};
-use protocol::auth::{Device, Email, Password};
+use protocol::auth::{Device, Email, Password, Provider};
 use protocol::ipc::{self, AppAct, BrowserSignInStarted, Command, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
@@ -175,6 +175,9 @@ impl Backend for Core {
     }
     fn stop(&self, run: RunId) -> Answer<()> {
         call(ipc::Stop { run })
+    }
+    fn providers(&self) -> Answer<Vec<Provider>> {
+        call(ipc::GetProviders {})
     }
     fn sign_up(&self, email: Email, password: Password) -> Answer<()> {
         call(ipc::SignUp { email, password })

@@ -113,6 +113,18 @@ impl Asker {
         );
     }
 
+    /// What was told of somebody who is signed in came without them.
+    fn ask_providers(&self) {
+        self.stage.ask(
+            |body| body.providers(),
+            |stage, answer| {
+                if let Ok(providers) = answer {
+                    stage.tell(Action::Providers(providers));
+                }
+            },
+        );
+    }
+
     /// Asks for what this place shows.
     fn arrive(self: &Rc<Self>, place: Place) {
         match place {
@@ -125,7 +137,8 @@ impl Asker {
                 self.ask_devices();
             }
             Place::Home | Place::Archived | Place::Missing => self.ask_list(),
-            Place::SignIn | Place::SignUp | Place::CheckMail => {}
+            Place::SignIn => self.ask_providers(),
+            Place::SignUp | Place::CheckMail => {}
         }
     }
 

@@ -94,6 +94,7 @@ pub enum Action {
         text: String,
     },
     Devices(Vec<Device>),
+    Providers(Vec<Provider>),
     SignedOut,
     Typed(Typed),
     Problem(Option<Problem>),
@@ -306,6 +307,7 @@ impl Reducible for Scene {
                 text,
             } => new.tail(session, message, offset, &text),
             Action::Devices(devices) => new.devices = Some(Rc::new(devices)),
+            Action::Providers(providers) => new.providers = Rc::new(providers),
             Action::SignedOut => {
                 new.me = None;
                 new.active = None;

@@ -217,6 +217,10 @@ impl Backend for Web {
         })
     }
 
+    fn providers(&self) -> Answer<Vec<Provider>> {
+        self.with(|_page| async move { Ok(fetch::read(routes::PROVIDERS).await?) })
+    }
+
     fn sign_up(&self, email: Email, password: Password) -> Answer<()> {
         self.with(|_page| async move {
             let ask = auth::SignUp {

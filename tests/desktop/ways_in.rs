@@ -1,0 +1,139 @@
+//! Every way in that a browser has lets the app in, also where links to the app open another program; and a password that was
+//! forgotten at the app is chosen anew there.
+
+use crate::{leave_by, sign_in};
+use harness::mailbox::path_of;
+use harness::{OpenIdProvider, Person, Screen, Seat, Stack, Visitor, browser};
+use protocol::routes::page;
+
+/// The app at its door, and the browser beside it, which is signed in at nothing. The browser comes home by a local door, and is
+/// free for the next way then: at a link it asks its owner whether to open the app, and hears nothing else meanwhile.
+struct Computer {
+    screen: Screen,
+    seat: Seat,
+    browser: Screen,
+    stack: Stack,
+    provider: OpenIdProvider,
+}
+
+impl Computer {
+    async fn start() -> Self {
+        let provider = OpenIdProvider::start().await;
+        let stack = Stack::builder()
+            .with_name()
+            .with("PROVIDERS", provider.settings_with_all())
+            .start()
+            .await;
+        let seat = Seat::fresh(&stack).await;
+        seat.lead_links_elsewhere();
+        let (screen, browser) = tokio::join!(seat.launch(), Screen::browser(&stack));
+        Self {
+            screen,
+            seat,
+            browser,
+            stack,
+            provider,
+        }
+    }
+
+    /// Presses a way in, and opens the page that the app wants opened.
+    async fn leave_by(&self, way: &str) {
+        let address = leave_by(&self.screen, &self.seat, way).await;
+        self.browser.open(&address).await;
+    }
+
+    /// Agrees in the browser, which is signed in by now; the app is in as this person, and out again, at a door with all its buttons.
+    async fn come_home_as(&self, email: &str) {
+        self.browser.click("authorize").await;
+        self.browser.wait_text_in("h1", "Back to CompyMac").await;
+        self.screen.wait("new-session").await;
+        self.screen.click("settings").await;
+        self.screen.wait_text("account", email).await;
+        self.screen.click("sign-out").await;
+        self.screen.wait("sign-in-form").await;
+        self.browser.forget_cookies().await;
+    }
+
+    /// By a button at the app's door that leads to a service, where somebody new is known.
+    async fn by_provider(&self, id: &str) {
+        let visitor = Visitor::with_address(Person::fresh().email.as_str());
+        self.provider.seat(&visitor);
+        let button = format!("provider-{id}");
+        self.leave_by(&button).await;
+        self.browser.click(&button).await;
+        if id == "apple" {
+            // its own page, whose form comes from another site
+            self.browser.click_on("form button:not([data-testid])").await;
+        }
+        self.come_home_as(&visitor.email).await;
+    }
+
+    /// The letter's link is opened on a phone, which shows the code for the browser that asked.
+    async fn by_letter(&self, person: &Person) {
+        let email = person.email.as_str();
+        self.leave_by("provider-browser").await;
+        self.browser.click("by-letter").await;
+        self.browser.wait("letter-form").await;
+        self.browser.fill("email", email).await;
+        self.browser.click("send-letter").await;
+        self.browser.wait("letter-sent").await;
+        let letter = self.stack.letter_about(email, "Sign in").await;
+        let phone = browser(&self.stack);
+        let opened = phone.get(&path_of(&letter.link.expect("a link"))).await;
+        let shown = phone.submit(&opened, page::LETTER, &[("answer", "code")]).await;
+        self.browser.fill("code", &shown.text_of("code-copy")).await;
+        self.browser.click("enter").await;
+        self.come_home_as(email).await;
+    }
+
+    async fn by_passkey(&self, person: &Person) {
+        self.leave_by("provider-browser").await;
+        self.browser.click("by-passkey").await;
+        self.come_home_as(person.email.as_str()).await;
+    }
+
+    /// Gives the browser a passkey of this person's.
+    async fn add_passkey(&self, person: &Person) {
+        self.browser.hold_passkeys().await;
+        sign_in(&self.browser, person).await;
+        self.browser.open(page::SECURITY).await;
+        self.browser.fill("passkey-name", "This laptop").await;
+        self.browser.click("passkey-add").await;
+        self.browser.wait_text("done", "The passkey is added").await;
+        self.browser.forget_cookies().await;
+    }
+}
+
+#[tokio::test]
+async fn every_way_in_of_the_browser_lets_the_app_in_where_no_link_leads_to_it() {
+    let computer = Computer::start().await;
+    let (person, _elsewhere) = Person::join_natively(&computer.stack).await;
+    computer.add_passkey(&person).await;
+    computer.by_passkey(&person).await;
+    computer.by_letter(&person).await;
+    for provider in ["github", "microsoft", "apple"] {
+        computer.by_provider(provider).await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_forgotten_at_the_app_is_chosen_anew_in_the_browser_and_signs_in() {
+    let stack = Stack::start().await;
+    let (mut person, _elsewhere) = Person::join_natively(&stack).await;
+    let seat = Seat::fresh(&stack).await;
+    let screen = seat.launch().await;
+    let address = leave_by(&screen, &seat, "to-forgot").await;
+    assert_eq!(address, format!("{}{}", stack.url(), page::FORGOT));
+
+    let (browser, email) = (browser(&stack), person.email.as_str());
+    let asking = browser.get(page::FORGOT).await;
+    let asked = browser.submit(&asking, page::FORGOT, &[("email", email)]).await;
+    asked.succeeds();
+    let letter = stack.letter_about(email, "Choose a new password").await;
+    let choosing = browser.get(&path_of(&letter.link.expect("a link"))).await;
+    person.password = "walnut-ferry-copper-drizzle".to_owned();
+    let chosen = [("password", person.password.as_str())];
+    browser.submit(&choosing, page::RESET, &chosen).await.succeeds();
+
+    sign_in(&screen, &person).await;
+}
