@@ -378,6 +378,8 @@ async fn many_pairs_from_one_network_shut_its_door_for_passwords_for_a_day() {
     goes_on(&app, &network(1)).await;
     let noted = "select count(*) from audit_events where reason = 'password: credential stuffing' and user_id is null";
     assert_eq!(stack.number(noted).await, 1);
+    let counted = program.get(routes::METRICS).await.text();
+    assert!(counted.contains("stuffing_found_total 1\n"), "{counted}");
     let kept = stack.redis_dump().await;
     assert!(!kept.contains("the same for all of them") && !kept.contains("x3@example.org"));
 }

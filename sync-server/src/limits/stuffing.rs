@@ -108,7 +108,10 @@ impl Limits {
         call.arg(pair).arg(WITHIN.as_secs()).arg(SHUT.as_secs());
         let outcome: redis::RedisResult<u32> = self.app.redis.ask(&call).await;
         match outcome {
-            Ok(shut) => shut > 0,
+            Ok(shut) => {
+                metrics::counter!("stuffing_found_total").increment(u64::from(shut > 0));
+                shut > 0
+            }
             Err(error) => {
                 self.note_away(&error);
                 false
