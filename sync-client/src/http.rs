@@ -8,7 +8,7 @@ use crate::engine::Failure;
 use crate::proof::{Asked, ProofKey};
 use protocol::oauth::{DPOP, DPOP_NONCE, ServerMetadata, TokenError};
 use protocol::{Code, Problem, UnixMillis, routes};
-use reqwest::header::{CONTENT_TYPE, DATE};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -380,7 +380,7 @@ impl Events {
 async fn answer<T: DeserializeOwned>(response: Response) -> Result<T, Trouble> {
     let status = response.status();
     let is_problem = content_type(&response).starts_with(protocol::problem::CONTENT_TYPE);
-    let retry_after = retry_after(&response);
+    let retry_after = retry_after(response.headers());
     let nonce = response.headers().get(DPOP_NONCE);
     let nonce = nonce.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = bounded(response).await?;
@@ -401,8 +401,9 @@ fn content_type(response: &Response) -> &str {
     value.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn retry_after(response: &Response) -> Option<u32> {
-    let value = response.headers().get(reqwest::header::RETRY_AFTER)?;
+/// The seconds that a refusal asks to wait.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<u32> {
+    let value = headers.get(reqwest::header::RETRY_AFTER)?;
     value.to_str().ok()?.parse().ok()
 }
 

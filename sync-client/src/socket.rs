@@ -3,7 +3,7 @@
 //! **Invariant:** reports bear the ticket they were opened with; after a socket is dropped it reports nothing.
 
 use crate::engine::{Event, Failure, Ticket};
-use crate::http::Http;
+use crate::http::{Http, retry_after};
 use crate::packed::{FRAME_BYTES, Unreadable, unpack};
 use futures_util::{SinkExt as _, StreamExt as _};
 use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, SUBPROTOCOL, ServerFrame, close};
@@ -143,7 +143,9 @@ const ABNORMAL: u16 = 1006;
 fn failure(error: &Error) -> Failure {
     match error {
         Error::Http(response) if response.status().as_u16() == 401 => Failure::Unauthorized,
-        Error::Http(_) => Failure::Later { retry_after: None },
+        Error::Http(response) => Failure::Later {
+            retry_after: retry_after(response.headers()),
+        },
         Error::Io(_) => Failure::NotSent,
         _other => Failure::Cut,
     }
@@ -241,6 +243,7 @@ async fn write(stream: &mut Stream, outgoing: Outgoing) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use reqwest::header::RETRY_AFTER;
     use std::sync::Arc;
     use tokio_tungstenite::tungstenite::handshake::server as handshake;
 
@@ -296,6 +299,23 @@ mod tests {
                 return text;
             }
         }
+    }
+
+    #[test]
+    fn a_refusal_is_for_later_and_says_when() {
+        let refused = |status: u16, seconds: Option<&'static str>| {
+            let mut response = tokio_tungstenite::tungstenite::http::Response::new(None);
+            *response.status_mut() = status.try_into().unwrap();
+            if let Some(seconds) = seconds {
+                let seconds = HeaderValue::from_static(seconds);
+                response.headers_mut().insert(RETRY_AFTER, seconds);
+            }
+            failure(&Error::Http(Box::new(response)))
+        };
+        let later = |retry_after| Failure::Later { retry_after };
+        assert_eq!(refused(429, Some("7")), later(Some(7)));
+        assert_eq!(refused(503, None), later(None));
+        assert_eq!(refused(401, Some("7")), Failure::Unauthorized);
     }
 
     async fn text(socket: &mut Served) -> String {

@@ -526,6 +526,28 @@ fn a_refused_socket_leads_to_long_polls_and_a_welcome_back_to_life() {
     assert_eq!(state.phase(), &Phase::Live);
 }
 
+#[test]
+fn a_socket_that_is_one_too_many_is_asked_for_again_when_the_server_said() {
+    let opening = State {
+        link: Link::Opening(5),
+        ..state(Phase::CatchingUp)
+    };
+    let failure = Failure::Later {
+        retry_after: Some(20),
+    };
+    let refused = Event::SocketRefused { ticket: 5, failure };
+    let opens_after = |waited| {
+        let at = NOW.at + waited;
+        let (waiting, _) = step(opening.clone(), refused.clone(), NOW);
+        let (_, effects) = step(waiting, Event::Tick, Moment { at, ..NOW });
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::OpenSocket { .. }))
+    };
+    assert!(!opens_after(20_000));
+    assert!(opens_after(20_000 + backoff(1, 30_000, NOW.chance)));
+}
+
 /// A device that was in step, and so much later.
 fn back_after(absence: i64) -> (State, Vec<Effect>) {
     let live = step(state(Phase::Live), Event::Alive { ticket: 5 }, NOW).0;

@@ -14,6 +14,11 @@ const CAP: i64 = 30_000;
 
 type Effects = Vec<Effect>;
 
+/// The wait that a server asked for, in milliseconds; an hour at most.
+fn least(retry_after: Option<u32>) -> i64 {
+    i64::from(retry_after.unwrap_or(0).min(3_600)) * 1_000
+}
+
 impl State {
     pub(super) fn turn(&mut self, event: Event, now: Moment, effects: &mut Effects) {
         match event {
@@ -263,8 +268,7 @@ impl State {
     fn go_offline(&mut self, retry_after: Option<u32>, now: Moment, effects: &mut Effects) {
         self.shut_link(effects);
         self.request = None;
-        let least = i64::from(retry_after.unwrap_or(0).min(3_600)) * 1_000;
-        let wait = backoff(self.attempt, CAP, now.chance) + least;
+        let wait = backoff(self.attempt, CAP, now.chance) + least(retry_after);
         self.attempt = self.attempt.saturating_add(1);
         self.phase = Phase::Offline { until: now.at + wait };
     }
@@ -339,6 +343,14 @@ impl State {
             self.renew(effects);
             return;
         }
+        let wanted = match failure {
+            Failure::Later { retry_after } => least(retry_after),
+            Failure::NotSent
+            | Failure::Cut
+            | Failure::Unauthorized
+            | Failure::Reset(_)
+            | Failure::Refused(_) => 0,
+        };
         self.refusals = self.refusals.saturating_add(1);
         if let (Phase::CatchingUp, None, Some(cursor)) = (&self.phase, self.request, self.cursor) {
             // No welcome says what is new, or that the server is away.
@@ -346,10 +358,10 @@ impl State {
             self.pull(cursor, wait, now, effects);
         }
         if self.refusals < REFUSALS && self.phase == Phase::CatchingUp {
-            self.deadline = now.at + backoff(u32::from(self.refusals), CAP, now.chance);
+            self.deadline = now.at + backoff(u32::from(self.refusals), CAP, now.chance) + wanted;
             return;
         }
-        self.deadline = now.at + SOCKET_AGAIN;
+        self.deadline = now.at + SOCKET_AGAIN.max(wanted);
         if self.phase == Phase::CatchingUp {
             self.phase = Phase::Polling;
         }
