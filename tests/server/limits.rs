@@ -112,7 +112,7 @@ type Ask<'a> = Box<dyn Fn(usize) -> (&'a str, serde_json::Value) + 'a>;
 #[tokio::test]
 async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
     let stack = behind_a_proxy().await;
-    let (person, device) = Person::join_natively(&stack).await;
+    let (person, _) = Person::join(&stack).await;
     let client = Client::native(&stack.url());
     let password = "a password that is long enough";
     let fresh = |number: usize| format!("x{number}@example.org");
@@ -143,8 +143,7 @@ async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
         let from = |_: usize| network(1_000 + place);
         must_end_after(&client, what, *most, from, ask).await;
     }
-    let token = device.tokens().refresh_token;
-    let asks: [(&str, usize, Ask<'_>); 3] = [
+    let asks: [(&str, usize, Ask<'_>); 2] = [
         (
             "sign-ups of an account",
             3,
@@ -154,11 +153,6 @@ async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
             "codes of an account",
             10,
             Box::new(|_| try_code(person.email.to_string())),
-        ),
-        (
-            "tokens of a device",
-            30,
-            Box::new(|_| (routes::TOKEN, refresh(&token))),
         ),
     ];
     for (place, (what, most, ask)) in asks.iter().enumerate() {
@@ -201,6 +195,38 @@ async fn must_end_after<'a>(
             "{what}, number {number}: {answer:?}"
         );
     }
+}
+
+/// What strangers show, and what lost a race, counts for none of it: `tests/server/tokens.rs`.
+#[tokio::test]
+async fn a_device_renews_thirty_times_in_five_minutes_wherever_it_is() {
+    const MOST: usize = 30;
+    let stack = behind_a_proxy().await;
+    let (person, app) = Person::join_natively(&stack).await;
+    let tablet = person.native(&stack, "Tablet").await;
+    let begun = Instant::now();
+    let mut renewed = 0;
+    let limited = loop {
+        let token = app.tokens().refresh_token;
+        let renewal = app
+            .bare(http::Method::POST, routes::TOKEN)
+            .header("X-Forwarded-For", network(renewed))
+            .form(&refresh(&token));
+        let answer = app.send(renewal).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        let tokens = answer.expect::<SignedIn>().tokens.expect("tokens");
+        assert_ne!(tokens.refresh_token, token, "a new one");
+        app.hold(tokens);
+        renewed += 1;
+        assert!(renewed <= 2 * MOST, "no limit within {renewed} renewals");
+    };
+    must_say_when(&limited);
+    must_be_within(renewed, MOST, 10.0, begun);
+    // it stays in with what it has, and another device of theirs is its own
+    app.me().await;
+    goes_on(&tablet, &network(0)).await;
 }
 
 /// So many at once, and one more each time that so many seconds have passed.
