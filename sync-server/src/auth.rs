@@ -181,6 +181,10 @@ impl Auth {
         })))
     }
 
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
     /// After a transaction that put a letter into the outbox.
     pub fn letters_wait(&self) {
         self.0.letters.notify_one();

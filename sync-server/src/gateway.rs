@@ -16,7 +16,7 @@ mod viewing;
 use crate::auth::{Auth, Caller, Credential, Kind};
 use crate::error::{Error, Result};
 use crate::hints::{LISTENERS, Subscription};
-use crate::limits::one_too_many;
+use crate::limits::{Class, Who, address, counted, one_too_many};
 use crate::runs::Runs;
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -48,8 +48,11 @@ const OPENINGS: u32 = 4;
 /// How long a socket waits for its turn to be opened, before it is sent away to come again.
 const TURN: Duration = Duration::from_secs(10);
 /// Sockets of one person that were asked for on one node and have not said hello yet: as many as may be open, since all of them come back
-/// at once. By network they are not counted: a whole office is one.
+/// at once.
 const WAITING: usize = LISTENERS;
+/// Sockets of browsers of one network that have shown a cookie and no ticket yet. A page says hello as soon as its socket is open, so
+/// that an office comes in by these too, one after the other.
+const UNPROVEN: u32 = 20;
 /// How long the last goodbyes are waited for when the process ends.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -62,6 +65,7 @@ struct Parts {
     sockets: TaskTracker,
     streams: run_stream::Streams,
     waiting: Slots<UserId>,
+    unproven: Slots<String>,
     openings: Semaphore,
     /// Cancelled when sockets are to leave this node.
     leaving: CancellationToken,
@@ -95,6 +99,7 @@ impl Gateway {
             sockets: TaskTracker::new(),
             streams: run_stream::Streams::default(),
             waiting: Slots::default(),
+            unproven: Slots::default(),
             leaving: CancellationToken::new(),
         }))
     }
@@ -107,6 +112,34 @@ impl Gateway {
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         let turn = tokio::time::timeout(TURN, self.0.openings.acquire()).await;
         turn.ok().and_then(std::result::Result::ok)
+    }
+
+    /// A place among the sockets that have not said hello yet. An app has proven itself as it asks. Of a browser's request only its
+    /// cookie is known until there is a ticket, so these are counted by network too.
+    fn waiting(&self, caller: &Caller, network: &str) -> Result<Waiting, Problem> {
+        let of_person = self.0.waiting.take(caller.user, WAITING);
+        let of_person = of_person.ok_or_else(|| {
+            one_too_many(
+                WAITING,
+                "of your sockets have not said hello yet. Please let one of them do so, or wait for a moment.",
+            )
+        })?;
+        let mut of_network = Vec::new();
+        let networks = counted(network).into_iter();
+        for (network, times) in networks.filter(|_| caller.kind == Kind::Browser) {
+            let most = UNPROVEN.saturating_mul(times * self.config.rate_limit_factor) as usize;
+            let slot = self.0.unproven.take(network, most);
+            of_network.push(slot.ok_or_else(|| {
+                one_too_many(
+                    most,
+                    "sockets of your network have not shown yet whose they are. Please wait for a moment.",
+                )
+            })?);
+        }
+        Ok(Waiting {
+            _of_person: of_person,
+            _of_network: of_network,
+        })
     }
 
     fn drains_within(&self) -> Duration {
@@ -167,12 +200,17 @@ async fn must_be_signed_in(gateway: &Gateway, caller: &Caller, counts_as_use: bo
     must_hold(credential.unwrap_or(Credential::Holds))
 }
 
+/// Held until the socket is counted among those that are open, or is no more.
+struct Waiting {
+    _of_person: Slot<UserId>,
+    _of_network: Vec<Slot<String>>,
+}
+
 /// A request to open a socket whose sender is proven. Refused as a problem before anything is upgraded.
 struct Opening {
     caller: Caller,
     upgrade: WebSocketUpgrade,
-    /// Held until the socket is counted among those that are open, or is no more.
-    waiting: Slot<UserId>,
+    waiting: Waiting,
 }
 
 impl FromRequestParts<Gateway> for Opening {
@@ -184,11 +222,14 @@ impl FromRequestParts<Gateway> for Opening {
                 .detail("A token must not stand in the address, where logs would keep it. Please send it in the Authorization header.")
                 .into());
         }
+        let auth = gateway.sync().auth();
+        let network = address::prefix(auth.address_of(&parts.extensions, &parts.headers));
+        auth.limits().take_here(Class::Socket, Who::Address(&network))?;
         let turn = gateway.turn().await;
         if turn.is_none() {
             return Err(Problem::new(Code::Unavailable).retry_after(2).into());
         }
-        let caller = gateway.sync().auth().caller_by_headers(&parts.headers).await?;
+        let caller = auth.caller_by_headers(&parts.headers).await?;
         drop(turn);
         let caller = caller.ok_or(Code::SignInRequired)?;
         // a browser sends its cookie from any page; only our own may open a socket with it
@@ -198,8 +239,9 @@ impl FromRequestParts<Gateway> for Opening {
         if gateway.0.leaving.is_cancelled() || gateway.0.sockets.len() >= PER_NODE {
             return Err(Problem::new(Code::Unavailable).retry_after(2).into());
         }
-        let waiting = gateway.0.waiting.take(caller.user, WAITING);
-        let waiting = waiting.ok_or_else(too_many_wait)?;
+        auth.limits()
+            .take_here(Class::Socket, Who::Device(caller.device.0))?;
+        let waiting = gateway.waiting(&caller, &network)?;
         let upgrade = WebSocketUpgrade::from_request_parts(parts, gateway)
             .await
             .map_err(|rejection: WebSocketUpgradeRejection| {
@@ -217,13 +259,6 @@ impl FromRequestParts<Gateway> for Opening {
             waiting,
         })
     }
-}
-
-fn too_many_wait() -> Problem {
-    one_too_many(
-        WAITING,
-        "of your sockets have not said hello yet. Please let one of them do so, or wait for a moment.",
-    )
 }
 
 /// Whether the device was signed out, or its browser got another cookie, since its request was looked at. A database that does

@@ -1,4 +1,5 @@
-//! How often a stranger may try: one GCRA in Redis for all nodes, a stricter one in this process while Redis is away.
+//! How often a stranger may try: one GCRA in Redis for all nodes, a stricter one in this process while Redis is away. What is
+//! asked for too often to ask Redis first is counted in this process alone.
 //!
 //! **Invariant:** never open for everyone and never closed for everyone, whatever Redis does.
 
@@ -46,6 +47,10 @@ pub enum Class {
     Token,
     /// Copies of everything that somebody has.
     Export,
+    /// Whatever is asked for, of every kind together. By [`Limits::take_here`].
+    Request,
+    /// Sockets that are asked for. By [`Limits::take_here`].
+    Socket,
 }
 
 /// Who is counted.
@@ -78,6 +83,8 @@ impl Class {
             Self::ProviderReturn => "provider-return",
             Self::Token => "token",
             Self::Export => "export",
+            Self::Request => "request",
+            Self::Socket => "socket",
         }
     }
 
@@ -110,33 +117,12 @@ impl Class {
             (Self::Token, Who::Device(_)) => vec![Rate::new(30, 5 * MINUTE)],
             // each reads all that somebody has
             (Self::Export, Who::Account(_)) => vec![Rate::new(3, 24 * HOUR)],
-            (
-                Self::SignUp
-                | Self::FreeSignUp
-                | Self::Letter
-                | Self::Mail
-                | Self::CodeTry
-                | Self::SecondStep
-                | Self::Passkey
-                | Self::PasskeyTry
-                | Self::OAuthStart
-                | Self::ProviderReturn
-                | Self::DeviceCode
-                | Self::Export,
-                Who::Device(_),
-            )
-            | (Self::Export | Self::Mail, Who::Address(_))
-            | (_, Who::Everyone)
-            | (
-                Self::PasskeyTry
-                | Self::OAuthStart
-                | Self::ProviderReturn
-                | Self::DeviceCode
-                | Self::DeviceCodeTry
-                | Self::Token
-                | Self::FreeSignUp,
-                Who::Account(_),
-            ) => vec![],
+            (Self::Request, Who::Address(_)) => vec![Rate::new(600, MINUTE)],
+            (Self::Request, Who::Device(_)) => vec![Rate::new(1200, MINUTE)],
+            (Self::Socket, Who::Address(_)) => vec![Rate::new(60, MINUTE)],
+            (Self::Socket, Who::Device(_)) => vec![Rate::new(10, MINUTE)],
+            // nobody counts these
+            _ => vec![],
         }
     }
 }
@@ -171,18 +157,50 @@ struct Verdict {
     is_news_of: Option<usize>,
 }
 
+impl Verdict {
+    fn judged(self, class: Class) -> Result<(), Limited> {
+        if self.wait.is_zero() {
+            return Ok(());
+        }
+        metrics::counter!("rate_limited_total", "class" => class.name()).increment(1);
+        let seconds = u32::try_from(self.wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Err(Limited {
+            problem: Problem::new(Code::RateLimited)
+                .detail(format!(
+                    "That was tried too often. Please wait {} and try again.",
+                    in_words(seconds)
+                ))
+                .retry_after(seconds),
+            is_news_of: self.is_news_of,
+        })
+    }
+}
+
 /// Who holds a whole IPv6 /48 has 65,536 networks to come from: all of them together may try as often as ten.
 const WIDER: u32 = 10;
 
+/// Whose tries are counted together: the network's, and the site's that it is one of. Each with how often it may try in
+/// proportion to one network.
+pub fn counted(prefix: &str) -> Vec<(String, u32)> {
+    let site = address::wider(prefix).map(|site| (site, WIDER));
+    std::iter::once((prefix.to_owned(), 1)).chain(site).collect()
+}
+
 /// Seconds for which a refusal is no news once it was told, at the least.
 const NEWS: u32 = 15 * 60;
+
+/// Of so many shares of every rate each node allows one while Redis is away, since the others count too.
+const AWAY_SHARE: u32 = 4;
 
 /// After a failed call to Redis, how long this process counts by itself before it asks again.
 const AWAY: Duration = Duration::from_secs(1);
 
 pub struct Limits {
     app: App,
-    local: local::Buckets,
+    /// For while Redis is away.
+    away: local::Buckets,
+    /// For what is never asked of Redis.
+    here: local::Buckets,
     started: Instant,
     /// Milliseconds since `started` until which Redis is left alone.
     away_until: AtomicU64,
@@ -198,7 +216,8 @@ impl Limits {
     pub fn new(app: App) -> Self {
         Self {
             app,
-            local: local::Buckets::default(),
+            away: local::Buckets::new(AWAY_SHARE),
+            here: local::Buckets::new(1),
             started: Instant::now(),
             away_until: AtomicU64::new(0),
         }
@@ -212,29 +231,22 @@ impl Limits {
         }
         let verdict = match self.take_from_redis(class, &buckets).await {
             Some(verdict) => verdict,
-            None => self.local.take(&buckets, self.started.elapsed()),
+            None => self.away.take(&buckets, self.started.elapsed()),
         };
-        if verdict.wait.is_zero() {
-            return Ok(());
-        }
-        metrics::counter!("rate_limited_total", "class" => class.name()).increment(1);
-        let seconds = u32::try_from(verdict.wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        Err(Limited {
-            problem: Problem::new(Code::RateLimited)
-                .detail(format!(
-                    "That was tried too often. Please wait {} and try again.",
-                    in_words(seconds)
-                ))
-                .retry_after(seconds),
-            is_news_of: verdict.is_news_of,
-        })
+        verdict.judged(class)
+    }
+
+    /// Counts one try at this node alone, whatever Redis does: what comes with each request is not worth a round trip more.
+    pub fn take_here(&self, class: Class, who: Who<'_>) -> Result<(), Limited> {
+        let buckets = self.buckets(class, &[who]);
+        self.here.take(&buckets, self.started.elapsed()).judged(class)
     }
 
     /// Takes back what a success counted: only failures use up a person's tries.
     pub async fn give_back(&self, class: Class, whos: &[Who<'_>]) {
         let buckets = self.buckets(class, whos);
         // Where it was counted is not remembered: taking back from both errs by one try, on the kind side.
-        self.local.give_back(&buckets);
+        self.away.give_back(&buckets);
         if buckets.is_empty() || self.is_away() {
             return;
         }
@@ -268,9 +280,8 @@ impl Limits {
                 };
                 match who {
                     Who::Address(prefix) => {
-                        push(&format!("ip:{prefix}"), 1);
-                        if let Some(wider) = address::wider(prefix) {
-                            push(&format!("ip:{wider}"), WIDER);
+                        for (network, factor) in counted(prefix) {
+                            push(&format!("ip:{network}"), factor);
                         }
                     }
                     Who::Account(hash) => push(&format!("acct:{hash}"), 1),

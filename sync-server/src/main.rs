@@ -90,6 +90,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .context("installing the metrics recorder")?;
     // what an alert waits for is there before it happens
     metrics::counter!("database_undone_total").increment(0);
+    metrics::counter!("stuffing_found_total").increment(0);
+    for result in ["theft", "another_key", "from_the_future"] {
+        metrics::counter!("refresh_total", "result" => result).increment(0);
+    }
     let listener = listen::on(config.listen).with_context(|| {
         format!(
             "LISTEN: {} cannot be listened on; is another program using it?",

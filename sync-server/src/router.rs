@@ -1,6 +1,8 @@
 //! Every room's routes under one roof, and the layers that all answers pass.
 
 use crate::app::App;
+use crate::error::problem_response;
+use crate::limits::{Class, Who, address};
 use crate::rights::Rights;
 use crate::web::{self, assets::Manifest, headers::Headers};
 use crate::{auth, gateway, runs, sessions, sync};
@@ -86,7 +88,9 @@ pub fn router(
         .merge(gateway::router(gateway))
         .merge(operations)
         .merge(web::assets::router(&app.config.ui_dist));
-    let rooms = with_refusals(rooms).layer(middleware::from_fn_with_state(pages, draw_problems));
+    let rooms = with_refusals(rooms)
+        .layer(middleware::from_fn_with_state(pages.clone(), limit))
+        .layer(middleware::from_fn_with_state(pages, draw_problems));
     Ok(with_headers(rooms, headers))
 }
 
@@ -104,6 +108,24 @@ fn with_headers(routes: Router, headers: Headers) -> Router {
     routes
         .layer(middleware::from_fn_with_state(headers, web::headers::add))
         .layer(middleware::from_fn(count))
+}
+
+/// How much a network may ask for, before anything is looked at that costs more. What is looked at for the server's own good is
+/// never refused for it, and files cost nothing that were worth counting.
+async fn limit(
+    axum::extract::State(pages): axum::extract::State<web::pages::Pages>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    if !web::operations::is_of_operations(path) && !web::assets::is_file(path) {
+        let auth = pages.auth();
+        let network = address::prefix(auth.address_of(request.extensions(), request.headers()));
+        if let Err(limited) = auth.limits().take_here(Class::Request, Who::Address(&network)) {
+            return problem_response(&limited.problem);
+        }
+    }
+    next.run(request).await
 }
 
 /// A problem gets its request's id; where a person navigated, it becomes a page with a way on.
@@ -132,7 +154,7 @@ async fn draw_problems(
         response = if wants_page {
             pages.problem(&headers, problem).await
         } else {
-            crate::error::problem_response(&problem)
+            problem_response(&problem)
         };
     }
     // nobody asks about a socket by the request that opened it, and each time that a device comes back it would be told anew

@@ -116,6 +116,17 @@ impl Socket {
         Self::connect_with(client, path, origin, header::HeaderMap::new()).await
     }
 
+    /// As [`Socket::connect`], through a trusted proxy from a network.
+    pub async fn connect_from(client: &Client, path: &str, network: &str) -> Result<Self, Box<Error>> {
+        let origin = client.is_browser().then(|| client.origin().to_owned());
+        let mut headers = header::HeaderMap::new();
+        let network = network
+            .parse()
+            .unwrap_or_else(|_| panic!("an address of {network:?}"));
+        headers.insert("x-forwarded-for", network);
+        Self::connect_with(client, path, origin.as_deref(), headers).await
+    }
+
     async fn connect_with(
         client: &Client,
         path: &str,

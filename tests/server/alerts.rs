@@ -137,6 +137,41 @@ fn every_rule_says_what_happened_and_what_to_do() {
     }
 }
 
+/// A count that begins with what a rule waits for has not grown, as far as the rule can see.
+#[tokio::test]
+async fn whatever_a_rule_waits_for_is_counted_before_it_happens() {
+    let stack = Stack::start().await;
+    let text = counted(&stack).await;
+    let mut read = BTreeSet::new();
+    for rule in rules() {
+        let within = rule.expr.strip_prefix("increase(");
+        if let Some((metric, _)) = within.and_then(|within| within.split_once('[')) {
+            assert_eq!(value_of(&text, metric), Some(0.0), "{}: {metric}", rule.alert);
+            read.insert(metric.to_owned());
+        }
+    }
+    assert!(read.len() >= 4, "{read:?}");
+}
+
+#[tokio::test]
+async fn credential_stuffing_that_is_found_is_what_a_rule_waits_for() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let client = Client::browser(&stack.url(), &stack.url());
+    for _ in 0..15 {
+        let answer = Person::fresh().try_sign_in(&client, Kind::Browser).await;
+        answer.refused(Code::InvalidCredentials);
+    }
+    let shut = Person::fresh().try_sign_in(&client, Kind::Browser).await;
+    shut.refused(Code::RateLimited);
+    assert_eq!(
+        value_of(&counted(&stack).await, "stuffing_found_total"),
+        Some(1.0)
+    );
+    let waits = |rule: &Rule| rule.expr == "increase(stuffing_found_total[1h]) > 0";
+    let rule = rules().into_iter().find(waits).expect("a rule that waits for it");
+    assert_eq!(rule.labels.get("severity").map(String::as_str), Some("page"));
+}
+
 #[test]
 fn a_metric_is_told_from_a_function() {
     let read = metrics_in("sum(rate(a_total{b_c=\"d_e\"}[5m])) / max_over_time(f_g[1h]) > 0.5 and h_i < 2");

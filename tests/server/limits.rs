@@ -1,11 +1,14 @@
 //! Too much at once is refused in words, with when to come back, and only for the one who does it.
 
-use harness::{Client, Person, Stack, native, until};
+use harness::{Answer, Client, Person, Socket, Stack, native, until};
 use protocol::auth::{Client as Kind, SignedIn};
+use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::oauth::{CLIENT_ID, REDIRECT_DEEP_LINK};
 use protocol::{Code, routes};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio_tungstenite::tungstenite;
 
 /// As people get it, not as the other tests do.
 async fn strict() -> Stack {
@@ -109,7 +112,7 @@ type Ask<'a> = Box<dyn Fn(usize) -> (&'a str, serde_json::Value) + 'a>;
 #[tokio::test]
 async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
     let stack = behind_a_proxy().await;
-    let (person, device) = Person::join_natively(&stack).await;
+    let (person, _) = Person::join(&stack).await;
     let client = Client::native(&stack.url());
     let password = "a password that is long enough";
     let fresh = |number: usize| format!("x{number}@example.org");
@@ -140,8 +143,7 @@ async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
         let from = |_: usize| network(1_000 + place);
         must_end_after(&client, what, *most, from, ask).await;
     }
-    let token = device.tokens().refresh_token;
-    let asks: [(&str, usize, Ask<'_>); 3] = [
+    let asks: [(&str, usize, Ask<'_>); 2] = [
         (
             "sign-ups of an account",
             3,
@@ -151,11 +153,6 @@ async fn whatever_a_stranger_can_cause_is_counted_by_network_and_by_account() {
             "codes of an account",
             10,
             Box::new(|_| try_code(person.email.to_string())),
-        ),
-        (
-            "tokens of a device",
-            30,
-            Box::new(|_| (routes::TOKEN, refresh(&token))),
         ),
     ];
     for (place, (what, most, ask)) in asks.iter().enumerate() {
@@ -198,6 +195,254 @@ async fn must_end_after<'a>(
             "{what}, number {number}: {answer:?}"
         );
     }
+}
+
+/// What strangers show, and what lost a race, counts for none of it: `tests/server/tokens.rs`.
+#[tokio::test]
+async fn a_device_renews_thirty_times_in_five_minutes_wherever_it_is() {
+    const MOST: usize = 30;
+    let stack = behind_a_proxy().await;
+    let (person, app) = Person::join_natively(&stack).await;
+    let tablet = person.native(&stack, "Tablet").await;
+    let begun = Instant::now();
+    let mut renewed = 0;
+    let limited = loop {
+        let token = app.tokens().refresh_token;
+        let renewal = app
+            .bare(http::Method::POST, routes::TOKEN)
+            .header("X-Forwarded-For", network(renewed))
+            .form(&refresh(&token));
+        let answer = app.send(renewal).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        let tokens = answer.expect::<SignedIn>().tokens.expect("tokens");
+        assert_ne!(tokens.refresh_token, token, "a new one");
+        app.hold(tokens);
+        renewed += 1;
+        assert!(renewed <= 2 * MOST, "no limit within {renewed} renewals");
+    };
+    must_say_when(&limited);
+    must_be_within(renewed, MOST, 10.0, begun);
+    // it stays in with what it has, and another device of theirs is its own
+    app.me().await;
+    goes_on(&tablet, &network(0)).await;
+}
+
+/// So many at once, and one more each time that so many seconds have passed.
+#[track_caller]
+fn must_be_within(passed: usize, most: usize, each: f64, begun: Instant) {
+    let more = begun.elapsed().as_secs_f64() / each;
+    let (least, passed) = (u32::try_from(most), u32::try_from(passed));
+    let (least, passed) = (f64::from(least.expect("few")), f64::from(passed.expect("few")));
+    assert!(
+        passed >= least && passed <= least + more + 1.0,
+        "{passed} and not {least}, nor {more} more"
+    );
+}
+
+/// Asks from a network until one is asked to wait: how many were answered, and the answer that says so.
+async fn ask_until_limited(client: &Client, from: impl Fn(usize) -> String) -> (usize, Answer) {
+    const AT_ONCE: usize = 20;
+    let mut answered = 0;
+    loop {
+        assert!(answered < 5_000, "no limit within {answered}");
+        let asking = (answered..answered + AT_ONCE).map(|number| {
+            let request = client
+                .request(http::Method::GET, routes::ME)
+                .header("X-Forwarded-For", from(number));
+            client.send(request)
+        });
+        let mut limited = None;
+        for answer in futures_util::future::join_all(asking).await {
+            if answer.status == 429 {
+                limited = Some(answer);
+            } else {
+                answer.succeeds();
+                answered += 1;
+            }
+        }
+        if let Some(limited) = limited {
+            return (answered, limited);
+        }
+    }
+}
+
+fn must_say_when(limited: &Answer) {
+    let problem = limited.refused(Code::RateLimited);
+    let seconds = problem.retry_after.expect("a time");
+    assert!(seconds >= 1);
+    assert_eq!(limited.header("retry-after"), Some(seconds.to_string().as_str()));
+}
+
+#[tokio::test]
+async fn a_network_asks_for_six_hundred_things_a_minute_and_others_as_ever() {
+    let stack = behind_a_proxy().await;
+    let (_, app) = Person::join_natively(&stack).await;
+    let stranger = Client::native(&stack.url());
+    let begun = Instant::now();
+    let (answered, limited) = ask_until_limited(&app, |_| network(1)).await;
+    must_be_within(answered, 600, 0.1, begun);
+    must_say_when(&limited);
+    let get = async |path: &str, from: usize, accept: &str| {
+        let request = stranger
+            .bare(http::Method::GET, path)
+            .header("X-Forwarded-For", network(from))
+            .header("Accept", accept);
+        stranger.send(request).await
+    };
+    // the same device elsewhere, and whatever tells how the server is
+    goes_on(&app, &network(2)).await;
+    get(routes::HEALTH, 1, "*/*").await.succeeds();
+    get(routes::JWKS, 1, "*/*").await.succeeds();
+    let page = get(routes::page::SIGN_IN, 2, "text/html").await;
+    page.succeeds();
+    let text = page.text();
+    let script = text
+        .split('"')
+        .find(|part| part.starts_with("/app/"))
+        .expect("a file of the page");
+    // a node gives one back each tenth of a second, so nobody asks for a moment in which there is none
+    let mut asked = 0;
+    let refused = loop {
+        let pages = (0..20).map(|_| get(routes::page::SIGN_IN, 1, "text/html"));
+        let answers = futures_util::future::join_all(pages).await;
+        asked += answers.len();
+        assert!(asked < 1_000, "no limit within {asked} pages");
+        if let Some(refused) = answers.into_iter().find(|answer| answer.status == 429) {
+            break refused;
+        }
+    };
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let kind = refused.header("content-type").unwrap_or_default();
+    assert!(kind.starts_with("text/html"), "a person gets a page: {kind}");
+    get(script, 1, "*/*").await.succeeds();
+}
+
+#[tokio::test]
+async fn a_device_asks_for_twelve_hundred_things_a_minute_from_wherever_and_others_as_ever() {
+    let stack = behind_a_proxy().await;
+    let (person, app) = Person::join_natively(&stack).await;
+    let tablet = person.native(&stack, "Tablet").await;
+    let begun = Instant::now();
+    // from so many networks that none of them is full
+    let (answered, limited) = ask_until_limited(&app, |number| network(number % 10)).await;
+    must_be_within(answered, 1_200, 0.05, begun);
+    must_say_when(&limited);
+    let who = tablet
+        .request(http::Method::GET, routes::ME)
+        .header("X-Forwarded-For", network(0));
+    tablet.send(who).await.succeeds();
+}
+
+/// The status with which a socket is refused, and after how many seconds to come again.
+async fn socket_refusal(client: &Client, path: &str, from: &str) -> Option<(u16, Option<u32>)> {
+    let error = Socket::connect_from(client, path, from).await.err()?;
+    match *error {
+        tungstenite::Error::Http(response) => {
+            let seconds = response.headers().get("retry-after");
+            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+            Some((response.status().as_u16(), seconds))
+        }
+        other => panic!("{path}: {other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_network_asks_for_sixty_sockets_a_minute_and_others_as_ever() {
+    let stack = behind_a_proxy().await;
+    let (_, app) = Person::join_natively(&stack).await;
+    let stranger = Client::native(&stack.url());
+    let begun = Instant::now();
+    let mut asked = 0;
+    // each is counted before anybody looks whose it is
+    let wait = loop {
+        match socket_refusal(&stranger, routes::SOCKET, &network(1)).await {
+            Some((401, _)) => asked += 1,
+            Some((429, wait)) => break wait,
+            other => panic!("{other:?}"),
+        }
+        assert!(asked < 500, "no limit within {asked} sockets");
+    };
+    must_be_within(asked, 60, 1.0, begun);
+    assert_eq!(wait, Some(1));
+    assert!(
+        Socket::connect_from(&app, routes::SOCKET, &network(2))
+            .await
+            .is_ok()
+    );
+    // everything else goes on there
+    goes_on(&app, &network(1)).await;
+}
+
+#[tokio::test]
+async fn a_device_asks_for_ten_sockets_a_minute_of_whatever_kind_and_others_as_ever() {
+    let stack = behind_a_proxy().await;
+    let (person, app) = Person::join_natively(&stack).await;
+    let tablet = person.native(&stack, "Tablet").await;
+    let talk = routes::session_socket(app.create_session("Talk").await);
+    let begun = Instant::now();
+    let mut open = Vec::new();
+    let limited = loop {
+        let path = [routes::SOCKET, &talk][open.len() % 2];
+        match Socket::connect_from(&app, path, &network(open.len())).await {
+            Ok(socket) => open.push(socket),
+            Err(error) => break *error,
+        }
+        assert!(open.len() < 60, "no limit");
+    };
+    must_be_within(open.len(), 10, 6.0, begun);
+    assert!(
+        matches!(&limited, tungstenite::Error::Http(response) if response.status() == 429),
+        "{limited}"
+    );
+    for path in [routes::SOCKET, &talk] {
+        let refusal = socket_refusal(&app, path, &network(100)).await;
+        let wait = refusal
+            .filter(|(status, _)| *status == 429)
+            .and_then(|(_, wait)| wait);
+        assert!(wait.is_some_and(|wait| wait <= 6), "{path}: {refusal:?}");
+    }
+    assert!(Socket::connect_from(&tablet, &talk, &network(0)).await.is_ok());
+}
+
+/// An app has shown a token when it asks; of a page nothing but the cookie is known, which comes along whoever asks.
+#[tokio::test]
+async fn twenty_sockets_of_a_network_wait_for_a_ticket_and_one_more_is_refused() {
+    const MOST: usize = 20;
+    let stack = behind_a_proxy().await;
+    let (person, app) = Person::join_natively(&stack).await;
+    let (other, _) = Person::join(&stack).await;
+    let browsers = [
+        person.browser(&stack).await,
+        person.browser(&stack).await,
+        other.browser(&stack).await,
+    ];
+    let ticket = browsers[0].ticket().await;
+    let connecting = (0..MOST)
+        .map(|place| Socket::connect_from(&browsers[place % browsers.len()], routes::SOCKET, "198.18.0.1"));
+    let mut silent: Vec<Socket> = futures_util::future::join_all(connecting)
+        .await
+        .into_iter()
+        .map(|socket| socket.expect("a socket"))
+        .collect();
+    let refusal = socket_refusal(&browsers[2], routes::SOCKET, "198.18.0.1").await;
+    assert_eq!(refusal, Some((429, Some(2))), "whoever they are");
+    let elsewhere = Socket::connect_from(&browsers[2], routes::SOCKET, "198.18.0.2").await;
+    assert!(elsewhere.is_ok(), "another network has its own");
+    let of_an_app = Socket::connect_from(&app, routes::SOCKET, "198.18.0.1").await;
+    assert!(of_an_app.is_ok(), "and apps are not counted");
+    // one that shows whose it is makes room for one
+    let hello = ClientFrame::Hello {
+        ticket: Some(ticket),
+        cursor: None,
+        enc: Vec::new(),
+    };
+    let shown = silent.first_mut().expect("a socket");
+    shown.send(&hello).await;
+    assert!(matches!(shown.next().await, Ok(ServerFrame::Welcome { .. })));
+    let last = Socket::connect_from(&browsers[1], routes::SOCKET, "198.18.0.1").await;
+    assert!(last.is_ok());
 }
 
 #[tokio::test]
@@ -378,6 +623,8 @@ async fn many_pairs_from_one_network_shut_its_door_for_passwords_for_a_day() {
     goes_on(&app, &network(1)).await;
     let noted = "select count(*) from audit_events where reason = 'password: credential stuffing' and user_id is null";
     assert_eq!(stack.number(noted).await, 1);
+    let counted = program.get(routes::METRICS).await.text();
+    assert!(counted.contains("stuffing_found_total 1\n"), "{counted}");
     let kept = stack.redis_dump().await;
     assert!(!kept.contains("the same for all of them") && !kept.contains("x3@example.org"));
 }

@@ -5,6 +5,7 @@ use super::native::access::Proof;
 use super::{Auth, cookies};
 use crate::error::{Error, Result};
 use crate::hints::Subscription;
+use crate::limits::{Class, Who};
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -111,16 +112,19 @@ fn must_be_in(standing: &Standing) -> Result<(), Problem> {
 
 impl Auth {
     /// The caller by what the headers prove: an access token, else a browser's cookie. `None`: neither is there.
-    /// Does not look at where the request was made; [`Caller`] as an extractor does.
+    /// Does not look at where the request was made; [`Caller`] as an extractor does. Counts it among what the device asks for.
     pub async fn caller_by_headers(&self, headers: &HeaderMap) -> Result<Option<Caller>> {
-        if let Some(token) = bearer(headers) {
-            return self.caller_by_token(token).await.map(Some);
-        }
-        let Some(cookie) = cookies::read(headers, cookies::SESSION) else {
+        let caller = if let Some(token) = bearer(headers) {
+            self.caller_by_token(token).await?
+        } else if let Some(cookie) = cookies::read(headers, cookies::SESSION) {
+            let (standing, number) = self.standing_by_cookie(cookie).await?;
+            Caller::standing(&standing, Shown::Cookie(number))?
+        } else {
             return Ok(None);
         };
-        let (standing, number) = self.standing_by_cookie(cookie).await?;
-        Ok(Some(Caller::standing(&standing, Shown::Cookie(number))?))
+        self.limits()
+            .take_here(Class::Request, Who::Device(caller.device.0))?;
+        Ok(Some(caller))
     }
 
     /// The caller by an access token alone, as a socket renews it.

@@ -112,5 +112,6 @@ const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
         (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",
         (Class::Token, _) => "refresh",
         (Class::Export, _) => "export",
+        (Class::Request | Class::Socket, _) => "request",
     }
 }

@@ -5,6 +5,7 @@ use crate::limits::address;
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use http::header::USER_AGENT;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -45,6 +46,16 @@ impl Visit {
     }
 }
 
+impl Auth {
+    /// Whose request it is, as its connection says, or the proxies that are believed.
+    pub fn address_of(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+        let peer = extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+        self.0.proxies.client(peer, headers)
+    }
+}
+
 impl<S> FromRequestParts<S> for Visit
 where
     Auth: FromRef<S>,
@@ -54,17 +65,13 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let auth = Auth::from_ref(state);
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
         let text = |name: &str, chars: usize| {
             let value = parts.headers.get(name)?.to_str().ok()?;
             Some(value.chars().take(chars).collect::<String>())
         };
         let cookie = |name| cookies::read(&parts.headers, name).map(str::to_owned);
         Ok(Self {
-            address: auth.0.proxies.client(peer, &parts.headers),
+            address: auth.address_of(&parts.extensions, &parts.headers),
             user_agent: text(USER_AGENT.as_str(), 512).unwrap_or_default(),
             request_id: text("x-request-id", 64),
             session_cookie: cookie(cookies::SESSION),

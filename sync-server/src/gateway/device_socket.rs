@@ -2,9 +2,8 @@
 
 use super::due::{Deed, Due, PING};
 use super::line::{Ended, Line};
-use super::slots::Slot;
 use super::viewing::{Attempt, Viewing, ended};
-use super::{Gateway, Opening, still_signed_in, tickets};
+use super::{Gateway, Opening, Waiting, still_signed_in, tickets};
 use crate::auth::{Caller, Kind};
 use crate::error::{Error, Result};
 use crate::hints::{Hint, Subscription};
@@ -17,7 +16,7 @@ use protocol::frame::{ClientFrame, Encoding, HELLO_HEADER, LiveRun, SUBPROTOCOL,
 use protocol::limits::{ATTACHED_RUNS, HELLO_BYTES};
 use protocol::run::At;
 use protocol::sync::Cursor;
-use protocol::{Code, Problem, RunId, UserId, routes};
+use protocol::{Code, Problem, RunId, routes};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -66,7 +65,7 @@ async fn serve(
     caller: Caller,
     socket: WebSocket,
     (speaks, said): (bool, Said),
-    waiting: Slot<UserId>,
+    waiting: Waiting,
 ) {
     let mut line = Line::new(socket, gateway.config.rate_limit_factor);
     if !speaks {
@@ -103,7 +102,7 @@ async fn welcome(
     caller: &Caller,
     line: &mut Line,
     said: Said,
-    waiting: Slot<UserId>,
+    waiting: Waiting,
 ) -> Result<(Subscription, Cursor), Ended> {
     let first = match said {
         Some(said) => said?,

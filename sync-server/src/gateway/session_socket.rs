@@ -3,9 +3,8 @@
 
 use super::due::{Deed, Due};
 use super::line::{Ended, Line};
-use super::slots::Slot;
 use super::viewing::{Attempt, Shown, Viewing};
-use super::{Gateway, Opening, still_signed_in};
+use super::{Gateway, Opening, Waiting, still_signed_in};
 use crate::auth::Caller;
 use crate::error::Result;
 use crate::hints::{Hint, Subscription};
@@ -20,7 +19,7 @@ use protocol::limits::{ATTACHED_RUNS, HISTORY_BYTES, MESSAGE_PAGE, SESSION_FRAME
 use protocol::mutation::{Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::session_socket::{Answer, Ask, Line as HistoryLine};
 use protocol::sync::{Change, Cursor, Message, Role, SyncPage};
-use protocol::{Code, MessageId, MutationId, Problem, SessionId, UserId, routes};
+use protocol::{Code, MessageId, MutationId, Problem, SessionId, routes};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -51,13 +50,7 @@ pub async fn open(
     }))
 }
 
-async fn serve(
-    gateway: Gateway,
-    caller: Caller,
-    session: SessionId,
-    socket: WebSocket,
-    waiting: Slot<UserId>,
-) {
+async fn serve(gateway: Gateway, caller: Caller, session: SessionId, socket: WebSocket, waiting: Waiting) {
     let mut line = Line::new(socket, gateway.config.rate_limit_factor);
     let ended = match Conversation::begin(gateway, caller, session, &mut line, waiting).await {
         Ok(conversation) => conversation.attend(&mut line).await,
@@ -85,7 +78,7 @@ impl Conversation {
         caller: Caller,
         session: SessionId,
         line: &mut Line,
-        waiting: Slot<UserId>,
+        waiting: Waiting,
     ) -> Result<Self, Ended> {
         let news = gateway.hints().subscribe(caller.user).await;
         if news.is_one_too_many() {

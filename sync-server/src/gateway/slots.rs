@@ -10,7 +10,7 @@ pub struct Slots<K>(Arc<Mutex<HashMap<K, usize>>>);
 
 /// One of somebody's.
 #[derive(Debug)]
-pub struct Slot<K: Copy + Eq + Hash> {
+pub struct Slot<K: Clone + Eq + Hash> {
     slots: Slots<K>,
     of: K,
 }
@@ -27,11 +27,11 @@ impl<K> Slots<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Slots<K> {
+impl<K: Clone + Eq + Hash> Slots<K> {
     /// `None`: they have `most` already.
     pub fn take(&self, of: K, most: usize) -> Option<Slot<K>> {
         let mut taken = self.lock();
-        let count = taken.entry(of).or_default();
+        let count = taken.entry(of.clone()).or_default();
         if *count >= most {
             return None;
         }
@@ -41,7 +41,7 @@ impl<K: Copy + Eq + Hash> Slots<K> {
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for Slot<K> {
+impl<K: Clone + Eq + Hash> Drop for Slot<K> {
     fn drop(&mut self) {
         let mut taken = self.slots.lock();
         if let Some(count) = taken.get_mut(&self.of) {

@@ -16,9 +16,9 @@ impl Rate {
         Self::new(self.tries.saturating_mul(factor), self.seconds)
     }
 
-    /// For counting without the other nodes: a quarter, at least one.
-    pub const fn quarter(self) -> Self {
-        let tries = self.tries / 4;
+    /// One of so many shares, at least one try.
+    pub const fn share(self, of: u32) -> Self {
+        let tries = self.tries / of;
         Self::new(if tries == 0 { 1 } else { tries }, self.seconds)
     }
 

@@ -1,4 +1,4 @@
-//! The buckets of this process alone, for while Redis is away: a quarter of every rate, since other nodes count too.
+//! The buckets of this process alone.
 
 use super::Verdict;
 use super::bucket::Bucket;
@@ -10,8 +10,12 @@ use std::time::Duration;
 /// process forget what it counted.
 const KEYS: usize = 50_000;
 
-#[derive(Debug, Default)]
-pub struct Buckets(Mutex<HashMap<String, Kept>>);
+#[derive(Debug)]
+pub struct Buckets {
+    kept: Mutex<HashMap<String, Kept>>,
+    /// Of how many shares of every rate one is allowed here.
+    shares: u32,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Kept {
@@ -46,15 +50,26 @@ fn make_room(kept: &mut HashMap<String, Kept>, now: u64) {
 }
 
 impl Buckets {
+    pub fn new(shares: u32) -> Self {
+        Self {
+            kept: Mutex::default(),
+            shares,
+        }
+    }
+
     /// `now` is the time since the process began to count.
     pub fn take(&self, buckets: &[Bucket], now: Duration) -> Verdict {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next_times = Vec::with_capacity(buckets.len());
         let mut verdict = Verdict::default();
         for bucket in buckets {
             let before = kept.get(&bucket.key).copied();
-            match bucket.rate.quarter().take(now, before.map(|kept| kept.time)) {
+            match bucket
+                .rate
+                .share(self.shares)
+                .take(now, before.map(|kept| kept.time))
+            {
                 Ok(next) => next_times.push((bucket, next)),
                 Err(early) => {
                     verdict.wait = verdict.wait.max(Duration::from_millis(early));
@@ -81,10 +96,12 @@ impl Buckets {
 
     /// Undoes one take of each.
     pub fn give_back(&self, buckets: &[Bucket]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for bucket in buckets {
             if let Some(kept) = kept.get_mut(&bucket.key) {
-                kept.time = kept.time.saturating_sub(bucket.rate.quarter().interval_ms());
+                kept.time = kept
+                    .time
+                    .saturating_sub(bucket.rate.share(self.shares).interval_ms());
             }
         }
     }
@@ -106,7 +123,7 @@ mod tests {
 
     #[test]
     fn without_redis_tries_are_fewer_and_never_none() {
-        let buckets = Buckets::default();
+        let buckets = Buckets::new(4);
         let key = bucket("a", 20, 300);
         let passes = |key: &[Bucket], at| buckets.take(key, at).wait.is_zero();
         let passed = (0..20).filter(|_| passes(&key, Duration::ZERO)).count();
@@ -118,8 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_counted_here_has_the_whole_of_its_rate() {
+        let buckets = Buckets::new(1);
+        let (key, other) = (bucket("a", 20, 60), bucket("b", 20, 60));
+        let passes = |key: &[Bucket], at| buckets.take(key, at).wait.is_zero();
+        assert_eq!((0..30).filter(|_| passes(&key, Duration::ZERO)).count(), 20);
+        assert!(passes(&other, Duration::ZERO));
+        assert_eq!(
+            (0..30).filter(|_| passes(&key, Duration::from_secs(6))).count(),
+            2
+        );
+    }
+
+    #[test]
     fn a_refusal_is_news_once_in_a_while() {
-        let buckets = Buckets::default();
+        let buckets = Buckets::new(4);
         let key = bucket("a", 1, 3600);
         let news = |at| buckets.take(&key, at).is_news_of;
         assert_eq!(news(Duration::ZERO), None, "it passes");
@@ -130,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_can_be_taken_again() {
-        let buckets = Buckets::default();
+        let buckets = Buckets::new(4);
         let key = bucket("a", 4, 60);
         for _ in 0..10 {
             assert!(buckets.take(&key, Duration::ZERO).wait.is_zero());
@@ -140,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_others_makes_nobodys_count_forgotten() {
-        let buckets = Buckets::default();
+        let buckets = Buckets::new(4);
         let guessed = bucket("guessed", 4, 3600);
         assert!(buckets.take(&guessed, Duration::ZERO).wait.is_zero());
         for n in 0..3 * KEYS {
@@ -151,10 +181,10 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded() {
-        let buckets = Buckets::default();
+        let buckets = Buckets::new(4);
         for n in 0..KEYS + 10 {
             buckets.take(&bucket(&n.to_string(), 3, 3600), Duration::ZERO);
         }
-        assert!(buckets.0.lock().unwrap().len() <= KEYS);
+        assert!(buckets.kept.lock().unwrap().len() <= KEYS);
     }
 }

@@ -5,7 +5,7 @@
 //! **Invariant:** nothing but a password is refused for it: whoever is in goes on, and no other way in is shut. No pair is kept.
 //! Redis has a sketch (HyperLogLog) of keyed hashes, which tells how many and not which.
 
-use super::{Limited, Limits, WIDER, address};
+use super::{Limited, Limits, counted};
 use crate::keyspace::Partition;
 use protocol::{Code, Problem};
 use std::time::Duration;
@@ -43,13 +43,6 @@ for _, door in ipairs(KEYS) do
 end
 return longest
 ";
-
-/// Whose tries are counted together: the network's, and the site's that it is one of. Each with how many pairs it may try in
-/// proportion to one network.
-fn counted(prefix: &str) -> Vec<(String, u32)> {
-    let site = address::wider(prefix).map(|site| (site, WIDER));
-    std::iter::once((prefix.to_owned(), 1)).chain(site).collect()
-}
 
 impl Limits {
     fn stuffing_key(&self, what: &str, prefix: &str) -> String {
@@ -108,7 +101,10 @@ impl Limits {
         call.arg(pair).arg(WITHIN.as_secs()).arg(SHUT.as_secs());
         let outcome: redis::RedisResult<u32> = self.app.redis.ask(&call).await;
         match outcome {
-            Ok(shut) => shut > 0,
+            Ok(shut) => {
+                metrics::counter!("stuffing_found_total").increment(u64::from(shut > 0));
+                shut > 0
+            }
             Err(error) => {
                 self.note_away(&error);
                 false

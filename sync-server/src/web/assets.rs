@@ -10,6 +10,14 @@ use std::path::Path;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+const ICON: &str = "/favicon.ico";
+const FILES: &str = "/app";
+
+/// Whether a path is answered from here.
+pub fn is_file(path: &str) -> bool {
+    path == ICON || path.strip_prefix(FILES).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// The files' names as the bundler wrote them; a name changes with its content.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
@@ -45,8 +53,8 @@ pub fn router(folder: &Path) -> Router {
         .append_index_html_on_directories(false);
     let icon = get_service(ServeFile::new(folder.join("favicon.ico"))).layer(kept("public, max-age=86400"));
     Router::new()
-        .route("/favicon.ico", icon)
-        .nest_service("/app", files)
+        .route(ICON, icon)
+        .nest_service(FILES, files)
         .layer(kept("public, max-age=31536000, immutable"))
         .layer(written())
 }

@@ -26,6 +26,18 @@ pub fn router(app: App, metrics: PrometheusHandle) -> Router {
         .with_state(Operations { app, metrics })
 }
 
+/// What answers whoever asks, however often: balancers, and whoever checks what this server signed.
+pub fn is_of_operations(path: &str) -> bool {
+    [
+        routes::HEALTH,
+        routes::READY,
+        routes::METRICS,
+        routes::JWKS,
+        routes::OAUTH_METADATA,
+    ]
+    .contains(&path)
+}
+
 /// Folds what was measured into what is kept of it, and says whether Redis answers. Otherwise only a reading would, and where nobody reads, every request
 /// of a process's life would be held.
 pub async fn keep_measures_small(app: App, metrics: PrometheusHandle) {

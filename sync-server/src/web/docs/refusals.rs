@@ -1,5 +1,6 @@
 //! What an endpoint may refuse besides its own reasons, written into the document by rule and not into each handler.
 
+use crate::web::operations::is_of_operations;
 use http::StatusCode;
 use protocol::routes;
 use utoipa::openapi::path::{Operation, ParameterIn};
@@ -76,17 +77,6 @@ fn refusals(path: &str, is_read: bool, operation: &Operation) -> Vec<StatusCode>
         refusals.extend([StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]);
     }
     refusals
-}
-
-fn is_of_operations(path: &str) -> bool {
-    [
-        routes::HEALTH,
-        routes::READY,
-        routes::METRICS,
-        routes::JWKS,
-        routes::OAUTH_METADATA,
-    ]
-    .contains(&path)
 }
 
 /// The doors themselves do not.
