@@ -224,14 +224,18 @@ impl FromRequestParts<Gateway> for Opening {
         }
         let auth = gateway.sync().auth();
         let network = address::prefix(auth.address_of(&parts.extensions, &parts.headers));
-        auth.limits().take_here(Class::Socket, Who::Address(&network))?;
         let turn = gateway.turn().await;
         if turn.is_none() {
             return Err(Problem::new(Code::Unavailable).retry_after(2).into());
         }
-        let caller = auth.caller_by_headers(&parts.headers).await?;
+        let caller = auth.caller_by_headers(&parts.headers).await;
         drop(turn);
-        let caller = caller.ok_or(Code::SignInRequired)?;
+        let caller = caller.and_then(|caller| caller.ok_or_else(|| Code::SignInRequired.into()));
+        let caller = caller.or_else(|error| {
+            // who is signed in is counted by device, since a whole office may be one network
+            auth.limits().take_here(Class::Socket, Who::Address(&network))?;
+            Err(error)
+        })?;
         // a browser sends its cookie from any page; only our own may open a socket with it
         if caller.kind == Kind::Browser && !is_from(&parts.headers, &gateway.config.origin()) {
             return Err(Code::OriginDenied.into());

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::error::problem_response;
-use crate::limits::{Class, Who, address};
+use crate::limits::{Class, Limited, Who, address};
 use crate::rights::Rights;
 use crate::web::{self, assets::Manifest, headers::Headers};
 use crate::{auth, gateway, runs, sessions, sync};
@@ -110,22 +110,33 @@ fn with_headers(routes: Router, headers: Headers) -> Router {
         .layer(middleware::from_fn(count))
 }
 
-/// How much a network may ask for, before anything is looked at that costs more. What is looked at for the server's own good is
-/// never refused for it, and files cost nothing that were worth counting.
+/// How much a network may ask for that shows no sign-in, or one that does not hold: whoever is signed in is counted by device, since
+/// a whole office may be one network. What is looked at for the server's own good is never refused for it, and files cost nothing
+/// that were worth counting.
 async fn limit(
     axum::extract::State(pages): axum::extract::State<web::pages::Pages>,
     request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    if !web::operations::is_of_operations(path) && !web::assets::is_file(path) {
-        let auth = pages.auth();
-        let network = address::prefix(auth.address_of(request.extensions(), request.headers()));
-        if let Err(limited) = auth.limits().take_here(Class::Request, Who::Address(&network)) {
-            return problem_response(&limited.problem);
-        }
+    if web::operations::is_of_operations(path) || web::assets::is_file(path) {
+        return next.run(request).await;
     }
-    next.run(request).await
+    let auth = pages.auth().clone();
+    let network = address::prefix(auth.address_of(request.extensions(), request.headers()));
+    let count = || auth.limits().take_here(Class::Request, Who::Address(&network));
+    let refused = |limited: Limited| problem_response(&limited.problem);
+    if !auth::shows_a_credential(request.headers()) {
+        return match count() {
+            Ok(()) => next.run(request).await,
+            Err(limited) => refused(limited),
+        };
+    }
+    let response = next.run(request).await;
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return response;
+    }
+    count().map_or_else(refused, |()| response)
 }
 
 /// A problem gets its request's id; where a person navigated, it becomes a page with a way on.

@@ -241,15 +241,20 @@ fn must_be_within(passed: usize, most: usize, each: f64, begun: Instant) {
     );
 }
 
-/// Asks from a network until one is asked to wait: how many were answered, and the answer that says so.
-async fn ask_until_limited(client: &Client, from: impl Fn(usize) -> String) -> (usize, Answer) {
+/// Asks for this from a network until one is asked to wait: how many were answered, and the answer that says so.
+async fn ask_until_limited(
+    client: &Client,
+    path: &str,
+    from: impl Fn(usize) -> String,
+    status: u16,
+) -> (usize, Answer) {
     const AT_ONCE: usize = 20;
     let mut answered = 0;
     loop {
         assert!(answered < 5_000, "no limit within {answered}");
         let asking = (answered..answered + AT_ONCE).map(|number| {
             let request = client
-                .request(http::Method::GET, routes::ME)
+                .request(http::Method::GET, path)
                 .header("X-Forwarded-For", from(number));
             client.send(request)
         });
@@ -258,7 +263,7 @@ async fn ask_until_limited(client: &Client, from: impl Fn(usize) -> String) -> (
             if answer.status == 429 {
                 limited = Some(answer);
             } else {
-                answer.succeeds();
+                assert_eq!(answer.status, status, "{answer:?}");
                 answered += 1;
             }
         }
@@ -276,12 +281,12 @@ fn must_say_when(limited: &Answer) {
 }
 
 #[tokio::test]
-async fn a_network_asks_for_six_hundred_things_a_minute_and_others_as_ever() {
+async fn strangers_of_a_network_ask_for_six_hundred_things_a_minute_and_others_as_ever() {
     let stack = behind_a_proxy().await;
     let (_, app) = Person::join_natively(&stack).await;
     let stranger = Client::native(&stack.url());
     let begun = Instant::now();
-    let (answered, limited) = ask_until_limited(&app, |_| network(1)).await;
+    let (answered, limited) = ask_until_limited(&stranger, routes::page::SIGN_IN, |_| network(1), 200).await;
     must_be_within(answered, 600, 0.1, begun);
     must_say_when(&limited);
     let get = async |path: &str, from: usize, accept: &str| {
@@ -291,8 +296,8 @@ async fn a_network_asks_for_six_hundred_things_a_minute_and_others_as_ever() {
             .header("Accept", accept);
         stranger.send(request).await
     };
-    // the same device elsewhere, and whatever tells how the server is
-    goes_on(&app, &network(2)).await;
+    // who is signed in there, the same stranger elsewhere, and whatever tells how the server is
+    goes_on(&app, &network(1)).await;
     get(routes::HEALTH, 1, "*/*").await.succeeds();
     get(routes::JWKS, 1, "*/*").await.succeeds();
     let page = get(routes::page::SIGN_IN, 2, "text/html").await;
@@ -319,14 +324,41 @@ async fn a_network_asks_for_six_hundred_things_a_minute_and_others_as_ever() {
     get(script, 1, "*/*").await.succeeds();
 }
 
+/// Otherwise showing any token would be the way round the count.
+#[tokio::test]
+async fn sign_ins_that_do_not_hold_are_counted_by_network() {
+    let stack = behind_a_proxy().await;
+    let (_, app) = Person::join_natively(&stack).await;
+    let liar = Client::native(&stack.url());
+    let begun = Instant::now();
+    let mut refused = 0;
+    let limited = loop {
+        let asking = (0..20).map(|_| {
+            let request = liar
+                .bare(http::Method::GET, routes::ME)
+                .header("X-Forwarded-For", network(1))
+                .header("Authorization", "Bearer not.a.token");
+            liar.send(request)
+        });
+        let answers = futures_util::future::join_all(asking).await;
+        refused += answers.iter().filter(|answer| answer.status == 401).count();
+        assert!(refused < 1_000, "no limit within {refused}");
+        if let Some(limited) = answers.into_iter().find(|answer| answer.status == 429) {
+            break limited;
+        }
+    };
+    must_be_within(refused, 600, 0.1, begun);
+    must_say_when(&limited);
+    goes_on(&app, &network(1)).await;
+}
+
 #[tokio::test]
 async fn a_device_asks_for_twelve_hundred_things_a_minute_from_wherever_and_others_as_ever() {
     let stack = behind_a_proxy().await;
     let (person, app) = Person::join_natively(&stack).await;
     let tablet = person.native(&stack, "Tablet").await;
     let begun = Instant::now();
-    // from so many networks that none of them is full
-    let (answered, limited) = ask_until_limited(&app, |number| network(number % 10)).await;
+    let (answered, limited) = ask_until_limited(&app, routes::ME, |number| network(number % 10), 200).await;
     must_be_within(answered, 1_200, 0.05, begun);
     must_say_when(&limited);
     let who = tablet
@@ -349,13 +381,12 @@ async fn socket_refusal(client: &Client, path: &str, from: &str) -> Option<(u16,
 }
 
 #[tokio::test]
-async fn a_network_asks_for_sixty_sockets_a_minute_and_others_as_ever() {
+async fn strangers_of_a_network_ask_for_sixty_sockets_a_minute_and_others_as_ever() {
     let stack = behind_a_proxy().await;
     let (_, app) = Person::join_natively(&stack).await;
     let stranger = Client::native(&stack.url());
     let begun = Instant::now();
     let mut asked = 0;
-    // each is counted before anybody looks whose it is
     let wait = loop {
         match socket_refusal(&stranger, routes::SOCKET, &network(1)).await {
             Some((401, _)) => asked += 1,
@@ -366,12 +397,12 @@ async fn a_network_asks_for_sixty_sockets_a_minute_and_others_as_ever() {
     };
     must_be_within(asked, 60, 1.0, begun);
     assert_eq!(wait, Some(1));
+    // who is signed in there is counted by device
     assert!(
-        Socket::connect_from(&app, routes::SOCKET, &network(2))
+        Socket::connect_from(&app, routes::SOCKET, &network(1))
             .await
             .is_ok()
     );
-    // everything else goes on there
     goes_on(&app, &network(1)).await;
 }
 

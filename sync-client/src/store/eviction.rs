@@ -24,7 +24,10 @@ pub fn held(connection: &Connection) -> Result<Held> {
     let pages = reads::number(connection, "pragma page_count")?;
     let free = reads::number(connection, "pragma freelist_count")?;
     // SQLCipher answers this one by a text.
-    let size = reads::number(connection, "select cast(page_size as integer) from pragma_page_size")?;
+    let size = reads::number(
+        connection,
+        "select cast(page_size as integer) from pragma_page_size",
+    )?;
     Ok(Held {
         bytes: pages.saturating_sub(free) * size,
         messages: reads::message_count(connection)?,

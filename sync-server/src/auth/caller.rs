@@ -148,6 +148,11 @@ impl Auth {
     }
 }
 
+/// Whether there is something to look at by which somebody would be signed in.
+pub fn shows_a_credential(headers: &HeaderMap) -> bool {
+    bearer(headers).is_some() || cookies::read(headers, cookies::SESSION).is_some()
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
