@@ -159,6 +159,7 @@ impl Auth {
             // Until the confirmation comes, the carrier looks for itself every few seconds.
             drop(auth.wire().route(auth.key(LETTERS), Arc::new(woken)));
             auth.tasks.spawn(sweep(auth.clone()));
+            auth.tasks.spawn(providers::revoking::watch(auth.clone()));
         }
         Ok(auth)
     }

@@ -105,6 +105,8 @@ pub enum Letter {
     AccountLeaving { until: String, link: String },
     /// It is not, after all.
     AccountKept { when: String, link: String },
+    /// It is deleted, and everything in it. The last letter that there is.
+    AccountGone { link: String },
     /// A copy of everything can be fetched.
     ExportReady { until: String, link: String },
     /// None could be made.
@@ -169,6 +171,7 @@ impl Letter {
             | Self::PasskeyRemoved { .. }
             | Self::AccountLeaving { .. }
             | Self::AccountKept { .. }
+            | Self::AccountGone { .. }
             | Self::ExportReady { .. }
             | Self::ExportFailed { .. }
             | Self::EmailChanged { .. }
@@ -187,6 +190,14 @@ impl Letter {
         } else {
             None
         }
+    }
+
+    /// Whether its reader has an account whose page of safety it can name.
+    const fn has_account(&self) -> bool {
+        !matches!(
+            self,
+            Self::Verify { .. } | Self::EmailNew { .. } | Self::AccountGone { .. }
+        )
     }
 }
 
@@ -211,6 +222,7 @@ impl std::fmt::Debug for Letter {
             Self::PasskeyRemoved { .. } => "Letter::PasskeyRemoved(…)",
             Self::AccountLeaving { .. } => "Letter::AccountLeaving(…)",
             Self::AccountKept { .. } => "Letter::AccountKept(…)",
+            Self::AccountGone { .. } => "Letter::AccountGone(…)",
             Self::ExportReady { .. } => "Letter::ExportReady(…)",
             Self::ExportFailed { .. } => "Letter::ExportFailed(…)",
             Self::EmailNew { .. } => "Letter::EmailNew(…)",
@@ -336,7 +348,7 @@ impl Carrier {
         let Err(refusal) = outcome else {
             count(&waiting, "sent");
             // first: what was delivered is not delivered again, whatever fails then
-            outbox::sent(&self.pool, waiting.id).await?;
+            outbox::sent(&self.pool, &waiting).await?;
             if standing.is_some() {
                 suppressions::forgive(&self.pool, &waiting.recipient).await?;
             }
@@ -345,7 +357,7 @@ impl Carrier {
         count(&waiting, if refusal.is_final { "refused" } else { "waits" });
         let Refusal { words, is_final, .. } = &refusal;
         tracing::warn!(letter = %waiting.id, error = words, is_final, "a letter was not taken");
-        if refusal.is_of_the_address {
+        if refusal.is_of_the_address && !waiting.is_last() {
             suppressions::note_refusal(&self.pool, &waiting.recipient, words).await?;
         }
         outbox::not_sent(&self.pool, &waiting, words, *is_final).await

@@ -2,6 +2,7 @@
 
 mod github;
 pub(crate) mod microsoft;
+mod revoking;
 mod tokens;
 
 use crate::hush;
@@ -69,6 +70,12 @@ pub enum Fault {
     SlowTokens,
     /// The token endpoint refuses.
     RefusedTokens,
+    /// What is given is not taken back: nobody is there for it today …
+    RefusedRevocations,
+    /// … or what is to be taken back is known no more …
+    ForgottenTokens,
+    /// … or the description leads for that to this machine by another of its names.
+    RevocationsByAnotherName,
     /// As Microsoft: the issuer is one directory's, and the token says that it is of another.
     OtherDirectory,
     /// As Microsoft: signed by a key that signs for another directory alone.
@@ -136,6 +143,9 @@ struct Now {
     asks: bool,
     given: HashMap<String, Given>,
     asked: Asked,
+    /// Refresh tokens that were given, in their order, and those of them that were taken back.
+    kept: Vec<String>,
+    revoked: Vec<String>,
     /// How the key that signs is called; changes as it is rotated.
     key_name: String,
 }
@@ -146,6 +156,7 @@ pub struct Asked {
     pub descriptions: usize,
     pub keys: usize,
     pub tokens: usize,
+    pub revocations: usize,
 }
 
 /// What a code stands for.
@@ -178,6 +189,8 @@ impl OpenIdProvider {
                 asks: false,
                 given: HashMap::new(),
                 asked: Asked::default(),
+                kept: Vec::new(),
+                revoked: Vec::new(),
                 key_name: tokens::KEY_NAME.to_owned(),
             }),
         });
@@ -189,6 +202,7 @@ impl OpenIdProvider {
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .route("/moved/token", post(honest_token))
+            .merge(revoking::router())
             .merge(github::router())
             .merge(microsoft::router())
             .with_state(Arc::clone(&desk));
@@ -251,6 +265,16 @@ impl OpenIdProvider {
         self.desk.lock().asked
     }
 
+    /// The refresh tokens that it gave, in their order.
+    pub fn kept(&self) -> Vec<String> {
+        self.desk.lock().kept.clone()
+    }
+
+    /// Those that were taken back, in that order.
+    pub fn revoked(&self) -> Vec<String> {
+        self.desk.lock().revoked.clone()
+    }
+
     /// It signs with a key of another name from now on, and lists no other.
     pub fn rotate_key(&self) {
         self.desk.lock().key_name = format!("key-{:08x}", rand::random::<u32>());
@@ -300,6 +324,7 @@ async fn description(State(desk): State<Arc<Desk>>) -> axum::Json<Value> {
         "issuer": url,
         "authorization_endpoint": format!("{}/authorize", by(Fault::SendsPeopleInside, "localhost")),
         "token_endpoint": format!("{}/token", by(Fault::TokensByAnotherName, "localhost")),
+        "revocation_endpoint": format!("{}{}", by(Fault::RevocationsByAnotherName, "localhost"), revoking::PATH),
         "jwks_uri": format!("{}/jwks", by(Fault::KeysByAMappedNumber, "[::ffff:127.0.0.1]")),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
@@ -475,6 +500,7 @@ async fn honest_token(
         "access_token": access_token,
         "token_type": "Bearer",
         "expires_in": 300,
+        "refresh_token": revoking::give(&desk),
         "id_token": id_token,
     }))
     .into_response()

@@ -23,6 +23,7 @@ const STORED: &[&str] = &[
     "oauth_codes",
     "outbox",
     "passkeys",
+    "provider_tokens",
     "recovery_codes",
     "runs",
     "second_factors",

@@ -1,9 +1,11 @@
 //! Signing in with Apple: its answer is another site's form, its secret is signed for each request, and what its form says
 //! of itself proves nothing.
 
-use crate::providers::begin;
+use crate::providers::{begin, leave_by};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use harness::{
-    Answer, Client, Fault, OpenIdProvider, PageForm, Person, SESSION_COOKIE, Stack, Visitor, browser,
+    Answer, Client, Fault, OpenIdProvider, PageForm, Person, SESSION_COOKIE, Stack, Visitor, browser, until,
 };
 use http::Method;
 use protocol::routes::page;
@@ -39,11 +41,94 @@ async fn post(stack: &Stack, form: &PageForm) -> Answer {
 
 async fn sign_in(stack: &Stack, client: &Client) -> Answer {
     let address = begin(client, "apple").await;
-    let form = answered(stack, &address).await;
+    come_back(stack, client, &address).await
+}
+
+/// From the provider's page home.
+async fn come_back(stack: &Stack, client: &Client, address: &str) -> Answer {
+    let form = answered(stack, address).await;
     let sent_on = post(stack, &form).await;
     assert_eq!(sent_on.status, 303, "{sent_on:?}");
     let answer = client.get(&sent_on.location()).await;
     client.follow(answer).await
+}
+
+/// Somebody whom Apple knows, and who came by it.
+pub(super) async fn joined(provider: &OpenIdProvider, stack: &Stack) -> (Person, Client) {
+    let person = Person::fresh();
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let client = browser(stack);
+    sign_in(stack, &client).await;
+    assert_eq!(client.me().await.email, person.email);
+    (person, client)
+}
+
+/// So that there is another way in.
+async fn choose_password(client: &Client, person: &Person) {
+    let page = client.get(page::SECURITY).await;
+    client
+        .submit(&page, page::FORM_PASSWORD, &[("password", &person.password)])
+        .await
+        .succeeds();
+}
+
+async fn disconnect(stack: &Stack, client: &Client, person: &Person) {
+    let page = client.get(page::SECURITY).await;
+    let gone = client.submit(&page, page::FORM_UNLINK, &[]).await;
+    assert!(gone.succeeds().text().contains("taken away"), "{gone:?}");
+    stack.letter_about(person.email.as_str(), "is gone").await;
+}
+
+async fn kept(stack: &Stack) -> i64 {
+    stack.number("select count(*) from provider_tokens").await
+}
+
+/// The pause after a try that failed is over; whoever is just trying is left to it.
+async fn hurry(stack: &Stack) {
+    stack
+        .execute(
+            "update provider_tokens set not_before = now()
+              where not_before > now() and not_before < now() + interval '100 seconds'",
+        )
+        .await;
+}
+
+pub(super) async fn nothing_is_kept(stack: &Stack) {
+    until("the token to be gone", async || {
+        hurry(stack).await;
+        (kept(stack).await == 0).then_some(())
+    })
+    .await;
+}
+
+async fn is_tried(stack: &Stack, provider: &OpenIdProvider, times: usize) {
+    until("it to be tried", async || {
+        hurry(stack).await;
+        (provider.asked().revocations >= times).then_some(())
+    })
+    .await;
+}
+
+/// Somebody who has taken away what they came by, at a provider that does this when it is to take back what it gave.
+async fn gone_while(fault: Fault) -> (OpenIdProvider, Stack) {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (person, client) = joined(&provider, &stack).await;
+    choose_password(&client, &person).await;
+    provider.misbehave(fault);
+    disconnect(&stack, &client, &person).await;
+    (provider, stack)
+}
+
+/// Whether any of these can be read where the server keeps things, in whatever writing.
+async fn cannot_be_read(stack: &Stack, tokens: &[String]) {
+    let everything = stack.dump().await + &stack.redis_dump().await;
+    for token in tokens {
+        let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for written in [token.clone(), hex, STANDARD.encode(token)] {
+            assert!(!everything.contains(&written), "{written} can be read");
+        }
+    }
 }
 
 #[tokio::test]
@@ -183,4 +268,141 @@ async fn an_address_of_apples_relay_is_an_address() {
         assert_eq!(client.me().await.email.as_str(), relayed);
     }
     assert_eq!(stack.number("select count(*) from users").await, 2);
+}
+
+#[tokio::test]
+async fn what_apple_gave_is_kept_where_nobody_can_read_it_and_taken_back_when_it_is_disconnected() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (person, client) = joined(&provider, &stack).await;
+    sign_in(&stack, &browser(&stack)).await;
+    assert_eq!(kept(&stack).await, 1, "the newest stands for all");
+    let given = provider.kept();
+    assert_eq!(given.len(), 2);
+    cannot_be_read(&stack, &given).await;
+    assert_eq!(provider.asked().revocations, 0, "not while it is somebody's");
+
+    choose_password(&client, &person).await;
+    disconnect(&stack, &client, &person).await;
+    nothing_is_kept(&stack).await;
+    assert_eq!(provider.revoked(), given[1..]);
+    assert_eq!(client.me().await.email, person.email, "the account stays");
+}
+
+#[tokio::test]
+async fn what_apple_gave_is_taken_back_when_the_account_is_deleted() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (person, client) = joined(&provider, &stack).await;
+    let (other, _) = joined(&provider, &stack).await;
+    let page = client.get(page::SECURITY).await;
+    client
+        .submit(&page, page::FORM_LEAVE, &[("email", person.email.as_str())])
+        .await
+        .succeeds();
+    assert_eq!(kept(&stack).await, 2, "the account may be kept still");
+    stack
+        .execute("update deletions set due = now() - interval '1 second'")
+        .await;
+    stack.letter_about(person.email.as_str(), "is deleted").await;
+    until("one token to be taken back", async || {
+        (provider.revoked() == provider.kept()[..1]).then_some(())
+    })
+    .await;
+    until("its row to be gone", async || {
+        (kept(&stack).await == 1).then_some(())
+    })
+    .await;
+    let others =
+        stack.number("select count(*) from provider_tokens t join accounts a on a.id = t.account_id");
+    assert_eq!(others.await, 1, "that of {} stays", other.email);
+}
+
+#[tokio::test]
+async fn what_is_not_taken_back_is_tried_again_and_says_no_more_whose_it_was() {
+    let (provider, stack) = gone_while(Fault::RefusedRevocations).await;
+    is_tried(&stack, &provider, 2).await;
+    let theirs = "select count(*) from provider_tokens where account_id is not null";
+    assert_eq!((kept(&stack).await, stack.number(theirs).await), (1, 0));
+    cannot_be_read(&stack, &provider.kept()).await;
+    provider.misbehave(Fault::None);
+    nothing_is_kept(&stack).await;
+    assert_eq!(provider.revoked(), provider.kept());
+}
+
+#[tokio::test]
+async fn what_its_person_took_back_at_apple_already_is_done_with() {
+    let (provider, stack) = gone_while(Fault::ForgottenTokens).await;
+    nothing_is_kept(&stack).await;
+    assert_eq!(provider.asked().revocations, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_for_a_week_is_given_up() {
+    let (provider, stack) = gone_while(Fault::RefusedRevocations).await;
+    is_tried(&stack, &provider, 1).await;
+    assert_eq!(kept(&stack).await, 1);
+    stack
+        .execute("update provider_tokens set begun_at = now() - interval '8 days'")
+        .await;
+    nothing_is_kept(&stack).await;
+    assert!(provider.revoked().is_empty());
+}
+
+#[tokio::test]
+async fn what_apple_gave_goes_to_no_place_that_is_not_apples() {
+    let provider = OpenIdProvider::start().await;
+    provider.misbehave(Fault::RevocationsByAnotherName);
+    let stack = stack_with(&provider).await;
+    let (person, client) = joined(&provider, &stack).await;
+    choose_password(&client, &person).await;
+    disconnect(&stack, &client, &person).await;
+    until("it to be put off", async || {
+        let tried = "select count(*) from provider_tokens
+                      where tries > 0 and not_before < now() + interval '100 seconds'";
+        (stack.number(tried).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(provider.asked().revocations, 0);
+}
+
+#[tokio::test]
+async fn what_waits_to_be_linked_brings_it_along_and_it_is_nobodys_before() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (person, _) = Person::join(&stack).await;
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let client = browser(&stack);
+    let told = sign_in(&stack, &client).await;
+    assert!(!client.is_in(), "{told:?}");
+    assert_eq!(kept(&stack).await, 0);
+    cannot_be_read(&stack, &provider.kept()).await;
+    let door = client.get(page::SIGN_IN).await;
+    let fields = [("email", person.email.as_str()), ("password", &person.password)];
+    client.submit(&door, page::FORM_SIGN_IN, &fields).await;
+    assert!(client.is_in());
+    assert_eq!(kept(&stack).await, 1);
+    cannot_be_read(&stack, &provider.kept()).await;
+    disconnect(&stack, &client, &person).await;
+    nothing_is_kept(&stack).await;
+    assert_eq!(provider.revoked(), provider.kept());
+}
+
+/// Nothing here acts for people anywhere, and what is not kept cannot be lost.
+#[tokio::test]
+async fn what_other_providers_give_is_not_kept() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&Visitor::with_address(Person::fresh().email.as_str()));
+    let client = browser(&stack);
+    crate::providers::sign_in(&stack, &client, "google").await;
+    assert!(client.is_in());
+    assert_eq!(provider.kept().len(), 1, "it gave one");
+    assert_eq!(kept(&stack).await, 0);
+    // and what Apple gives to whoever connects it is
+    let page = client.get(page::SECURITY).await;
+    let address = leave_by(&client, &page, &page::form_link("apple")).await;
+    come_back(&stack, &client, &address).await;
+    assert_eq!(kept(&stack).await, 1);
+    cannot_be_read(&stack, &provider.kept()).await;
 }

@@ -395,6 +395,67 @@ async fn many_who_press_at_once_change_it_once() {
     assert_eq!(stack.number(told).await, 1);
 }
 
+/// Presses the button of a page while somebody else holds the user, as whoever changes how they sign in does, and who touches, once
+/// the press waits for the user too, what its link is checked by. None of the two may have what the other waits for.
+async fn press_while_held(
+    stack: &Stack,
+    asked: &Asked,
+    (link, action): (&str, &str),
+    fields: &[(&str, &str)],
+) -> Answer {
+    let user = asked.client.me().await.user;
+    let client = browser(stack);
+    let page = client.get(link).await;
+    let hold = format!(
+        "begin; select from users where id = '{user}' for update;
+         do $$ begin
+             for turn in 1..300 loop
+                 perform pg_stat_clear_snapshot();
+                 exit when exists (select from pg_stat_activity
+                                    where datname = current_database() and wait_event_type = 'Lock');
+                 perform pg_sleep(0.05);
+             end loop;
+         end $$;
+         update verification_tokens set attempts = attempts where user_id = '{user}';
+         update email_changes set expires = expires where user_id = '{user}';
+         commit"
+    );
+    let pressing = async {
+        let holds = "select count(*) from pg_stat_activity
+                      where datname = current_database() and wait_event = 'PgSleep'";
+        until("the user to be held", async || {
+            (stack.number(holds).await == 1).then_some(())
+        })
+        .await;
+        client.submit(&page, action, fields).await
+    };
+    let (_, answer) = tokio::join!(stack.execute(&hold), pressing);
+    answer
+}
+
+#[tokio::test]
+async fn a_reset_and_a_change_taken_back_hold_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let asked = Asked::change(&stack).await;
+    let link = asked.undo_link(&stack).await;
+    press_while_held(&stack, &asked, (&link, page::EMAIL_UNDO), &[])
+        .await
+        .succeeds();
+
+    let asked = Asked::begin(&stack).await;
+    let client = browser(&stack);
+    let form = client.get(page::FORGOT).await;
+    client
+        .submit(&form, page::FORGOT, &[("email", asked.person.email.as_str())])
+        .await
+        .succeeds();
+    let link = link_about(&stack, asked.person.email.as_str(), "Choose a new password").await;
+    let chosen = [("password", "walnut-ferry-copper-drizzle")];
+    press_while_held(&stack, &asked, (&link, page::RESET), &chosen)
+        .await
+        .succeeds();
+}
+
 #[tokio::test]
 async fn the_old_mailbox_takes_a_change_back_and_whoever_made_it_is_out() {
     let stack = Stack::start().await;

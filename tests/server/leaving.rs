@@ -261,6 +261,18 @@ async fn once_it_has_begun_nothing_takes_it_back() {
     assert_eq!(stack.number("select count(*) from deletions").await, 1);
 }
 
+/// The last letter has left, or never will.
+async fn no_letter_waits(stack: &Stack, person: &Person) {
+    let letters = format!(
+        "select count(*) from email_outbox where lower(recipient) = '{}'",
+        person.email.key()
+    );
+    until("the last letter to be forgotten", async || {
+        (stack.number(&letters).await == 0).then_some(())
+    })
+    .await;
+}
+
 /// Every file under a folder, by its path and its content.
 fn read_folder(folder: &Path, text: &mut String) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -387,6 +399,17 @@ async fn when_its_time_is_over_nothing_of_it_is_left_anywhere() {
     leave(&client, person.email.as_str()).await.succeeds();
     let_time_pass(&stack).await;
     is_removed(&stack).await;
+    let letter = stack.letter_about(person.email.as_str(), "is deleted").await;
+    assert!(
+        letter.text.contains("everything in it is deleted"),
+        "{}",
+        letter.text
+    );
+    assert!(
+        !letter.text.contains(page::SECURITY),
+        "there is no such page any more"
+    );
+    no_letter_waits(&stack, &person).await;
 
     let after = everything(&stack).await;
     for (what, needle) in &needles {
@@ -417,6 +440,20 @@ async fn when_its_time_is_over_nothing_of_it_is_left_anywhere() {
         .sign_up(&browser(&stack))
         .await
         .has_status(StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_last_letter_that_is_refused_leaves_no_address_behind() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let address = person.email.as_str();
+    leave(&client, address).await.succeeds();
+    stack.letter_about(address, "will be deleted").await;
+    stack.mailbox.refuse(address, "550 5.1.1 no such user");
+    let_time_pass(&stack).await;
+    is_removed(&stack).await;
+    no_letter_waits(&stack, &person).await;
+    assert!(!everything(&stack).await.contains(address));
 }
 
 #[tokio::test]

@@ -93,12 +93,18 @@ fn master(secret: &[u8]) -> Found {
 }
 
 fn sealed(sealing: &Sealing) -> Found {
-    let (grade, words) = if sealing.broken.is_empty() {
+    let (grade, words) = if sealing.broken.is_empty() && sealing.lost == 0 {
         let words = format!(
             "it opens {} in the database, all that there are",
             counted(sealing.sound, "sealed secret")
         );
         (Grade::Good, words)
+    } else if sealing.broken.is_empty() {
+        let words = format!(
+            "{} of sign-in providers cannot be opened: another secret sealed them. Put that one back, or nobody can take them back there",
+            counted(sealing.lost, "token")
+        );
+        (Grade::Bad, words)
     } else {
         let whose: Vec<String> = sealing.broken.iter().take(10).map(ToString::to_string).collect();
         let words = format!(

@@ -180,7 +180,7 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
 }
 
 /// Removes who somebody is here: everything but what they kept, which is gone already. What was noted at their door stays
-/// as nobody's.
+/// as nobody's. A last letter tells them, and leaves nothing either.
 pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     let mut tx = auth.pool.begin().await?;
     let Some(known) = users::read(&mut tx, user).await? else {
@@ -190,6 +190,11 @@ pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     // their sockets close where one has opened since
     let signed_out = devices::revoke_all(&mut tx, user, "account deleted").await?;
     deletions::remove_rows(&mut tx, user).await?;
+    // as nobody's, and after the letters that were theirs are gone
+    let letter = Letter::AccountGone {
+        link: auth.config.link(page::SIGN_UP),
+    };
+    mail::put(&mut tx, None, &known.email, &letter).await?;
     let event = Event {
         user: Some(user),
         device: None,
@@ -201,6 +206,7 @@ pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     audit_events::unname(&mut tx, user, auth.pseudonym(user)).await?;
     tx.commit().await?;
     auth.announce_signed_out(user, &signed_out);
+    auth.letters_wait();
     Ok(())
 }
 

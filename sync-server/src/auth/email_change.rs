@@ -250,8 +250,8 @@ pub async fn undo_look(auth: &Auth, (id, secret): (&str, &str)) -> Result<Option
         return Ok(None);
     };
     let since = OffsetDateTime::now_utc() - UNDO;
-    let old = email_changes::to_undo(&auth.pool, id, &cookies::digest(secret), since).await?;
-    Ok(old.map(|old| masked(&old)))
+    let former = email_changes::to_undo(&auth.pool, id, &cookies::digest(secret), since).await?;
+    Ok(former.map(|former| masked(&former.old_email)))
 }
 
 /// Gives the account its former address back, and takes it out of whoever's hands it was in: nobody stays in, no password
@@ -262,11 +262,15 @@ pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) 
     auth.0.limits.take(Class::CodeTry, &whos).await?;
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let since = OffsetDateTime::now_utc() - UNDO;
+    let hash = cookies::digest(secret);
+    let former = email_changes::to_undo(&auth.pool, id, &hash, since).await?;
+    let user = UserId(former.ok_or_else(gone)?.user_id);
     let mut tx = auth.pool.begin().await?;
-    let linked = email_changes::undo(&mut tx, id, &cookies::digest(secret), since)
+    // the user first of all, as whoever changes how they sign in does; whoever is locked meanwhile may take it back too
+    users::hold(&mut tx, user).await?;
+    let linked = email_changes::undo(&mut tx, id, &hash, since)
         .await?
         .ok_or_else(gone)?;
-    let user = UserId(linked.user_id);
     let current = users::read(&mut tx, user).await?.ok_or_else(gone)?;
     let old = stored_email(&linked.old_email)?;
     users::remove_unproven(&mut tx, &old.key()).await?;

@@ -12,6 +12,8 @@ mod oidc;
 mod outgoing;
 pub(super) mod own;
 mod pending_link;
+pub(super) mod provider_tokens;
+pub(super) mod revoking;
 
 pub use accounts::{Listed, list as accounts_of, of_user as identities_of, unlink_since};
 pub use pending_link::PendingLink;
@@ -22,6 +24,7 @@ use github::GitHub;
 use oidc::Oidc;
 use protocol::auth::{Email, Provider};
 use protocol::{Code, Problem};
+use provider_tokens::Held;
 use serde::Deserialize;
 use std::net::IpAddr;
 use url::Url;
@@ -112,6 +115,8 @@ struct Identity {
     is_email_verified: bool,
     name: Option<String>,
     avatar_url: Option<String>,
+    /// What is to be taken back at the provider once nobody here is this identity; Apple's alone.
+    token: Option<Held>,
 }
 
 /// What a way out begins with: where to, and what must be known at the way back.

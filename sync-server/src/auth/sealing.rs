@@ -4,6 +4,7 @@
 //! **Invariant:** what cannot be opened stays as it is: the secret for it may come back.
 
 use super::native::{following, signing_keys};
+use super::providers::provider_tokens;
 use super::second_step::{self, Sealed};
 use super::{Auth, seal};
 use crate::app::Keys;
@@ -17,6 +18,8 @@ pub struct Sealing {
     pub sound: usize,
     /// Whose second step no secret in the settings opens.
     pub broken: Vec<UserId>,
+    /// How many tokens of providers none opens.
+    pub lost: usize,
     /// How many COMPYMAC_SECRET has sealed …
     pub by_newest: usize,
     /// … and what opens and still waits for that.
@@ -49,13 +52,24 @@ pub async fn look(pool: &Pool, keys: &Keys) -> sqlx::Result<Sealing> {
     let mut after = UserId(Uuid::nil());
     loop {
         let page = second_step::sealed_after(pool, after).await?;
-        let Some(last) = page.last() else {
-            return Ok(sealing);
-        };
+        let Some(last) = page.last() else { break };
         after = UserId(last.user_id);
         for sealed in &page {
             if !sealing.count(keys, place_of(sealed), &sealed.secret) {
                 sealing.broken.push(UserId(sealed.user_id));
+            }
+        }
+    }
+    let mut after = Uuid::nil();
+    loop {
+        let page = provider_tokens::sealed_after(pool, after).await?;
+        let Some(last) = page.last() else {
+            return Ok(sealing);
+        };
+        after = last.id;
+        for sealed in &page {
+            if !sealing.count(keys, sealed.place(), &sealed.token) {
+                sealing.lost += 1;
             }
         }
     }
@@ -90,6 +104,23 @@ pub async fn renew(auth: &Auth) -> sqlx::Result<()> {
             let (place, row) = place_of(sealed);
             if let Some(anew) = seal::renewed(keys, place, row, &sealed.secret) {
                 second_step::reseal(pool, UserId(sealed.user_id), &sealed.secret, &anew).await?;
+            }
+        }
+    }
+    renew_tokens(auth, &mark).await
+}
+
+async fn renew_tokens(auth: &Auth, mark: &[u8]) -> sqlx::Result<()> {
+    let (pool, keys) = (&auth.pool, &auth.keys);
+    let mut after = Uuid::nil();
+    while !auth.shutdown.is_cancelled() {
+        let page = provider_tokens::unmarked_after(pool, after, mark).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for sealed in &page {
+            let (place, row) = sealed.place();
+            if let Some(anew) = seal::renewed(keys, place, row, &sealed.token) {
+                provider_tokens::reseal(pool, sealed.id, &sealed.token, &anew).await?;
             }
         }
     }

@@ -199,15 +199,15 @@ pub async fn rehash(pool: &Pool, user: UserId, old: &str, new: &str) -> sqlx::Re
 }
 
 /// Until the transaction ends, nobody else changes how this user signs in, and nobody signs in as them. Before any other lock of
-/// theirs is taken. False: they may not sign in.
+/// theirs is taken. False: they may not sign in; who is locked is held all the same.
 pub async fn hold(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
-    let row = sqlx::query!(
-        "select id from users where id = $1 and disabled_at is null for no key update",
+    let is_open = sqlx::query_scalar!(
+        r#"select disabled_at is null as "is_open!" from users where id = $1 for no key update"#,
         user.0
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.is_some())
+    Ok(is_open == Some(true))
 }
 
 /// Whether the user has any way to sign in of their own, besides letters.

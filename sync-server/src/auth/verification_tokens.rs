@@ -348,18 +348,17 @@ pub async fn reset_by_link(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Res
     .await
 }
 
-/// Uses the row up. Whose password may be set.
-pub async fn consume_reset(db: &mut Transaction, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Uuid>> {
-    let user = sqlx::query_scalar!(
+/// Uses the row up. False: it was, or ran out meanwhile.
+pub async fn consume_reset(db: &mut Transaction, id: Uuid, link_hash: &[u8]) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
         "update verification_tokens set consumed_at = now()
-          where id = $1 and token = $2 and purpose = 'reset' and consumed_at is null and expires > now()
-        returning user_id",
+          where id = $1 and token = $2 and purpose = 'reset' and consumed_at is null and expires > now()",
         id,
         link_hash
     )
-    .fetch_optional(db)
+    .execute(db)
     .await?;
-    Ok(user.flatten())
+    Ok(outcome.rows_affected() > 0)
 }
 
 /// Forgets what ended a week ago.

@@ -36,6 +36,11 @@ impl Waiting {
             .is_some_and(|good_for| now - self.created_at >= good_for)
     }
 
+    /// Whether it tells that an account is gone: nothing of that may be left once it has left too, its reader's address least of all.
+    pub fn is_last(&self) -> bool {
+        self.template == "account_gone"
+    }
+
     /// 5 s, 15 s, 45 s, … at most an hour.
     fn pause_seconds(&self) -> f64 {
         let tries = u32::try_from(self.attempts - 1).unwrap_or_default().min(8);
@@ -84,13 +89,23 @@ pub(super) async fn claim(pool: &Pool, count: i64) -> sqlx::Result<Vec<Waiting>>
     .await
 }
 
-pub(super) async fn sent(pool: &Pool, id: Uuid) -> sqlx::Result<()> {
+pub(super) async fn sent(pool: &Pool, waiting: &Waiting) -> sqlx::Result<()> {
+    if waiting.is_last() {
+        return forget(pool, waiting.id).await;
+    }
     sqlx::query!(
         "update email_outbox set sent_at = now(), context = '{}', error = null where id = $1",
-        id
+        waiting.id
     )
     .execute(pool)
     .await?;
+    Ok(())
+}
+
+async fn forget(pool: &Pool, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from email_outbox where id = $1", id)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
@@ -128,6 +143,9 @@ pub(super) async fn not_sent(
     is_final: bool,
 ) -> sqlx::Result<()> {
     let is_given_up = is_final || OffsetDateTime::now_utc() - waiting.created_at > PATIENCE;
+    if is_given_up && waiting.is_last() {
+        return forget(pool, waiting.id).await;
+    }
     sqlx::query!(
         "update email_outbox
             set error = $2,
@@ -200,5 +218,13 @@ mod tests {
     fn a_letter_reads_back_as_stored() {
         let letter = Letter::AlreadyHaveAccount { link: "l".to_owned() };
         assert_eq!(waiting(1).letter().unwrap(), letter);
+        assert!(!waiting(1).is_last());
+        let last = Waiting {
+            template: "account_gone".to_owned(),
+            ..waiting(1)
+        };
+        let gone = Letter::AccountGone { link: "l".to_owned() };
+        assert_eq!(last.letter().unwrap(), gone);
+        assert!(last.is_last());
     }
 }

@@ -4,6 +4,7 @@ use super::Letter;
 use anyhow::Context as _;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value};
+use protocol::routes::page;
 
 /// A letter ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ const TIP: &str = "This is a tip. You get such letters because you have an accou
 
 pub struct Templates {
     environment: Environment<'static>,
+    /// Where people see what protects their account, and choose which letters they get.
+    safety: String,
 }
 
 macro_rules! letters {
@@ -55,6 +58,7 @@ letters!(
     "passkey_removed",
     "account_leaving",
     "account_kept",
+    "account_gone",
     "export_ready",
     "export_failed",
     "email_new",
@@ -69,6 +73,7 @@ impl Templates {
     /// `origin`: this installation's public address, for the letters' foot.
     pub fn new(origin: String) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
+        let safety = format!("{origin}{}", page::SECURITY);
         environment.add_global("origin", origin);
         environment.add_filter("spaced", spaced);
         for (name, source) in SOURCES {
@@ -76,7 +81,7 @@ impl Templates {
                 .add_template(name, source)
                 .with_context(|| format!("reading the letter template {name}"))?;
         }
-        Ok(Self { environment })
+        Ok(Self { environment, safety })
     }
 
     pub fn render(&self, letter: &Letter) -> anyhow::Result<Page> {
@@ -85,11 +90,13 @@ impl Templates {
         let name = name.context("a letter has a template")?;
         let values = Value::from(Serde(stored.get("context")));
         let why = if letter.stop().is_some() { TIP } else { SAFETY };
-        let values = minijinja::context! { why, ..values };
+        let safety = (letter.stop().is_none() && letter.has_account()).then_some(&self.safety);
+        let values = minijinja::context! { why, safety, ..values };
         let text = self.fill(&format!("{name}.txt"), values.clone())?;
-        let foot = match letter.stop() {
-            Some(stop) => format!("{why} To turn them off:\n{stop}"),
-            None => why.to_owned(),
+        let foot = match (letter.stop(), safety) {
+            (Some(stop), _) => format!("{why} To turn them off:\n{stop}"),
+            (None, Some(safety)) => format!("{why} What protects your account:\n{safety}"),
+            (None, None) => why.to_owned(),
         };
         Ok(Page {
             subject: subject(letter).to_owned(),
@@ -127,6 +134,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::PasskeyRemoved { .. } => "A passkey of your account was removed",
         Letter::AccountLeaving { .. } => "Your account will be deleted",
         Letter::AccountKept { .. } => "Your account is kept",
+        Letter::AccountGone { .. } => "Your account is deleted",
         Letter::ExportReady { .. } => "Your data is ready",
         Letter::ExportFailed { .. } => "Your data could not be gathered",
         Letter::EmailNew { .. } => "Confirm your new e-mail address",
@@ -239,6 +247,7 @@ mod tests {
                 when: when(),
                 link: link(),
             },
+            Letter::AccountGone { link: link() },
             Letter::ExportReady {
                 until: when(),
                 link: link(),
@@ -300,6 +309,12 @@ mod tests {
             let says_why =
                 page.text.contains("cannot be turned off") && page.html.contains("cannot be turned off");
             assert_eq!(says_why, letter.stop().is_none(), "{}", page.html);
+            let leads_to_safety = page
+                .text
+                .ends_with("What protects your account:\nhttps://c.example/settings/security\n")
+                && page.html.contains(">What protects your account</a>");
+            let has_account = letter.stop().is_none() && letter.has_account();
+            assert_eq!(leads_to_safety, has_account, "{}", page.text);
         }
     }
 

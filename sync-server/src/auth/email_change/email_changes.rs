@@ -147,15 +147,23 @@ pub async fn complete(db: &mut Transaction, id: Uuid, undo_hash: &[u8]) -> sqlx:
     Ok(())
 }
 
-/// The address that comes back by a link. `None`: it is used, too old or made up.
+/// What comes back by a link, and to whom.
+#[derive(Debug)]
+pub struct Former {
+    pub user_id: Uuid,
+    pub old_email: String,
+}
+
+/// Looking changes nothing. `None`: it is used, too old or made up.
 pub async fn to_undo(
     pool: &Pool,
     id: Uuid,
     undo_hash: &[u8],
     since: OffsetDateTime,
-) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!(
-        "select old_email from email_changes
+) -> sqlx::Result<Option<Former>> {
+    sqlx::query_as!(
+        Former,
+        "select user_id, old_email from email_changes
           where id = $1 and undo_hash = $2 and done_at > $3 and ended_at is null",
         id,
         undo_hash,

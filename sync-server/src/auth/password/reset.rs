@@ -100,15 +100,18 @@ pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, 
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let (id, linked) = linked(auth, id, secret).await?.ok_or_else(gone)?;
+    let user = linked.user_id.map(UserId).ok_or_else(gone)?;
     let email = Email::parse(&linked.email)?;
     let about = super::about(&email, None);
     let hash = auth.0.hasher.choose(password, about).await?;
 
     let mut tx = auth.pool.begin().await?;
-    let user = tokens::consume_reset(&mut tx, id, &cookies::digest(secret))
-        .await?
-        .map(UserId)
-        .ok_or_else(gone)?;
+    // the user first of all, as whoever changes how they sign in does
+    if !users::hold(&mut tx, user).await?
+        || !tokens::consume_reset(&mut tx, id, &cookies::digest(secret)).await?
+    {
+        return Err(gone().into());
+    }
     if !users::set_password(&mut tx, user, &hash).await? {
         return Err(gone().into());
     }

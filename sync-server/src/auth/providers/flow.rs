@@ -310,7 +310,7 @@ async fn identify(
     };
     let known = auth.0.providers.known(provider)?;
     let identity = match &known.way {
-        Way::Oidc(oidc) => oidc.identity(&known.http, answer).await,
+        Way::Oidc(oidc) => oidc.identity(&known.http, &auth.keys, answer).await,
         Way::GitHub(github) => github.identity(&known.http, answer).await,
     };
     Ok(identity.map_err(|error| failed(provider, &error))?)
@@ -341,6 +341,7 @@ async fn enter(
         key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
+    linking::keep(&mut tx, provider, identity).await?;
     tx.commit().await?;
     auth.announce_signed_out(linked.user, &linked.signed_out);
     admission.announce(auth)

@@ -108,6 +108,7 @@ impl GitHub {
             avatar_url: user
                 .avatar_url
                 .filter(|avatar| Url::parse(avatar).is_ok_and(|url| url.scheme() == "https")),
+            token: None,
         })
     }
 

@@ -3,7 +3,7 @@
 //! **Invariant:** an address alone never opens an account that somebody has proven already.
 
 use super::super::{devices, users, verification_tokens};
-use super::{Identity, accounts};
+use super::{Identity, accounts, provider_tokens};
 use crate::database::Transaction;
 use crate::error::Result;
 use protocol::auth::Email;
@@ -39,7 +39,6 @@ fn judge(is_vouched_for: bool, is_proven_here: bool) -> Newcomer {
 pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> Result<Linked> {
     let address = identity.email.as_ref().map(Email::as_str);
     if let Some(user) = accounts::owner(&mut *db, provider, &identity.subject).await? {
-        accounts::note_email(&mut *db, provider, &identity.subject, address).await?;
         return Ok(Linked {
             user,
             signed_out: Vec::new(),
@@ -73,6 +72,17 @@ pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> 
     accounts::insert(&mut *db, user, provider, &identity.subject, address).await?;
     accounts::note_avatar(&mut *db, user, identity.avatar_url.as_deref()).await?;
     Ok(Linked { user, signed_out })
+}
+
+/// Keeps what the provider gave and says today of an identity that is somebody's. After the user is held, and not before: whoever
+/// takes the identity away holds them first too, and in the other order the two would wait for each other.
+pub async fn keep(db: &mut Transaction, provider: &str, identity: &Identity) -> sqlx::Result<()> {
+    let address = identity.email.as_ref().map(Email::as_str);
+    accounts::note_email(&mut *db, provider, &identity.subject, address).await?;
+    if let Some(held) = &identity.token {
+        provider_tokens::keep(db, provider, &identity.subject, held).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use super::microsoft::{self, Directories};
 use super::outgoing::{call, read};
+use super::provider_tokens::Held;
 use super::{Answer, Client, Identity, Outward, apple, must_be_safe};
-use crate::app::calls;
-use anyhow::{Context as _, ensure};
+use crate::app::{Keys, calls};
+use anyhow::{Context as _, bail, ensure};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod,
     CoreGrantType, CoreIdToken, CoreIdTokenClaims, CoreJsonWebKey, CoreJsonWebKeySet,
@@ -13,8 +14,8 @@ use openidconnect::core::{
 };
 use openidconnect::{
     AdditionalProviderMetadata, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret,
-    CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, PkceCodeChallenge,
-    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, TokenResponse as _, TokenUrl,
+    CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, TokenResponse as _, TokenUrl,
 };
 use protocol::auth::Email;
 use serde::{Deserialize, Serialize};
@@ -35,17 +36,20 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Seconds that the issuer's clock may be ahead.
 const AHEAD: i64 = 60;
 
-/// Whether the issuer promises to name itself in its answers (RFC 9207 §3).
+/// What an issuer says of itself that OpenID Connect does not ask for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NamesItself {
+pub struct Besides {
+    /// Whether it promises to name itself in its answers (RFC 9207 §3).
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    /// Where it takes back what it gave (RFC 8414 §2). Looked at only where it is called.
+    revocation_endpoint: Option<String>,
 }
 
-impl AdditionalProviderMetadata for NamesItself {}
+impl AdditionalProviderMetadata for Besides {}
 
 pub type Metadata = ProviderMetadata<
-    NamesItself,
+    Besides,
     CoreAuthDisplay,
     CoreClientAuthMethod,
     CoreClaimName,
@@ -176,7 +180,12 @@ impl Oidc {
         })
     }
 
-    pub(super) async fn identity(&self, http: &reqwest::Client, answer: Answer) -> anyhow::Result<Identity> {
+    pub(super) async fn identity(
+        &self,
+        http: &reqwest::Client,
+        keys: &Keys,
+        answer: Answer,
+    ) -> anyhow::Result<Identity> {
         let known = self.known(http).await?;
         self.must_be_from_it(&known, answer.iss.as_deref())?;
         let relying = self.proven(&known.metadata)?;
@@ -213,8 +222,28 @@ impl Oidc {
         };
         Ok(Identity {
             name: identity.name.or(answer.name.filter(|_| self.posts())),
+            // nothing here acts for people at their provider, and only Apple wants back what it gave
+            token: tokens
+                .refresh_token()
+                .filter(|_| self.posts())
+                .map(|token| Held::new(keys, token.secret())),
             ..identity
         })
+    }
+
+    /// Takes back a token that it gave, and with it whatever it let this server do for that person (RFC 7009).
+    pub(super) async fn revoke(&self, http: &reqwest::Client, token: &str) -> anyhow::Result<()> {
+        let Proof::Apple(key) = &self.proof else {
+            bail!("nothing that this issuer gave is kept");
+        };
+        let known = self.known(http).await?;
+        let address = known.metadata.additional_metadata().revocation_endpoint.as_ref();
+        let address = address.context("the issuer names no revocation endpoint")?;
+        let address = Url::parse(address).context("the revocation endpoint")?;
+        must_stay_with(self.issuer.url(), &address)?;
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let answer = call(http.clone(), key.revocation(&address, token, now)?).await?;
+        apple::must_be_revoked(&answer)
     }
 
     /// What a token is checked by: of an issuer that is many, that of the one which it says it is of.
@@ -357,16 +386,21 @@ pub fn must_stay(metadata: &Metadata) -> anyhow::Result<()> {
         Some(metadata.jwks_uri().url()),
     ];
     for address in addresses.into_iter().flatten() {
-        must_be_safe(address)?;
-        ensure!(
-            address.scheme() == "https" || issuer.scheme() == "http",
-            "{address} must be https, as the issuer is"
-        );
-        ensure!(
-            !is_inside(address) || address.host() == issuer.host(),
-            "{address} leads to another place inside than the issuer's"
-        );
+        must_stay_with(issuer, address)?;
     }
+    Ok(())
+}
+
+fn must_stay_with(issuer: &Url, address: &Url) -> anyhow::Result<()> {
+    must_be_safe(address)?;
+    ensure!(
+        address.scheme() == "https" || issuer.scheme() == "http",
+        "{address} must be https, as the issuer is"
+    );
+    ensure!(
+        !is_inside(address) || address.host() == issuer.host(),
+        "{address} leads to another place inside than the issuer's"
+    );
     Ok(())
 }
 
@@ -431,6 +465,7 @@ fn identity_of(claims: &CoreIdTokenClaims) -> Identity {
             .and_then(|picture| picture.get(None))
             .map(|picture| picture.as_str().to_owned())
             .filter(|picture| Url::parse(picture).is_ok_and(|url| url.scheme() == "https")),
+        token: None,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::{Auth, Caller, Visit, safety, users};
-use super::{Identity, accounts};
+use super::{Identity, accounts, linking};
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::mail::{self, Letter};
@@ -71,6 +71,7 @@ pub(super) async fn connect(
             Some(_) | None => Err(Code::IdentityInUse.into()),
         };
     }
+    linking::keep(&mut tx, provider, identity).await?;
     let letter = Letter::ProviderLinked {
         provider: auth.0.providers.name(provider).to_owned(),
         is_asked_for: true,
@@ -83,7 +84,7 @@ pub(super) async fn connect(
     Ok(())
 }
 
-/// Takes one away, unless it is the only way in that there is without a letter.
+/// Takes one away, unless it is the only way in that there is without a letter. What its provider gave is taken back behind that.
 pub async fn disconnect(auth: &Auth, caller: &Caller, id: Uuid, visit: &Visit) -> Result<()> {
     let mut tx = safety::change(auth, caller).await?;
     let removed = accounts::remove(&mut tx, caller.user, id).await?;

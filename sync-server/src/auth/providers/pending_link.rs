@@ -4,6 +4,7 @@
 //! address that it vouched for. Another one that comes while it waits takes its place in silence never.
 
 use super::super::{Auth, Visit, cookies};
+use super::provider_tokens::{self, Held};
 use super::{Identity, WAITS, accounts};
 use crate::database::Transaction;
 use crate::mail::{self, Letter};
@@ -15,11 +16,14 @@ use protocol::routes::page;
 use protocol::{Code, UserId};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingLink {
     provider: String,
     subject: String,
     email: Email,
+    /// What is kept with it, sealed.
+    #[serde(default)]
+    token: Option<Held>,
 }
 
 impl Auth {
@@ -38,6 +42,7 @@ impl Auth {
             provider: provider.to_owned(),
             subject: identity.subject.clone(),
             email: email.clone(),
+            token: identity.token.clone(),
         };
         match self.keep_one(&self.pending_key(cookie), &pending).await {
             Ok(true) => Ok(()),
@@ -61,7 +66,7 @@ impl Auth {
         let other: Option<String> = self.redis.ask(&redis::Cmd::get_del(key)).await?;
         let is_same = other
             .and_then(|text| serde_json::from_str::<PendingLink>(&text).ok())
-            .is_none_or(|other| other == *pending);
+            .is_none_or(|other| other.is_of_same(pending));
         if is_same {
             let () = self
                 .redis
@@ -89,6 +94,11 @@ impl Auth {
 }
 
 impl PendingLink {
+    /// Whether both are of one identity. What it brought along is another one each time.
+    fn is_of_same(&self, other: &Self) -> bool {
+        (&self.provider, &self.subject, &self.email) == (&other.provider, &other.subject, &other.email)
+    }
+
     /// Links it in the transaction that signs its owner in, and tells them by letter, with when and from where that was.
     pub async fn link(
         &self,
@@ -103,6 +113,11 @@ impl PendingLink {
             .context("linking an identity")?;
         if !is_new {
             return Ok(());
+        }
+        if let Some(held) = &self.token {
+            provider_tokens::keep(&mut *db, &self.provider, &self.subject, held)
+                .await
+                .context("keeping what the provider gave")?;
         }
         let letter = Letter::ProviderLinked {
             provider: auth.0.providers.name(&self.provider).to_owned(),
