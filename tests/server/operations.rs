@@ -125,6 +125,7 @@ async fn every_page_carries_a_strict_policy() {
         routes::page::RESET,
         routes::page::LETTER_ASK,
         routes::page::LETTER,
+        routes::page::NEWCOMER,
         routes::page::SECOND_STEP,
         routes::page::KEEP,
         routes::page::EMAIL_LINK,
