@@ -103,7 +103,7 @@ fn assert_alike(door: &str, kinds: &[&str], samples: &[Vec<f64>], unseen: f64) {
 #[tokio::test]
 async fn how_long_a_refusal_takes_and_what_it_says_tells_nothing_of_the_account() {
     let provider = OpenIdProvider::start().await;
-    let stack = crate::providers::stack_with(&provider).await;
+    let stack = stack_with(&provider).await;
     let accounts = accounts(&stack, &provider).await;
     let client = browser(&stack);
     let (_, said) = guess(&client, &accounts[0].1).await;

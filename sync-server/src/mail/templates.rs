@@ -179,17 +179,6 @@ mod tests {
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link: link.clone(),
             },
-            Letter::ProviderCode {
-                provider: "Microsoft".to_owned(),
-                when: "3 May 2026, 12:00 UTC".to_owned(),
-                link: link.clone(),
-                code: "7KM2QX9T".to_owned(),
-            },
-            Letter::ProviderKnown {
-                provider: "Microsoft".to_owned(),
-                when: "3 May 2026, 12:00 UTC".to_owned(),
-                link: link.clone(),
-            },
             Letter::ProviderUnlinked {
                 provider: "GitHub".to_owned(),
                 // as one of before has it
@@ -220,6 +209,24 @@ mod tests {
             Letter::SecondStepFailed {
                 when: "3 May 2026, 12:00 UTC".to_owned(),
                 link,
+            },
+        ]
+    }
+
+    fn letters_to_newcomers() -> Vec<Letter> {
+        let (provider, when) = ("<b>Firefox</b> & friends", "3 May 2026, 12:00 UTC");
+        let link = "https://c.example/auth/newcomer";
+        vec![
+            Letter::ProviderCode {
+                provider: provider.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
+                code: "7KM2QX9T".to_owned(),
+            },
+            Letter::ProviderKnown {
+                provider: provider.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
             },
         ]
     }
@@ -304,6 +311,7 @@ mod tests {
     fn every_letter_is_written_as_text_and_as_html() {
         let templates = Templates::new("https://c.example".to_owned()).unwrap();
         let all = letters().into_iter().chain(letters_about_passkeys());
+        let all = all.chain(letters_to_newcomers());
         for letter in all.chain(letters_about_the_whole()) {
             let page = templates.render(&letter).unwrap();
             assert!(page.text.contains("https://c.example"), "{}", page.text);
