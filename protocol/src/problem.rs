@@ -78,7 +78,7 @@ codes! {
     ProviderFailed = 502, "The sign-in service did not confirm who you are. Please try again.";
     ProviderCancelled = 400, "Sign-in was cancelled. Nothing was changed.";
     /// The provider does not vouch for the address, so it proves nothing here.
-    ProviderUnverified = 403, "The sign-in service has not confirmed your e-mail address. Please sign up with your e-mail address and a password instead.";
+    ProviderUnverified = 403, "The sign-in service named no e-mail address that reaches you. Please sign up with your e-mail address and a password instead.";
     /// A proof of possession that shows nothing (RFC 9449); `detail` says why, for whoever writes a client.
     InvalidDpopProof = 400, "This app could not show that it is the one it says. Please try again.";
     /// The proof's time is far from the server's; made again with the nonce in `challenge`, it is taken.

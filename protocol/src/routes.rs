@@ -97,6 +97,8 @@ pub mod page {
     pub const FORM_LETTER_CODE: &str = "/auth/letter/code";
     /// The link in that letter; as with [`VERIFY`], only its buttons act.
     pub const LETTER: &str = "/auth/letter/open";
+    /// Where somebody new types the code that proves an address for which their provider does not vouch. Drawn by the server alone.
+    pub const NEWCOMER: &str = "/auth/newcomer";
     /// Where a code is typed that a program without a browser shows. Drawn by the server alone.
     pub const DEVICE_CODE: &str = "/device";
     /// The second step of a sign-in. Drawn by the server alone, as all that keeps an account safe.

@@ -61,6 +61,9 @@ pub use password::sign_in::sign_in;
 pub use password::sign_up::{resend, sign_up};
 pub use password::verify::{Pressed, verify, verify_link, verify_link_look};
 pub use providers::flow::{Errand, back_to_sign_in, provider_start};
+pub use providers::newcomer::{
+    Waiting as Newcomer, again as newcomer_again, enter as enter_as_newcomer, waiting as newcomer,
+};
 pub use providers::own::{connected, disconnect};
 pub use safety::{allow_export, change_password, look as safety_of, may_fetch_export, prove};
 pub use second_step::turning::{

@@ -61,6 +61,20 @@ pub enum Letter {
         when: String,
         link: String,
     },
+    /// Somebody new comes by a provider that does not vouch for this address: here is what proves it. The link only leads to where
+    /// the code is typed.
+    ProviderCode {
+        provider: String,
+        when: String,
+        link: String,
+        code: String,
+    },
+    /// The same, with an address that has an account.
+    ProviderKnown {
+        provider: String,
+        when: String,
+        link: String,
+    },
     /// An account at a provider signs nobody in any more.
     ProviderUnlinked {
         provider: String,
@@ -154,7 +168,7 @@ impl Letter {
     const fn good_for(&self) -> Option<time::Duration> {
         match self {
             Self::Verify { .. } => Some(VERIFY_GOOD_FOR),
-            Self::SignIn { .. } => Some(SIGN_IN_GOOD_FOR),
+            Self::SignIn { .. } | Self::ProviderCode { .. } => Some(SIGN_IN_GOOD_FOR),
             Self::Reset { .. } => Some(RESET_GOOD_FOR),
             Self::EmailNew { .. } | Self::EmailOld { .. } => Some(EMAIL_GOOD_FOR),
             Self::AlreadyHaveAccount { .. }
@@ -162,6 +176,7 @@ impl Letter {
             | Self::DeviceSignedOut { .. }
             | Self::DevicesSignedOut { .. }
             | Self::ProviderLinked { .. }
+            | Self::ProviderKnown { .. }
             | Self::ProviderUnlinked { .. }
             | Self::PasswordChanged { .. }
             | Self::SecondStepOn { .. }
@@ -211,6 +226,8 @@ impl std::fmt::Debug for Letter {
             Self::DeviceSignedOut { .. } => "Letter::DeviceSignedOut(…)",
             Self::DevicesSignedOut { .. } => "Letter::DevicesSignedOut(…)",
             Self::ProviderLinked { .. } => "Letter::ProviderLinked(…)",
+            Self::ProviderCode { .. } => "Letter::ProviderCode(…)",
+            Self::ProviderKnown { .. } => "Letter::ProviderKnown(…)",
             Self::ProviderUnlinked { .. } => "Letter::ProviderUnlinked(…)",
             Self::Reset { .. } => "Letter::Reset(…)",
             Self::SignIn { .. } => "Letter::SignIn(…)",

@@ -77,6 +77,7 @@ pub fn router(
         .merge(web::forgotten::router(pages.clone()))
         .merge(web::letter::router(pages.clone()))
         .merge(web::letters::router(pages.clone()))
+        .merge(web::newcomer::router(pages.clone()))
         .merge(web::device_code::router(pages.clone()))
         .merge(web::second_step::router(pages.clone()))
         .merge(web::security::router(pages.clone()))

@@ -12,6 +12,7 @@ pub mod headers;
 pub mod leaving;
 pub mod letter;
 pub mod letters;
+pub mod newcomer;
 pub mod operations;
 pub mod pages;
 pub mod passkeys;

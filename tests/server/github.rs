@@ -1,6 +1,6 @@
 //! Signing in with GitHub: its number is who somebody is, whatever they are called, and only the first address counts.
 
-use crate::providers::{sign_in, stack_with};
+use crate::providers::{Newcomer, sign_in, stack_with};
 use harness::{OpenIdProvider, Person, Stack, Visitor, browser};
 use protocol::auth::Me;
 
@@ -46,20 +46,36 @@ async fn a_proven_address_that_is_not_the_first_lets_nobody_in() {
     let (owner, _) = Person::join(&stack).await;
     let stand_in = "12345+somebody@users.noreply.github.com";
     let unproven = visitor().email;
-    for (first, is_verified) in [(unproven.as_str(), false), (stand_in, true)] {
+    let besides = vec![owner.email.to_string(), visitor().email];
+    for is_verified in [true, false] {
         provider.seat(&Visitor {
             is_verified: Some(is_verified),
-            besides: vec![owner.email.to_string(), visitor().email],
-            ..Visitor::with_address(first)
+            besides: besides.clone(),
+            ..Visitor::with_address(stand_in)
         });
         let client = browser(&stack);
         let page = sign_in(&stack, &client, "github").await;
         assert!(
-            page.text().contains("has not confirmed your e-mail address"),
-            "{first}: {page:?}"
+            page.text().contains("no e-mail address that reaches you"),
+            "{is_verified}: {page:?}"
         );
-        assert!(!client.is_in(), "{first}");
+        assert!(!client.is_in(), "{is_verified}");
     }
+    // nobody but the first address is written to, and nothing is made
+    let newcomer = Visitor {
+        is_verified: Some(false),
+        besides,
+        ..Visitor::with_address(&unproven)
+    };
+    let newcomer = Newcomer::by(&stack, &provider, "github", &newcomer).await;
+    let letter = stack.letter_to(&unproven, 1).await;
     assert_eq!(stack.number("select count(*) from users").await, 1);
     assert_eq!(stack.number("select count(*) from accounts").await, 0);
+    let elsewhere = format!(
+        "select count(*) from email_outbox where recipient not in ('{}', '{unproven}')",
+        owner.email
+    );
+    assert_eq!(stack.number(&elsewhere).await, 0);
+    newcomer.types(&letter.code.expect("a code")).await;
+    assert_eq!(newcomer.window.me().await.email.as_str(), unproven);
 }

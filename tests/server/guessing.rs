@@ -1,6 +1,7 @@
 //! Whoever guesses learns nothing from how long it takes to be answered, nor from what is said.
 
 use crate::forgotten::forget_by;
+use crate::providers::{Newcomer, stack_with, unconfirmed};
 use harness::{Client, OpenIdProvider, Person, Stack, Visitor, browser};
 use protocol::auth::{Client as Kind, Resend};
 use protocol::routes::{self, page};
@@ -102,7 +103,7 @@ fn assert_alike(door: &str, kinds: &[&str], samples: &[Vec<f64>], unseen: f64) {
 #[tokio::test]
 async fn how_long_a_refusal_takes_and_what_it_says_tells_nothing_of_the_account() {
     let provider = OpenIdProvider::start().await;
-    let stack = crate::providers::stack_with(&provider).await;
+    let stack = stack_with(&provider).await;
     let accounts = accounts(&stack, &provider).await;
     let client = browser(&stack);
     let (_, said) = guess(&client, &accounts[0].1).await;
@@ -161,4 +162,28 @@ async fn how_long_asking_for_a_letter_or_an_account_takes_tells_nothing_of_the_a
         took
     });
     assert_alike("signing up", &kinds, &samples.await, UNSEEN);
+}
+
+/// So has this one. Another letter is asked for by the lines that ask for the first, on the way back from the provider.
+#[tokio::test]
+async fn how_long_a_newcomers_letter_takes_tells_nothing_of_the_address() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (known, _) = Person::join(&stack).await;
+    let waiting = Person::fresh();
+    waiting.sign_up(&browser(&stack)).await.succeeds();
+    let mut newcomers = Vec::new();
+    for person in [Person::fresh(), known, waiting] {
+        let visitor = unconfirmed(person.email.as_str());
+        newcomers.push(Newcomer::by(&stack, &provider, "google", &visitor).await);
+    }
+    let kinds = ["unknown", "known", "not confirmed"];
+    let samples = rounds(FEWER, kinds.len(), async |kind, _| {
+        let begun = Instant::now();
+        let answer = newcomers[kind].asks_again().await;
+        let took = begun.elapsed();
+        answer.succeeds();
+        took
+    });
+    assert_alike("a newcomer's letter", &kinds, &samples.await, UNSEEN);
 }

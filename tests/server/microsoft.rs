@@ -1,6 +1,6 @@
 //! Signing in with Microsoft: people of many directories by one door, each of whose keepers may write what they like.
 
-use crate::providers::{at_the_provider, begin, sign_in};
+use crate::providers::{Newcomer, at_the_provider, begin, sign_in};
 use harness::{Fault, OpenIdProvider, Person, Stack, Visitor, browser};
 use protocol::auth::{Client as Kind, SignedIn};
 use protocol::routes::page;
@@ -94,15 +94,14 @@ async fn another_directory_that_writes_the_victims_address_gets_nobody_in() {
     for owns_domain in unproven {
         // neither as the victim, nor as the first to come with an address that may be anybody's
         for email in [victim.email.clone(), Person::fresh().email] {
-            provider.seat(&Visitor {
+            let stranger = Visitor {
                 directory: OTHER.to_owned(),
                 owns_domain: owns_domain.clone(),
                 ..Visitor::with_address(email.as_str())
-            });
-            let client = browser(&stack);
-            let told = sign_in(&stack, &client, "microsoft").await;
-            assert!(!client.is_in(), "{owns_domain:?}");
-            assert!(told.text().contains("data-testid=\"problem\""), "{told:?}");
+            };
+            let client = Newcomer::by(&stack, &provider, "microsoft", &stranger)
+                .await
+                .window;
             // nor does anything wait in that browser for the victim to sign in there
             victim
                 .try_sign_in(&client, Kind::Browser)
@@ -115,6 +114,27 @@ async fn another_directory_that_writes_the_victims_address_gets_nobody_in() {
             );
         }
     }
+}
+
+/// Whose directory says nothing of the address, as that of personal accounts, begins by a letter, and is known without one from then on.
+#[tokio::test]
+async fn a_personal_account_begins_by_the_code_of_a_letter() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider, "common").await;
+    let ana = Visitor {
+        directory: PERSONAL.to_owned(),
+        owns_domain: None,
+        ..somebody()
+    };
+    let newcomer = Newcomer::by(&stack, &provider, "microsoft", &ana).await;
+    let letter = stack.letter_to(&ana.email, 1).await;
+    assert!(letter.text.contains("Microsoft"), "{letter:?}");
+    newcomer.types(&letter.code.expect("a code")).await;
+    let me = newcomer.window.me().await;
+    assert_eq!(me.email.as_str(), ana.email);
+    let again = browser(&stack);
+    sign_in(&stack, &again, "microsoft").await;
+    assert_eq!(again.me().await.user, me.user);
 }
 
 #[tokio::test]

@@ -222,6 +222,37 @@ async fn nobody_is_sent_to_the_provider_that_an_app_names_without_a_press() {
     app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
 }
 
+/// Whoever has to prove their address on the way goes on into the app.
+#[tokio::test]
+async fn somebody_new_with_an_unconfirmed_address_proves_it_on_the_way_into_the_app() {
+    let provider = OpenIdProvider::start().await;
+    let stack = crate::providers::stack_with(&provider).await;
+    let visitor = crate::providers::unconfirmed(Person::fresh().email.as_str());
+    provider.seat(&visitor);
+    let app = App::new(&stack);
+    let request = PushedRequest {
+        provider: Some("google".to_owned()),
+        ..app.request()
+    };
+    let pushed: PushedAnswer = app.client.post(routes::PAR, &request).await.expect();
+    let path = authorize_path(&pushed.request_uri);
+    let browser = Client::browser(&stack.url(), &stack.url());
+    let asked = browser.get(&path).await;
+    let start = routes::page::provider_start("google");
+    let address = crate::providers::leave_by(&browser, &asked, &start).await;
+    let back = crate::providers::at_the_provider(&stack, &address).await;
+    let answer = browser.get(&back).await;
+    let shown = browser.follow(answer).await;
+    let code = stack.letter_to(&visitor.email, 1).await.code.expect("a code");
+    let typed = browser
+        .submit(&shown, routes::page::NEWCOMER, &[("code", &code)])
+        .await;
+    let question = browser.follow(typed).await;
+    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
+    let link = home_link(&browser.follow(pressed).await);
+    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+}
+
 #[tokio::test]
 async fn asking_always_shows_a_page_and_gives_no_code_by_itself() {
     let stack = Stack::start().await;

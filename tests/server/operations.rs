@@ -126,6 +126,7 @@ async fn every_page_carries_a_strict_policy() {
         page::RESET,
         page::LETTER_ASK,
         page::LETTER,
+        page::NEWCOMER,
         page::SECOND_STEP,
         page::KEEP,
         page::EMAIL_LINK,

@@ -3,7 +3,7 @@
 
 use crate::forgotten::{choose, letter_of};
 use crate::letter::{Asked, press};
-use crate::providers::{self, stack_with};
+use crate::providers::{self, Newcomer, stack_with, unconfirmed};
 use harness::mailbox::path_of;
 use harness::{Client, OpenIdProvider, Person, Stack, Visitor, browser};
 use protocol::Code;
@@ -83,7 +83,7 @@ async fn planted(stack: &Stack) -> i64 {
 async fn nothing_that_was_planted_before_outlives_any_proof_of_the_mailbox() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
-    for way in ["code", "link", "provider", "letter", "reset"] {
+    for way in ["code", "link", "provider", "newcomer", "letter", "reset"] {
         let (person, client) = (Person::fresh(), browser(&stack));
         person.sign_up(&client).await.succeeds();
         let first = stack.letter_to(person.email.as_str(), 1).await;
@@ -109,6 +109,13 @@ async fn nothing_that_was_planted_before_outlives_any_proof_of_the_mailbox() {
                 providers::sign_in(&stack, &owner, "google").await;
                 owner
             }
+            "newcomer" => {
+                let visitor = unconfirmed(person.email.as_str());
+                let owner = Newcomer::by(&stack, &provider, "google", &visitor).await;
+                let code = stack.letter_to(person.email.as_str(), 2).await.code;
+                owner.types(&code.expect("a code")).await;
+                owner.window
+            }
             "letter" => {
                 let asked = Asked::by(&stack, &person, 2).await;
                 press(&asked.window, &asked.link, "here").await;
@@ -126,4 +133,112 @@ async fn nothing_that_was_planted_before_outlives_any_proof_of_the_mailbox() {
         are_out(way, &devices).await;
         assert_eq!(owner.devices().await.len(), 1, "{way}");
     }
+}
+
+async fn users_and_accounts(stack: &Stack) -> (i64, i64) {
+    let users = stack.number("select count(*) from users").await;
+    (users, stack.number("select count(*) from accounts").await)
+}
+
+/// Somebody writes the victim's address into an account at a provider that confirms none, and waits.
+#[tokio::test]
+async fn whoever_claims_an_address_at_a_lax_provider_gets_nothing_before_its_owner_comes_nor_after() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let victim = Person::fresh();
+    let claimed = unconfirmed(victim.email.as_str());
+    let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
+    let code = stack
+        .letter_to(victim.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    assert_eq!(users_and_accounts(&stack).await, (0, 0), "nothing is made");
+    // the owner signs up as anybody, and finds nothing of it
+    let owner = browser(&stack);
+    victim.sign_up(&owner).await.succeeds();
+    let own = stack.letter_about(victim.email.as_str(), "Confirm your").await;
+    let own = own.code.expect("a code");
+    victim
+        .confirm(&owner, &own, None, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    // and a letter from before, if the attacker ever sees it, opens and links nothing
+    let late = attacker.types(&code).await;
+    assert_eq!(late.status, 410, "{late:?}");
+    assert!(!attacker.window.is_in());
+    assert_eq!(users_and_accounts(&stack).await, (1, 0));
+    assert_eq!(owner.devices().await.len(), 1);
+}
+
+#[tokio::test]
+async fn without_the_mailbox_a_claimed_address_is_guessed_at_five_times() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let victim = Person::fresh();
+    let claimed = unconfirmed(victim.email.as_str());
+    let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
+    let code = stack
+        .letter_to(victim.email.as_str(), 1)
+        .await
+        .code
+        .expect("a code");
+    for guess in ["00000000", "11111111", "", "ABCD-EFGH", "22222222", "33333333"] {
+        let refused = attacker.types(guess).await;
+        assert_eq!(refused.status, 410, "{guess}: {refused:?}");
+    }
+    let used_up = attacker.types(&code).await;
+    assert_eq!(used_up.status, 410, "{used_up:?}");
+    assert!(!attacker.window.is_in());
+    assert_eq!(users_and_accounts(&stack).await, (0, 0));
+    let noted =
+        "select count(*) from audit_events where outcome = 'refused' and reason = 'google: wrong code'";
+    assert_eq!(stack.number(noted).await, 7);
+}
+
+/// The owner is told, and connects it themselves or not at all.
+#[tokio::test]
+async fn a_claimed_address_of_an_account_is_told_to_its_owner_and_linked_to_nothing() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (owner, _) = Person::join(&stack).await;
+    let claimed = unconfirmed(owner.email.as_str());
+    let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
+    let told = stack
+        .letter_about(owner.email.as_str(), "Somebody tried to sign in")
+        .await;
+    assert_eq!(told.code, None, "{told:?}");
+    assert!(
+        told.text.contains("nobody was let in") && told.text.contains(page::SECURITY),
+        "{told:?}"
+    );
+    assert_eq!(attacker.types("00000000").await.status, 410);
+    // nor does anything wait in that browser for the owner to sign in there
+    owner
+        .try_sign_in(&attacker.window, Kind::Browser)
+        .await
+        .expect::<SignedIn>();
+    assert_eq!(users_and_accounts(&stack).await, (1, 0));
+    // the owner's own list has it
+    let mine = "select count(*) from audit_events a join users u on u.id = a.user_id
+                 where a.reason = 'google: address not confirmed' and a.outcome = 'refused'";
+    assert_eq!(stack.number(mine).await, 1);
+}
+
+/// Between the letter and its code somebody else may prove the mailbox: then the account is theirs, and a code of before is nothing.
+#[tokio::test]
+async fn whoever_signs_in_by_letter_first_ends_what_a_newcomer_waits_for() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let person = Person::fresh();
+    person.sign_up(&browser(&stack)).await.succeeds();
+    let claimed = unconfirmed(person.email.as_str());
+    let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
+    let code = stack.letter_about(person.email.as_str(), "Is this your").await;
+    let asked = Asked::by(&stack, &person, 3).await;
+    press(&asked.window, &asked.link, "here").await;
+    assert!(asked.window.is_in());
+    let late = attacker.types(&code.code.expect("a code")).await;
+    assert_eq!(late.status, 410, "{late:?}");
+    assert_eq!(users_and_accounts(&stack).await, (1, 0));
 }

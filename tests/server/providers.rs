@@ -6,6 +6,7 @@ use harness::{
 use protocol::auth::{Client as Kind, Provider, SignUpStarted, SignedIn};
 use protocol::{Code, routes};
 
+const NEWCOMER_COOKIE: &str = "__Host-compymac_newcomer";
 const PROVIDER_COOKIE: &str = "__Host-compymac_provider";
 
 pub async fn stack_with(provider: &OpenIdProvider) -> Stack {
@@ -54,6 +55,50 @@ pub async fn sign_in(stack: &Stack, client: &Client, provider: &str) -> Answer {
     let back = at_the_provider(stack, &address).await;
     let answer = client.get(&back).await;
     client.follow(answer).await
+}
+
+/// Somebody new for whose address the provider does not vouch, back from there: their window, and what it shows.
+pub struct Newcomer {
+    pub window: Client,
+    pub shown: Answer,
+}
+
+impl Newcomer {
+    pub async fn by(stack: &Stack, provider: &OpenIdProvider, name: &str, visitor: &Visitor) -> Self {
+        provider.seat(visitor);
+        let window = browser(stack);
+        let shown = sign_in(stack, &window, name).await;
+        assert!(
+            shown.text().contains("data-testid=\"newcomer\"") && shown.text().contains(&visitor.email),
+            "{name}: {shown:?}"
+        );
+        assert!(!window.is_in(), "{name}");
+        Self { window, shown }
+    }
+
+    /// Types a code into the window.
+    pub async fn types(&self, code: &str) -> Answer {
+        let fields = [("code", code)];
+        self.window
+            .submit(&self.shown, routes::page::NEWCOMER, &fields)
+            .await
+    }
+
+    /// Asks for another letter.
+    pub async fn asks_again(&self) -> Answer {
+        let fields = [("answer", "again")];
+        self.window
+            .submit(&self.shown, routes::page::NEWCOMER, &fields)
+            .await
+    }
+}
+
+/// Somebody whose address the provider has not confirmed.
+pub fn unconfirmed(email: &str) -> Visitor {
+    Visitor {
+        is_verified: Some(false),
+        ..Visitor::with_address(email)
+    }
 }
 
 #[tokio::test]
@@ -593,6 +638,104 @@ async fn an_address_that_the_provider_did_not_confirm_gives_no_one_in() {
             }
         }
     }
+    assert_eq!(
+        stack.number("select count(*) from users").await,
+        1,
+        "the victim alone"
+    );
+    assert_eq!(stack.number("select count(*) from accounts").await, 0);
+}
+
+/// Nothing is made before the code is typed, in the window that came; after it they are known without any letter.
+#[tokio::test]
+async fn somebody_new_proves_an_unconfirmed_address_by_the_code_of_a_letter() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    for (joined, name) in ["google", "github"].into_iter().enumerate() {
+        let joined = i64::try_from(joined).expect("few");
+        let visitor = unconfirmed(Person::fresh().email.as_str());
+        let newcomer = Newcomer::by(&stack, &provider, name, &visitor).await;
+        let letter = stack.letter_to(&visitor.email, 1).await;
+        let code = letter.code.expect("a code");
+        assert_eq!(stack.number("select count(*) from users").await, joined, "{name}");
+        assert_eq!(
+            stack.number("select count(*) from accounts").await,
+            joined,
+            "{name}"
+        );
+        let wrong = newcomer.types("00000000").await;
+        assert_eq!(wrong.status, 410, "{name}: {wrong:?}");
+        // looking again takes nothing from anybody, and another browser finds nothing there
+        let again = newcomer.window.get(routes::page::NEWCOMER).await;
+        assert!(
+            again.succeeds().text().contains("data-testid=\"newcomer\""),
+            "{again:?}"
+        );
+        let elsewhere = browser(&stack).get(routes::page::NEWCOMER).await;
+        assert!(elsewhere.location().contains("state_mismatch"), "{elsewhere:?}");
+        let entered = newcomer.types(&code.to_lowercase()).await;
+        assert_eq!(entered.location(), routes::page::HOME, "{name}: {entered:?}");
+        let me = newcomer.window.me().await;
+        assert_eq!(
+            (me.email.as_str(), me.name.as_deref()),
+            (visitor.email.as_str(), Some("Ana Ruiz"))
+        );
+        let late = newcomer.window.get(routes::page::NEWCOMER).await;
+        assert!(late.location().contains("state_mismatch"), "{name}: {late:?}");
+        // known from now on, whatever the provider says of the address
+        let window = browser(&stack);
+        sign_in(&stack, &window, name).await;
+        assert_eq!(window.me().await.user, me.user, "{name}");
+    }
+    let proven = "select count(*) from users where email_verified is not null";
+    assert_eq!(stack.number(proven).await, 2);
+}
+
+/// Each window has a code of its own, good for the identity that came in it.
+#[tokio::test]
+async fn a_newcomers_code_is_worth_nothing_in_another_window() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let email = Person::fresh().email;
+    let first = Newcomer::by(&stack, &provider, "google", &unconfirmed(email.as_str())).await;
+    let code = stack.letter_to(email.as_str(), 1).await.code.expect("a code");
+    let second = Newcomer::by(&stack, &provider, "github", &unconfirmed(email.as_str())).await;
+    let refused = second.types(&code).await;
+    assert_eq!(refused.status, 410, "{refused:?}");
+    assert!(!second.window.is_in());
+    // nor does what the other browser holds help where it was changed
+    let cookie = second.window.cookie(NEWCOMER_COOKIE).expect("a cookie");
+    let (head, last) = cookie.split_at(cookie.len() - 1);
+    let other = if last == "A" { "Q" } else { "A" };
+    let crooked = browser(&stack);
+    crooked.put_cookie(NEWCOMER_COOKIE, &format!("{head}{other}"));
+    let told = crooked.get(routes::page::NEWCOMER).await;
+    assert!(told.location().contains("state_mismatch"), "{told:?}");
+    first.types(&code).await;
+    assert!(first.window.is_in());
+    let linked = "select count(*) from accounts where provider = 'google'";
+    assert_eq!(stack.number(linked).await, 1);
+    // the address is proven: what else was on its way to it ends
+    let others = stack.letter_to(email.as_str(), 2).await.code.expect("a code");
+    let late = second.types(&others).await;
+    assert_eq!(late.status, 410, "{late:?}");
+    assert_eq!(stack.number("select count(*) from accounts").await, 1);
+}
+
+/// A provider that names no address at all leaves nothing to write to.
+#[tokio::test]
+async fn who_comes_without_any_address_is_told_to_sign_up() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    provider.seat(&unconfirmed("none"));
+    let client = browser(&stack);
+    let page = sign_in(&stack, &client, "google").await;
+    assert!(
+        page.text().contains("no e-mail address that reaches you"),
+        "{page:?}"
+    );
+    assert!(client.cookie(NEWCOMER_COOKIE).is_none());
+    assert_eq!(stack.number("select count(*) from email_outbox").await, 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What the doors say of an address, to the last letter, is the same whether somebody has it, waits for it, or nobody does.
 
-use harness::{Answer, Person, Stack, browser};
+use crate::providers::{Newcomer, at_the_provider, begin, stack_with, unconfirmed};
+use harness::{Answer, OpenIdProvider, Person, Stack, browser};
 use protocol::auth::SignUpStarted;
 use protocol::routes::{self, page};
 use serde_json::json;
@@ -93,6 +94,41 @@ async fn whole_answers_are_the_same_whoever_has_the_address() {
     let of_known = said_of_signing_up(&stack, known.email.as_str()).await;
     for other in [&waiting, &free] {
         let said = said_of_signing_up(&stack, other.email.as_str()).await;
+        assert_eq!(said, of_known);
+    }
+}
+
+/// Somebody for whose address a provider does not vouch: the way back, the page, a wrong code and another letter.
+async fn said_to_a_newcomer(stack: &Stack, provider: &OpenIdProvider, email: &str) -> Vec<String> {
+    let visitor = unconfirmed(email);
+    provider.seat(&visitor);
+    let window = browser(stack);
+    let back = at_the_provider(stack, &begin(&window, "google").await).await;
+    let returned = window.get(&back).await;
+    let newcomer = Newcomer::by(stack, provider, "google", &visitor).await;
+    let wrong = newcomer.types("00000000").await;
+    let again = newcomer.asks_again().await;
+    let all = [&returned, &newcomer.shown, &wrong, again.succeeds()];
+    Vec::from(all.map(|answer| masked(answer, email)))
+}
+
+#[tokio::test]
+async fn what_a_newcomer_is_told_is_the_same_whoever_has_the_address() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let (known, _) = Person::join(&stack).await;
+    let (closed, _) = Person::join(&stack).await;
+    stack
+        .execute(&format!(
+            "update users set disabled_at = now() where email_key = '{}'",
+            closed.email.key()
+        ))
+        .await;
+    let (waiting, free) = (Person::fresh(), Person::fresh());
+    waiting.sign_up(&browser(&stack)).await.succeeds();
+    let of_known = said_to_a_newcomer(&stack, &provider, known.email.as_str()).await;
+    for other in [&closed, &waiting, &free] {
+        let said = said_to_a_newcomer(&stack, &provider, other.email.as_str()).await;
         assert_eq!(said, of_known);
     }
 }

@@ -16,7 +16,7 @@ mod work;
 pub use crate::state::keep::{Theme, WORN};
 pub use accounts::{Accounts, Connected};
 pub use device_code::{DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
-pub use letter::{LetterAsk, LetterLink, LetterSent};
+pub use letter::{LetterAsk, LetterLink, LetterSent, Newcomer};
 pub use letters::Letters;
 pub use notice::{Authorize, Authorized, Failed, Forgot, NewPassword, Notice, ToProvider, VerifyLink};
 pub use passkeys::Passkey;

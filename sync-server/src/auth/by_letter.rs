@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// How long link and code work (ASVS 6.5.5).
 const WORKS: Duration = mail::SIGN_IN_GOOD_FOR;
 /// 40 bits, which five tries do not find.
-const CODE_CHARS: usize = 8;
+pub(super) const CODE_CHARS: usize = 8;
 
 /// Sends the letter, if there is anybody to send it to; that is done behind the answer. The cookie binds its code to this
 /// browser.
@@ -63,6 +63,7 @@ async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit)
     let code = auth.letter_code(id, &secret);
     let new = NewSignIn {
         id,
+        purpose: Purpose::SignIn,
         identifier: &email.key(),
         user: user.as_ref().map(|user| user.id),
         link_hash: cookies::digest(&secret),
@@ -174,14 +175,14 @@ pub async fn enter_by_code(
     let binding_hash = cookies::digest(binding);
     let window = tokens::of_window(&auth.pool, Purpose::SignIn, &email.key(), &binding_hash).await?;
     let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), &window) else {
-        return Err(refuse(auth, window, visit).await);
+        return Err(refuse(auth, window, "letter", visit).await);
     };
     let mut tx = auth.pool.begin().await?;
     let tried = tokens::try_code(&mut tx, asked.id, &auth.code_hash(asked.id, &code)).await?;
     let Some(candidate) = tried else {
         // the try is counted, whatever becomes of this request
         tx.commit().await?;
-        return Err(refuse(auth, window, visit).await);
+        return Err(refuse(auth, window, "letter", visit).await);
     };
     let by = By {
         method: "letter, code",
@@ -195,7 +196,7 @@ pub async fn enter_by_code(
 }
 
 /// What was typed or clicked was right, whether or not a second step follows.
-fn is_right(entered: &Result<Entry>) -> bool {
+pub(super) fn is_right(entered: &Result<Entry>) -> bool {
     match entered {
         Ok(_) => true,
         Err(Error::Told(problem)) => matches!(problem.code, Code::SecondStepRequired | Code::AccountLeaving),
@@ -203,13 +204,14 @@ fn is_right(entered: &Result<Entry>) -> bool {
     }
 }
 
-async fn refuse(auth: &Auth, window: Option<AskedBy>, visit: &Visit) -> Error {
+/// `method`: by what the letter was asked for.
+pub(super) async fn refuse(auth: &Auth, window: Option<AskedBy>, method: &str, visit: &Visit) -> Error {
     let event = Event {
         user: window.and_then(|asked| asked.user_id).map(UserId),
         device: None,
         name: "sign_in",
         refusal: Some("wrong code"),
-        method: "letter",
+        method,
     };
     audit_events::note_refusal(&auth.pool, event, visit).await;
     Problem::new(Code::InvalidOrExpiredLink)

@@ -23,6 +23,8 @@ pub const LETTER: &str = "__Host-compymac_letter";
 pub const PASSKEY: &str = "__Host-compymac_passkey";
 /// Shows that somebody signed in to an account here before. It opens nothing.
 pub const KNOWN: &str = "__Host-compymac_known";
+/// Somebody new whose provider does not vouch for their address, sealed, until a letter's code proves it.
+pub const NEWCOMER: &str = "__Host-compymac_newcomer";
 /// Gives forms a token before anybody is signed in.
 pub const PRE_SESSION: &str = "__Host-compymac_pre";
 

@@ -270,6 +270,7 @@ fn browser(auth: &Auth, me: Me, stays: bool, visit: &Visit) -> (NewDevice, Entry
             cookies::clear(cookies::LETTER),
             cookies::clear(cookies::KEEP),
             cookies::clear(cookies::PASSKEY),
+            cookies::clear(cookies::NEWCOMER),
         ],
     };
     (new, entry)

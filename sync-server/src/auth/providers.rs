@@ -8,6 +8,7 @@ pub(super) mod flow;
 mod github;
 mod linking;
 mod microsoft;
+pub(super) mod newcomer;
 mod oidc;
 mod outgoing;
 pub(super) mod own;
@@ -111,7 +112,7 @@ struct Identity {
     /// Never changes at that provider, unlike names and addresses.
     subject: String,
     email: Option<Email>,
-    /// Whether the provider has seen a letter arrive there.
+    /// Whether the provider has seen a letter arrive there, or we have.
     is_email_verified: bool,
     name: Option<String>,
     avatar_url: Option<String>,

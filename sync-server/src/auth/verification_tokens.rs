@@ -1,5 +1,5 @@
 //! Stored: `verification_tokens`, what a letter's link and code are checked against: to confirm an address, to choose a new
-//! password, or to sign in.
+//! password, to sign in, or to begin with an address that a provider does not vouch for.
 //!
 //! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
 
@@ -18,6 +18,8 @@ pub const TRIES: i16 = 5;
 pub enum Purpose {
     Verify,
     SignIn,
+    /// Proves an address for which a provider does not vouch.
+    Newcomer,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
         match self {
             Self::Verify => "verify",
             Self::SignIn => "sign_in",
+            Self::Newcomer => "newcomer",
         }
     }
 }
@@ -262,8 +265,9 @@ pub async fn refresh(
 #[derive(Debug)]
 pub struct NewSignIn<'a> {
     pub id: Uuid,
+    pub purpose: Purpose,
     pub identifier: &'a str,
-    /// `None`: it lets nobody in.
+    /// `None`: it lets nobody in who is here.
     pub user: Option<UserId>,
     pub link_hash: [u8; 32],
     pub code_hash: [u8; 32],
@@ -275,14 +279,15 @@ pub struct NewSignIn<'a> {
 pub async fn insert_sign_in(db: &mut Transaction, new: &NewSignIn<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into verification_tokens (id, purpose, identifier, user_id, token, code_hash, binding_hash, expires)
-         values ($1, 'sign_in', $2, $3, $4, $5, $6, $7)",
+         values ($1, $8, $2, $3, $4, $5, $6, $7)",
         new.id,
         new.identifier,
         new.user.map(|user| user.0),
         &new.link_hash,
         &new.code_hash,
         &new.binding_hash,
-        new.expires
+        new.expires,
+        new.purpose.name()
     )
     .execute(db)
     .await?;

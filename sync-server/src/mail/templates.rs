@@ -44,6 +44,8 @@ letters!(
     "new_device",
     "device_signed_out",
     "devices_signed_out",
+    "provider_code",
+    "provider_known",
     "provider_linked",
     "provider_unlinked",
     "reset",
@@ -120,6 +122,8 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::NewDevice { .. } => "A new device signed in to your account",
         Letter::DeviceSignedOut { .. } => "We signed one of your devices out",
         Letter::DevicesSignedOut { .. } => "Your other devices were signed out",
+        Letter::ProviderCode { .. } => "Is this your e-mail address?",
+        Letter::ProviderKnown { .. } => "Somebody tried to sign in with your e-mail address",
         Letter::ProviderLinked { .. } => "Another way to sign in to your account",
         Letter::ProviderUnlinked { .. } => "One way to sign in to your account is gone",
         Letter::Reset { .. } => "Choose a new password",
@@ -217,6 +221,24 @@ mod tests {
         ]
     }
 
+    fn letters_to_newcomers() -> Vec<Letter> {
+        let (provider, when) = ("<b>Firefox</b> & friends", "3 May 2026, 12:00 UTC");
+        let link = "https://c.example/auth/newcomer";
+        vec![
+            Letter::ProviderCode {
+                provider: provider.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
+                code: "7KM2QX9T".to_owned(),
+            },
+            Letter::ProviderKnown {
+                provider: provider.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
+            },
+        ]
+    }
+
     fn letters_about_passkeys() -> Vec<Letter> {
         let name = "<b>Firefox</b> on Linux";
         let (when, link) = ("3 May 2026, 12:00 UTC", "https://c.example/settings/security");
@@ -298,6 +320,7 @@ mod tests {
     fn every_letter_is_written_as_text_and_as_html() {
         let templates = Templates::new("https://c.example".to_owned()).unwrap();
         let all = letters().into_iter().chain(letters_about_passkeys());
+        let all = all.chain(letters_to_newcomers());
         for letter in all.chain(letters_about_the_whole()) {
             let page = templates.render(&letter).unwrap();
             assert!(page.text.contains("https://c.example"), "{}", page.text);

@@ -30,6 +30,19 @@ pub struct LetterSent {
     pub problem: Option<Problem>,
 }
 
+/// Somebody new by a provider that does not vouch for their address: the code that is sent there proves it. Whether there is an
+/// account with it is not told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Newcomer {
+    /// Posts to [`page::NEWCOMER`].
+    pub csrf: String,
+    pub email: String,
+    /// What people call the provider.
+    pub provider: String,
+    pub stays: bool,
+    pub problem: Option<Problem>,
+}
+
 /// The letter's link was followed: only a button signs anybody in, so that a mail scanner's visit does nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LetterLink {
@@ -70,25 +83,53 @@ pub fn sent(sent: &LetterSent) -> Html {
             <PostForm action={page::FORM_LETTER_CODE} csrf={sent.csrf.clone()} class="fields" testid="letter-code-form">
                 <input type="hidden" name="email" value={sent.email.clone()} />
                 <input type="hidden" name="next" value={sent.next.clone()} />
-                <label class="labelled">
-                    <span>{ "Code" }</span>
-                    <input
-                        class="field mono"
-                        name="code"
-                        autocomplete="one-time-code"
-                        autocapitalize="characters"
-                        spellcheck="false"
-                        dir="ltr"
-                        maxlength="32"
-                        required=true
-                        data-testid="code"
-                    />
-                </label>
+                { code_field() }
                 { stay_field(sent.stays) }
                 <button class="button button-main button-wide" data-testid="enter">{ "Sign in" }</button>
             </PostForm>
             <p class="gate-foot"><a href={page::LETTER_ASK}>{ "Ask again" }</a></p>
         </Gate>
+    }
+}
+
+pub fn newcomer(newcomer: &Newcomer) -> Html {
+    html! {
+        <Gate heading="Check your mail" problem={newcomer.problem.clone()}>
+            <p class="gate-text" data-testid="newcomer">
+                { &newcomer.provider }{ " names " }<bdi><strong>{ &newcomer.email }</strong></bdi>
+                { " as your address and has not confirmed it. So we have sent a letter there. Type its code here; it works for ten minutes." }
+            </p>
+            <PostForm action={page::NEWCOMER} csrf={newcomer.csrf.clone()} class="fields" testid="newcomer-form">
+                { code_field() }
+                { stay_field(newcomer.stays) }
+                <button class="button button-main button-wide" data-testid="enter">{ "Confirm" }</button>
+            </PostForm>
+            <div class="gate-foot gate-row">
+                <PostForm action={page::NEWCOMER} csrf={newcomer.csrf.clone()}>
+                    <button class="button button-quiet" name="answer" value="again" data-testid="again">{ "Send it again" }</button>
+                </PostForm>
+                <a class="button button-quiet" href={page::SIGN_IN}>{ "Sign in another way" }</a>
+            </div>
+        </Gate>
+    }
+}
+
+fn code_field() -> Html {
+    html! {
+        <label class="labelled">
+            <span>{ "Code" }</span>
+            <input
+                class="field mono"
+                name="code"
+                autocomplete="one-time-code"
+                autocapitalize="characters"
+                spellcheck="false"
+                dir="ltr"
+                maxlength="32"
+                required=true
+                data-testid="code"
+            />
+        </label>
     }
 }
 

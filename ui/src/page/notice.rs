@@ -2,7 +2,7 @@
 //! that answers their form: that talks to passkeys, or does work.
 
 use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
-use super::letter::{self, LetterAsk, LetterLink, LetterSent};
+use super::letter::{self, LetterAsk, LetterLink, LetterSent, Newcomer};
 use super::letters::{self, Letters};
 use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
 use super::safety::{self, Prove, SecondStep, Security, SetUp};
@@ -26,6 +26,7 @@ pub enum Notice {
     LetterAsk(LetterAsk),
     LetterSent(LetterSent),
     LetterLink(LetterLink),
+    Newcomer(Newcomer),
     Letters(Letters),
     SecondStep(SecondStep),
     Security(Box<Security>),
@@ -160,6 +161,7 @@ pub fn Page(props: &PageProps) -> Html {
                     Notice::LetterAsk(asked) => letter::ask(asked),
                     Notice::LetterSent(sent) => letter::sent(sent),
                     Notice::LetterLink(link) => letter::opened(link),
+                    Notice::Newcomer(newcomer) => letter::newcomer(newcomer),
                     Notice::Letters(letters) => letters::choice(letters),
                     Notice::SecondStep(step) => safety::second_step(step),
                     Notice::Security(security) => safety::security(security),

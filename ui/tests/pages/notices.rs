@@ -6,8 +6,8 @@ use protocol::{Code, Problem};
 use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
     EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, Letters,
-    NewPassword, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, ToProvider, Told,
-    VerifyLink, Whence, Work,
+    NewPassword, Newcomer, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, ToProvider,
+    Told, VerifyLink, Whence, Work,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
@@ -110,6 +110,7 @@ fn of_safety() -> Vec<(&'static str, Notice)> {
     vec![
         ("letter-ask", Notice::LetterAsk(letter_ask())),
         ("letter-sent", Notice::LetterSent(letter_sent())),
+        ("newcomer", Notice::Newcomer(newcomer())),
         ("letter-link", Notice::LetterLink(letter_link(false, None))),
         (
             "letter-code",
@@ -307,6 +308,16 @@ fn letter_sent() -> LetterSent {
         email: email().to_string(),
         next: "/".to_owned(),
         stays: true,
+        problem: None,
+    }
+}
+
+fn newcomer() -> Newcomer {
+    Newcomer {
+        csrf: "form-token".to_owned(),
+        email: email().to_string(),
+        provider: "Microsoft".to_owned(),
+        stays: false,
         problem: None,
     }
 }

@@ -9,9 +9,10 @@ use super::super::second_step::goes_on;
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Visit};
 use super::own::{self, Owner};
-use super::{Answer, Identity, WAITS, Way, apple, linking};
+use super::{Answer, Identity, WAITS, Way, apple, linking, newcomer};
 use crate::asked::{Asked, Id};
 use crate::body::Form;
+use crate::database::Transaction;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
 use anyhow::Context as _;
@@ -58,6 +59,15 @@ pub enum Errand<'a> {
 enum Home {
     Door { next: String },
     Security,
+}
+
+/// What came of a way back.
+enum Came {
+    In(Entry),
+    /// An account was connected to the one that was in already.
+    Connected,
+    /// Nobody vouches for the address: its letter's code is awaited, by the browser that holds this.
+    Asked(Cookie<'static>),
 }
 
 impl Flow {
@@ -168,11 +178,14 @@ pub async fn provider_callback(
     };
     let (came, home) = come_back(&auth, provider, returned, &headers, &visit).await;
     match (came, &home) {
-        (Ok(Some(entry)), Home::Door { next }) => {
+        (Ok(Came::In(entry)), Home::Door { next }) => {
             let jar = entry.cookies.into_iter().fold(CookieJar::new(), CookieJar::add);
             (jar, Redirect::to(next)).into_response()
         }
-        (Ok(_), _) => Redirect::to(page::SECURITY).into_response(),
+        (Ok(Came::Asked(cookie)), _) => {
+            (CookieJar::new().add(cookie), Redirect::to(page::NEWCOMER)).into_response()
+        }
+        (Ok(Came::In(_) | Came::Connected), _) => Redirect::to(page::SECURITY).into_response(),
         (Err(Error::Told(problem)), Home::Door { next }) => {
             goes_on(&problem, next).unwrap_or_else(|| home.tell(Error::Told(problem)))
         }
@@ -244,14 +257,14 @@ pub fn back_to_sign_in(error: Error, next: &str) -> Response {
     Redirect::to(&format!("{}?{query}", page::SIGN_IN)).into_response()
 }
 
-/// What came of it, with where that is told. No entry: somebody was in already.
+/// What came of it, with where that is told.
 async fn come_back(
     auth: &Auth,
     provider: &str,
     returned: Returned,
     headers: &HeaderMap,
     visit: &Visit,
-) -> (Result<Option<Entry>>, Home) {
+) -> (Result<Came>, Home) {
     let state = returned.state.clone().unwrap_or_default();
     let flow = match auth.flow(provider, &state, headers).await {
         Ok(flow) => flow,
@@ -262,25 +275,28 @@ async fn come_back(
     };
     let home = flow.home();
     let came = async {
-        let (owner, stays) = (flow.owner, flow.stays);
+        let (owner, next, stays) = (flow.owner, flow.next.clone(), flow.stays);
         let identity = identify(auth, provider, returned, flow, &state).await?;
         match owner {
-            None => enter(auth, provider, &identity, stays, visit).await.map(Some),
+            None => enter(auth, provider, &identity, (next, stays), visit).await,
             Some(owner) => {
                 let caller = auth.caller_by_headers(headers).await?;
                 let caller = caller.filter(|caller| Owner::of(caller) == owner);
                 let caller = caller.ok_or(Code::StateMismatch)?;
                 own::connect(auth, &caller, provider, &identity, visit).await?;
-                Ok(None)
+                Ok(Came::Connected)
             }
         }
     };
     let came = match came.await {
-        Err(Error::Told(problem)) if is_noted(&problem) || problem.challenge.is_some() => {
+        // what was tried too often is noted where it is counted
+        Err(Error::Told(problem))
+            if is_noted(&problem) || problem.challenge.is_some() || problem.code == Code::RateLimited =>
+        {
             Err(Error::Told(problem))
         }
         Err(error) => Err(note(auth, provider, error, visit).await),
-        Ok(entry) => Ok(entry),
+        Ok(came) => Ok(came),
     };
     (came, home)
 }
@@ -320,10 +336,28 @@ async fn enter(
     auth: &Auth,
     provider: &str,
     identity: &Identity,
-    stays: bool,
+    (next, stays): (String, bool),
+    visit: &Visit,
+) -> Result<Came> {
+    let mut tx = auth.pool.begin().await?;
+    if let Some(email) = linking::unproven(&mut tx, provider, identity).await? {
+        drop(tx);
+        let newcomer = newcomer::Newcomer::new(provider, identity, email, (next, stays));
+        return newcomer::ask(auth, newcomer, visit).await.map(Came::Asked);
+    }
+    admit(auth, tx, (provider, identity), (provider, stays), visit)
+        .await
+        .map(Came::In)
+}
+
+/// In, where the identity leads to an account or may make one.
+pub(super) async fn admit(
+    auth: &Auth,
+    mut tx: Transaction,
+    (provider, identity): (&str, &Identity),
+    (method, stays): (&str, bool),
     visit: &Visit,
 ) -> Result<Entry> {
-    let mut tx = auth.pool.begin().await?;
     let linked = match linking::link(&mut tx, provider, identity).await {
         Err(Error::Told(problem)) if problem.code == Code::LinkRequired => {
             auth.remember_to_link(provider, identity, visit).await?;
@@ -333,7 +367,7 @@ async fn enter(
     };
     let entrance = Entrance {
         user: linked.user,
-        method: provider.to_owned(),
+        method: method.to_owned(),
         client: Client::Browser,
         link: None,
         step: Step::First,

@@ -98,11 +98,12 @@ impl GitHub {
         let addresses: Vec<Address> = self.read(http, "user/emails", token).await?;
         let primary = addresses
             .into_iter()
-            .find(|address| address.primary && address.verified && !is_no_reply(&address.email));
+            .find(|address| address.primary && !is_no_reply(&address.email));
+        let is_email_verified = primary.as_ref().is_some_and(|address| address.verified);
         let email = primary.and_then(|address| Email::parse(&address.email).ok());
         Ok(Identity {
             subject: user.id.to_string(),
-            is_email_verified: email.is_some(),
+            is_email_verified,
             email,
             name: user.name.or(Some(user.handle)),
             avatar_url: user

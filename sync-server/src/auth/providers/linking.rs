@@ -24,7 +24,7 @@ enum Newcomer {
     Admit,
     /// Somebody has proven it before: they link it by signing in the way they did.
     MustLink,
-    /// The provider does not vouch for the address.
+    /// Neither the provider vouches for the address nor a letter.
     Refuse,
 }
 
@@ -34,6 +34,19 @@ fn judge(is_vouched_for: bool, is_proven_here: bool) -> Newcomer {
         (true, true) => Newcomer::MustLink,
         (true, false) => Newcomer::Admit,
     }
+}
+
+/// The address of somebody new for which their provider does not vouch: a letter has to prove it before anything is made.
+pub async fn unproven<'i>(
+    db: &mut Transaction,
+    provider: &str,
+    identity: &'i Identity,
+) -> Result<Option<&'i Email>> {
+    let Some(email) = identity.email.as_ref().filter(|_| !identity.is_email_verified) else {
+        return Ok(None);
+    };
+    let owner = accounts::owner(db, provider, &identity.subject).await?;
+    Ok(owner.is_none().then_some(email))
 }
 
 pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> Result<Linked> {
