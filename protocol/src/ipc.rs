@@ -70,6 +70,8 @@ commands! {
     "sign_out" SignOut { even_if_waiting: bool } -> ();
     "devices" Devices { } -> Vec<Device>;
     "revoke" Revoke { device: DeviceId } -> ();
+    /// The accounts of this computer. Where `go` says so, another one comes on the screen, and this page goes.
+    "accounts" Accounts { go: Option<Going> } -> Vec<KeptAccount>;
     "storage" GetStorage { } -> Storage;
     /// Chooses, if there is something to choose; answers what is chosen.
     "prefer" Prefer { to: Option<Preferences> } -> Preferences;
@@ -78,7 +80,8 @@ commands! {
     "consent" Consent { to: SecretStore } -> ();
     /// Opens an https, http or mailto link outside.
     "open_link" OpenLink { url: String } -> ();
-    /// From now on every [`crate::view::Push`] goes to the channel that the page passes beside `ask`, as `channel`.
+    /// From now on every [`crate::view::Push`] goes to the channel that the page passes beside `ask`, as `channel`. As `page` it passes
+    /// a number of its own with this and every other command: what it asks is refused once it is another account's turn.
     "watch" Watch { } -> ();
     /// The page is drawn; the watchdog may rest.
     "ui_ready" UiReady { } -> ();
@@ -90,6 +93,29 @@ commands! {
 pub struct BrowserSignInStarted {
     /// For "Copy link". Holds a one-use request reference, no secret.
     pub link: String,
+}
+
+/// Where to go among the accounts of this computer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Going {
+    /// By [`KeptAccount::name`].
+    To(String),
+    /// To the door of this server; the other accounts stay.
+    Add(String),
+}
+
+/// An account of this computer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAccount {
+    pub name: String,
+    /// `None`: nobody is signed in there, or it is not known who.
+    pub address: Option<String>,
+    pub server: String,
+    /// What waits there to be sent, until it is on the screen again.
+    pub waiting: u64,
+    /// On the screen.
+    pub is_here: bool,
 }
 
 /// Where this computer keeps what signs it in.
