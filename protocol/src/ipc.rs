@@ -9,7 +9,8 @@ use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A command; the page passes it as `{ "ask": … }` and gets `Out` or a [`crate::Problem`].
+/// A command; the page passes it as `{ "ask": …, "page": … }` and gets `Out` or a [`crate::Problem`]. `page` is a number of its own: what a
+/// page asks that was drawn for another account than the one on the screen is refused.
 pub trait Command: Serialize {
     const NAME: &'static str;
     type Out: DeserializeOwned;
@@ -80,8 +81,7 @@ commands! {
     "consent" Consent { to: SecretStore } -> ();
     /// Opens an https, http or mailto link outside.
     "open_link" OpenLink { url: String } -> ();
-    /// From now on every [`crate::view::Push`] goes to the channel that the page passes beside `ask`, as `channel`. As `page` it passes
-    /// a number of its own with this and every other command: what it asks is refused once it is another account's turn.
+    /// From now on every [`crate::view::Push`] goes to the channel that the page passes beside `ask`, as `channel`.
     "watch" Watch { } -> ();
     /// The page is drawn; the watchdog may rest.
     "ui_ready" UiReady { } -> ();

@@ -154,7 +154,7 @@ fn is_of_former(invoke: &Invoke<Wry>) -> bool {
     let shell = invoke.message.webview_ref().try_state::<Shell>();
     shell
         .zip(page)
-        .is_some_and(|(shell, page)| shell.sync.is_former(page))
+        .is_some_and(|(shell, page)| shell.sync.refuses(page))
 }
 
 impl Shell {

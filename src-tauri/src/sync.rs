@@ -73,7 +73,7 @@ impl Sync {
         {
             let mut page = self.page();
             page.channel = None;
-            page.former = page.name.take();
+            page.former = page.name.take().or(page.former);
         }
         self.opened.send_modify(|opened| {
             opened.turn += 1;
@@ -139,16 +139,20 @@ impl Sync {
         }
     }
 
-    /// Whether a page of this name was drawn for a device that is not open any more.
-    pub fn is_former(&self, page: u64) -> bool {
-        self.page().former == Some(page)
+    /// Whether a page of this name, which asks for something, was drawn for a device that is not open any more.
+    pub fn refuses(&self, name: u64) -> bool {
+        let mut page = self.page();
+        let is_former = page.former == Some(name);
+        if !is_former {
+            page.name = Some(name);
+        }
+        is_former
     }
 
     /// The page that is now there. It asked for what it shows a moment ago: what changed since is told at once.
-    pub async fn watch(&self, name: u64, channel: Channel<Push>) -> Result<()> {
+    pub async fn watch(&self, channel: Channel<Push>) -> Result<()> {
         let held = {
             let mut page = self.page();
-            page.name = Some(name);
             page.channel = Some(channel);
             std::mem::take(&mut page.held)
         };
@@ -243,4 +247,36 @@ impl Page {
 /// What a page is told that was drawn for another account than the one on the screen.
 pub fn elsewhere() -> Problem {
     Problem::new(Code::Conflict).detail("Another account is on the screen now.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_refused_from_the_turn_on_and_whoever_still_waits_gets_no_other_device() {
+        let refuse = || async { Err(Problem::new(Code::Internal)) };
+        let sync = Sync {
+            opened: Arc::default(),
+            page: Arc::default(),
+        };
+        sync.open(refuse());
+        assert!(!sync.refuses(1));
+        sync.page().shown = Some(SessionId::fresh());
+        sync.turn(std::future::pending()).await;
+        assert!(sync.refuses(1), "it was drawn for the one before");
+        assert_eq!(sync.page().shown, None);
+        assert!(!sync.refuses(2));
+        let turn = sync.opened.borrow().turn;
+        sync.push_of(turn - 1, Push::Me { me: None });
+        assert!(sync.page().held.is_empty(), "said by the one before");
+        sync.push_of(turn, Push::Me { me: None });
+        assert_eq!(sync.page().held.len(), 1);
+        let asking = sync.clone();
+        let waiting = tokio::spawn(async move { asking.device().await });
+        // Until it waits.
+        tokio::task::yield_now().await;
+        sync.opened.send_modify(|opened| opened.turn += 1);
+        assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::Conflict);
+    }
 }
