@@ -9,7 +9,8 @@ use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A command; the page passes it as `{ "ask": … }` and gets `Out` or a [`crate::Problem`].
+/// A command; the page passes it as `{ "ask": …, "page": … }` and gets `Out` or a [`crate::Problem`]. `page` is a number of its own: what a
+/// page asks that was drawn for another account than the one on the screen is refused.
 pub trait Command: Serialize {
     const NAME: &'static str;
     type Out: DeserializeOwned;
@@ -72,6 +73,8 @@ commands! {
     "sign_out" SignOut { even_if_waiting: bool } -> ();
     "devices" Devices { } -> Vec<Device>;
     "revoke" Revoke { device: DeviceId } -> ();
+    /// The accounts of this computer. Where `go` says so, another one comes on the screen, and this page goes.
+    "accounts" Accounts { go: Option<Going> } -> Vec<KeptAccount>;
     "storage" GetStorage { } -> Storage;
     /// Chooses, if there is something to choose; answers what is chosen.
     "prefer" Prefer { to: Option<Preferences> } -> Preferences;
@@ -92,6 +95,29 @@ commands! {
 pub struct BrowserSignInStarted {
     /// For "Copy link". Holds a one-use request reference, no secret.
     pub link: String,
+}
+
+/// Where to go among the accounts of this computer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Going {
+    /// By [`KeptAccount::name`].
+    To(String),
+    /// To the door of this server; the other accounts stay.
+    Add(String),
+}
+
+/// An account of this computer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAccount {
+    pub name: String,
+    /// `None`: nobody is signed in there, or it is not known who.
+    pub address: Option<String>,
+    pub server: String,
+    /// What waits there to be sent, until it is on the screen again.
+    pub waiting: u64,
+    /// On the screen.
+    pub is_here: bool,
 }
 
 /// Where this computer keeps what signs it in.

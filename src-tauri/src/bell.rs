@@ -7,7 +7,8 @@ mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
 
-use crate::commands::Shell;
+use crate::commands::{Shell, accounts};
+use crate::sync::Turn;
 use crate::{update, window};
 #[cfg(not(target_os = "linux"))]
 use elsewhere::System;
@@ -16,7 +17,6 @@ use linux::System;
 use protocol::SessionId;
 use protocol::run::Status;
 use protocol::sync::Message;
-use protocol::view::Push;
 use std::sync::Arc;
 use sync_client::Device;
 use tauri::{AppHandle, Manager as _};
@@ -43,13 +43,11 @@ struct Note {
 /// From here on, as long as the app runs.
 pub fn watch(app: AppHandle) {
     tauri::async_runtime::spawn(async move {
-        let Ok(device) = app.state::<Shell>().device().await else {
-            return;
-        };
+        let first = app.state::<Shell>().sync.next(None).await;
         // Nothing that ends from here on is missed while the system's side is looked for.
-        let endings = device.endings();
+        let endings = first.1.endings();
         match System::connect().await {
-            Ok(system) => attend(&app, &device, endings, system).await,
+            Ok(system) => attend(&app, first, endings, system).await,
             Err(error) => tracing::warn!(%error, "this computer shows no notifications"),
         }
     });
@@ -57,29 +55,38 @@ pub fn watch(app: AppHandle) {
 
 async fn attend(
     app: &AppHandle,
-    device: &Device,
+    (mut turn, mut device): (Turn, Device),
     mut endings: tokio::sync::broadcast::Receiver<Arc<Message>>,
     mut system: System,
 ) {
+    let sync = app.state::<Shell>().sync.clone();
     let mut newer = app.state::<Shell>().updates.newer.subscribe();
     loop {
         tokio::select! {
             ended = endings.recv() => match ended {
                 Ok(message) => {
-                    show(&mut system, worth_telling(app, device, &message).await).await;
+                    show(&mut system, worth_telling(app, &device, &message).await).await;
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
+            next = sync.next(Some(turn)) => {
+                (turn, device) = next;
+                endings = device.endings();
+            }
             Ok(()) = newer.changed() => {
                 let version = newer.borrow_and_update().clone();
                 show(&mut system, version.and_then(|version| newer_version(app, &version))).await;
             }
             about = system.clicked() => {
-                window::focus(app);
                 match about {
-                    About::Session(session) => app.state::<Shell>().sync.push(Push::Open { session }),
-                    About::Update => update::ask(app),
+                    About::Session(session) => {
+                        tauri::async_runtime::spawn(accounts::open_session(app.clone(), session));
+                    }
+                    About::Update => {
+                        window::focus(app);
+                        update::ask(app);
+                    }
                 }
             }
         }

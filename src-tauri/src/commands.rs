@@ -1,7 +1,9 @@
 //! What the page may call: each command unpacks its ask, calls one thing, and refuses with a `Problem`.
 //!
-//! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key.
+//! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key, and none is done for a page
+//! that was drawn for another account.
 
+pub mod accounts;
 pub mod app;
 mod opening;
 pub mod reading;
@@ -10,10 +12,11 @@ mod writing;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::keychain::Keychain;
+use crate::keychain::{Keychain, Owner};
 use crate::preferences::Preferences;
+use crate::profiles::{Profile, Profiles};
 use crate::sign_in::SignIn;
-use crate::sync::Sync;
+use crate::sync::{self, Sync};
 use crate::tray::Tray;
 use protocol::auth::Provider;
 use protocol::{Problem, UnixMillis};
@@ -23,11 +26,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use sync_client::Device;
 use sync_client::driver::Computer;
-use tauri::ipc::Invoke;
-use tauri::{AppHandle, Wry};
+use tauri::ipc::{Invoke, InvokeBody};
+use tauri::{AppHandle, Manager as _, Wry};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use url::Url;
 
 /// What the commands work on.
 #[derive(Debug)]
@@ -35,8 +37,13 @@ pub struct Shell {
     pub config: Config,
     /// The folder of the logs.
     pub logs: PathBuf,
-    pub keychain: Arc<Keychain>,
-    pub sign_in: SignIn,
+    pub profiles: Arc<Profiles>,
+    /// The entries of one of them, and the way to those of the others.
+    keychain: Keychain,
+    /// Of the one on the screen.
+    sign_in: Mutex<Arc<SignIn>>,
+    /// One account at a time comes on the screen.
+    turning: tokio::sync::Mutex<()>,
     pub sync: Sync,
     pub preferences: Preferences,
     pub tray: Tray,
@@ -81,7 +88,7 @@ macro_rules! commands {
         #[cfg(test)]
         const HANDLED: &[&str] = &[$(stringify!($name)),*];
 
-        pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
+        fn each() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
             tauri::generate_handler![$($room::$name),*]
         }
     };
@@ -117,6 +124,7 @@ commands! {
     signing::sign_out,
     signing::devices,
     signing::revoke,
+    accounts::accounts,
     app::storage,
     app::prefer,
     app::act,
@@ -127,22 +135,52 @@ commands! {
     app::page_broke,
 }
 
+pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
+    let each = each();
+    move |invoke| {
+        if is_of_former(&invoke) {
+            invoke.resolver.reject(sync::elsewhere());
+            return true;
+        }
+        each(invoke)
+    }
+}
+
+/// Whether the page that calls was drawn for an account that is not on the screen any more. Each page says which one it is.
+fn is_of_former(invoke: &Invoke<Wry>) -> bool {
+    let InvokeBody::Json(payload) = invoke.message.payload() else {
+        return false;
+    };
+    let page = payload.get("page").and_then(serde_json::Value::as_u64);
+    let shell = invoke.message.webview_ref().try_state::<Shell>();
+    shell
+        .zip(page)
+        .is_some_and(|(shell, page)| shell.sync.refuses(page))
+}
+
 impl Shell {
     /// `folder` is this program's own; `service` names it in the system's keychain.
     pub fn new(app: AppHandle, config: Config, folder: &Path, service: &str) -> Self {
-        let profile = profile(&config);
-        let keychain = Arc::new(Keychain::new(folder, service, &profile));
-        let kept = opening::Kept {
-            folder: folder.join("servers").join(server_folder(&config.server)),
-            server: config.server.clone(),
-            computer: computer(&config),
-            keychain: keychain.clone(),
-        };
-        let sync = Sync::begin(opening::open(app, kept));
+        let profiles = Arc::new(Profiles::read(folder, &config.server));
+        let here = profiles.here();
+        let mark = config.mark();
+        let keychain = Keychain::new(folder, service, Owner::new(&here, mark.as_deref()));
+        let all = profiles.all();
+        let names: Vec<String> = all.into_iter().map(|profile| profile.name).collect();
+        if let Err(error) = keychain.adopt_files(&names) {
+            tracing::warn!(%error, "secrets of an earlier build stay where they are");
+        }
+        let own = Arc::new(keychain.of(Owner::new(&here, mark.as_deref())));
+        let sync = Sync::begin(opening::open(
+            app,
+            opening::Kept::of(&config, &profiles, &here, own.clone()),
+        ));
         Self {
-            config,
-            sign_in: SignIn::new(keychain.clone()),
+            sign_in: Mutex::new(Arc::new(SignIn::new(own))),
+            turning: tokio::sync::Mutex::default(),
+            profiles,
             keychain,
+            config,
             sync,
             preferences: Preferences::read(folder),
             tray: Tray::default(),
@@ -167,6 +205,30 @@ impl Shell {
     pub async fn device(&self) -> Answer<Device> {
         self.sync.device().await
     }
+
+    /// A profile's entries in the keychain.
+    fn keychain_of(&self, profile: &Profile) -> Arc<Keychain> {
+        let owner = Owner::new(profile, self.config.mark().as_deref());
+        Arc::new(self.keychain.of(owner))
+    }
+
+    /// Of the account on the screen.
+    fn sign_in(&self) -> Arc<SignIn> {
+        self.sign_in
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What was known of the account that was on the screen is known of no other.
+    fn begin_with(&self, profile: &Profile) {
+        let own = Arc::new(SignIn::new(self.keychain_of(profile)));
+        *self.sign_in.lock().unwrap_or_else(PoisonError::into_inner) = own;
+        self.providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
 }
 
 fn computer(config: &Config) -> Computer {
@@ -174,32 +236,6 @@ fn computer(config: &Config) -> Computer {
         name: config.computer.clone(),
         os: std::env::consts::OS.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
-/// One server's sessions never meet another's.
-fn server_folder(server: &Url) -> String {
-    let host: String = server
-        .host_str()
-        .unwrap_or_default()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '.' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    format!("{host}-{}", server.port_or_known_default().unwrap_or_default())
-}
-
-/// Tells this program's keychain entries for one server and one data folder from others'.
-fn profile(config: &Config) -> String {
-    let origin = config.server.origin().ascii_serialization();
-    match config.mark() {
-        Some(mark) => format!("{origin} {mark}"),
-        None => origin,
     }
 }
 
@@ -269,13 +305,5 @@ mod tests {
         }
         assert_eq!(policy["script-src"], "'self' 'wasm-unsafe-eval'");
         assert_eq!(policy["style-src"], "'self'");
-    }
-
-    #[test]
-    fn each_server_has_a_folder_of_its_own() {
-        let folder = |server: &str| server_folder(&Url::parse(server).unwrap());
-        assert_eq!(folder("https://compymac.dev/"), "compymac.dev-443");
-        assert_eq!(folder("http://[::1]:8080/"), "___1_-8080");
-        assert_ne!(folder("http://127.0.0.1:1/"), folder("http://127.0.0.1:2/"));
     }
 }

@@ -7,8 +7,9 @@ mod file;
 
 use crate::error::{Error, Result};
 use crate::folder::write_private;
-use protocol::Problem;
+use crate::profiles::{Due, Profile, Profiles, Who};
 use protocol::ipc::SecretStore;
+use protocol::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -50,14 +51,23 @@ struct Choice {
     secrets: Option<SecretStore>,
 }
 
+/// The entries of one profile; all of them are in one store.
 #[derive(Debug)]
 pub struct Keychain {
     home: PathBuf,
     /// The service under which the system's keychain lists our entries.
     service: String,
-    /// Tells one server and one data folder from another.
-    profile: String,
-    state: Mutex<State>,
+    owner: Owner,
+    state: Arc<Mutex<State>>,
+}
+
+/// Whose entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Tells one profile and one data folder from another.
+    pub keys: String,
+    /// The same for files.
+    pub name: String,
 }
 
 #[derive(Debug, Default)]
@@ -65,17 +75,45 @@ struct State {
     was_looked_for: bool,
     /// `None`: nothing can be kept until the person chooses.
     store: Option<SecretStore>,
-    memory: HashMap<Slot, Vec<u8>>,
+    memory: HashMap<(String, Slot), Vec<u8>>,
 }
 
 impl Keychain {
-    pub fn new(home: &Path, service: &str, profile: &str) -> Self {
+    pub fn new(home: &Path, service: &str, owner: Owner) -> Self {
         Self {
             home: home.to_owned(),
             service: service.to_owned(),
-            profile: profile.to_owned(),
-            state: Mutex::default(),
+            owner,
+            state: Arc::default(),
         }
+    }
+
+    /// Another profile's entries in the same store.
+    pub fn of(&self, owner: Owner) -> Self {
+        Self {
+            home: self.home.clone(),
+            service: self.service.clone(),
+            owner,
+            state: self.state.clone(),
+        }
+    }
+
+    /// Files of a build that knew one account become this profile's. The key was that of all folders, which are these.
+    pub fn adopt_files(&self, folders: &[String]) -> Result<()> {
+        for slot in Slot::ALL {
+            let former = self.home.join("secrets").join(slot.name());
+            if !former.exists() {
+                continue;
+            }
+            for name in folders.iter().filter(|_| slot == Slot::FileKey) {
+                let place = self.file_of(name, slot);
+                if *name != self.owner.name && !place.exists() {
+                    std::fs::copy(&former, place).map_err(Error::folder)?;
+                }
+            }
+            std::fs::rename(&former, self.file(slot)).map_err(Error::folder)?;
+        }
+        Ok(())
     }
 
     /// The store in use; found out at the first call.
@@ -91,9 +129,9 @@ impl Keychain {
         }
     }
 
-    /// What the person chose. What the former store held stays there no longer, save for the key of files that are sealed with it:
-    /// where nothing outlasts the program it is needed once more, to open them for good.
-    pub fn choose(&self, to: SecretStore) -> Result<()> {
+    /// What the person chose, for these and all `others`. What the former store held stays there no longer, save for the key of files that
+    /// are sealed with it: where nothing outlasts the program it is needed once more, to open them for good.
+    pub fn choose(&self, to: SecretStore, others: &[Self]) -> Result<()> {
         let mut state = self.state();
         let former = self.settled(&mut state);
         if former == Some(to) {
@@ -102,13 +140,18 @@ impl Keychain {
         if to == SecretStore::Keychain {
             self.probe()?;
         }
+        let all: Vec<&Self> = others
+            .iter()
+            .filter(|other| other.owner != self.owner)
+            .chain([self])
+            .collect();
         let mut moved = Vec::new();
-        for slot in Slot::ALL {
+        for (one, slot) in all.iter().flat_map(|one| Slot::ALL.map(|slot| (one, slot))) {
             let Some(former) = former else { break };
             let stays = slot == Slot::FileKey && to == SecretStore::Memory;
-            if let Some(secret) = self.read(former, &state, slot)?.filter(|_| !stays) {
-                self.write(to, &mut state, slot, &secret)?;
-                moved.push((former, slot));
+            if let Some(secret) = one.read(former, &state, slot)?.filter(|_| !stays) {
+                one.write(to, &mut state, slot, &secret)?;
+                moved.push((one, former, slot));
             }
         }
         // Whichever store the settings name has everything: they change once the new one does.
@@ -116,8 +159,8 @@ impl Keychain {
         let text = serde_json::to_vec_pretty(&choice).map_err(Error::settings)?;
         write_private(&self.settings(), &text)?;
         state.store = Some(to);
-        for (former, slot) in moved {
-            self.remove(former, &mut state, slot)?;
+        for (one, former, slot) in moved {
+            one.remove(former, &mut state, slot)?;
         }
         tracing::info!(store = ?to, "secrets are kept where the person chose");
         Ok(())
@@ -234,7 +277,7 @@ impl Keychain {
 
     /// Some stores answer every call and keep nothing.
     fn probe(&self) -> Result<()> {
-        let entry = keyring::Entry::new(&self.service, &format!("probe {}", self.profile))?;
+        let entry = keyring::Entry::new(&self.service, &format!("probe {}", self.owner.keys))?;
         let secret: [u8; 16] = rand::random();
         entry.set_secret(&secret)?;
         let kept = entry.get_secret()?;
@@ -247,7 +290,7 @@ impl Keychain {
     }
 
     fn entry(&self, slot: Slot) -> Result<keyring::Entry> {
-        let name = format!("{} {}", slot.name(), self.profile);
+        let name = format!("{} {}", slot.name(), self.owner.keys);
         Ok(keyring::Entry::new(&self.service, &name)?)
     }
 
@@ -259,7 +302,7 @@ impl Keychain {
                 Err(error) => Err(error.into()),
             },
             SecretStore::File => file::read(&self.file(slot)),
-            SecretStore::Memory => Ok(state.memory.get(&slot).cloned()),
+            SecretStore::Memory => Ok(state.memory.get(&self.place(slot)).cloned()),
         }
     }
 
@@ -268,7 +311,7 @@ impl Keychain {
             SecretStore::Keychain => Ok(self.entry(slot)?.set_secret(secret)?),
             SecretStore::File => file::write(&self.file(slot), secret),
             SecretStore::Memory => {
-                state.memory.insert(slot, secret.to_owned());
+                state.memory.insert(self.place(slot), secret.to_owned());
                 Ok(())
             }
         }
@@ -282,7 +325,7 @@ impl Keychain {
             },
             SecretStore::File => file::remove(&self.file(slot)),
             SecretStore::Memory => {
-                state.memory.remove(&slot);
+                state.memory.remove(&self.place(slot));
                 Ok(())
             }
         }
@@ -292,44 +335,98 @@ impl Keychain {
         self.home.join("settings.json")
     }
 
+    fn place(&self, slot: Slot) -> (String, Slot) {
+        (self.owner.name.clone(), slot)
+    }
+
     fn file(&self, slot: Slot) -> PathBuf {
-        self.home.join("secrets").join(slot.name())
+        self.file_of(&self.owner.name, slot)
+    }
+
+    fn file_of(&self, name: &str, slot: Slot) -> PathBuf {
+        let name = format!("{name}.{}", slot.name());
+        self.home.join("secrets").join(name)
     }
 }
 
-/// The device's door to it.
+/// What a sign-in is answered with that is kept elsewhere; whoever began it goes there.
+const ELSEWHERE: &str = "You are signed in to another account on this computer.";
+
+/// A profile's door to it. A sign-in goes to the profile of its person, whichever it was made at.
 #[derive(Debug)]
-pub struct DeviceCredential(pub Arc<Keychain>);
+pub struct DeviceCredential {
+    pub keychain: Arc<Keychain>,
+    pub profiles: Arc<Profiles>,
+    /// What tells the app's folder from others of the person's choice.
+    pub mark: Option<String>,
+}
+
+impl DeviceCredential {
+    fn place_for(&self, credential: &Credential) -> Result<(Profile, Keychain)> {
+        let name = &self.keychain.owner.name;
+        let place = self.profiles.place_for(name, credential.me.user)?;
+        let keychain = self.keychain.of(Owner::new(&place, self.mark.as_deref()));
+        Ok((place, keychain))
+    }
+}
+
+impl Owner {
+    pub fn new(profile: &Profile, mark: Option<&str>) -> Self {
+        Self {
+            keys: profile.keys(mark),
+            name: profile.name.clone(),
+        }
+    }
+}
+
+impl Keychain {
+    fn credential(&self) -> Result<Option<Credential>> {
+        let Some(secret) = self.load(Slot::Credential)? else {
+            return Ok(None);
+        };
+        let read = serde_json::from_slice(&secret);
+        if read.is_err() {
+            tracing::warn!("what the keychain holds is not ours to read; a new sign-in is needed");
+        }
+        Ok(read.ok())
+    }
+}
 
 impl CredentialStore for DeviceCredential {
     fn load(&self) -> std::result::Result<Option<Credential>, Problem> {
-        let Some(secret) = self.0.load(Slot::Credential)? else {
-            return Ok(None);
-        };
-        match serde_json::from_slice(&secret) {
-            Ok(credential) => Ok(Some(credential)),
-            Err(_of_another_build) => {
-                tracing::warn!("what the keychain holds is not ours to read; a new sign-in is needed");
-                Ok(None)
-            }
-        }
+        Ok(self.keychain.credential()?)
     }
 
     fn save(&self, credential: &Credential) -> std::result::Result<(), Problem> {
         let secret = serde_json::to_vec(credential).map_err(Error::settings)?;
-        Ok(self.0.save(Slot::Credential, &secret)?)
+        let (place, keychain) = self.place_for(credential)?;
+        let is_here = place.name == self.keychain.owner.name;
+        let former = if is_here { None } else { keychain.credential()? };
+        keychain.save(Slot::Credential, &secret)?;
+        let who = Some(Who::from(&credential.me));
+        if place.who != who {
+            self.profiles.note(&place.name, who)?;
+        }
+        if is_here {
+            return Ok(());
+        }
+        self.profiles.expect(Due {
+            name: place.name,
+            former: former.map(|former| former.me.device),
+        });
+        Err(Problem::new(Code::Conflict).detail(ELSEWHERE))
     }
 
     fn clear(&self) -> std::result::Result<(), Problem> {
-        Ok(self.0.clear(Slot::Credential)?)
+        Ok(self.keychain.clear(Slot::Credential)?)
     }
 
     fn sealing(&self) -> std::result::Result<Sealing, Problem> {
-        Ok(self.0.sealing()?)
+        Ok(self.keychain.sealing()?)
     }
 
     fn unsealed(&self) -> std::result::Result<(), Problem> {
-        self.0.forget_file_key();
+        self.keychain.forget_file_key();
         Ok(())
     }
 }
@@ -337,9 +434,18 @@ impl CredentialStore for DeviceCredential {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::auth::{Email, Me};
+    use protocol::{DeviceId, UserId};
+
+    fn owner(name: &str) -> Owner {
+        Owner {
+            keys: name.to_owned(),
+            name: name.to_owned(),
+        }
+    }
 
     fn keychain(home: &Path, store: SecretStore) -> Keychain {
-        let keychain = Keychain::new(home, "dev.compymac.desktop.test", "test");
+        let keychain = Keychain::new(home, "dev.compymac.desktop.test", owner("test"));
         keychain.choose_unasked(store);
         keychain
     }
@@ -348,7 +454,7 @@ mod tests {
         /// The tests' computers have no keychain to be probed.
         fn choose_unasked(&self, store: SecretStore) {
             self.state().was_looked_for = true;
-            self.choose(store).unwrap();
+            self.choose(store, &[]).unwrap();
         }
     }
 
@@ -358,7 +464,7 @@ mod tests {
         keychain(home.path(), SecretStore::File)
             .save(Slot::Credential, b"secret")
             .unwrap();
-        let again = Keychain::new(home.path(), "dev.compymac.desktop.test", "test");
+        let again = Keychain::new(home.path(), "dev.compymac.desktop.test", owner("test"));
         assert_eq!(again.store(), Some(SecretStore::File));
         assert_eq!(
             again.load(Slot::Credential).unwrap().as_deref(),
@@ -377,7 +483,7 @@ mod tests {
             kept.load(Slot::Credential).unwrap().as_deref(),
             Some(&b"secret"[..])
         );
-        let again = Keychain::new(home.path(), "dev.compymac.desktop.test", "test");
+        let again = Keychain::new(home.path(), "dev.compymac.desktop.test", owner("test"));
         assert_eq!(again.load(Slot::Credential).unwrap(), None);
         assert!(!home.path().join("secrets").exists());
     }
@@ -387,7 +493,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let kept = keychain(home.path(), SecretStore::File);
         kept.save(Slot::Credential, b"secret").unwrap();
-        kept.choose(SecretStore::Memory).unwrap();
+        kept.choose(SecretStore::Memory, &[]).unwrap();
         assert_eq!(
             kept.load(Slot::Credential).unwrap().as_deref(),
             Some(&b"secret"[..])
@@ -404,11 +510,11 @@ mod tests {
         };
         let again = keychain(home.path(), SecretStore::File);
         assert_eq!(again.sealing().unwrap(), Sealing::With(key.clone()));
-        again.choose(SecretStore::Memory).unwrap();
+        again.choose(SecretStore::Memory, &[]).unwrap();
         assert_eq!(again.sealing().unwrap(), Sealing::Until(key.clone()));
-        again.choose(SecretStore::File).unwrap();
+        again.choose(SecretStore::File, &[]).unwrap();
         assert_eq!(again.sealing().unwrap(), Sealing::With(key));
-        again.choose(SecretStore::Memory).unwrap();
+        again.choose(SecretStore::Memory, &[]).unwrap();
         again.forget_file_key();
         assert_eq!(again.sealing().unwrap(), Sealing::Open);
     }
@@ -416,7 +522,7 @@ mod tests {
     #[test]
     fn without_a_place_for_a_key_none_is_made() {
         let home = tempfile::tempdir().unwrap();
-        let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", "test");
+        let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", owner("test"));
         kept.state().was_looked_for = true;
         assert_eq!(kept.sealing().unwrap(), Sealing::Open);
         assert!(!home.path().join("secrets").exists());
@@ -427,11 +533,102 @@ mod tests {
     #[test]
     fn nothing_is_kept_before_the_person_has_chosen() {
         let home = tempfile::tempdir().unwrap();
-        let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", "test");
+        let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", owner("test"));
         kept.state().was_looked_for = true;
         assert!(matches!(
             kept.save(Slot::Credential, b"secret"),
             Err(Error::NoKeychain)
         ));
+    }
+
+    #[test]
+    fn what_one_account_keeps_another_does_not_see_and_a_change_of_store_takes_all_along() {
+        let home = tempfile::tempdir().unwrap();
+        let one = keychain(home.path(), SecretStore::File);
+        let other = one.of(owner("other"));
+        one.save(Slot::Credential, b"one").unwrap();
+        assert_eq!(other.load(Slot::Credential).unwrap(), None);
+        other.save(Slot::Credential, b"other").unwrap();
+        one.choose(
+            SecretStore::Memory,
+            &[other.of(owner("other")), one.of(owner("test"))],
+        )
+        .unwrap();
+        assert!(!other.file(Slot::Credential).exists());
+        for (kept, secret) in [(&one, &b"one"[..]), (&other, &b"other"[..])] {
+            assert_eq!(kept.load(Slot::Credential).unwrap().as_deref(), Some(secret));
+        }
+        one.clear(Slot::Credential).unwrap();
+        assert!(other.load(Slot::Credential).unwrap().is_some());
+    }
+
+    #[test]
+    fn secrets_in_files_of_a_build_for_one_account_are_those_of_the_one_here() {
+        let home = tempfile::tempdir().unwrap();
+        let one = keychain(home.path(), SecretStore::File);
+        one.save(Slot::Credential, b"one").unwrap();
+        let Sealing::With(key) = one.sealing().unwrap() else {
+            panic!("a file keeps a key");
+        };
+        for slot in [Slot::Credential, Slot::FileKey] {
+            let former = home.path().join("secrets").join(slot.name());
+            std::fs::rename(one.file(slot), former).unwrap();
+        }
+        let here = one.of(owner("here"));
+        let folders = ["here".to_owned(), "there".to_owned()];
+        here.adopt_files(&folders).unwrap();
+        here.adopt_files(&folders).unwrap();
+        assert_eq!(here.load(Slot::Credential).unwrap().as_deref(), Some(&b"one"[..]));
+        let there = one.of(owner("there"));
+        assert_eq!(there.load(Slot::Credential).unwrap(), None);
+        for kept in [here, there] {
+            assert_eq!(kept.sealing().unwrap(), Sealing::With(key.clone()));
+        }
+    }
+
+    #[test]
+    fn a_sign_in_made_at_anothers_door_is_kept_in_its_own_place_and_takes_nothing_away() {
+        let home = tempfile::tempdir().unwrap();
+        let server = "https://compymac.dev/".parse().unwrap();
+        let profiles = Arc::new(Profiles::read(home.path(), &server));
+        let first = profiles.here();
+        let one = keychain(home.path(), SecretStore::File);
+        let door = |profile: &Profile| DeviceCredential {
+            keychain: Arc::new(one.of(Owner::new(profile, None))),
+            profiles: profiles.clone(),
+            mark: None,
+        };
+        let (ana, ben) = (credential("ana@example.org"), credential("ben@example.org"));
+        door(&first).save(&ana).unwrap();
+        assert_eq!(profiles.take_due(), None);
+        let refused = door(&first).save(&ben).unwrap_err();
+        assert_eq!(refused.code, Code::Conflict);
+        let due = profiles.take_due().unwrap();
+        let second = profiles.find(&due.name).unwrap();
+        assert_eq!(door(&second).load().unwrap(), Some(ben.clone()));
+        assert_eq!(door(&first).load().unwrap(), Some(ana.clone()));
+        let again = Credential {
+            refresh_token: "newer".to_owned(),
+            ..ana.clone()
+        };
+        door(&second).save(&again).unwrap_err();
+        let due = profiles.take_due().unwrap();
+        assert_eq!((due.name, due.former), (first.name.clone(), Some(ana.me.device)));
+        assert_eq!(door(&first).load().unwrap(), Some(again));
+        assert_eq!(door(&second).load().unwrap(), Some(ben));
+        assert_eq!(profiles.all().len(), 2);
+    }
+
+    fn credential(address: &str) -> Credential {
+        Credential {
+            refresh_token: address.to_owned(),
+            me: Me {
+                user: UserId::fresh(),
+                device: DeviceId::fresh(),
+                email: Email::parse(address).unwrap(),
+                name: None,
+            },
+            key: None,
+        }
     }
 }

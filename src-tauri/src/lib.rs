@@ -2,7 +2,7 @@
 //! links that the system hands over, and the secrets that neither of them sees.
 //!
 //! [`run`] is the way in. The arrows: `lib → rescue, bell, menu, thrift, first_paint → update → commands → sign_in, sync, tray → window, keychain, deep_link,
-//! registration, export, crash, autostart, clipboard, diagnostics → outside, preferences → log, config → folder`; any room may use `error`.
+//! registration, export, crash, autostart, clipboard, diagnostics → outside, preferences, profiles → log, config → folder`; any room may use `error`.
 //! **Invariant:** the page asks and is shown; it holds no token and reaches no network.
 
 mod autostart;
@@ -22,6 +22,7 @@ mod log;
 mod menu;
 mod outside;
 mod preferences;
+mod profiles;
 mod registration;
 mod rescue;
 mod sign_in;
@@ -35,7 +36,6 @@ mod window;
 use commands::Shell;
 use config::{CHECK_FOR_UPDATES, Config};
 use deep_link::Link;
-use protocol::view::Push;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -192,10 +192,7 @@ fn follow_all(app: &AppHandle, urls: Vec<Url>) {
 
 async fn follow(app: AppHandle, link: Link) {
     match link {
-        Link::Session(session) => {
-            app.state::<Shell>().sync.push(Push::Open { session });
-            window::focus(&app);
-        }
+        Link::Session(session) => commands::accounts::open_session(app, session).await,
         Link::Callback(callback) => commands::signing::come_home(app, callback).await,
     }
 }
@@ -230,9 +227,9 @@ fn happened(app: &AppHandle, event: RunEvent) {
         // Whoever comes back to the window wants to see how things stand now.
         tauri::async_runtime::spawn(async move { sync.wake().await });
     } else if let RunEvent::Exit = event {
-        tauri::async_runtime::block_on(async move {
+        tauri::async_runtime::block_on(async {
             // Nothing is lost by not waiting longer: what was written is on the disk.
-            let _ = tokio::time::timeout(Duration::from_secs(2), sync.close()).await;
+            let _ = tokio::time::timeout(Duration::from_secs(2), commands::accounts::close(app)).await;
         });
         rescue::start_again_if_asked(app);
     }

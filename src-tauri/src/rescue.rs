@@ -59,7 +59,7 @@ async fn help(app: &AppHandle, shell: &Shell) -> Result<()> {
                 outside(app, move |app| app.opener().open_path(logs, None::<&str>)).await?;
             }
             Choice::UseBrowser => {
-                let server = shell.config.server.to_string();
+                let server = shell.profiles.here().server.to_string();
                 return outside(app, move |app| app.opener().open_url(server, None::<&str>)).await;
             }
             Choice::Wait => return Ok(()),

@@ -1,7 +1,7 @@
 //! Signing in through the system's browser: begun here, finished by the link that comes home or by the code that the
 //! last page shows, even if the app was closed meanwhile.
 //!
-//! **Invariant:** one sign-in at a time is pending; the verifier and the key are in the keychain; the one goes to the
+//! **Invariant:** one sign-in at a time is pending for an account; the verifier and the key are in the keychain; the one goes to the
 //! token endpoint only, the other nowhere.
 
 mod loopback;
@@ -85,6 +85,12 @@ impl SignIn {
                 Err(problem.into())
             }
         }
+    }
+
+    /// Whether this is the answer to what was begun here.
+    pub async fn awaits(&self, callback: &Callback) -> Result<bool> {
+        let pending = self.recall().await?;
+        Ok(pending.is_some_and(|pending| pending.is_answered_by(callback)))
     }
 
     /// The link that the browser opened.

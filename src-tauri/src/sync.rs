@@ -1,4 +1,8 @@
 //! The device behind the window: opened beside the first paint, and everything it has to say sent to the page.
+//!
+//! One is open at a time. Where another account comes on the screen, its device takes the place of this one, and a page of its own
+//! that of this page.
+//! **Invariant:** a page that was drawn for one device is neither told of another nor asks it.
 
 use crate::error::Result;
 use protocol::view::Push;
@@ -13,16 +17,28 @@ use tokio::sync::{broadcast, watch};
 /// Pushes that nobody can ask for again, kept for a page that does not watch yet.
 const HELD: usize = 8;
 
-type Opened = Option<std::result::Result<Device, Problem>>;
+/// Counts the devices that were open since the start.
+pub type Turn = u32;
+
+#[derive(Clone, Default)]
+struct Opened {
+    turn: Turn,
+    /// `None`: not yet.
+    outcome: Option<std::result::Result<Device, Problem>>,
+}
 
 #[derive(Clone)]
 pub struct Sync {
-    opened: watch::Receiver<Opened>,
+    opened: Arc<watch::Sender<Opened>>,
     page: Arc<Mutex<Page>>,
 }
 
 #[derive(Default)]
 struct Page {
+    /// What it calls itself, a number by chance.
+    name: Option<u64>,
+    /// The one before, which was another device's.
+    former: Option<u64>,
     channel: Option<Channel<Push>>,
     shown: Option<SessionId>,
     held: VecDeque<Push>,
@@ -39,41 +55,98 @@ impl Sync {
     pub fn begin(
         opening: impl Future<Output = std::result::Result<Device, Problem>> + Send + 'static,
     ) -> Self {
-        let (tell, opened) = watch::channel(None);
         let sync = Self {
-            opened,
+            opened: Arc::default(),
             page: Arc::default(),
         };
-        let pushing = sync.clone();
-        tauri::async_runtime::spawn(async move {
-            let outcome = opening.await;
-            match &outcome {
-                Ok(device) => {
-                    tauri::async_runtime::spawn(pushing.pass_on(device.clone()));
-                }
-                Err(problem) => tracing::error!(%problem, "the device could not be opened"),
-            }
-            // Everybody who could wait is gone only when the program ends.
-            let _ = tell.send(Some(outcome));
-        });
+        sync.open(opening);
+        tauri::async_runtime::spawn(sync.clone().pass_on());
         sync
     }
 
+    /// Closes the device that is there and opens another in its place. The page is refused from here on: it is the former one's.
+    pub async fn turn(
+        &self,
+        opening: impl Future<Output = std::result::Result<Device, Problem>> + Send + 'static,
+    ) {
+        let former = self.device().await;
+        {
+            let mut page = self.page();
+            page.channel = None;
+            page.former = page.name.take().or(page.former);
+        }
+        self.opened.send_modify(|opened| {
+            opened.turn += 1;
+            opened.outcome = None;
+        });
+        {
+            // What was passed on until now was the former one's too.
+            let mut page = self.page();
+            page.shown = None;
+            page.held.clear();
+        }
+        if let Ok(device) = former {
+            device.close().await;
+        }
+        self.open(opening);
+    }
+
+    fn open(&self, opening: impl Future<Output = std::result::Result<Device, Problem>> + Send + 'static) {
+        let opened = self.opened.clone();
+        tauri::async_runtime::spawn(async move {
+            let outcome = opening.await;
+            if let Err(problem) = &outcome {
+                tracing::error!(%problem, "the device could not be opened");
+            }
+            opened.send_modify(|opened| opened.outcome = Some(outcome));
+        });
+    }
+
+    /// Whoever asks for one that is not open any more when it could be had is refused.
     pub async fn device(&self) -> std::result::Result<Device, Problem> {
-        let mut opened = self.opened.clone();
-        let outcome = opened
-            .wait_for(Option::is_some)
+        let mut opened = self.opened.subscribe();
+        let turn = opened.borrow().turn;
+        let now = opened
+            .wait_for(|opened| opened.turn != turn || opened.outcome.is_some())
             .await
-            .map_err(|_program_ends| Problem::new(Code::Internal))?;
-        outcome
-            .clone()
-            .unwrap_or_else(|| Err(Problem::new(Code::Internal)))
+            .map_err(|_program_ends| Problem::new(Code::Internal))?
+            .clone();
+        match now.outcome {
+            Some(outcome) if now.turn == turn => outcome,
+            Some(_) | None => Err(elsewhere()),
+        }
     }
 
     /// Without waiting for it: a page was shown, so it was opened.
     pub fn device_now(&self) -> std::result::Result<Device, Problem> {
-        let opened = self.opened.borrow().clone();
-        opened.unwrap_or_else(|| Err(Problem::new(Code::Internal)))
+        let outcome = self.opened.borrow().outcome.clone();
+        outcome.unwrap_or_else(|| Err(Problem::new(Code::Internal)))
+    }
+
+    /// The device that is open, as soon as it is another than this turn's.
+    pub async fn next(&self, after: Option<Turn>) -> (Turn, Device) {
+        let mut opened = self.opened.subscribe();
+        loop {
+            let is_next =
+                |opened: &Opened| Some(opened.turn) != after && matches!(opened.outcome, Some(Ok(_)));
+            // This end of it is held here.
+            let Ok(now) = opened.wait_for(is_next).await.map(|now| now.clone()) else {
+                return std::future::pending().await;
+            };
+            if let Some(Ok(device)) = now.outcome {
+                return (now.turn, device);
+            }
+        }
+    }
+
+    /// Whether a page of this name, which asks for something, was drawn for a device that is not open any more.
+    pub fn refuses(&self, name: u64) -> bool {
+        let mut page = self.page();
+        let is_former = page.former == Some(name);
+        if !is_former {
+            page.name = Some(name);
+        }
+        is_former
     }
 
     /// The page that is now there. It asked for what it shows a moment ago: what changed since is told at once.
@@ -96,20 +169,14 @@ impl Sync {
     }
 
     pub fn push(&self, push: Push) {
+        self.page().push(push);
+    }
+
+    /// What a device says while it is its turn.
+    fn push_of(&self, turn: Turn, push: Push) {
         let mut page = self.page();
-        let refused = match &page.channel {
-            Some(channel) => channel.send(push.clone()).is_err(),
-            None => true,
-        };
-        let is_lost_for_ever = matches!(
-            push,
-            Push::Open { .. } | Push::SignInFailed { .. } | Push::Me { .. }
-        );
-        if refused && is_lost_for_ever {
-            page.held.push_back(push);
-            if page.held.len() > HELD {
-                page.held.pop_front();
-            }
+        if self.opened.borrow().turn == turn {
+            page.push(push);
         }
     }
 
@@ -135,18 +202,81 @@ impl Sync {
         }
     }
 
-    async fn pass_on(self, device: Device) {
+    async fn pass_on(self) {
+        let (mut turn, mut device) = self.next(None).await;
         let mut pushes = device.watch();
         loop {
-            match pushes.recv().await {
-                Ok(push) => self.push(push),
-                Err(broadcast::error::RecvError::Lagged(_)) => self.tell_anew(&device),
-                Err(broadcast::error::RecvError::Closed) => return,
+            tokio::select! {
+                push = pushes.recv() => match push {
+                    Ok(push) => self.push_of(turn, push),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.tell_anew(&device),
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                next = self.next(Some(turn)) => {
+                    (turn, device) = next;
+                    pushes = device.watch();
+                }
             }
         }
     }
 
     fn page(&self) -> MutexGuard<'_, Page> {
         self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Page {
+    fn push(&mut self, push: Push) {
+        let refused = match &self.channel {
+            Some(channel) => channel.send(push.clone()).is_err(),
+            None => true,
+        };
+        let is_lost_for_ever = matches!(
+            push,
+            Push::Open { .. } | Push::SignInFailed { .. } | Push::Me { .. }
+        );
+        if refused && is_lost_for_ever {
+            self.held.push_back(push);
+            if self.held.len() > HELD {
+                self.held.pop_front();
+            }
+        }
+    }
+}
+
+/// What a page is told that was drawn for another account than the one on the screen.
+pub fn elsewhere() -> Problem {
+    Problem::new(Code::Conflict).detail("Another account is on the screen now.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_refused_from_the_turn_on_and_whoever_still_waits_gets_no_other_device() {
+        let refuse = || async { Err(Problem::new(Code::Internal)) };
+        let sync = Sync {
+            opened: Arc::default(),
+            page: Arc::default(),
+        };
+        sync.open(refuse());
+        assert!(!sync.refuses(1));
+        sync.page().shown = Some(SessionId::fresh());
+        sync.turn(std::future::pending()).await;
+        assert!(sync.refuses(1), "it was drawn for the one before");
+        assert_eq!(sync.page().shown, None);
+        assert!(!sync.refuses(2));
+        let turn = sync.opened.borrow().turn;
+        sync.push_of(turn - 1, Push::Me { me: None });
+        assert!(sync.page().held.is_empty(), "said by the one before");
+        sync.push_of(turn, Push::Me { me: None });
+        assert_eq!(sync.page().held.len(), 1);
+        let asking = sync.clone();
+        let waiting = tokio::spawn(async move { asking.device().await });
+        // Until it waits.
+        tokio::task::yield_now().await;
+        sync.opened.send_modify(|opened| opened.turn += 1);
+        assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::Conflict);
     }
 }

@@ -14,10 +14,17 @@ const SAVING: &str = "power-saver-enabled";
 
 pub fn watch(sync: Sync) {
     tauri::async_runtime::spawn(async move {
-        // One that could not be opened has nothing to load.
-        let Ok(device) = sync.device().await else { return };
-        if let Err(error) = follow(&device).await {
-            tracing::info!(%error, "nobody says whether the network and the battery are to be spared");
+        let mut turn = None;
+        loop {
+            let (now, device) = sync.next(turn).await;
+            turn = Some(now);
+            tokio::select! {
+                followed = follow(&device) => if let Err(error) = followed {
+                    tracing::info!(%error, "nobody says whether the network and the battery are to be spared");
+                    return;
+                },
+                _next = sync.next(turn) => {}
+            }
         }
     });
 }

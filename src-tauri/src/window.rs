@@ -165,6 +165,18 @@ pub fn strike(app: &AppHandle, key: &'static str, with_command: bool) {
     }
 }
 
+/// Loads the page anew, at its first place: nothing of what it showed is in it any more.
+pub fn go_home(app: &AppHandle) -> Result<()> {
+    let Some(window) = app.get_webview_window(MAIN) else {
+        return Ok(());
+    };
+    let mut home = window.url()?;
+    home.set_path("/");
+    home.set_query(None);
+    home.set_fragment(None);
+    Ok(window.navigate(home)?)
+}
+
 /// As its own button does.
 pub fn close(app: &AppHandle) -> Result<()> {
     match app.get_webview_window(MAIN) {

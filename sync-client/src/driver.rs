@@ -83,6 +83,14 @@ pub fn begin_without_key(folder: &Path) -> Result<(), Problem> {
     Ok(Store::put_sealed_aside(folder)?)
 }
 
+/// Whether the cache of a device that nobody has open has this session. May block.
+pub fn has_session(folder: &Path, credentials: &dyn CredentialStore, session: SessionId) -> bool {
+    let Ok(sealing) = credentials.sealing() else {
+        return false;
+    };
+    Store::has_session(folder, &sealing, session).unwrap_or(false)
+}
+
 impl Device {
     /// Opens the device kept in `folder` (made if needed, 0700) and goes to work. Needs a tokio runtime. Where its files are sealed
     /// and their key cannot be had at the moment, it is refused by [`Code::KeychainUnavailable`], and nothing is touched.
@@ -281,6 +289,11 @@ impl Device {
         ))
     }
 
+    /// How much waits here to be sent.
+    pub fn waiting(&self) -> usize {
+        self.core.outbox().waiting()
+    }
+
     pub async fn storage(&self) -> Result<StorageNumbers, Problem> {
         let (sessions, messages, cache_bytes) = self.core.store.numbers().await?;
         let (is_sealed, locked) = self.core.store.seals().await?;
@@ -289,7 +302,7 @@ impl Device {
             sessions,
             messages,
             kept: self.count_kept().await?,
-            waiting: self.core.outbox().waiting() as u64,
+            waiting: self.waiting() as u64,
             is_paused: self.core.calm.borrow().paused,
             is_sealed,
             locked,

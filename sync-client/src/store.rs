@@ -465,6 +465,13 @@ impl Store {
             .await
     }
 
+    /// Whether the cache in a folder that nobody has open has this session.
+    pub fn has_session(folder: &Path, sealing: &Sealing, session: SessionId) -> Result<bool> {
+        let key = seal::key_for(sealing, seal::kind(&files::cache_file(folder))?)?;
+        let cache = files::open_reader(folder, key)?;
+        Ok(reads::session(&cache, session)?.is_some())
+    }
+
     /// For who has no hope for the key: what is sealed and precious waits aside, and the rest is begun afresh.
     pub fn put_sealed_aside(folder: &Path) -> Result<()> {
         files::put_sealed_aside(folder)

@@ -181,3 +181,35 @@ async fn links_that_nobody_here_asked_for_are_dropped() {
     door.seat.hand_over(&link);
     door.screen.wait("new-session").await;
 }
+
+#[tokio::test]
+async fn a_sign_in_comes_home_to_the_account_that_began_it() {
+    let door = Door::open().await;
+    let (other, _) = Person::join_natively(&door.stack).await;
+    crate::sign_in(&door.screen, &other).await;
+    door.screen.click("settings").await;
+    door.screen.click("add-account").await;
+    let address = door.leave_by("provider-google").await;
+    // back to the one that is signed in, while the browser is still at it
+    door.screen.reload().await;
+    door.screen.click("account-row").await;
+    door.screen.wait("new-session").await;
+    let browser = door.browser().await;
+    let link = door.consent(&browser, &address).await;
+    door.seat.hand_over(&link);
+    until("the account that began it on the screen", async || {
+        let listed = door
+            .seat
+            .log()
+            .matches("another account is on the screen")
+            .count();
+        (listed == 3).then_some(())
+    })
+    .await;
+    door.screen.wait_gone("[data-testid=\"sign-in-form\"]").await;
+    door.screen.click("settings").await;
+    door.screen.wait_text("account", door.person.email.as_str()).await;
+    door.screen
+        .wait_text("settings-accounts", other.email.as_str())
+        .await;
+}

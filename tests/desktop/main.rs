@@ -1,5 +1,6 @@
 //! What only the desktop app does: links that come home, the cache, the outbox, the keychain, coming back.
 
+mod accounts;
 mod autostart;
 mod deep_link;
 mod diagnostics;

@@ -76,7 +76,7 @@ const LINES: &[Line] = &[
                 "clipboard",
                 "diagnostics",
             ],
-            &["outside", "preferences"],
+            &["outside", "preferences", "profiles"],
             &["log", "config"],
             &["folder"],
         ],

@@ -1,5 +1,6 @@
 //! The small parts that every room is built of.
 
+pub mod accounts;
 pub mod announce;
 pub mod consent;
 pub mod copy;
@@ -15,6 +16,7 @@ pub mod shortcuts;
 pub mod splitter;
 pub mod time;
 
+pub use accounts::Accounts;
 pub use consent::Consent;
 pub use form::PostForm;
 pub use icon::{Sign, icon};

@@ -7,7 +7,7 @@ mod devices;
 mod storage;
 
 use crate::controls::shortcuts::toggle_shortcuts;
-use crate::controls::{Link, Sign, icon, problem_line};
+use crate::controls::{Accounts, Link, Sign, icon, problem_line};
 use crate::state::{Place, Scene, Stage};
 use protocol::ipc::AppAct;
 use protocol::view::Body;
@@ -33,6 +33,10 @@ pub fn Settings(props: &SettingsProps) -> Html {
             <account::Account stage={stage.clone()} me={scene.me.clone()} server={scene.server.clone()} />
             <devices::Devices stage={stage.clone()} devices={scene.devices.clone()} now={scene.now} />
             if stage.body == Body::Desktop {
+                <section aria-labelledby="accounts" data-testid="settings-accounts">
+                    <h2 id="accounts">{ "Accounts on this computer" }</h2>
+                    <Accounts stage={stage.clone()} server={scene.server.clone()} />
+                </section>
                 <app::App stage={stage.clone()} />
                 <storage::Storage stage={stage.clone()} />
             }

@@ -4,6 +4,7 @@ use super::{Answer, Shell, blocking};
 use crate::diagnostics::{self, Known};
 use crate::error::Error;
 use crate::export::{self, Format};
+use crate::keychain::{Keychain, Owner};
 use crate::preferences::{Chosen, Step};
 use crate::{autostart, clipboard, crash, folder, outside, window};
 use protocol::SessionId;
@@ -20,7 +21,7 @@ pub async fn storage(ask: ipc::GetStorage, shell: State<'_, Shell>) -> Answer<ip
 }
 
 async fn held(shell: &Shell) -> Answer<ipc::Storage> {
-    let keychain = shell.keychain.clone();
+    let keychain = shell.keychain_of(&shell.profiles.here());
     let secrets = blocking(move || Ok(keychain.store())).await?;
     let numbers = shell.device().await?.storage().await?;
     Ok(ipc::Storage {
@@ -151,7 +152,7 @@ async fn report(app: &AppHandle, shell: &Shell) -> Answer<String> {
         private.push(me.email.to_string());
         private.extend(me.name);
     }
-    let (server, logs) = (shell.config.server.clone(), shell.logs.clone());
+    let (server, logs) = (device.server(), shell.logs.clone());
     let (connection, is_safe) = (device.connection(), shell.config.safe_rendering);
     let change = device.cursor().await?.map(|cursor| cursor.seq);
     blocking(move || {
@@ -202,8 +203,13 @@ async fn print(app: &AppHandle, shell: &Shell, session: Option<SessionId>) -> An
 
 #[tauri::command]
 pub async fn consent(ask: ipc::Consent, shell: State<'_, Shell>) -> Answer<()> {
-    let keychain = shell.keychain.clone();
-    blocking(move || keychain.choose(ask.to)).await
+    let keychain = shell.keychain_of(&shell.profiles.here());
+    let all = shell.profiles.all();
+    let others: Vec<Keychain> = all
+        .iter()
+        .map(|profile| keychain.of(Owner::new(profile, shell.config.mark().as_deref())))
+        .collect();
+    blocking(move || keychain.choose(ask.to, &others)).await
 }
 
 #[tauri::command]

@@ -1,8 +1,10 @@
 //! Opening what is kept on this computer: with its key where it has one, and whoever sits before it is asked where that is missing.
 
-use super::Answer;
+use super::{Answer, computer};
+use crate::config::Config;
 use crate::error::Error;
 use crate::keychain::{DeviceCredential, Keychain};
+use crate::profiles::{Profile, Profiles, Who};
 use crate::window::{self, Way};
 use protocol::{Code, Problem};
 use std::path::PathBuf;
@@ -19,11 +21,48 @@ pub struct Kept {
     pub server: Url,
     pub computer: Computer,
     pub keychain: Arc<Keychain>,
+    pub profiles: Arc<Profiles>,
+    pub profile: Profile,
+    /// See [`Config::mark`].
+    pub mark: Option<String>,
+}
+
+impl Kept {
+    pub fn of(config: &Config, profiles: &Arc<Profiles>, profile: &Profile, keychain: Arc<Keychain>) -> Self {
+        Self {
+            folder: profiles.folder(&profile.name),
+            server: profile.server.clone(),
+            computer: computer(config),
+            keychain,
+            profiles: profiles.clone(),
+            profile: profile.clone(),
+            mark: config.mark(),
+        }
+    }
+
+    pub fn credential(&self) -> DeviceCredential {
+        DeviceCredential {
+            keychain: self.keychain.clone(),
+            profiles: self.profiles.clone(),
+            mark: self.mark.clone(),
+        }
+    }
+
+    /// The record says whose this is, as the device found it.
+    fn note(&self, device: &Device) {
+        let who = device.me().as_ref().map(Who::from);
+        if self.profile.is_known && self.profile.who == who {
+            return;
+        }
+        if let Err(error) = self.profiles.note(&self.profile.name, who) {
+            tracing::warn!(%error, "whose this account is could not be noted");
+        }
+    }
 }
 
 pub async fn open(app: AppHandle, kept: Kept) -> Answer<Device> {
     loop {
-        let credential = DeviceCredential(kept.keychain.clone());
+        let credential = kept.credential();
         let opened = Device::open(
             &kept.folder,
             kept.server.clone(),
@@ -35,6 +74,7 @@ pub async fn open(app: AppHandle, kept: Kept) -> Answer<Device> {
                 without_key(&app, &kept, problem).await?;
             }
             Ok(device) => {
+                kept.note(&device);
                 tell_of_what_is_aside(&app, &device);
                 return Ok(device);
             }

@@ -57,7 +57,7 @@ pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
         devices: Vec::new(),
         problem: None,
         typed: Typed::default(),
-        server: shell.config.server.origin().ascii_serialization(),
+        server: device.server().origin().ascii_serialization(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         connection: device.connection(),
         now: now(),

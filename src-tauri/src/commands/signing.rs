@@ -1,6 +1,6 @@
 //! Signing up, in and out, and the person's devices.
 
-use super::{Answer, Shell, blocking, now};
+use super::{Answer, Shell, accounts, blocking, now};
 use crate::deep_link::{Callback, SCHEME};
 use crate::error::Error;
 use crate::registration;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 /// Looked at before anything is sent: a sign-in that could not be kept would be lost at the next start.
 async fn has_place_for_secrets(shell: &Shell) -> Answer<()> {
-    let keychain = shell.keychain.clone();
+    let keychain = shell.keychain_of(&shell.profiles.here());
     match blocking(move || Ok(keychain.store())).await? {
         Some(_) => Ok(()),
         None => Err(Problem::new(Code::KeychainUnavailable)),
@@ -68,22 +68,35 @@ impl WayHome {
     }
 }
 
-/// The browser is done: the sign-in is finished, and the window comes to the front.
+/// The browser is done: the sign-in is finished where it was begun, and the window comes to the front.
 pub async fn come_home(app: AppHandle, callback: Callback) {
-    let shell = app.state::<Shell>();
-    let device = match shell.device().await {
-        Ok(device) => device,
-        Err(problem) => return shell.sync.push(Push::SignInFailed { problem }),
-    };
-    match shell.sign_in.come_home(&device, callback, now()).await {
+    match finish(&app, callback).await {
         Ok(Homecoming::SignedIn) => window::focus(&app),
         Ok(Homecoming::Ignored) => {}
-        Err(error) => {
-            let problem = error.into();
-            shell.sync.push(Push::SignInFailed { problem });
+        Err(problem) => {
+            app.state::<Shell>().sync.push(Push::SignInFailed { problem });
             window::focus(&app);
         }
     }
+}
+
+async fn finish(app: &AppHandle, callback: Callback) -> Answer<Homecoming> {
+    accounts::turn_to_who_began(app, &callback).await?;
+    let shell = app.state::<Shell>();
+    let device = shell.device().await?;
+    let came = shell.sign_in().come_home(&device, callback, now()).await;
+    if accounts::follow_sign_in(app).await? {
+        return Ok(Homecoming::SignedIn);
+    }
+    Ok(came?)
+}
+
+/// A sign-in was made, or refused; one that was kept as another account's is followed there.
+async fn done<T>(app: &AppHandle, signed_in: Answer<T>) -> Answer<()> {
+    if accounts::follow_sign_in(app).await? {
+        return Ok(());
+    }
+    signed_in.map(drop)
 }
 
 #[tauri::command]
@@ -93,10 +106,10 @@ pub async fn sign_up(ask: ipc::SignUp, shell: State<'_, Shell>) -> Answer<()> {
 }
 
 #[tauri::command]
-pub async fn verify(ask: ipc::Verify, shell: State<'_, Shell>) -> Answer<()> {
+pub async fn verify(ask: ipc::Verify, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
     has_place_for_secrets(&shell).await?;
-    shell.device().await?.verify(ask.email, ask.code).await?;
-    Ok(())
+    let verified = shell.device().await?.verify(ask.email, ask.code).await;
+    done(&app, verified).await
 }
 
 #[tauri::command]
@@ -105,16 +118,16 @@ pub async fn resend(ask: ipc::Resend, shell: State<'_, Shell>) -> Answer<()> {
 }
 
 #[tauri::command]
-pub async fn sign_in(ask: ipc::SignIn, shell: State<'_, Shell>) -> Answer<()> {
+pub async fn sign_in(ask: ipc::SignIn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
     has_place_for_secrets(&shell).await?;
-    shell.device().await?.sign_in(ask.email, ask.password).await?;
-    Ok(())
+    let signed_in = shell.device().await?.sign_in(ask.email, ask.password).await;
+    done(&app, signed_in).await
 }
 
 #[tauri::command]
-pub async fn second_step(ask: ipc::SecondStep, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.second_step(ask.code).await?;
-    Ok(())
+pub async fn second_step(ask: ipc::SecondStep, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
+    let signed_in = shell.device().await?.second_step(ask.code).await;
+    done(&app, signed_in).await
 }
 
 #[tauri::command]
@@ -127,7 +140,7 @@ pub async fn browser_sign_in(
     let device = shell.device().await?;
     let way = WayHome::find(&app).await?;
     let begun = shell
-        .sign_in
+        .sign_in()
         .begin(&device, ask.provider, &way.redirect_uri(), now())
         .await?;
     let listening = app.clone();
@@ -145,22 +158,25 @@ pub async fn browser_sign_in(
 pub async fn cancel_sign_in(ask: ipc::CancelSignIn, shell: State<'_, Shell>) -> Answer<()> {
     let ipc::CancelSignIn {} = ask;
     shell.waits_at(None);
-    Ok(shell.sign_in.cancel().await?)
+    Ok(shell.sign_in().cancel().await?)
 }
 
 #[tauri::command]
-pub async fn finish_sign_in(ask: ipc::FinishSignIn, shell: State<'_, Shell>) -> Answer<()> {
+pub async fn finish_sign_in(ask: ipc::FinishSignIn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
     let device = shell.device().await?;
-    match shell.sign_in.paste(&device, &ask.code, now()).await? {
+    let pasted = shell.sign_in().paste(&device, &ask.code, now()).await;
+    if accounts::follow_sign_in(&app).await? {
+        return Ok(());
+    }
+    match pasted? {
         Homecoming::SignedIn => Ok(()),
         Homecoming::Ignored => Err(Problem::new(Code::StateMismatch)),
     }
 }
 
 #[tauri::command]
-pub async fn sign_out(ask: ipc::SignOut, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.sign_out(ask.even_if_waiting).await?;
-    Ok(shell.sign_in.cancel().await?)
+pub async fn sign_out(ask: ipc::SignOut, app: AppHandle) -> Answer<()> {
+    accounts::sign_out(&app, ask.even_if_waiting).await
 }
 
 #[tauri::command]

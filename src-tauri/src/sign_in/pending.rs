@@ -66,9 +66,13 @@ impl Pending {
         now >= self.began && now - self.began <= LIFETIME
     }
 
+    pub fn is_answered_by(&self, callback: &Callback) -> bool {
+        self.state.as_bytes().ct_eq(callback.state.as_bytes()).into()
+    }
+
     /// Whether a link that came home answers this very sign-in.
     pub fn check(&self, callback: &Callback, server: &Url, now: UnixMillis) -> Result<(), Stray> {
-        if !bool::from(self.state.as_bytes().ct_eq(callback.state.as_bytes())) {
+        if !self.is_answered_by(callback) {
             return Err(Stray::OtherState);
         }
         let issuer = Url::parse(&callback.issuer).map_err(|_unreadable| Stray::OtherServer)?;

@@ -3,7 +3,7 @@
 use super::gate::{Gate, PasswordField, email_field, stay_field};
 use super::waiting::Waiting;
 use crate::controls::form::value_of;
-use crate::controls::{Link, PostForm, Sign, icon, outward};
+use crate::controls::{Accounts, Link, PostForm, Sign, icon, outward};
 use crate::state::{Action, Place, Scene, Stage};
 use protocol::auth::{Email, Password, Provider};
 use protocol::routes::page;
@@ -67,6 +67,7 @@ pub fn SignIn(props: &OutsideProps) -> Html {
             </p>
             if stage.body == Body::Desktop {
                 <p class="gate-small" dir="ltr">{ &scene.server }</p>
+                <Accounts stage={stage.clone()} />
             }
         </Gate>
     }

@@ -4,7 +4,9 @@
 
 use super::{Answer, Backend, Handle, Watcher};
 use protocol::auth::{Device, Email, Password, Provider};
-use protocol::ipc::{self, AppAct, BrowserSignInStarted, Command, Preferences, SecretStore, Storage};
+use protocol::ipc::{
+    self, AppAct, BrowserSignInStarted, Command, Going, KeptAccount, Preferences, SecretStore, Storage,
+};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
@@ -30,6 +32,16 @@ pub fn find() -> Option<Handle> {
     is_there.then(|| Handle(Rc::new(Core::default())))
 }
 
+thread_local! {
+    /// What this page calls itself: what one asks that was drawn for another account is refused.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number by chance, any will do"
+    )]
+    static PAGE: u32 = (js_sys::Math::random() * f64::from(u32::MAX)) as u32;
+}
+
 /// What the core calls with each push.
 type Heard = Closure<dyn FnMut(JsValue)>;
 
@@ -44,7 +56,11 @@ fn ask<C: Command + 'static>(ask: C, beside: Option<(&'static str, JsValue)>) ->
     Box::pin(async move {
         let payload = js_sys::Object::new();
         let ask = written(&ask)?;
-        for (name, value) in [Some(("ask", ask)), beside].into_iter().flatten() {
+        let page = PAGE.with(|page| JsValue::from(*page));
+        for (name, value) in [Some(("ask", ask)), Some(("page", page)), beside]
+            .into_iter()
+            .flatten()
+        {
             // A plain object takes any field.
             js_sys::Reflect::set(&payload, &name.into(), &value).unwrap_throw();
         }
@@ -211,6 +227,9 @@ impl Backend for Core {
     }
     fn revoke(&self, device: DeviceId) -> Answer<()> {
         call(ipc::Revoke { device })
+    }
+    fn accounts(&self, go: Option<Going>) -> Answer<Vec<KeptAccount>> {
+        call(ipc::Accounts { go })
     }
     fn storage(&self) -> Answer<Storage> {
         call(ipc::GetStorage {})

@@ -276,3 +276,27 @@ fn noise_in_a_sealed_cache_costs_the_cache_alone() {
         assert_eq!(seal::kind(&file).unwrap(), Kind::Sealed);
     });
 }
+
+#[test]
+fn a_folder_that_nobody_has_open_tells_by_its_key_alone_which_sessions_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let sealing = Sealing::With(key(1));
+    let has = |sealing: &Sealing, number| Store::has_session(path, sealing, id(number));
+    assert!(has(&sealing, 2).is_err(), "there is no cache");
+    let plan = runtime().block_on(async {
+        let store = open(path, sealing.clone());
+        let plan = fill(&store).await;
+        store.close().await;
+        plan
+    });
+    assert!(has(&sealing, 2).unwrap());
+    assert!(!has(&sealing, 3).unwrap());
+    assert!(has(&Sealing::With(key(2)), 2).is_err());
+    assert!(has(&Sealing::Open, 2).is_err());
+    runtime().block_on(async {
+        let store = open(path, sealing.clone());
+        assert_whole(&store, &plan).await;
+        store.close().await;
+    });
+}

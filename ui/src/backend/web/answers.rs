@@ -4,7 +4,7 @@ use super::fetch::{self, Refusal};
 use super::{Page, drafts, senses};
 use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
-use protocol::ipc::{AppAct, BrowserSignInStarted, Preferences, SecretStore, Storage};
+use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccount, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, LIST_ROWS, Push, SessionRow, Transcript, Typed};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, routes};
@@ -304,6 +304,10 @@ impl Backend for Web {
             }
             Ok(())
         })
+    }
+
+    fn accounts(&self, _go: Option<Going>) -> Answer<Vec<KeptAccount>> {
+        desktop_only()
     }
 
     fn storage(&self) -> Answer<Storage> {

@@ -1,0 +1,216 @@
+//! The accounts of this computer: listed, added, brought on the screen. One is at work at a time; what waits in the others to be
+//! sent waits until they are on the screen again.
+
+use super::opening::{self, Kept};
+use super::{Answer, Shell, blocking};
+use crate::config::server_address;
+use crate::deep_link::Callback;
+use crate::profiles::Profile;
+use crate::sign_in::SignIn;
+use crate::window;
+use protocol::ipc::{self, Going, KeptAccount};
+use protocol::view::Push;
+use protocol::{Code, Problem, SessionId};
+use sync_client::Device;
+use sync_client::driver;
+use tauri::{AppHandle, Manager as _};
+use url::Url;
+
+#[tauri::command]
+pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<Vec<KeptAccount>> {
+    let shell = app.state::<Shell>();
+    match ask.go {
+        None => {}
+        Some(Going::To(name)) => {
+            let wanted = shell.profiles.find(&name);
+            turn(&app, wanted.ok_or_else(|| Problem::new(Code::NotFound))?).await?;
+        }
+        Some(Going::Add(server)) => {
+            let (server, profiles) = (typed(&server)?, shell.profiles.clone());
+            let door = blocking(move || profiles.door(&server)).await?;
+            turn(&app, door).await?;
+        }
+    }
+    let here = shell.profiles.here().name;
+    let all = shell.profiles.all().into_iter();
+    let listed = all.filter(|profile| profile.who.is_some() || !profile.is_known || profile.name == here);
+    Ok(listed.map(|profile| account(profile, &here)).collect())
+}
+
+fn account(profile: Profile, here: &str) -> KeptAccount {
+    KeptAccount {
+        is_here: profile.name == here,
+        address: profile.who.map(|who| who.address),
+        server: profile.server.origin().ascii_serialization(),
+        waiting: profile.waiting,
+        name: profile.name,
+    }
+}
+
+/// A server as people write it.
+fn typed(text: &str) -> Answer<Url> {
+    let text = text.trim();
+    let whole = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
+    server_address(&whole).map_err(|why| {
+        let detail = format!("That server’s address cannot be used: {why}.");
+        Problem::new(Code::Invalid).field("server").detail(detail)
+    })
+}
+
+/// Brings an account on the screen: what is at work for the one that is there ends, and its page goes with it. Where the other
+/// one cannot be opened, this one comes back.
+async fn turn(app: &AppHandle, to: Profile) -> Answer<()> {
+    let shell = app.state::<Shell>();
+    let _one = shell.turning.lock().await;
+    let here = shell.profiles.here();
+    if here.name == to.name {
+        return Ok(());
+    }
+    note_waiting(&shell).await;
+    bring(app, &to).await?;
+    let opened = shell.device().await;
+    if let Err(problem) = &opened {
+        bring(app, &here).await?;
+        let problem = problem.clone();
+        shell.sync.push(Push::SignInFailed { problem });
+    } else {
+        tracing::info!(from = here.name, to = to.name, "another account is on the screen");
+    }
+    window::go_home(app)?;
+    opened.map(drop)
+}
+
+async fn bring(app: &AppHandle, to: &Profile) -> Answer<()> {
+    let shell = app.state::<Shell>();
+    let (profiles, chosen) = (shell.profiles.clone(), to.clone());
+    blocking(move || profiles.choose(&chosen)).await?;
+    shell.begin_with(to);
+    let opening = opening::open(app.clone(), kept(&shell, to));
+    shell.sync.turn(opening).await;
+    Ok(())
+}
+
+fn kept(shell: &Shell, profile: &Profile) -> Kept {
+    let keychain = shell.keychain_of(profile);
+    Kept::of(&shell.config, &shell.profiles, profile, keychain)
+}
+
+/// So that it can be told while it is not open.
+async fn note_waiting(shell: &Shell) {
+    let name = shell.profiles.here().name;
+    let Ok(device) = shell.device().await else { return };
+    let waiting = device.waiting() as u64;
+    let profiles = shell.profiles.clone();
+    // It is a number to be shown, and what waits is where it was.
+    let _ = blocking(move || profiles.note_waiting(&name, waiting)).await;
+}
+
+/// Signs out of the one on the screen, and of no other.
+pub async fn sign_out(app: &AppHandle, even_if_waiting: bool) -> Answer<()> {
+    let shell = app.state::<Shell>();
+    let _one = shell.turning.lock().await;
+    shell.device().await?.sign_out(even_if_waiting).await?;
+    shell.sign_in().cancel().await?;
+    let profiles = shell.profiles.clone();
+    blocking(move || profiles.note(&profiles.here().name, None)).await
+}
+
+/// The program ends.
+pub async fn close(app: &AppHandle) {
+    let shell = app.state::<Shell>();
+    note_waiting(&shell).await;
+    shell.sync.close().await;
+}
+
+/// Goes where a sign-in was kept, if that is not where it was made. Whether it went.
+pub async fn follow_sign_in(app: &AppHandle) -> Answer<bool> {
+    let shell = app.state::<Shell>();
+    let Some(due) = shell.profiles.take_due() else {
+        return Ok(false);
+    };
+    let place = shell.profiles.find(&due.name);
+    turn(app, place.ok_or_else(|| Problem::new(Code::NotFound))?).await?;
+    if let Some(former) = due.former {
+        // The server knows this computer by the newer one; there is no use for both.
+        let device: Device = shell.device().await?;
+        if let Err(problem) = device.revoke(former).await {
+            tracing::info!(%problem, "this computer's earlier sign-in stays at the server");
+        }
+    }
+    Ok(true)
+}
+
+/// Brings the account on the screen at whose door this sign-in was begun.
+pub async fn turn_to_who_began(app: &AppHandle, callback: &Callback) -> Answer<()> {
+    let shell = app.state::<Shell>();
+    if shell.sign_in().awaits(callback).await? {
+        return Ok(());
+    }
+    for profile in shell.profiles.all() {
+        let other = SignIn::new(shell.keychain_of(&profile));
+        if other.awaits(callback).await? {
+            return turn(app, profile).await;
+        }
+    }
+    Ok(())
+}
+
+/// A link or a notification leads to this session, which may be of an account that is not on the screen.
+pub async fn open_session(app: AppHandle, session: SessionId) {
+    let shell = app.state::<Shell>();
+    if let Err(problem) = turn_to_who_has(&app, session).await {
+        tracing::warn!(%problem, "whose session a link leads to could not be told");
+    }
+    shell.sync.push(Push::Open { session });
+    window::focus(&app);
+}
+
+async fn turn_to_who_has(app: &AppHandle, session: SessionId) -> Answer<()> {
+    let shell = app.state::<Shell>();
+    let device = shell.device().await?;
+    if device.title(session).await.is_some() {
+        return Ok(());
+    }
+    let here = shell.profiles.here().name;
+    for profile in shell.profiles.all() {
+        if profile.name == here {
+            continue;
+        }
+        let kept = kept(&shell, &profile);
+        let has =
+            blocking(move || Ok(driver::has_session(&kept.folder, &kept.credential(), session))).await?;
+        if has {
+            return turn(app, profile).await;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_taken_as_people_write_it_and_never_without_encryption() {
+        for (text, wanted) in [
+            (" compymac.dev ", "https://compymac.dev/"),
+            ("https://compymac.dev/settings?x#y", "https://compymac.dev/"),
+            ("http://localhost:8080", "http://localhost:8080/"),
+        ] {
+            assert_eq!(typed(text).unwrap().as_str(), wanted, "{text}");
+        }
+        for text in [
+            "",
+            "http://compymac.dev",
+            "file:///etc/passwd",
+            "https://a:b@c.d",
+            "a b",
+        ] {
+            assert_eq!(typed(text).unwrap_err().code, Code::Invalid, "{text}");
+        }
+    }
+}
