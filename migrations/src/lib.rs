@@ -43,7 +43,8 @@ pub const POSTGRES: &[Migration] = of!("postgres": [
     "0020_former_cookies",
     "0021_stays",
     "0022_signed_out",
-    "0025_newcomers",
+    "0023_provider_tokens",
+    "0024_newcomers",
 ]);
 
 /// Of `cache.db` on a device.
