@@ -34,12 +34,16 @@ pub fn find() -> Option<Handle> {
 
 thread_local! {
     /// What this page calls itself: what one asks that was drawn for another account is refused.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a number by chance, any will do"
-    )]
-    static PAGE: u32 = (js_sys::Math::random() * f64::from(u32::MAX)) as u32;
+    static PAGE: u32 = by_chance();
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "any whole number will do"
+)]
+fn by_chance() -> u32 {
+    (js_sys::Math::random() * f64::from(u32::MAX)) as u32
 }
 
 /// What the core calls with each push.
