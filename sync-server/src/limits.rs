@@ -130,7 +130,7 @@ impl Class {
 /// A try that was one too many.
 #[derive(Debug)]
 pub struct Limited {
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// The first refusal in a while of one of those that were counted, by its place: worth a note. All others would let
     /// whoever tries fill the log.
     pub is_news_of: Option<usize>,
@@ -146,7 +146,7 @@ pub fn one_too_many(most: usize, told: &str) -> Problem {
 
 impl From<Limited> for Error {
     fn from(limited: Limited) -> Self {
-        limited.problem.into()
+        (*limited.problem).into()
     }
 }
 
@@ -165,12 +165,14 @@ impl Verdict {
         metrics::counter!("rate_limited_total", "class" => class.name()).increment(1);
         let seconds = u32::try_from(self.wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
         Err(Limited {
-            problem: Problem::new(Code::RateLimited)
-                .detail(format!(
-                    "That was tried too often. Please wait {} and try again.",
-                    in_words(seconds)
-                ))
-                .retry_after(seconds),
+            problem: Box::new(
+                Problem::new(Code::RateLimited)
+                    .detail(format!(
+                        "That was tried too often. Please wait {} and try again.",
+                        in_words(seconds)
+                    ))
+                    .retry_after(seconds),
+            ),
             is_news_of: self.is_news_of,
         })
     }

@@ -186,7 +186,7 @@ async fn links_that_nobody_here_asked_for_are_dropped() {
 async fn a_sign_in_comes_home_to_the_account_that_began_it() {
     let door = Door::open().await;
     let (other, _) = Person::join_natively(&door.stack).await;
-    crate::sign_in(&door.screen, &other).await;
+    sign_in(&door.screen, &other).await;
     door.screen.click("settings").await;
     door.screen.click("add-account").await;
     let address = door.leave_by("provider-google").await;

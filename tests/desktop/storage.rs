@@ -199,18 +199,14 @@ const LISTEN: &str = "
 async fn agree(browser: &Client, address: &str) -> String {
     let page = browser.visit(&path_of(address)).await;
     let agreed = browser.submit(&page, routes::AUTHORIZE, &[]).await;
-    agreed
-        .attribute_of("open-app", "href")
-        .unwrap_or_else(|| panic!("no link home: {agreed:?}"))
+    agreed.attribute_of("open-app", "href").expect("a link home")
 }
 
 /// The texts of these fields of what the keychain holds.
 fn texts(kept: &Value, fields: &[&str]) -> Vec<String> {
     let texts = fields.iter().map(|field| {
         let text = kept.get(field).and_then(Value::as_str);
-        text.filter(|text| text.len() > 20)
-            .unwrap_or_else(|| panic!("no {field}"))
-            .to_owned()
+        text.filter(|text| text.len() > 20).expect(field).to_owned()
     });
     texts.collect()
 }

@@ -237,10 +237,11 @@ impl OpenIdProvider {
     /// As [`OpenIdProvider::settings_with_apple`], with this one as a Microsoft for everybody too.
     pub fn settings_with_all(&self) -> String {
         let lists = [self.settings_with_apple(), self.settings_as_microsoft("common")];
-        let all = lists
+        let all: Value = lists
             .iter()
-            .flat_map(|list| serde_json::from_str::<Vec<Value>>(list).unwrap_or_default());
-        Value::from_iter(all).to_string()
+            .flat_map(|list| serde_json::from_str::<Vec<Value>>(list).unwrap_or_default())
+            .collect();
+        all.to_string()
     }
 
     /// For the server's `PROVIDERS`: this one as a Microsoft that lets this tenant in.

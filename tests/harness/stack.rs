@@ -155,9 +155,9 @@ impl StackBuilder {
         .collect();
         environment.retain(|(name, _)| !self.environment.iter().any(|(own, _)| own == name));
         environment.extend(self.environment);
-        environment
-            .iter()
-            .for_each(|(name, value)| hush::keep_setting(name, value));
+        for (name, value) in &environment {
+            hush::keep_setting(name, value);
+        }
         let settings = Settings {
             folder: folder.path().to_path_buf(),
             environment,

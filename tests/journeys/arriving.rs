@@ -115,7 +115,9 @@ async fn protect(stack: &Stack, person: &Person) -> (Authenticator, Vec<String>)
     screen.click("second-step-on").await;
     screen.wait("recovery-codes").await;
     let codes = screen.texts_in("[data-testid=\"recovery-codes\"] code").await;
-    codes.iter().for_each(|code| keep_code(code));
+    for code in &codes {
+        keep_code(code);
+    }
     screen.click("codes-kept").await;
     screen.wait_text("codes-left", "10").await;
     screen.picture("security").await;

@@ -124,7 +124,9 @@ async fn gone_while(fault: Fault) -> (OpenIdProvider, Stack) {
 async fn cannot_be_read(stack: &Stack, tokens: &[String]) {
     let everything = stack.dump().await + &stack.redis_dump().await;
     for token in tokens {
-        let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = token
+            .bytes()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         for written in [token.clone(), hex, STANDARD.encode(token)] {
             assert!(!everything.contains(&written), "{written} can be read");
         }

@@ -78,7 +78,7 @@ impl Limits {
             "Too many sign-ins failed from your network, so passwords are not taken from there for a day. Please sign in by a letter or another way.",
         );
         Err(Limited {
-            problem,
+            problem: Box::new(problem),
             is_news_of: None,
         })
     }

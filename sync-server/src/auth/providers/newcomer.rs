@@ -82,6 +82,8 @@ impl Newcomer {
             is_email_verified: true,
             name: self.name,
             avatar_url: self.avatar_url,
+            // No room for it in a cookie; the next sign-in brings another.
+            token: None,
         }
     }
 }
@@ -263,6 +265,7 @@ mod tests {
             is_email_verified: false,
             name: Some(long(2000)),
             avatar_url: Some(format!("https://a.example/{}", "a".repeat(ADDRESS))),
+            token: None,
         };
         let email = Email::parse(&format!("{}@{}.example", "a".repeat(64), "b".repeat(60))).unwrap();
         let next = |chars: usize| format!("/oauth/authorize?{}", "a".repeat(chars));
