@@ -35,7 +35,7 @@ mod wishes;
 mod work;
 
 pub use by_letter::{ask_for_letter, enter_by_code, enter_by_link, letter_code, letter_look};
-pub use caller::{Caller, Credential, Kind, shows_a_credential};
+pub use caller::{Caller, Credential, Kind, proven, shows_a_credential};
 pub use cookies::SESSION as SESSION_COOKIE;
 use cookies::{FLOW, SESSION};
 pub use deletion::{

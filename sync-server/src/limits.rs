@@ -122,7 +122,35 @@ impl Class {
             (Self::Socket, Who::Address(_)) => vec![Rate::new(60, MINUTE)],
             (Self::Socket, Who::Device(_)) => vec![Rate::new(10, MINUTE)],
             // nobody counts these
-            _ => vec![],
+            (
+                Self::SignUp
+                | Self::FreeSignUp
+                | Self::Letter
+                | Self::Mail
+                | Self::CodeTry
+                | Self::SecondStep
+                | Self::Passkey
+                | Self::PasskeyTry
+                | Self::OAuthStart
+                | Self::ProviderReturn
+                | Self::DeviceCode
+                | Self::Export,
+                Who::Device(_),
+            )
+            | (Self::Export | Self::Mail, Who::Address(_))
+            | (_, Who::Everyone)
+            | (
+                Self::PasskeyTry
+                | Self::OAuthStart
+                | Self::ProviderReturn
+                | Self::DeviceCode
+                | Self::DeviceCodeTry
+                | Self::Token
+                | Self::FreeSignUp
+                | Self::Request
+                | Self::Socket,
+                Who::Account(_),
+            ) => vec![],
         }
     }
 }
@@ -240,7 +268,11 @@ impl Limits {
 
     /// Counts one try at this node alone, whatever Redis does: what comes with each request is not worth a round trip more.
     pub fn take_here(&self, class: Class, who: Who<'_>) -> Result<(), Limited> {
-        let buckets = self.buckets(class, &[who]);
+        let mut buckets = self.buckets(class, &[who]);
+        for bucket in &mut buckets {
+            // told by a metric alone
+            bucket.news_ms = 0;
+        }
         self.here.take(&buckets, self.started.elapsed()).judged(class)
     }
 

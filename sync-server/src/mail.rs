@@ -211,7 +211,10 @@ impl Letter {
     const fn has_account(&self) -> bool {
         !matches!(
             self,
-            Self::Verify { .. } | Self::EmailNew { .. } | Self::AccountGone { .. }
+            Self::Verify { .. }
+                | Self::ProviderCode { .. }
+                | Self::EmailNew { .. }
+                | Self::AccountGone { .. }
         )
     }
 }

@@ -133,8 +133,8 @@ async fn limit(
             Err(limited) => refused(limited),
         };
     }
-    let response = next.run(request).await;
-    if response.status() != StatusCode::UNAUTHORIZED {
+    let (response, is_proven) = auth::proven(next.run(request)).await;
+    if is_proven {
         return response;
     }
     count().map_or_else(refused, |()| response)

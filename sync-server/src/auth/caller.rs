@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use protocol::auth::{Email, Me};
 use protocol::{Code, DeviceId, Problem, UserId};
+use std::cell::Cell;
 use time::OffsetDateTime;
 
 #[derive(Clone, Debug)]
@@ -122,6 +123,8 @@ impl Auth {
         } else {
             return Ok(None);
         };
+        // nobody listens where a socket asks, or a job
+        let _ = IS_PROVEN.try_with(|is_proven| is_proven.set(true));
         self.limits()
             .take_here(Class::Request, Who::Device(caller.device.0))?;
         Ok(Some(caller))
@@ -146,6 +149,17 @@ impl Auth {
             Credential::Replaced
         })
     }
+}
+
+tokio::task_local! {
+    /// Whether the request that is being answered has shown a sign-in that holds.
+    static IS_PROVEN: Cell<bool>;
+}
+
+/// What a request is answered, and whether a sign-in was looked at for it and holds.
+pub async fn proven<F: Future>(answer: F) -> (F::Output, bool) {
+    let answered = async { (answer.await, IS_PROVEN.with(Cell::get)) };
+    IS_PROVEN.scope(Cell::new(false), answered).await
 }
 
 /// Whether there is something to look at by which somebody would be signed in.

@@ -183,6 +183,7 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
 /// as nobody's. A last letter tells them, and leaves nothing either.
 pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     let mut tx = auth.pool.begin().await?;
+    deletions::lock(&mut tx, user).await?;
     let Some(known) = users::read(&mut tx, user).await? else {
         return Ok(());
     };

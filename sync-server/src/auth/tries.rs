@@ -59,7 +59,8 @@ impl Auth {
         false
     }
 
-    async fn note_limited(
+    /// Notes a refusal that is news.
+    pub(super) async fn note_limited(
         &self,
         class: Class,
         whos: &[Who<'_>],

@@ -314,8 +314,11 @@ async fn door(
     Asked(hints): Asked<Hints>,
 ) -> Result<Response> {
     let next = auth::safe_next(&hints.next);
-    if matches!(pages.auth().caller_by_headers(&headers).await, Ok(Some(_))) {
-        return Ok(Redirect::to(&next).into_response());
+    match pages.auth().caller_by_headers(&headers).await {
+        Ok(Some(_)) => return Ok(Redirect::to(&next).into_response()),
+        // too often: that is not to be out
+        Err(Error::Told(problem)) if problem.status == 429 => return Err(Error::Told(problem)),
+        Ok(None) | Err(_) => {}
     }
     // whose letter, only the form that led there knew
     if uri.path() == page::CHECK_MAIL {

@@ -269,13 +269,14 @@ async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted
             // only what the device itself renewed: nobody uses up the renewals of a device whose id they know, and those
             // who come second in a race get the same tokens
             let whos = [Who::Device(presented.device.0)];
-            auth.take(
-                Class::Token,
-                &whos,
-                Whose::User(UserId(row.user_id), Some(presented.device)),
-                visit,
-            )
-            .await?;
+            if let Err(limited) = auth.limits().take(Class::Token, &whos).await {
+                // the note takes a connection of its own
+                drop(tx);
+                let whose = Whose::User(UserId(row.user_id), Some(presented.device));
+                auth.note_limited(Class::Token, &whos, whose, &limited, visit)
+                    .await;
+                return Err(Error::from(limited).into());
+            }
             devices::renew(&mut tx, presented.device, NATIVE_IDLE_SECONDS).await?;
             row.generation + 1
         }

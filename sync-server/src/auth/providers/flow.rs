@@ -375,7 +375,9 @@ pub(super) async fn admit(
         key: None,
     };
     let admission = finish_sign_in(auth, &mut tx, entrance, visit).await?;
-    linking::keep(&mut tx, provider, identity).await?;
+    if !linking::keep(&mut tx, linked.user, provider, identity).await? {
+        return Err(Code::StateMismatch.into());
+    }
     tx.commit().await?;
     auth.announce_signed_out(linked.user, &linked.signed_out);
     admission.announce(auth)

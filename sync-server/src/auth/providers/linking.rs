@@ -89,13 +89,22 @@ pub async fn link(db: &mut Transaction, provider: &str, identity: &Identity) -> 
 
 /// Keeps what the provider gave and says today of an identity that is somebody's. After the user is held, and not before: whoever
 /// takes the identity away holds them first too, and in the other order the two would wait for each other.
-pub async fn keep(db: &mut Transaction, provider: &str, identity: &Identity) -> sqlx::Result<()> {
+/// False: it is this user's no more. Whoever takes it away holds the user, as the sign-in does by now.
+pub async fn keep(
+    db: &mut Transaction,
+    user: UserId,
+    provider: &str,
+    identity: &Identity,
+) -> sqlx::Result<bool> {
+    if accounts::owner(&mut *db, provider, &identity.subject).await? != Some(user) {
+        return Ok(false);
+    }
     let address = identity.email.as_ref().map(Email::as_str);
     accounts::note_email(&mut *db, provider, &identity.subject, address).await?;
     if let Some(held) = &identity.token {
         provider_tokens::keep(db, provider, &identity.subject, held).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

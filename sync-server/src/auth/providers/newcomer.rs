@@ -32,8 +32,10 @@ const WORKS: Duration = mail::SIGN_IN_GOOD_FOR;
 /// How long the provider's word is believed: letters may be slow, and then another one is asked for.
 const KEPT: Duration = Duration::hours(1);
 /// Characters of a name, and of an address that a page or a picture has: all of it has to fit into one cookie (4,096 bytes).
-const NAME: usize = 255;
+const NAME: usize = 100;
 const ADDRESS: usize = 512;
+/// Characters of the cookie's value, which leave room for its name and its attributes.
+const COOKIE: usize = 3_800;
 /// What the cookie is sealed for.
 const PLACE: &str = "newcomer";
 
@@ -93,6 +95,9 @@ pub(super) async fn ask(auth: &Auth, newcomer: Newcomer, visit: &Visit) -> Resul
     newcomer.email.must_be_fit()?;
     let text = serde_json::to_vec(&newcomer).context("keeping a newcomer")?;
     let sealed = URL_SAFE_NO_PAD.encode(seal::seal(&auth.keys, PLACE, b"", &text));
+    if sealed.len() > COOKIE {
+        return Err(Code::ProviderUnverified.into());
+    }
     send_behind(auth, newcomer, cookies::digest(&sealed), visit).await?;
     Ok(cookies::set(NEWCOMER, sealed, Some(KEPT.whole_seconds())))
 }
@@ -258,23 +263,23 @@ mod tests {
 
     #[test]
     fn the_longest_newcomer_fits_into_a_cookie() {
-        let long = |chars: usize| "ü".repeat(chars);
         let identity = Identity {
             subject: "s".repeat(255),
             email: None,
             is_email_verified: false,
-            name: Some(long(2000)),
-            avatar_url: Some(format!("https://a.example/{}", "a".repeat(ADDRESS))),
+            name: Some("\u{1f980}".repeat(2000)),
+            avatar_url: Some(format!("https://a.example/{}", "a".repeat(ADDRESS - 18))),
             token: None,
         };
         let email = Email::parse(&format!("{}@{}.example", "a".repeat(64), "b".repeat(60))).unwrap();
         let next = |chars: usize| format!("/oauth/authorize?{}", "a".repeat(chars));
-        let newcomer = Newcomer::new("google", &identity, &email, (next(400), true));
-        assert_eq!(newcomer.next, next(400));
-        assert_eq!(newcomer.avatar_url, None);
+        let newcomer = Newcomer::new("google", &identity, &email, (next(490), true));
+        assert_eq!(newcomer.next, next(490));
+        assert!(newcomer.avatar_url.is_some());
         let text = serde_json::to_vec(&newcomer).unwrap();
         let keys = Keys::from_masters(vec![vec![7; 32]]);
         let sealed = URL_SAFE_NO_PAD.encode(seal::seal(&keys, PLACE, b"", &text));
+        assert!(sealed.len() <= COOKIE, "{}", sealed.len());
         let cookie = cookies::set(NEWCOMER, sealed, Some(KEPT.whole_seconds()));
         assert!(cookie.to_string().len() < 4096, "{}", cookie.to_string().len());
         let afar = Newcomer::new("google", &identity, &email, (next(2000), true));
