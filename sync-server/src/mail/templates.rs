@@ -336,8 +336,13 @@ mod tests {
                 .text
                 .ends_with("What protects your account:\nhttps://c.example/settings/security\n")
                 && page.html.contains(">What protects your account</a>");
-            let is_to_somebody_new =
-                ["verify", "provider_code", "email_new", "account_gone"].contains(&letter.template());
+            let is_to_somebody_new = matches!(
+                letter,
+                Letter::Verify { .. }
+                    | Letter::ProviderCode { .. }
+                    | Letter::EmailNew { .. }
+                    | Letter::AccountGone { .. }
+            );
             let has_account = letter.stop().is_none() && !is_to_somebody_new;
             assert_eq!(leads_to_safety, has_account, "{}", page.text);
         }

@@ -71,7 +71,9 @@ pub(super) async fn connect(
             Some(_) | None => Err(Code::IdentityInUse.into()),
         };
     }
-    linking::keep(&mut tx, provider, identity).await?;
+    if !linking::keep(&mut tx, caller.user, provider, identity).await? {
+        return Err(Code::IdentityInUse.into());
+    }
     let letter = Letter::ProviderLinked {
         provider: auth.0.providers.name(provider).to_owned(),
         is_asked_for: true,
