@@ -216,12 +216,13 @@ pub fn digests(
     let Some(cursor) = cursor(&transaction)? else {
         return Ok(None);
     };
+    // A cross join, for SQLite to take these sessions first: it knows of no table how large it is.
     let mut statement = transaction.prepare_cached(
         "select r.session_id, r.lo, r.hi
            from (select id from sessions
                   where gone = 0 and seq > 0 and id > ?1 and (verified_at < ?2 or verified_at > ?3)
                   order by id limit ?4) as s
-                join message_ranges as r on r.session_id = s.id
+                cross join message_ranges as r on r.session_id = s.id
           order by r.session_id, r.lo",
     )?;
     let after = after.map_or_else(String::new, |id| id.to_string());
