@@ -85,9 +85,11 @@ fn open_store(folder: &Path, quota: Quota, keeper: &dyn CredentialStore) -> Resu
         Sealing::Open
     });
     let was_sealed = matches!(sealing, Sealing::Until(_));
-    let store = Store::open(folder, quota, sealing)?;
+    let store = Store::open_with(folder, quota, sealing, || keeper.keys())?;
     if was_sealed
         && store.is_settled()
+        // What waits aside may need it yet.
+        && matches!(store.has_locked(), Ok(false))
         && let Err(problem) = keeper.unsealed()
     {
         tracing::warn!(code = %problem.code, "a key that nothing needs any more could not be removed");

@@ -192,6 +192,43 @@ fn with_another_key_the_unsent_waits_aside_and_comes_back_with_its_own() {
 }
 
 #[test]
+fn what_another_key_sealed_comes_back_at_the_same_start_where_that_key_is_kept_too() {
+    runtime().block_on(async {
+        let (folder, plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
+        let open_with = |keys: Vec<FileKey>| {
+            Store::open_with(folder.path(), Quota::default(), Sealing::With(key(2)), || keys).unwrap()
+        };
+        let store = open_with(vec![key(3)]);
+        assert!(store.has_put_aside() && store.has_locked().unwrap());
+        store.close().await;
+        let store = open_with(vec![key(2), key(1)]);
+        assert!(!store.has_put_aside() && !store.has_locked().unwrap());
+        let kept = store.load_outbox(user(), 0).await.unwrap();
+        assert_eq!(kept.entries.len(), plan.put.len());
+        store.close().await;
+
+        let (folder, _plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
+        let keys = || vec![key(1)];
+        let store = Store::open_with(folder.path(), Quota::default(), Sealing::With(key(2)), keys).unwrap();
+        assert!(!store.has_put_aside(), "nothing is aside any more");
+    });
+}
+
+#[test]
+fn what_needs_a_key_is_told_by_the_files_themselves() {
+    runtime().block_on(async {
+        let empty = tempfile::tempdir().unwrap();
+        assert!(!Store::needs_key(empty.path()));
+        for (sealing, needs) in [(Sealing::Open, false), (Sealing::With(key(1)), true)] {
+            let (folder, _plan) = left_by_a_killed_program(sealing).await;
+            assert_eq!(Store::needs_key(folder.path()), needs);
+            Store::put_sealed_aside(folder.path()).unwrap();
+            assert!(!Store::needs_key(folder.path()));
+        }
+    });
+}
+
+#[test]
 fn while_the_key_cannot_be_had_nothing_is_touched() {
     runtime().block_on(async {
         let (folder, plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
