@@ -3,7 +3,7 @@
 //!
 //! There is no list of them beside the folders: the folders are the list, so none can be lost from it. A record that cannot be
 //! read is one of a folder whose person is not known until it is opened.
-//! **Invariant:** no two profiles are of the same person at the same server; no record holds a secret.
+//! **Invariant:** no sign-in makes a second profile of the same person at the same server; no record holds a secret.
 
 use crate::config::server_address;
 use crate::error::{Error, Result};
@@ -228,6 +228,10 @@ impl Profiles {
     /// have no other.
     pub fn place_for(&self, name: &str, user: UserId) -> Result<Profile> {
         let at = self.find(name).unwrap_or_else(|| self.here());
+        // Also where there are two of theirs, as after a record was lost: each keeps its own.
+        if at.is_of(&at.server, user) {
+            return Ok(at);
+        }
         let kept = {
             let now = self.now();
             now.all
@@ -421,6 +425,24 @@ mod tests {
             door,
             "an empty one is used again"
         );
+    }
+
+    #[test]
+    fn of_two_places_of_one_person_each_keeps_its_own_sign_in() {
+        let home = tempfile::tempdir().unwrap();
+        let profiles = Profiles::read(home.path(), &url(SERVER));
+        let ana = who("ana@example.org");
+        let first = profiles.here();
+        let second = profiles.door(&url(SERVER)).unwrap();
+        for place in [&first, &second] {
+            profiles.note(&place.name, Some(ana.clone())).unwrap();
+        }
+        for place in [&first, &second] {
+            assert_eq!(
+                profiles.place_for(&place.name, ana.user).unwrap().name,
+                place.name
+            );
+        }
     }
 
     #[test]
