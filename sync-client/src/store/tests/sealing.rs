@@ -139,6 +139,26 @@ fn wherever_sealing_is_cut_short_nothing_is_lost_and_it_is_done_at_the_next_star
 }
 
 #[test]
+fn a_copy_that_fails_leaves_nothing_beside_the_file() {
+    runtime().block_on(async {
+        let (folder, plan) = left_by_a_killed_program(Sealing::Open).await;
+        let coming = ["outbox.db.coming", "cache.db.coming"].map(|name| folder.path().join(name));
+        let held = seal::hold(folder.path(), &Sealing::With(key(1)), &mut |step| {
+            if step == seal::Step::Copied {
+                let copy = coming.iter().find(|copy| copy.exists()).unwrap();
+                std::fs::write(copy, "noise").unwrap();
+            }
+        });
+        assert!(!held.is_settled);
+        assert!(coming.iter().all(|copy| !copy.exists()));
+        drop(held);
+        let store = open(folder.path(), Sealing::With(key(1)));
+        assert_eq!(store.seals().await.unwrap(), (true, 0));
+        assert_whole(&store, &plan).await;
+    });
+}
+
+#[test]
 fn wherever_opening_for_good_is_cut_short_nothing_is_lost() {
     runtime().block_on(async {
         let (folder, plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
