@@ -197,6 +197,11 @@ impl Profiles {
         self.now().find(name)
     }
 
+    /// Is on the screen from now on.
+    pub fn show(&self, profile: &Profile) {
+        self.now().here = profile.clone();
+    }
+
     /// Is on the screen from now on, and after the next start.
     pub fn choose(&self, profile: &Profile) -> Result<()> {
         let mut now = self.now();
@@ -483,6 +488,13 @@ mod tests {
         let other = profiles.door(&url("https://example.org/")).unwrap();
         profiles.choose(&other).unwrap();
         assert_eq!(Profiles::read(home.path(), &url(SERVER)).here(), other);
+        profiles.show(&profiles.door(&url(SERVER)).unwrap());
+        assert_eq!(profiles.here().server, url(SERVER));
+        assert_eq!(
+            Profiles::read(home.path(), &url(SERVER)).here(),
+            other,
+            "it was not chosen"
+        );
         let third = url("https://example.net/");
         assert_eq!(Profiles::read(home.path(), &third).here().server, third);
     }
