@@ -1,7 +1,7 @@
 //! Where this computer keeps what signs it in, and the key that its files are sealed with: the system's keychain, or what the person chose in its place.
 //!
 //! Every call may wait for the system (a locked keychain asks its owner), so callers are on a thread that may block.
-//! **Invariant:** one store at a time holds secrets; none is used that the person did not have by default or choose.
+//! **Invariant:** one store at a time holds what signs in; none is written to that the person did not have by default or choose.
 
 mod file;
 

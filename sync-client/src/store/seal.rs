@@ -176,7 +176,7 @@ fn settle(folder: &Path, sealing: &Sealing, after: &mut dyn FnMut(Step)) -> bool
             let name = name(&file);
             tracing::warn!(name, error = ?fault, "the file stays as it is for now: it could not be sealed or opened");
             all = false;
-            // Half a copy is of no use, and what it is of may be open.
+            // Half a copy is of no use, and may lie open.
             let _ = files::remove_family(&beside(&file));
         }
     }
