@@ -105,7 +105,7 @@ fn newer_version(app: &AppHandle, version: &str) -> Option<Note> {
     let chosen = app.state::<Shell>().preferences.chosen();
     chosen.notify.then(|| Note {
         about: About::Update,
-        title: format!("CompyMac {version} is there"),
+        title: format!("CompyMac {version} is available"),
         body: "Click here to see how to install it.".to_owned(),
     })
 }

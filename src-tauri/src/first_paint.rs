@@ -28,6 +28,10 @@ async fn drawn(app: &AppHandle, path: &str, document: &str) -> Option<String> {
     let kept = tokio::time::timeout(PATIENCE, reading::kept(&ask, &shell)).await;
     let boot = kept.ok()?.ok()?;
     boot.me.as_ref()?;
+    // One that is not here may be had: the page asks for it.
+    if open.is_some() && boot.open.is_none() {
+        return None;
+    }
     let title = ui::page::title_of(&boot, path);
     // A task of its own: should it break, the document comes as it was.
     let (seen, place) = (boot.clone(), path.to_owned());

@@ -18,7 +18,23 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     });
     written
         .and_then(|()| std::fs::rename(&beside, path))
+        .and_then(|()| sync_folder(path))
         .map_err(Error::folder)
+}
+
+/// What was renamed in the file's folder is so after a power cut too.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Elsewhere a folder cannot be asked to; renaming is in the file system's own log there.
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Whole or not at all, in a folder of the person's, with the rights that files have there.

@@ -1,7 +1,7 @@
 //! Where this computer keeps what signs it in, and the key that its files are sealed with: the system's keychain, or what the person chose in its place.
 //!
 //! Every call may wait for the system (a locked keychain asks its owner), so callers are on a thread that may block.
-//! **Invariant:** one store at a time holds secrets; none is used that the person did not have by default or choose.
+//! **Invariant:** one store at a time holds what signs in; none is written to that the person did not have by default or choose.
 
 mod file;
 
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use sync_client::credentials::{Credential, CredentialStore, FileKey, Sealing};
+use sync_client::driver;
 
 /// What one entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,10 +150,15 @@ impl Keychain {
         for (one, slot) in all.iter().flat_map(|one| Slot::ALL.map(|slot| (one, slot))) {
             let Some(former) = former else { break };
             let stays = slot == Slot::FileKey && to == SecretStore::Memory;
-            if let Some(secret) = one.read(former, &state, slot)?.filter(|_| !stays) {
-                one.write(to, &mut state, slot, &secret)?;
-                moved.push((one, former, slot));
+            let Some(secret) = one.read(former, &state, slot)?.filter(|_| !stays) else {
+                continue;
+            };
+            // The key that is there may be what something waits for that was put aside: then each stays where it is.
+            if slot == Slot::FileKey && one.has_other_key(to, &state, &secret) {
+                continue;
             }
+            one.write(to, &mut state, slot, &secret)?;
+            moved.push((one, former, slot));
         }
         // Whichever store the settings name has everything: they change once the new one does.
         let choice = Choice { secrets: Some(to) };
@@ -194,26 +200,43 @@ impl Keychain {
         }
     }
 
-    /// How the device's files are to lie on the disk: sealed with a key of their own where something keeps it.
-    pub fn sealing(&self) -> Result<Sealing> {
+    /// How the device's files are to lie on the disk: sealed with a key of their own where something keeps it. Where there is none, and
+    /// `is_needed` for what is sealed already, none is made: what another sealed opens with that one alone.
+    pub fn sealing(&self, is_needed: bool) -> Result<Sealing> {
         let mut state = self.state();
         match self.settled(&mut state) {
             Some(store @ (SecretStore::Keychain | SecretStore::File)) => {
                 let kept = self.file_key(store, &state)?;
-                let key = match kept {
-                    Some(key) => key,
-                    None => self.make_file_key(store, &mut state)?,
-                };
-                Ok(Sealing::With(key))
+                // A store that was in use before may have it still.
+                match kept.or_else(|| self.lasting_keys(&state).next()) {
+                    Some(key) => Ok(Sealing::With(key)),
+                    None if is_needed => Ok(Sealing::Open),
+                    None => Ok(Sealing::With(self.make_file_key(store, &mut state)?)),
+                }
             }
             Some(SecretStore::Memory) => {
-                let left = LASTING
-                    .iter()
-                    .find_map(|store| self.file_key(*store, &state).ok()?);
+                let left = self.lasting_keys(&state).next();
                 Ok(left.map_or(Sealing::Open, Sealing::Until))
             }
             None => Ok(Sealing::Open),
         }
+    }
+
+    /// Every key of the files that there is.
+    pub fn file_keys(&self) -> Vec<FileKey> {
+        self.lasting_keys(&self.state()).collect()
+    }
+
+    fn lasting_keys<'a>(&'a self, state: &'a State) -> impl Iterator<Item = FileKey> + 'a {
+        LASTING
+            .into_iter()
+            .filter_map(move |store| self.file_key(store, state).ok()?)
+    }
+
+    /// Whether a store holds another key of the files than this.
+    fn has_other_key(&self, store: SecretStore, state: &State, key: &[u8]) -> bool {
+        let there = self.file_key(store, state).ok().flatten();
+        there.is_some_and(|there| there.as_bytes() != key)
     }
 
     /// Nothing is sealed any more.
@@ -422,7 +445,12 @@ impl CredentialStore for DeviceCredential {
     }
 
     fn sealing(&self) -> std::result::Result<Sealing, Problem> {
-        Ok(self.keychain.sealing()?)
+        let folder = self.profiles.folder(&self.keychain.owner.name);
+        Ok(self.keychain.sealing(driver::needs_key(&folder))?)
+    }
+
+    fn keys(&self) -> Vec<FileKey> {
+        self.keychain.file_keys()
     }
 
     fn unsealed(&self) -> std::result::Result<(), Problem> {
@@ -505,18 +533,56 @@ mod tests {
     fn the_key_of_the_files_is_made_once_and_goes_along_or_waits_until_they_are_open() {
         let home = tempfile::tempdir().unwrap();
         let kept = keychain(home.path(), SecretStore::File);
-        let Sealing::With(key) = kept.sealing().unwrap() else {
+        let Sealing::With(key) = kept.sealing(false).unwrap() else {
             panic!("a file keeps a key");
         };
         let again = keychain(home.path(), SecretStore::File);
-        assert_eq!(again.sealing().unwrap(), Sealing::With(key.clone()));
+        assert_eq!(again.sealing(false).unwrap(), Sealing::With(key.clone()));
         again.choose(SecretStore::Memory, &[]).unwrap();
-        assert_eq!(again.sealing().unwrap(), Sealing::Until(key.clone()));
+        assert_eq!(again.sealing(false).unwrap(), Sealing::Until(key.clone()));
         again.choose(SecretStore::File, &[]).unwrap();
-        assert_eq!(again.sealing().unwrap(), Sealing::With(key));
+        assert_eq!(again.sealing(false).unwrap(), Sealing::With(key));
         again.choose(SecretStore::Memory, &[]).unwrap();
         again.forget_file_key();
-        assert_eq!(again.sealing().unwrap(), Sealing::Open);
+        assert_eq!(again.sealing(false).unwrap(), Sealing::Open);
+    }
+
+    #[test]
+    fn no_key_is_made_for_what_is_sealed_already_nor_by_looking_for_one() {
+        let home = tempfile::tempdir().unwrap();
+        let one = keychain(home.path(), SecretStore::File);
+        assert_eq!(one.sealing(true).unwrap(), Sealing::Open, "its key is missing");
+        assert!(one.file_keys().is_empty(), "looking makes none");
+        let Sealing::With(key) = one.sealing(false).unwrap() else {
+            panic!("a file keeps a key");
+        };
+        assert_eq!(one.file_keys(), [key.clone()]);
+        assert_eq!(one.sealing(true).unwrap(), Sealing::With(key));
+    }
+
+    #[test]
+    fn a_change_of_store_takes_no_other_key_away() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = keychain(home.path(), SecretStore::Memory);
+        let (one, other) = (FileKey::from_bytes([1; 32]), FileKey::from_bytes([2; 32]));
+        {
+            let mut state = kept.state();
+            let file = SecretStore::File;
+            kept.write(file, &mut state, Slot::FileKey, one.as_bytes())
+                .unwrap();
+            kept.write(SecretStore::Memory, &mut state, Slot::FileKey, other.as_bytes())
+                .unwrap();
+            assert!(!kept.has_other_key(file, &state, one.as_bytes()));
+            assert!(kept.has_other_key(file, &state, other.as_bytes()));
+        }
+        kept.choose(SecretStore::File, &[]).unwrap();
+        assert_eq!(kept.sealing(true).unwrap(), Sealing::With(one));
+        let state = kept.state();
+        assert_eq!(
+            kept.file_key(SecretStore::Memory, &state).unwrap(),
+            Some(other),
+            "it stays where it was"
+        );
     }
 
     #[test]
@@ -524,7 +590,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", owner("test"));
         kept.state().was_looked_for = true;
-        assert_eq!(kept.sealing().unwrap(), Sealing::Open);
+        assert_eq!(kept.sealing(false).unwrap(), Sealing::Open);
         assert!(!home.path().join("secrets").exists());
         kept.look_again();
         assert!(!kept.state().was_looked_for, "a keychain may have come up");
@@ -567,7 +633,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let one = keychain(home.path(), SecretStore::File);
         one.save(Slot::Credential, b"one").unwrap();
-        let Sealing::With(key) = one.sealing().unwrap() else {
+        let Sealing::With(key) = one.sealing(false).unwrap() else {
             panic!("a file keeps a key");
         };
         for slot in [Slot::Credential, Slot::FileKey] {
@@ -582,7 +648,7 @@ mod tests {
         let there = one.of(owner("there"));
         assert_eq!(there.load(Slot::Credential).unwrap(), None);
         for kept in [here, there] {
-            assert_eq!(kept.sealing().unwrap(), Sealing::With(key.clone()));
+            assert_eq!(kept.sealing(false).unwrap(), Sealing::With(key.clone()));
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! There is no list of them beside the folders: the folders are the list, so none can be lost from it. A record that cannot be
 //! read is one of a folder whose person is not known until it is opened.
-//! **Invariant:** no two profiles are of the same person at the same server; no record holds a secret.
+//! **Invariant:** no sign-in makes a second profile of the same person at the same server; no record holds a secret.
 
 use crate::config::server_address;
 use crate::error::{Error, Result};
@@ -197,6 +197,11 @@ impl Profiles {
         self.now().find(name)
     }
 
+    /// Is on the screen from now on.
+    pub fn show(&self, profile: &Profile) {
+        self.now().here = profile.clone();
+    }
+
     /// Is on the screen from now on, and after the next start.
     pub fn choose(&self, profile: &Profile) -> Result<()> {
         let mut now = self.now();
@@ -228,6 +233,10 @@ impl Profiles {
     /// have no other.
     pub fn place_for(&self, name: &str, user: UserId) -> Result<Profile> {
         let at = self.find(name).unwrap_or_else(|| self.here());
+        // Also where there are two of theirs, as after a record was lost: each keeps its own.
+        if at.is_of(&at.server, user) {
+            return Ok(at);
+        }
         let kept = {
             let now = self.now();
             now.all
@@ -424,6 +433,24 @@ mod tests {
     }
 
     #[test]
+    fn of_two_places_of_one_person_each_keeps_its_own_sign_in() {
+        let home = tempfile::tempdir().unwrap();
+        let profiles = Profiles::read(home.path(), &url(SERVER));
+        let ana = who("ana@example.org");
+        let first = profiles.here();
+        let second = profiles.door(&url(SERVER)).unwrap();
+        for place in [&first, &second] {
+            profiles.note(&place.name, Some(ana.clone())).unwrap();
+        }
+        for place in [&first, &second] {
+            assert_eq!(
+                profiles.place_for(&place.name, ana.user).unwrap().name,
+                place.name
+            );
+        }
+    }
+
+    #[test]
     fn noise_in_the_records_loses_no_folder() {
         let home = tempfile::tempdir().unwrap();
         let profiles = Profiles::read(home.path(), &url(SERVER));
@@ -461,6 +488,13 @@ mod tests {
         let other = profiles.door(&url("https://example.org/")).unwrap();
         profiles.choose(&other).unwrap();
         assert_eq!(Profiles::read(home.path(), &url(SERVER)).here(), other);
+        profiles.show(&profiles.door(&url(SERVER)).unwrap());
+        assert_eq!(profiles.here().server, url(SERVER));
+        assert_eq!(
+            Profiles::read(home.path(), &url(SERVER)).here(),
+            other,
+            "it was not chosen"
+        );
         let third = url("https://example.net/");
         assert_eq!(Profiles::read(home.path(), &third).here().server, third);
     }

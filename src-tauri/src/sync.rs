@@ -17,6 +17,9 @@ use tokio::sync::{broadcast, watch};
 /// Pushes that nobody can ask for again, kept for a page that does not watch yet.
 const HELD: usize = 8;
 
+/// Pages of devices that are not open any more, whose names are remembered: the web view keeps fewer alive behind the one it shows.
+const FORMER: usize = 64;
+
 /// Counts the devices that were open since the start.
 pub type Turn = u32;
 
@@ -37,8 +40,8 @@ pub struct Sync {
 struct Page {
     /// What it calls itself, a number by chance.
     name: Option<u64>,
-    /// The one before, which was another device's.
-    former: Option<u64>,
+    /// The ones before, which were other devices'.
+    former: VecDeque<u64>,
     channel: Option<Channel<Push>>,
     shown: Option<SessionId>,
     held: VecDeque<Push>,
@@ -73,7 +76,7 @@ impl Sync {
         {
             let mut page = self.page();
             page.channel = None;
-            page.former = page.name.take().or(page.former);
+            page.leave();
         }
         self.opened.send_modify(|opened| {
             opened.turn += 1;
@@ -142,17 +145,21 @@ impl Sync {
     /// Whether a page of this name, which asks for something, was drawn for a device that is not open any more.
     pub fn refuses(&self, name: u64) -> bool {
         let mut page = self.page();
-        let is_former = page.former == Some(name);
+        let is_former = page.former.contains(&name);
         if !is_former {
             page.name = Some(name);
         }
         is_former
     }
 
-    /// The page that is now there. It asked for what it shows a moment ago: what changed since is told at once.
-    pub async fn watch(&self, channel: Channel<Push>) -> Result<()> {
+    /// The page that is now there, by its name. It asked for what it shows a moment ago: what changed since is told at once.
+    pub async fn watch(&self, name: Option<u64>, channel: Channel<Push>) -> Result<()> {
         let held = {
             let mut page = self.page();
+            // It may have become another's since it called.
+            if name.is_some_and(|name| page.former.contains(&name)) {
+                return Err(elsewhere().into());
+            }
             page.channel = Some(channel);
             std::mem::take(&mut page.held)
         };
@@ -226,6 +233,14 @@ impl Sync {
 }
 
 impl Page {
+    /// It was drawn for a device that is not open any more.
+    fn leave(&mut self) {
+        self.former.extend(self.name.take());
+        if self.former.len() > FORMER {
+            self.former.pop_front();
+        }
+    }
+
     fn push(&mut self, push: Push) {
         let refused = match &self.channel {
             Some(channel) => channel.send(push.clone()).is_err(),
@@ -267,6 +282,9 @@ mod tests {
         assert!(sync.refuses(1), "it was drawn for the one before");
         assert_eq!(sync.page().shown, None);
         assert!(!sync.refuses(2));
+        let channel = Channel::new(|_| Ok(()));
+        assert!(sync.watch(Some(1), channel).await.is_err());
+        assert!(sync.page().channel.is_none(), "it is told nothing any more");
         let turn = sync.opened.borrow().turn;
         sync.push_of(turn - 1, Push::Me { me: None });
         assert!(sync.page().held.is_empty(), "said by the one before");
@@ -278,5 +296,17 @@ mod tests {
         tokio::task::yield_now().await;
         sync.opened.send_modify(|opened| opened.turn += 1);
         assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::Conflict);
+    }
+
+    #[test]
+    fn every_page_that_may_come_back_is_remembered_and_no_more() {
+        let mut page = Page::default();
+        for name in 0..=64 {
+            page.name = Some(name);
+            page.leave();
+        }
+        assert_eq!(page.former.len(), FORMER);
+        assert_eq!((page.name, page.former.back()), (None, Some(&64)));
+        assert_eq!(page.former.front(), Some(&1));
     }
 }

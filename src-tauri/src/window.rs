@@ -54,6 +54,12 @@ const LOOKS: &str = r#"try {
   if (shut) root.setAttribute("data-side", "shut");
 } catch {}"#;
 
+/// A page that the web view kept alive behind another, and brings back, may be of an account that is not on the screen any more: it
+/// is loaded anew, with what is.
+const ANEW: &str = r#"addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});"#;
+
 /// What the window is opened with.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
@@ -94,6 +100,7 @@ where
         .on_navigation(is_own)
         .on_new_window(|_url, _features| NewWindowResponse::Deny)
         .disable_drag_drop_handler()
+        .initialization_script(ANEW)
         .initialization_script(LOOKS)
         .on_web_resource_request(move |request, response| {
             if is_document(response.headers())

@@ -83,6 +83,11 @@ pub trait CredentialStore: Send + Sync + 'static {
     fn sealing(&self) -> Result<Sealing, Problem> {
         Ok(Sealing::Open)
     }
+    /// Every key that is kept for the files, of which none is made: what does not open with the one of [`Self::sealing`] may open with
+    /// another.
+    fn keys(&self) -> Vec<FileKey> {
+        Vec::new()
+    }
     /// No file is sealed with the key of [`Sealing::Until`] any more.
     fn unsealed(&self) -> Result<(), Problem> {
         Ok(())
@@ -124,6 +129,10 @@ impl<S: CredentialStore + ?Sized> CredentialStore for std::sync::Arc<S> {
 
     fn sealing(&self) -> Result<Sealing, Problem> {
         (**self).sealing()
+    }
+
+    fn keys(&self) -> Vec<FileKey> {
+        (**self).keys()
     }
 
     fn unsealed(&self) -> Result<(), Problem> {

@@ -24,7 +24,7 @@ mod tests;
 pub use crate::clock::Clock;
 pub use crate::store::Quota;
 
-use crate::credentials::CredentialStore;
+use crate::credentials::{CredentialStore, Sealing};
 use crate::search::{self, Query};
 use crate::store::Store;
 use crate::view::{self, CONTEXT, Rows, WINDOW};
@@ -83,12 +83,17 @@ pub fn begin_without_key(folder: &Path) -> Result<(), Problem> {
     Ok(Store::put_sealed_aside(folder)?)
 }
 
-/// Whether the cache of a device that nobody has open has this session. May block.
+/// Whether the cache of a device that nobody has open has this session. May block; no key is made for it.
 pub fn has_session(folder: &Path, credentials: &dyn CredentialStore, session: SessionId) -> bool {
-    let Ok(sealing) = credentials.sealing() else {
-        return false;
-    };
-    Store::has_session(folder, &sealing, session).unwrap_or(false)
+    let keys = credentials.keys().into_iter().map(Sealing::With);
+    std::iter::once(Sealing::Open)
+        .chain(keys)
+        .any(|sealing| Store::has_session(folder, &sealing, session).unwrap_or(false))
+}
+
+/// Whether what a device keeps in this folder opens with its key alone: then no other is made for it.
+pub fn needs_key(folder: &Path) -> bool {
+    Store::needs_key(folder)
 }
 
 impl Device {

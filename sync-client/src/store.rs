@@ -32,7 +32,7 @@ pub use reads::{Due, Gap, Page, Stretch};
 #[cfg(any(test, feature = "model"))]
 pub use twin::{Letters, Twin};
 
-use crate::credentials::Sealing;
+use crate::credentials::{FileKey, Sealing};
 use crate::outbox::{Entry, Plan};
 use crate::replica::{Applied, Verdict};
 use crate::search::{Candidates, Query};
@@ -63,7 +63,7 @@ pub struct Store {
     sealing: Sealing,
     /// No file is other than the keeper wants it.
     is_settled: bool,
-    /// An outbox was put aside at this start.
+    /// An outbox was put aside at this start, and is there still.
     has_put_aside: bool,
     cache: Worker,
     /// None where the disk had no room for sharing the file: then the writer reads.
@@ -75,7 +75,18 @@ pub struct Store {
 impl Store {
     /// Opens both files, and makes what is missing. A cache that cannot be read is moved aside and begun afresh. A full
     /// disk keeps nobody from reading. Files that are sealed, or not, against the keeper's will are brought over first.
+    #[cfg(test)]
     pub fn open(folder: &Path, quota: Quota, sealing: Sealing) -> Result<Self> {
+        Self::open_with(folder, quota, sealing, Vec::new)
+    }
+
+    /// The same; `keys` is asked for others where an outbox waits aside for its own.
+    pub fn open_with(
+        folder: &Path,
+        quota: Quota,
+        sealing: Sealing,
+        keys: impl FnOnce() -> Vec<FileKey>,
+    ) -> Result<Self> {
         files::secure_folder(folder)?;
         let held = seal::hold(folder, &sealing, &mut |_| {});
         let is_settled = held.is_settled;
@@ -84,9 +95,9 @@ impl Store {
         for file in [files::outbox_file(folder), files::cache_file(folder)] {
             seal::key_for(&sealing, seal::kind(&file)?)?;
         }
-        let (mut outbox, has_put_aside) = files::open_outbox(folder, &sealing)?;
+        let (mut outbox, aside) = files::open_outbox(folder, &sealing)?;
         if let Some(key) = sealing.key()
-            && let Err(fault) = files::take_back(folder, key, &mut outbox)
+            && let Err(fault) = files::take_all_back(folder, key, keys, &mut outbox)
         {
             tracing::warn!(error = ?fault, "an outbox that was put aside stays there");
         }
@@ -104,7 +115,7 @@ impl Store {
             folder: folder.to_owned(),
             quota,
             is_settled,
-            has_put_aside,
+            has_put_aside: aside.is_some_and(|place| place.exists()),
             cache,
             readers,
             outbox,
@@ -121,6 +132,19 @@ impl Store {
     /// Whether an outbox was put aside at this start, because it did not open.
     pub const fn has_put_aside(&self) -> bool {
         self.has_put_aside
+    }
+
+    /// Whether an outbox waits aside for its key.
+    pub fn has_locked(&self) -> Result<bool> {
+        Ok(!files::locked_outboxes(&self.folder)?.is_empty())
+    }
+
+    /// Whether what is in this folder opens with a key alone; so it may be where that cannot be told.
+    pub fn needs_key(folder: &Path) -> bool {
+        let files = [files::outbox_file(folder), files::cache_file(folder)];
+        files
+            .iter()
+            .any(|file| matches!(seal::kind(file), Ok(seal::Kind::Sealed) | Err(_)))
     }
 
     /// Whether both files are sealed, and how many outboxes wait aside for their keys.

@@ -130,7 +130,9 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
     let screen = &scene.screen;
     screen.wait_text("session-list", "Log book").await;
     screen.press_on(row, MENU_KEYS).await;
-    screen.wait_text("menu-keep", "Kept on this computer").await;
+    screen
+        .wait_text("menu-keep", "Stop keeping on this computer")
+        .await;
     screen.keys("\u{E00C}").await;
     screen.click("settings").await;
     screen.wait_text("kept", "1 session").await;

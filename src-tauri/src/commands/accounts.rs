@@ -71,27 +71,28 @@ async fn turn(app: &AppHandle, to: Profile) -> Answer<()> {
         return Ok(());
     }
     note_waiting(&shell).await;
-    bring(app, &to).await?;
+    bring(app, &to).await;
     let opened = shell.device().await;
     if let Err(problem) = &opened {
-        bring(app, &here).await?;
+        bring(app, &here).await;
         let problem = problem.clone();
         shell.sync.push(Push::SignInFailed { problem });
     } else {
         tracing::info!(from = here.name, to = to.name, "another account is on the screen");
     }
     window::go_home(app)?;
-    opened.map(drop)
+    opened.map(drop)?;
+    // The next start begins with one that opened.
+    let profiles = shell.profiles.clone();
+    blocking(move || profiles.choose(&to)).await
 }
 
-async fn bring(app: &AppHandle, to: &Profile) -> Answer<()> {
+async fn bring(app: &AppHandle, to: &Profile) {
     let shell = app.state::<Shell>();
-    let (profiles, chosen) = (shell.profiles.clone(), to.clone());
-    blocking(move || profiles.choose(&chosen)).await?;
+    shell.profiles.show(to);
     shell.begin_with(to);
     let opening = opening::open(app.clone(), kept(&shell, to));
     shell.sync.turn(opening).await;
-    Ok(())
 }
 
 fn kept(shell: &Shell, profile: &Profile) -> Kept {
@@ -113,10 +114,16 @@ async fn note_waiting(shell: &Shell) {
 pub async fn sign_out(app: &AppHandle, even_if_waiting: bool) -> Answer<()> {
     let shell = app.state::<Shell>();
     let _one = shell.turning.lock().await;
-    shell.device().await?.sign_out(even_if_waiting).await?;
-    shell.sign_in().cancel().await?;
+    let device: Device = shell.device().await?;
+    let left = device.sign_out(even_if_waiting).await;
+    if device.me().is_some() {
+        return left;
+    }
+    // Whoever could not be wiped away whole has left all the same.
+    let given_up = shell.sign_in().cancel().await;
     let profiles = shell.profiles.clone();
-    blocking(move || profiles.note(&profiles.here().name, None)).await
+    let noted = blocking(move || profiles.note(&profiles.here().name, None)).await;
+    left.and(given_up.map_err(Problem::from)).and(noted)
 }
 
 /// The program ends.

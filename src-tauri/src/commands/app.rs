@@ -219,9 +219,14 @@ pub async fn open_link(ask: ipc::OpenLink, app: AppHandle) -> Answer<()> {
 }
 
 #[tauri::command]
-pub async fn watch(ask: ipc::Watch, channel: Channel<Push>, shell: State<'_, Shell>) -> Answer<()> {
+pub async fn watch(
+    ask: ipc::Watch,
+    page: Option<u64>,
+    channel: Channel<Push>,
+    shell: State<'_, Shell>,
+) -> Answer<()> {
     let ipc::Watch {} = ask;
-    Ok(shell.sync.watch(channel).await?)
+    Ok(shell.sync.watch(page, channel).await?)
 }
 
 #[tauri::command]

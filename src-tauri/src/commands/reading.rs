@@ -1,4 +1,4 @@
-//! What the page shows. Nothing here waits for the network, save for the ways to sign in.
+//! What the page shows. Nothing here waits for the network, save for the ways to sign in and a session that is not here.
 
 use super::{Answer, Shell, now};
 use protocol::auth::Provider;
@@ -16,11 +16,19 @@ const PROVIDERS_WAIT: Duration = Duration::from_secs(3);
 #[tauri::command]
 pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
     let boot = kept(&ask, &shell).await?;
-    if boot.me.is_some() {
-        return Ok(boot);
+    let device = shell.device().await?;
+    if boot.me.is_none() {
+        let providers = known_providers(&shell, &device).await;
+        return Ok(Boot { providers, ..boot });
     }
-    let providers = known_providers(&shell, &shell.device().await?).await;
-    Ok(Boot { providers, ..boot })
+    match ask.open.filter(|_| boot.open.is_none()) {
+        // A link to a session that is not to be had is the page's to tell.
+        Some(session) => Ok(Boot {
+            open: device.show(session).await.ok(),
+            ..boot
+        }),
+        None => Ok(boot),
+    }
 }
 
 #[tauri::command]
@@ -42,8 +50,11 @@ pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
     let open = match ask.open.filter(|_| is_someone) {
         Some(session) => {
             shell.sync.shows(session);
-            // A link to a session that is not here is the page's to tell.
-            device.show(session).await.ok()
+            match device.transcript(session).await {
+                // Opening what is here asks nobody.
+                Ok(_here) => device.show(session).await.ok(),
+                Err(_not_here) => None,
+            }
         }
         None => None,
     };

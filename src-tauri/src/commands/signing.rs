@@ -16,7 +16,8 @@ use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_opener::OpenerExt as _;
 use tokio::task::JoinHandle;
 
-/// Looked at before anything is sent: a sign-in that could not be kept would be lost at the next start.
+/// Looked at before anything is sent: a sign-in that could not be kept would be lost at the next start. Whoever asks has the device by
+/// then: while the system is waited for, another account may come on the screen, and the sign-in is not for that one.
 async fn has_place_for_secrets(shell: &Shell) -> Answer<()> {
     let keychain = shell.keychain_of(&shell.profiles.here());
     match blocking(move || Ok(keychain.store())).await? {
@@ -101,14 +102,16 @@ async fn done<T>(app: &AppHandle, signed_in: Answer<T>) -> Answer<()> {
 
 #[tauri::command]
 pub async fn sign_up(ask: ipc::SignUp, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device().await?;
     has_place_for_secrets(&shell).await?;
-    shell.device().await?.sign_up(ask.email, ask.password).await
+    device.sign_up(ask.email, ask.password).await
 }
 
 #[tauri::command]
 pub async fn verify(ask: ipc::Verify, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device().await?;
     has_place_for_secrets(&shell).await?;
-    let verified = shell.device().await?.verify(ask.email, ask.code).await;
+    let verified = device.verify(ask.email, ask.code).await;
     done(&app, verified).await
 }
 
@@ -119,8 +122,9 @@ pub async fn resend(ask: ipc::Resend, shell: State<'_, Shell>) -> Answer<()> {
 
 #[tauri::command]
 pub async fn sign_in(ask: ipc::SignIn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device().await?;
     has_place_for_secrets(&shell).await?;
-    let signed_in = shell.device().await?.sign_in(ask.email, ask.password).await;
+    let signed_in = device.sign_in(ask.email, ask.password).await;
     done(&app, signed_in).await
 }
 
@@ -136,11 +140,11 @@ pub async fn browser_sign_in(
     app: AppHandle,
     shell: State<'_, Shell>,
 ) -> Answer<ipc::BrowserSignInStarted> {
-    has_place_for_secrets(&shell).await?;
+    let sign_in = shell.sign_in();
     let device = shell.device().await?;
+    has_place_for_secrets(&shell).await?;
     let way = WayHome::find(&app).await?;
-    let begun = shell
-        .sign_in()
+    let begun = sign_in
         .begin(&device, ask.provider, &way.redirect_uri(), now())
         .await?;
     let listening = app.clone();

@@ -40,13 +40,16 @@ impl Tray {
     /// Refused where nobody shows icons: then nothing is changed.
     pub async fn choose(&self, app: &AppHandle, is_wanted: bool) -> Result<()> {
         if !is_wanted {
-            if let Some(standing) = self.standing.lock().await.take() {
-                standing.abort();
+            let mut standing = self.standing.lock().await;
+            if let Some(following) = standing.take() {
+                following.abort();
+                // It may be saying this moment that the icon is up: what is said below is to be the last word.
+                let _ = following.await;
             }
             self.is_up.store(false, Ordering::Release);
             return Ok(());
         }
-        if self.standing.lock().await.is_some() {
+        if is_followed(self.standing.lock().await.as_ref()) {
             return Ok(());
         }
         if !is_shown(&watcher(&Connection::session().await?).await?).await {
@@ -58,7 +61,7 @@ impl Tray {
     /// Also where nobody shows it yet.
     pub async fn put_up(&self, app: &AppHandle) -> Result<()> {
         let mut standing = self.standing.lock().await;
-        if standing.is_some() {
+        if is_followed(standing.as_ref()) {
             return Ok(());
         }
         let name = fresh_name();
@@ -78,6 +81,11 @@ impl Tray {
         let _ = told.await;
         Ok(())
     }
+}
+
+/// Whether an icon is wanted already. One that was lost is put up anew.
+fn is_followed(standing: Option<&JoinHandle<()>>) -> bool {
+    standing.is_some_and(|following| !following.is_finished())
 }
 
 async fn watcher(bus: &Connection) -> zbus::Result<Proxy<'static>> {

@@ -46,20 +46,20 @@ pub fn about(outcome: &Result<Offer, Refusal>) -> Question {
         ),
         Ok(Offer::Package { version, at, command }) => (
             format!(
-                "CompyMac {version} is there. Download the package, and run this in the folder that it is in:\n\n{command}"
+                "CompyMac {version} is available. Download the package, and run this in the folder that it is in:\n\n{command}"
             ),
             vec![Choice::Download(at.clone()), Choice::Copy(command.clone())],
         ),
         Ok(Offer::Replacement(replacement)) => (
             format!(
-                "CompyMac {} is there. The app restarts for it; what you have written is kept.",
+                "CompyMac {} is available. The app restarts for it; what you have written is kept.",
                 replacement.version
             ),
             vec![Choice::Replace(Box::new(replacement.clone()))],
         ),
         Ok(Offer::Elsewhere { version }) => (
             format!(
-                "CompyMac {version} is there. This app was built by hand, and is built anew the same way."
+                "CompyMac {version} is available. This app was built by hand, and is built anew the same way."
             ),
             Vec::new(),
         ),

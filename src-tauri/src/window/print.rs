@@ -26,9 +26,13 @@ const HEADING: &str = "Print session";
 /// A page of a megabyte is there in well under a second.
 const LOADED_WITHIN: Duration = Duration::from_secs(20);
 
-/// What the window asks for next.
 #[derive(Debug, Default)]
-pub struct Printing(Mutex<Option<Page>>);
+pub struct Printing {
+    /// What the window asks for next.
+    page: Mutex<Option<Page>>,
+    /// Held by who prints.
+    turn: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug)]
 struct Page {
@@ -38,7 +42,7 @@ struct Page {
 
 impl Printing {
     fn page(&self) -> MutexGuard<'_, Option<Page>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To the window that prints, once.
@@ -75,22 +79,38 @@ pub fn hand_out(context: &UriSchemeContext<'_, Wry>) -> Response<Cow<'static, [u
 
 /// Whether it was printed, as far as that is known. One at a time: while a dialog stands, nothing comes of another.
 pub async fn print(app: &AppHandle, html: String, policy: &str) -> Result<bool> {
+    let printing = app.state::<Printing>();
+    let turn = printing.turn.try_lock();
     if let Some(window) = app.get_webview_window(LABEL) {
         window.set_focus()?;
         return Ok(false);
     }
-    *app.state::<Printing>().page() = Some(Page {
+    if turn.is_err() {
+        return Ok(false);
+    }
+    *printing.page() = Some(Page {
         html,
         policy: policy.to_owned(),
     });
+    let printed = show(app).await;
+    // Where the window never came for it.
+    *printing.page() = None;
+    printed
+}
+
+/// In a window that stays no longer than there is something to see.
+async fn show(app: &AppHandle) -> Result<bool> {
     let loaded = Arc::new(Notify::new());
     let window = open(app, loaded.clone())?;
     let in_time = tokio::time::timeout(LOADED_WITHIN, loaded.notified()).await;
-    if in_time.is_err() {
+    let printed = match in_time {
+        Ok(()) => ask(app, window.clone()).await,
+        Err(_late) => Err(Error::Print("the page did not come".to_owned())),
+    };
+    if cfg!(target_os = "linux") || printed.is_err() {
         window.destroy()?;
-        return Err(Error::Print("the page did not come".to_owned()));
     }
-    ask(app, window).await
+    printed
 }
 
 fn open(app: &AppHandle, loaded: Arc<Notify>) -> Result<WebviewWindow> {
@@ -132,9 +152,7 @@ async fn ask(app: &AppHandle, window: WebviewWindow) -> Result<bool> {
         });
     })?;
     // Not told: the app ends.
-    let printed = told.await.unwrap_or(Ok(false));
-    window.destroy()?;
-    printed
+    told.await.unwrap_or(Ok(false))
 }
 
 /// The system tells nobody how its dialog was answered.

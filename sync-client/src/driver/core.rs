@@ -85,9 +85,11 @@ fn open_store(folder: &Path, quota: Quota, keeper: &dyn CredentialStore) -> Resu
         Sealing::Open
     });
     let was_sealed = matches!(sealing, Sealing::Until(_));
-    let store = Store::open(folder, quota, sealing)?;
+    let store = Store::open_with(folder, quota, sealing, || keeper.keys())?;
     if was_sealed
         && store.is_settled()
+        // What waits aside may need it yet.
+        && matches!(store.has_locked(), Ok(false))
         && let Err(problem) = keeper.unsealed()
     {
         tracing::warn!(code = %problem.code, "a key that nothing needs any more could not be removed");
@@ -470,5 +472,66 @@ impl Core {
         self.tasks.close();
         self.tasks.wait().await;
         self.store.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::{Credential, FileKey};
+
+    struct Keeps {
+        sealing: Sealing,
+        /// It was told that the key may go.
+        is_told: AtomicBool,
+    }
+
+    impl CredentialStore for Keeps {
+        fn load(&self) -> Result<Option<Credential>, Problem> {
+            Ok(None)
+        }
+
+        fn save(&self, _credential: &Credential) -> Result<(), Problem> {
+            Ok(())
+        }
+
+        fn clear(&self) -> Result<(), Problem> {
+            Ok(())
+        }
+
+        fn sealing(&self) -> Result<Sealing, Problem> {
+            Ok(self.sealing.clone())
+        }
+
+        fn unsealed(&self) -> Result<(), Problem> {
+            self.is_told.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// Opens a folder once; whether the key may go then.
+    async fn may_go(folder: &Path, sealing: Sealing) -> bool {
+        let keeper = Keeps {
+            sealing,
+            is_told: AtomicBool::new(false),
+        };
+        let store = open_store(folder, Quota::default(), &keeper).unwrap();
+        store.close().await;
+        keeper.is_told.into_inner()
+    }
+
+    #[tokio::test]
+    async fn a_key_goes_only_once_no_outbox_waits_aside_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let key = |number| FileKey::from_bytes([number; 32]);
+        assert!(!may_go(path, Sealing::With(key(1))).await);
+        Store::put_sealed_aside(path).unwrap();
+        assert!(!may_go(path, Sealing::With(key(2))).await);
+        assert!(
+            !may_go(path, Sealing::Until(key(2))).await,
+            "one waits for another"
+        );
+        assert!(may_go(path, Sealing::Until(key(1))).await, "it is taken back");
     }
 }

@@ -165,23 +165,40 @@ pub fn open_reader(folder: &Path, key: Option<&FileKey>) -> Result<Connection> {
 
 /// Opens the outbox. One that cannot be read is kept beside a new one, never deleted: it holds what people wrote. So is one that
 /// does not open with this key, until its key is there again. One from a newer build stays where it is, for the build that can
-/// read it. Tells whether one was put aside.
-pub fn open_outbox(folder: &Path, sealing: &Sealing) -> Result<(Connection, bool)> {
+/// read it. Tells where one was put aside.
+pub fn open_outbox(folder: &Path, sealing: &Sealing) -> Result<(Connection, Option<PathBuf>)> {
     match outbox_with_or_without_room(folder, sealing) {
         Err(StoreFault::Damaged(why)) => {
             tracing::error!(why, "the outbox cannot be read; it is kept aside");
             let file = outbox_file(folder);
             let is_sealed = seal::kind(&file)? == seal::Kind::Sealed;
             let aside = place_aside(folder, if is_sealed { LOCKED_OUTBOX } else { DAMAGED_OUTBOX });
-            move_family(&file, &aside.ok_or(StoreFault::Damaged(why))?)?;
-            Ok((outbox_with_or_without_room(folder, sealing)?, true))
+            let aside = aside.ok_or(StoreFault::Damaged(why))?;
+            move_family(&file, &aside)?;
+            Ok((outbox_with_or_without_room(folder, sealing)?, Some(aside)))
         }
-        other => Ok((other?, false)),
+        other => Ok((other?, None)),
     }
 }
 
-/// Takes over what waits in outboxes that were put aside and open with this key.
-pub fn take_back(folder: &Path, key: &FileKey, outbox: &mut Connection) -> Result<()> {
+/// Takes over what waits in outboxes that were put aside, and opens with this key or with one of the others, which are asked for where
+/// something still waits.
+pub fn take_all_back(
+    folder: &Path,
+    key: &FileKey,
+    others: impl FnOnce() -> Vec<FileKey>,
+    outbox: &mut Connection,
+) -> Result<()> {
+    take_back(folder, key, outbox)?;
+    if locked_outboxes(folder)?.is_empty() {
+        return Ok(());
+    }
+    others()
+        .iter()
+        .try_for_each(|other| take_back(folder, other, outbox))
+}
+
+fn take_back(folder: &Path, key: &FileKey, outbox: &mut Connection) -> Result<()> {
     let name = seal::name(&outbox_file(folder));
     for path in locked_outboxes(folder)? {
         if !seal::opens(&path, key, &name) {

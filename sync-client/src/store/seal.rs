@@ -176,6 +176,8 @@ fn settle(folder: &Path, sealing: &Sealing, after: &mut dyn FnMut(Step)) -> bool
             let name = name(&file);
             tracing::warn!(name, error = ?fault, "the file stays as it is for now: it could not be sealed or opened");
             all = false;
+            // Half a copy is of no use, and may lie open.
+            let _ = files::remove_family(&beside(&file));
         }
     }
     let damaged = files::damaged_cache(folder);

@@ -275,7 +275,7 @@ fn of_app(stage: &Stage, row: &SessionRow) -> [Item; 3] {
         Callback::from(move |()| stage.act(act))
     };
     let (sign, label) = if row.kept {
-        (Sign::Check, "Kept on this computer")
+        (Sign::Check, "Stop keeping on this computer")
     } else {
         (Sign::Computer, "Keep on this computer")
     };

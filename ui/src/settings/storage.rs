@@ -42,7 +42,7 @@ pub fn Storage(props: &StorageProps) -> Html {
                     <dd>{ kept(held) }</dd>
                     <dt>{ "That copy is" }</dt><dd data-testid="protection">{ &held.protection }</dd>
                     if held.kept > 0 {
-                        <dt>{ "Kept whole, whatever room there is" }</dt>
+                        <dt>{ "Always kept on this computer" }</dt>
                         <dd data-testid="kept">{ counted(held.kept, "session") }</dd>
                     }
                     <dt>{ "Waiting to send" }</dt><dd>{ held.waiting }</dd>

@@ -139,6 +139,26 @@ fn wherever_sealing_is_cut_short_nothing_is_lost_and_it_is_done_at_the_next_star
 }
 
 #[test]
+fn a_copy_that_fails_leaves_nothing_beside_the_file() {
+    runtime().block_on(async {
+        let (folder, plan) = left_by_a_killed_program(Sealing::Open).await;
+        let coming = ["outbox.db.coming", "cache.db.coming"].map(|name| folder.path().join(name));
+        let held = seal::hold(folder.path(), &Sealing::With(key(1)), &mut |step| {
+            if step == seal::Step::Copied {
+                let copy = coming.iter().find(|copy| copy.exists()).unwrap();
+                std::fs::write(copy, "noise").unwrap();
+            }
+        });
+        assert!(!held.is_settled);
+        assert!(coming.iter().all(|copy| !copy.exists()));
+        drop(held);
+        let store = open(folder.path(), Sealing::With(key(1)));
+        assert_eq!(store.seals().await.unwrap(), (true, 0));
+        assert_whole(&store, &plan).await;
+    });
+}
+
+#[test]
 fn wherever_opening_for_good_is_cut_short_nothing_is_lost() {
     runtime().block_on(async {
         let (folder, plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
@@ -188,6 +208,43 @@ fn with_another_key_the_unsent_waits_aside_and_comes_back_with_its_own() {
         }
         let store = open(folder.path(), Sealing::With(key(1)));
         assert_eq!(store.drafts(user()).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn what_another_key_sealed_comes_back_at_the_same_start_where_that_key_is_kept_too() {
+    runtime().block_on(async {
+        let (folder, plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
+        let open_with = |keys: Vec<FileKey>| {
+            Store::open_with(folder.path(), Quota::default(), Sealing::With(key(2)), || keys).unwrap()
+        };
+        let store = open_with(vec![key(3)]);
+        assert!(store.has_put_aside() && store.has_locked().unwrap());
+        store.close().await;
+        let store = open_with(vec![key(2), key(1)]);
+        assert!(!store.has_put_aside() && !store.has_locked().unwrap());
+        let kept = store.load_outbox(user(), 0).await.unwrap();
+        assert_eq!(kept.entries.len(), plan.put.len());
+        store.close().await;
+
+        let (folder, _plan) = left_by_a_killed_program(Sealing::With(key(1))).await;
+        let keys = || vec![key(1)];
+        let store = Store::open_with(folder.path(), Quota::default(), Sealing::With(key(2)), keys).unwrap();
+        assert!(!store.has_put_aside(), "nothing is aside any more");
+    });
+}
+
+#[test]
+fn what_needs_a_key_is_told_by_the_files_themselves() {
+    runtime().block_on(async {
+        let empty = tempfile::tempdir().unwrap();
+        assert!(!Store::needs_key(empty.path()));
+        for (sealing, needs) in [(Sealing::Open, false), (Sealing::With(key(1)), true)] {
+            let (folder, _plan) = left_by_a_killed_program(sealing).await;
+            assert_eq!(Store::needs_key(folder.path()), needs);
+            Store::put_sealed_aside(folder.path()).unwrap();
+            assert!(!Store::needs_key(folder.path()));
+        }
     });
 }
 
