@@ -30,7 +30,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     description = "What programs ask: accounts, sessions, the change feed and mutations. Refusals are problems (RFC 9457).\n\n\
         Not in it is what a person's browser or mail program is led to, and no program asks by itself: pages and their forms; \
         `/oauth/authorize`, where an app sends its person; `/auth/{provider}/start` and `/auth/{provider}/callback`, out to a \
-        provider and back; what a page's script asks for passkeys, as `/auth/passkey/options`; `/letters/{token}`, which a mail \
+        provider and back; `/letters/{token}`, which a mail \
         program posts to (RFC 8058); `/settings/security/export/{id}`, the file of a copy of everything."
 ))]
 struct Api;
@@ -112,15 +112,16 @@ fn with_headers(routes: Router, headers: Headers) -> Router {
 }
 
 /// How much a network may ask for that shows no sign-in, or one that does not hold: whoever is signed in is counted by device, since
-/// a whole office may be one network. What is looked at for the server's own good is never refused for it, and files cost nothing
-/// that were worth counting.
+/// a whole office may be one network. What is looked at for the server's own good is never refused for it, files cost nothing
+/// that were worth counting, and whoever renews a sign-in shows none by a header, and is counted there.
 async fn limit(
     axum::extract::State(pages): axum::extract::State<web::pages::Pages>,
     request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    if web::operations::is_of_operations(path) || web::assets::is_file(path) {
+    let has_its_own = path == routes::TOKEN;
+    if has_its_own || web::operations::is_of_operations(path) || web::assets::is_file(path) {
         return next.run(request).await;
     }
     let auth = pages.auth().clone();

@@ -230,7 +230,9 @@ const LIES: [(Fault, &str); 15] = [
 /// What the audit has of sign-ins that were refused so.
 async fn refused_as(stack: &Stack, code: Code) -> i64 {
     let noted = "select count(*) from audit_events where event = 'sign_in' and outcome = 'refused'";
-    stack.number(&format!("{noted} and reason = '{code}'")).await
+    stack
+        .number(&format!("{noted} and reason = 'google: {code}'"))
+        .await
 }
 
 #[tokio::test]
