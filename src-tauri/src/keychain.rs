@@ -556,7 +556,7 @@ mod tests {
         let Sealing::With(key) = one.sealing(false).unwrap() else {
             panic!("a file keeps a key");
         };
-        assert_eq!(one.file_keys(), [key.clone()]);
+        assert_eq!(one.file_keys(), std::slice::from_ref(&key));
         assert_eq!(one.sealing(true).unwrap(), Sealing::With(key));
     }
 

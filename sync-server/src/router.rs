@@ -12,7 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
-use protocol::routes::page;
+use protocol::routes::{self, page};
 use protocol::{Code, Problem};
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;

