@@ -107,17 +107,14 @@ pub enum Going {
     Add(String),
 }
 
-/// An account of this computer.
+/// An account of this computer that is not on the screen, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptAccount {
     pub name: String,
-    /// `None`: nobody is signed in there, or it is not known who.
-    pub address: Option<String>,
-    pub server: String,
-    /// What waits there to be sent, until it is on the screen again.
-    pub waiting: u64,
-    /// On the screen.
-    pub is_here: bool,
+    /// Whose it is.
+    pub whose: String,
+    /// Its server, and how much waits there to be sent until it is on the screen again.
+    pub about: String,
 }
 
 /// Where this computer keeps what signs it in.

@@ -33,17 +33,23 @@ pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<Vec<KeptAcco
     }
     let here = shell.profiles.here().name;
     let all = shell.profiles.all().into_iter();
-    let listed = all.filter(|profile| profile.who.is_some() || !profile.is_known || profile.name == here);
-    Ok(listed.map(|profile| account(profile, &here)).collect())
+    let listed = all.filter(|profile| profile.who.is_some() || !profile.is_known);
+    let others = listed.filter(|profile| profile.name != here);
+    Ok(others.map(account).collect())
 }
 
-fn account(profile: Profile, here: &str) -> KeptAccount {
+/// In words, since the page has no room for what only one of its bodies says.
+fn account(profile: Profile) -> KeptAccount {
+    let server = profile.server.origin().ascii_serialization();
     KeptAccount {
-        is_here: profile.name == here,
-        address: profile.who.map(|who| who.address),
-        server: profile.server.origin().ascii_serialization(),
-        waiting: profile.waiting,
         name: profile.name,
+        whose: profile
+            .who
+            .map_or_else(|| "an account".to_owned(), |who| who.address),
+        about: match profile.waiting {
+            0 => server,
+            more => format!("{server} · {more} waiting here to be sent"),
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use axum::extract::{FromRef, OriginalUri, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum_extra::extract::CookieJar;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use protocol::routes::page;
 use protocol::view::{Body, Boot, Connection, SessionRow, Transcript, TranscriptState, Typed, unanswered};
 use protocol::{Code, Problem, SessionId, limits};
@@ -164,13 +164,20 @@ impl Pages {
     /// A refusal as a page with a way on.
     pub async fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let wait = problem.retry_after;
         let notice = |_csrf| {
             Notice::Failed(Failed {
                 problem,
                 way_on: None,
             })
         };
-        self.draw_notice(headers, status, "CompyMac", notice).await
+        let mut response = self.draw_notice(headers, status, "CompyMac", notice).await;
+        if let Some(seconds) = wait {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 
     /// What a page of anybody's begins with.

@@ -42,7 +42,7 @@ pub fn Accounts(props: &AccountsProps) -> Html {
     };
     html! {
         <>
-            for account in kept.iter().filter(|account| !account.is_here) {
+            for account in kept.iter() {
                 { row(account, &ask) }
             }
             if let Some(value) = props.server.clone() {
@@ -58,17 +58,12 @@ pub fn Accounts(props: &AccountsProps) -> Html {
 fn row(account: &KeptAccount, ask: &Callback<Option<Going>>) -> Html {
     let name = account.name.clone();
     let onclick = ask.reform(move |_: MouseEvent| Some(Going::To(name.clone())));
-    let waiting = match account.waiting {
-        0 => String::new(),
-        more => format!(" · {more} waiting here to be sent"),
-    };
-    let address = account.address.as_deref().unwrap_or("an account");
     html! {
         <p>
             <button type="button" class="button button-wide" data-testid="account-row" {onclick}>
-                { "Switch to " }<bdi>{ address }</bdi>
+                { "Switch to " }<bdi>{ &account.whose }</bdi>
             </button>
-            <span class="hint" dir="ltr">{ &account.server }{ waiting }</span>
+            <span class="hint" dir="ltr">{ &account.about }</span>
         </p>
     }
 }
