@@ -46,7 +46,7 @@ pub fn Accounts(props: &AccountsProps) -> Html {
                 { row(account, &ask) }
             }
             if let Some(value) = props.server.clone() {
-                <PostForm action="" csrf="" class="gate-row" {onpost}>
+                <PostForm action="" csrf="" class="choices" {onpost}>
                     <input ref={server} class="field" aria-label="Server" {value} required=true data-testid="server" />
                     <button class="button" data-testid="add-account">{ "Add another account" }</button>
                 </PostForm>
