@@ -125,8 +125,11 @@ async fn limit(
         return next.run(request).await;
     }
     let auth = pages.auth().clone();
-    let network = address::prefix(auth.address_of(request.extensions(), request.headers()));
-    let count = || auth.limits().take_here(Class::Request, Who::Address(&network));
+    let from = auth.address_of(request.extensions(), request.headers());
+    let count = || {
+        let network = address::prefix(from);
+        auth.limits().take_here(Class::Request, Who::Address(&network))
+    };
     let refused = |limited: Limited| problem_response(&limited.problem);
     if !auth::shows_a_credential(request.headers()) {
         return match count() {

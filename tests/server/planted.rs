@@ -140,19 +140,20 @@ async fn users_and_accounts(stack: &Stack) -> (i64, i64) {
     (users, stack.number("select count(*) from accounts").await)
 }
 
-/// Somebody writes the victim's address into an account at a provider that confirms none, and waits.
+/// Somebody writes the victim's address into an account at a provider that confirms none; with the code that only the victim gets.
+async fn claims(stack: &Stack, provider: &OpenIdProvider, victim: &Person) -> (Newcomer, String) {
+    let claimed = unconfirmed(victim.email.as_str());
+    let attacker = Newcomer::by(stack, provider, "google", &claimed).await;
+    let letter = stack.letter_to(victim.email.as_str(), 1).await;
+    (attacker, letter.code.expect("a code"))
+}
+
 #[tokio::test]
 async fn whoever_claims_an_address_at_a_lax_provider_gets_nothing_before_its_owner_comes_nor_after() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     let victim = Person::fresh();
-    let claimed = unconfirmed(victim.email.as_str());
-    let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
-    let code = stack
-        .letter_to(victim.email.as_str(), 1)
-        .await
-        .code
-        .expect("a code");
+    let (attacker, code) = claims(&stack, &provider, &victim).await;
     assert_eq!(users_and_accounts(&stack).await, (0, 0), "nothing is made");
     // the owner signs up as anybody, and finds nothing of it
     let owner = browser(&stack);
@@ -176,13 +177,7 @@ async fn without_the_mailbox_a_claimed_address_is_guessed_at_five_times() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     let victim = Person::fresh();
-    let claimed = unconfirmed(victim.email.as_str());
-    let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
-    let code = stack
-        .letter_to(victim.email.as_str(), 1)
-        .await
-        .code
-        .expect("a code");
+    let (attacker, code) = claims(&stack, &provider, &victim).await;
     for guess in ["00000000", "11111111", "", "ABCD-EFGH", "22222222", "33333333"] {
         let refused = attacker.types(guess).await;
         assert_eq!(refused.status, 410, "{guess}: {refused:?}");

@@ -73,17 +73,23 @@ async fn said_of_signing_up(stack: &Stack, email: &str) -> Vec<String> {
     Vec::from(all.map(|answer| masked(answer, email)))
 }
 
+/// Somebody whom the operator has locked.
+async fn locked(stack: &Stack) -> Person {
+    let (person, _) = Person::join(stack).await;
+    stack
+        .execute(&format!(
+            "update users set disabled_at = now() where email_key = '{}'",
+            person.email.key()
+        ))
+        .await;
+    person
+}
+
 #[tokio::test]
 async fn whole_answers_are_the_same_whoever_has_the_address() {
     let stack = Stack::start().await;
     let (known, _) = Person::join(&stack).await;
-    let (closed, _) = Person::join(&stack).await;
-    stack
-        .execute(&format!(
-            "update users set disabled_at = now() where email_key = '{}'",
-            closed.email.key()
-        ))
-        .await;
+    let closed = locked(&stack).await;
     let (waiting, free) = (Person::fresh(), Person::fresh());
     waiting.sign_up(&browser(&stack)).await.succeeds();
     let of_known = said_of_a_forgotten_password(&stack, known.email.as_str()).await;
@@ -117,13 +123,7 @@ async fn what_a_newcomer_is_told_is_the_same_whoever_has_the_address() {
     let provider = OpenIdProvider::start().await;
     let stack = stack_with(&provider).await;
     let (known, _) = Person::join(&stack).await;
-    let (closed, _) = Person::join(&stack).await;
-    stack
-        .execute(&format!(
-            "update users set disabled_at = now() where email_key = '{}'",
-            closed.email.key()
-        ))
-        .await;
+    let closed = locked(&stack).await;
     let (waiting, free) = (Person::fresh(), Person::fresh());
     waiting.sign_up(&browser(&stack)).await.succeeds();
     let of_known = said_to_a_newcomer(&stack, &provider, known.email.as_str()).await;
