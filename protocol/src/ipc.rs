@@ -9,8 +9,9 @@ use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A command; the page passes it as `{ "ask": …, "page": … }` and gets `Out` or a [`crate::Problem`]. `page` is a number of its own: what a
-/// page asks that was drawn for another account than the one on the screen is refused.
+/// A command; the page passes it as `{ "ask": …, "page": …, "number": … }` and gets `Out` or a [`crate::Problem`]. `page` is a number of
+/// its own: what a page asks that was drawn for another account than the one on the screen is refused. `number` counts what it asks:
+/// the same comes twice where the page goes away meanwhile, and is done once.
 pub trait Command: Serialize {
     const NAME: &'static str;
     type Out: DeserializeOwned;

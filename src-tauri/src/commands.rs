@@ -1,10 +1,11 @@
 //! What the page may call: each command unpacks its ask, calls one thing, and refuses with a `Problem`.
 //!
-//! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key, and none is done for a page
-//! that was drawn for another account.
+//! **Invariant:** exactly the commands of `protocol::ipc`; none returns a token, a verifier or a key, none is done for a page that was
+//! drawn for another account, and none twice that was asked once.
 
 pub mod accounts;
 pub mod app;
+mod asks;
 mod opening;
 pub mod reading;
 pub mod signing;
@@ -18,8 +19,10 @@ use crate::profiles::{Profile, Profiles};
 use crate::sign_in::SignIn;
 use crate::sync::{self, Sync};
 use crate::tray::Tray;
+use asks::Asks;
 use protocol::auth::Provider;
-use protocol::{Problem, UnixMillis};
+use protocol::ipc::{self, Command as _};
+use protocol::{Code, Problem, UnixMillis};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -137,25 +140,44 @@ commands! {
 
 pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
     let each = each();
-    move |invoke| {
-        if is_of_former(&invoke) {
-            invoke.resolver.reject(sync::elsewhere());
-            return true;
+    let asks = Asks::default();
+    move |invoke| match admit(&asks, &invoke) {
+        Ok(()) => each(invoke),
+        Err(problem) => {
+            invoke.resolver.reject(problem);
+            true
         }
-        each(invoke)
     }
 }
 
-/// Whether the page that calls was drawn for an account that is not on the screen any more. Each page says which one it is.
-fn is_of_former(invoke: &Invoke<Wry>) -> bool {
+/// Each page says which one it is and numbers what it asks: one that was drawn for an account that is not on the screen any more is
+/// refused, and so is what was asked before.
+fn admit(asks: &Asks, invoke: &Invoke<Wry>) -> Answer<()> {
+    // Told by the page's frame, whose program did not come as far as having a name; told twice, it is written down twice.
+    if invoke.message.command() == ipc::PageBroke::NAME {
+        return Ok(());
+    }
     let InvokeBody::Json(payload) = invoke.message.payload() else {
-        return false;
+        return Err(nameless());
     };
-    let page = payload.get("page").and_then(serde_json::Value::as_u64);
+    let field = |name: &str| payload.get(name).and_then(serde_json::Value::as_u64);
+    let (page, number) = field("page").zip(field("number")).ok_or_else(nameless)?;
     let shell = invoke.message.webview_ref().try_state::<Shell>();
-    shell
-        .zip(page)
-        .is_some_and(|(shell, page)| shell.sync.refuses(page))
+    if shell.is_some_and(|shell| shell.sync.refuses(page)) {
+        return Err(sync::elsewhere());
+    }
+    if asks.is_new(page, number) {
+        Ok(())
+    } else {
+        tracing::info!(command = invoke.message.command(), "what a page asked came twice");
+        let detail = "That was asked already. If nothing has come of it, please try again.";
+        Err(Problem::new(Code::Conflict).detail(detail))
+    }
+}
+
+/// No page of ours asks so.
+fn nameless() -> Problem {
+    Problem::new(Code::Invalid).detail("The app was asked by a page it does not know. Please start it again.")
 }
 
 impl Shell {

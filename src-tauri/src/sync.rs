@@ -153,11 +153,11 @@ impl Sync {
     }
 
     /// The page that is now there, by its name. It asked for what it shows a moment ago: what changed since is told at once.
-    pub async fn watch(&self, name: Option<u64>, channel: Channel<Push>) -> Result<()> {
+    pub async fn watch(&self, name: u64, channel: Channel<Push>) -> Result<()> {
         let held = {
             let mut page = self.page();
             // It may have become another's since it called.
-            if name.is_some_and(|name| page.former.contains(&name)) {
+            if page.former.contains(&name) {
                 return Err(elsewhere().into());
             }
             page.channel = Some(channel);
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(sync.page().shown, None);
         assert!(!sync.refuses(2));
         let channel = Channel::new(|_| Ok(()));
-        assert!(sync.watch(Some(1), channel).await.is_err());
+        assert!(sync.watch(1, channel).await.is_err());
         assert!(sync.page().channel.is_none(), "it is told nothing any more");
         let turn = sync.opened.borrow().turn;
         sync.push_of(turn - 1, Push::Me { me: None });

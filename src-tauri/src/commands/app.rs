@@ -221,7 +221,7 @@ pub async fn open_link(ask: ipc::OpenLink, app: AppHandle) -> Answer<()> {
 #[tauri::command]
 pub async fn watch(
     ask: ipc::Watch,
-    page: Option<u64>,
+    page: u64,
     channel: Channel<Push>,
     shell: State<'_, Shell>,
 ) -> Answer<()> {

@@ -112,6 +112,6 @@ fn long_session(email: &str, workspaces: &Path) -> String {
 
 /// How many messages the app keeps on its disk, by its own word: its files are sealed.
 async fn kept(screen: &Screen) -> u64 {
-    let asked = "window.__TAURI_INTERNALS__.invoke('storage', {ask: {}}).then((held) => done(held.messages), () => done(0));";
+    let asked = "window.__TAURI_INTERNALS__.invoke('storage', {ask: {}, page: Math.random() * 2 ** 32 >>> 0, number: 0}).then((held) => done(held.messages), () => done(0));";
     screen.evaluate_later(asked).await.as_u64().unwrap_or_default()
 }

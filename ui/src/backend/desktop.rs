@@ -12,7 +12,7 @@ use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::{Closure, JsValue, wasm_bindgen};
@@ -35,6 +35,8 @@ pub fn find() -> Option<Handle> {
 thread_local! {
     /// What this page calls itself: what one asks that was drawn for another account is refused.
     static PAGE: u32 = by_chance();
+    /// How much it has asked: an ask that Tauri brings to the core twice is done once.
+    static ASKED: Cell<u32> = const { Cell::new(0) };
 }
 
 #[expect(
@@ -61,10 +63,9 @@ fn ask<C: Command + 'static>(ask: C, beside: Option<(&'static str, JsValue)>) ->
         let payload = js_sys::Object::new();
         let ask = written(&ask)?;
         let page = PAGE.with(|page| JsValue::from(*page));
-        for (name, value) in [Some(("ask", ask)), Some(("page", page)), beside]
-            .into_iter()
-            .flatten()
-        {
+        let number = ASKED.replace(ASKED.get() + 1).into();
+        let named = [("ask", ask), ("page", page), ("number", number)];
+        for (name, value) in named.into_iter().chain(beside) {
             // A plain object takes any field.
             js_sys::Reflect::set(&payload, &name.into(), &value).unwrap_throw();
         }
