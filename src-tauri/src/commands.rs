@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn every_command_of_the_protocol_is_answered_and_no_other() {
-        let named: BTreeSet<_> = protocol::ipc::NAMES.iter().collect();
+        let named: BTreeSet<_> = ipc::NAMES.iter().collect();
         assert_eq!(named, HANDLED.iter().collect());
     }
 
@@ -296,7 +296,7 @@ mod tests {
             .map(|permission| permission.as_str().unwrap().to_owned())
             .collect();
         let allowed = |name: &&str| format!("allow-{}", name.replace('_', "-"));
-        let named: BTreeSet<_> = protocol::ipc::NAMES.iter().map(allowed).collect();
+        let named: BTreeSet<_> = ipc::NAMES.iter().map(allowed).collect();
         assert_eq!(granted, named);
     }
 

@@ -8,17 +8,22 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
 
 /// A few days of ordinary use; small enough to be mailed.
 const FILE_BYTES: u64 = 1024 * 1024;
 
-/// Begins to log. A folder that cannot be written to leaves the terminal.
+/// Begins to log. A folder that cannot be written to leaves the terminal. `filter` is a level, and others for parts of the program:
+/// `info,sync_client=debug`.
 pub fn begin(folder: &Path, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_unreadable| EnvFilter::new("info"));
+    let filter = filter
+        .parse::<Targets>()
+        .unwrap_or_else(|_unreadable| Targets::new().with_default(LevelFilter::INFO));
     let file = Rotated::open(folder.join("desktop.log"), FILE_BYTES);
     let failure = file.as_ref().err().map(ToString::to_string);
     let to_file = file.ok().map(|file| {

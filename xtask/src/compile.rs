@@ -66,10 +66,14 @@ fn as_shipped(place: &Place, supervisor: &mut Supervisor, packages: &[&str]) -> 
     }
     let forget = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     // Of its own code the compiler is told by paths within the repository: another clone has the same libraries.
-    let flags = [
+    let mut flags = vec![
         forget(&place.target(), "/target"),
         forget(&cargo_home()?, "/cargo"),
     ];
+    // Functions that came out the same are there once, where the toolchain's own linker is at work.
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        flags.push("-Clink-arg=-Wl,--icf=all".to_owned());
+    }
     // Told apart by a character that no path has.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     supervisor.run(&mut command)
