@@ -19,6 +19,10 @@ pub struct Json<T, const LIMIT: usize = { limits::BODY_BYTES }>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Form<T, const LIMIT: usize = { limits::BODY_BYTES }>(pub T);
 
+/// A form as it came, at most `LIMIT` bytes: for whoever reads more than one thing out of it.
+#[derive(Clone, Debug)]
+pub struct Filled<const LIMIT: usize>(Bytes);
+
 /// A body of whatever kind, at most `LIMIT` bytes.
 #[derive(Clone, Debug)]
 pub struct Raw<const LIMIT: usize>(pub Bytes);
@@ -44,13 +48,26 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Json<T
 impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Form<T, LIMIT> {
     type Rejection = Error;
 
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let filled = Filled::<LIMIT>::from_request(request, state).await?;
+        Ok(Self(filled.read()?))
+    }
+}
+
+impl<S: Sync, const LIMIT: usize> FromRequest<S> for Filled<LIMIT> {
+    type Rejection = Error;
+
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         must_be(&request, "application/x-www-form-urlencoded")?;
-        let bytes = read(request, LIMIT).await?;
-        let fields = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(&bytes));
-        Ok(Self(serde_path_to_error::deserialize(fields).map_err(
-            |error| refusal(&error.path().to_string(), &error.inner().to_string()),
-        )?))
+        Ok(Self(read(request, LIMIT).await?))
+    }
+}
+
+impl<const LIMIT: usize> Filled<LIMIT> {
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        let fields = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(&self.0));
+        serde_path_to_error::deserialize(fields)
+            .map_err(|error| refusal(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a browser sees: pages drawn on the server, the forms on them, the built app's files, and the operator's addresses.
 //!
-//! **Invariant:** no rule about identity or sync is decided here; a form calls the same function as its JSON twin.
+//! **Invariant:** no rule about identity or sync is decided here; a form calls the same function as its JSON twin, and comes in by
+//! `sent`, which looks whether another site sent it.
 
 pub mod assets;
 pub mod device_code;

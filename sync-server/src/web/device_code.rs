@@ -1,10 +1,9 @@
 //! The pages on which a code is typed that a program without a browser shows.
 
-use crate::auth::{self, Caller, Visit};
-use crate::body::Form;
+use crate::auth::{self, Caller};
 use crate::error::{Error, Result};
-use crate::web::door::status_of;
 use crate::web::pages::{Pages, signed_in};
+use crate::web::sent::Posted;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -29,17 +28,14 @@ async fn ask(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response>
 }
 
 async fn draw_ask(pages: &Pages, headers: &HeaderMap, code: String, problem: Option<Problem>) -> Response {
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| Notice::DeviceCodeAsk(DeviceCodeAsk { csrf, code, problem });
+    let notice = |csrf, problem| Notice::DeviceCodeAsk(DeviceCodeAsk { csrf, code, problem });
     pages
-        .draw_notice(headers, status, "Sign in another device", notice)
+        .draw_form(headers, "Sign in another device", problem, notice)
         .await
 }
 
 #[derive(Deserialize)]
 struct Fields {
-    #[serde(default)]
-    csrf: String,
     #[serde(default)]
     code: String,
     /// Which of the two buttons, `yes` or `no`; nothing where the code was just typed.
@@ -47,40 +43,30 @@ struct Fields {
     answer: String,
 }
 
-async fn go_on(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
-    let caller = match signed_in(&pages, &headers, page::DEVICE_CODE).await? {
+async fn go_on(posted: Posted<Fields>) -> Result<Response> {
+    let caller = match posted.sender(page::DEVICE_CODE).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
-    let drawn = match fields.answer.as_str() {
-        "yes" | "no" => answer(&pages, &headers, &caller, &visit, &fields).await,
-        _typed => look(&pages, &headers, &caller, &visit, &fields).await,
+    let drawn = match posted.fields.answer.as_str() {
+        "yes" | "no" => answer(&posted, &caller).await,
+        _typed => look(&posted, &caller).await,
     };
     match drawn {
-        Err(Error::Told(problem)) => Ok(draw_ask(&pages, &headers, fields.code, Some(*problem)).await),
+        Err(Error::Told(problem)) => {
+            Ok(draw_ask(&posted.pages, &posted.headers, posted.fields.code, Some(*problem)).await)
+        }
         drawn => drawn,
     }
 }
 
-async fn look(
-    pages: &Pages,
-    headers: &HeaderMap,
-    caller: &Caller,
-    visit: &Visit,
-    fields: &Fields,
-) -> Result<Response> {
-    let waiting = auth::look_at_device_code(pages.auth(), &fields.code, caller, visit).await?;
+async fn look(posted: &Posted<Fields>, caller: &Caller) -> Result<Response> {
+    let (pages, code) = (&posted.pages, &posted.fields.code);
+    let waiting = auth::look_at_device_code(pages.auth(), code, caller, &posted.visit).await?;
     let notice = |csrf| {
         Notice::DeviceCodeFound(DeviceCodeFound {
             csrf,
-            code: fields.code.clone(),
+            code: code.clone(),
             device: waiting.device,
             whence: Whence {
                 asked_from: waiting.asked_from,
@@ -90,24 +76,21 @@ async fn look(
         })
     };
     Ok(pages
-        .draw_notice(headers, StatusCode::OK, "Sign in that device?", notice)
+        .draw_notice(&posted.headers, StatusCode::OK, "Sign in that device?", notice)
         .await)
 }
 
-async fn answer(
-    pages: &Pages,
-    headers: &HeaderMap,
-    caller: &Caller,
-    visit: &Visit,
-    fields: &Fields,
-) -> Result<Response> {
-    let is_allowed = fields.answer == "yes";
-    let device = auth::answer_device_code(pages.auth(), &fields.code, is_allowed, caller, visit).await?;
+async fn answer(posted: &Posted<Fields>, caller: &Caller) -> Result<Response> {
+    let (pages, code) = (&posted.pages, &posted.fields.code);
+    let is_allowed = posted.fields.answer == "yes";
+    let device = auth::answer_device_code(pages.auth(), code, is_allowed, caller, &posted.visit).await?;
     let notice = |_csrf| Notice::DeviceCodeAnswered(DeviceCodeAnswered { device, is_allowed });
     let title = if is_allowed {
         "It is signed in"
     } else {
         "It was not signed in"
     };
-    Ok(pages.draw_notice(headers, StatusCode::OK, title, notice).await)
+    Ok(pages
+        .draw_notice(&posted.headers, StatusCode::OK, title, notice)
+        .await)
 }

@@ -1,11 +1,11 @@
 //! The door without WebAssembly: signing up, in and out, confirming an address, and letting the app in.
 
 use crate::asked::Asked;
-use crate::auth::{self, Auth, Entry, Visit};
-use crate::body::Form;
+use crate::auth::{self, Entry};
 use crate::error::{Error, Result};
 use crate::web::leaving::lead_on;
 use crate::web::pages::{Pages, Said, signed_in};
+use crate::web::sent::Posted;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -17,6 +17,7 @@ use protocol::routes::{self, page};
 use protocol::view::Typed;
 use protocol::{Code, Problem};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use ui::page::{Authorize, Authorized, Failed, Notice, ToProvider, VerifyLink, Whence, Work};
 
 pub fn router(pages: Pages) -> Router {
@@ -34,8 +35,6 @@ pub fn router(pages: Pages) -> Router {
 /// The fields of every form at the door; each form has some of them.
 #[derive(Deserialize)]
 struct Fields {
-    #[serde(default)]
-    csrf: String,
     #[serde(default)]
     email: String,
     #[serde(default)]
@@ -118,14 +117,14 @@ pub fn let_in(entered: Result<Entry>, next: &str) -> Result<Response> {
     }
 }
 
-async fn sign_in(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn sign_in(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let entered = async {
         let email = Email::parse(&fields.email)?;
         let password = Password::typed(fields.password.as_str());
@@ -160,14 +159,14 @@ async fn sign_in(
     }
 }
 
-async fn sign_up(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn sign_up(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let (fields, password) = match auth::unfold_form(auth, &fields.folded) {
         Some((email, password)) => (Fields { email, ..fields }, password),
         None => fields.typed_now(),
@@ -183,14 +182,7 @@ async fn sign_up(
     };
     match begun.await {
         Ok(begun) => {
-            let boot = pages.boot(
-                None,
-                Said {
-                    problem: None,
-                    typed: fields.typed(),
-                },
-            );
-            let drawn = pages.draw(&headers, page::CHECK_MAIL, boot).await;
+            let drawn = check_your_mail(&pages, &headers, fields.typed()).await;
             Ok((CookieJar::new().add(begun.cookie), drawn).into_response())
         }
         Err(Error::Told(problem)) if problem.code == Code::WorkRequired => {
@@ -198,6 +190,13 @@ async fn sign_up(
         }
         Err(error) => refused(&pages, &headers, page::SIGN_UP, fields.typed(), error).await,
     }
+}
+
+/// A letter is on its way.
+async fn check_your_mail(pages: &Pages, headers: &HeaderMap, typed: Typed) -> Response {
+    let said = Said { problem: None, typed };
+    let boot = pages.boot(None, said);
+    pages.draw(headers, page::CHECK_MAIL, boot).await
 }
 
 async fn ask_for_work(
@@ -225,14 +224,14 @@ async fn ask_for_work(
         .await
 }
 
-async fn check_mail(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn check_mail(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let entered = async {
         let email = Email::parse(&fields.email)?;
         let ask = Verify {
@@ -250,44 +249,28 @@ async fn check_mail(
     }
 }
 
-async fn resend(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn resend(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let sent = async {
         let email = Email::parse(&fields.email)?;
         auth::resend(auth, &Resend { email }, &headers, &visit).await
     };
     match sent.await {
-        Ok(()) => {
-            let boot = pages.boot(
-                None,
-                Said {
-                    problem: None,
-                    typed: fields.typed(),
-                },
-            );
-            Ok(pages.draw(&headers, page::CHECK_MAIL, boot).await)
-        }
+        Ok(()) => Ok(check_your_mail(&pages, &headers, fields.typed()).await),
         Err(error) => refused(&pages, &headers, page::CHECK_MAIL, fields.typed(), error).await,
     }
 }
 
-async fn sign_out(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
-    let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
-    match signed_in(&pages, &headers, page::HOME).await? {
+async fn sign_out(posted: Posted<IgnoredAny>) -> Result<Response> {
+    match posted.sender(page::HOME).await? {
         Ok(caller) => {
-            let cookie = auth::sign_out(auth, &caller, &visit).await?;
+            let cookie = auth::sign_out(posted.pages.auth(), &caller, &posted.visit).await?;
             Ok((CookieJar::new().add(cookie), Redirect::to(page::SIGN_IN)).into_response())
         }
         Err(_already_out) => Ok(Redirect::to(page::SIGN_IN).into_response()),
@@ -305,8 +288,6 @@ pub struct Link {
 
 #[derive(Deserialize)]
 struct Confirmation {
-    #[serde(default)]
-    csrf: String,
     token: String,
     #[serde(default)]
     password: Option<String>,
@@ -320,47 +301,17 @@ async fn look_at_link(
     headers: HeaderMap,
     Asked(link): Asked<Link>,
 ) -> Result<Response> {
-    let look = auth::verify_link_look(pages.auth(), &link.id, &link.t, &headers).await?;
-    let Some(look) = look else {
-        return Ok(dead_link(&pages, &headers).await);
-    };
-    let notice = |csrf| {
-        Notice::VerifyLink(VerifyLink {
-            csrf,
-            token: format!("{}~{}", link.id, link.t),
-            email: Some(look.email),
-            wants_password: !look.is_same_browser,
-            problem: None,
-        })
-    };
-    Ok(pages
-        .draw_notice(&headers, StatusCode::OK, "Confirm your address", notice)
-        .await)
+    draw_link(&pages, &headers, (&link.id, &link.t), None).await
 }
 
-/// Of a page that is shown again with a problem.
-pub fn status_of(problem: &Problem) -> StatusCode {
-    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY)
-}
-
-pub async fn dead_link(pages: &Pages, headers: &HeaderMap) -> Response {
-    let problem = Problem::new(Code::InvalidOrExpiredLink);
-    let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
-    let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
-    pages
-        .draw_notice(headers, StatusCode::GONE, "This link is no longer valid", notice)
-        .await
-}
-
-async fn confirm_link(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(confirmation): Form<Confirmation>,
-) -> Result<Response> {
-    let auth = pages.auth();
-    auth.check_csrf(&headers, &confirmation.csrf)?;
-    let (id, secret) = confirmation.token.split_once('~').unwrap_or_default();
+async fn confirm_link(posted: Posted<Confirmation>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: confirmation,
+    } = posted;
+    let link = confirmation.token.split_once('~').unwrap_or_default();
     let pressed = auth::Pressed {
         password: confirmation
             .password
@@ -368,28 +319,34 @@ async fn confirm_link(
             .map(Password::typed),
         stays: !confirmation.stay.is_empty(),
     };
-    let entered = auth::verify_link(auth, (id, secret), pressed, &headers, &visit).await;
-    let problem = match let_in(entered, page::HOME) {
-        Ok(response) => return Ok(response),
-        Err(Error::Told(problem)) => *problem,
-        Err(error) => return Err(error),
+    let entered = auth::verify_link(pages.auth(), link, pressed, &headers, &visit).await;
+    match let_in(entered, page::HOME) {
+        Ok(response) => Ok(response),
+        Err(Error::Told(problem)) => draw_link(&pages, &headers, link, Some(*problem)).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn draw_link(
+    pages: &Pages,
+    headers: &HeaderMap,
+    (id, secret): (&str, &str),
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let Some(look) = auth::verify_link_look(pages.auth(), id, secret, headers).await? else {
+        return Ok(pages.draw_dead_link(headers).await);
     };
-    let look = auth::verify_link_look(auth, id, secret, &headers).await?;
-    let Some(look) = look else {
-        return Ok(dead_link(&pages, &headers).await);
-    };
-    let status = status_of(&problem);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::VerifyLink(VerifyLink {
             csrf,
-            token: confirmation.token.clone(),
+            token: format!("{id}~{secret}"),
             email: Some(look.email),
             wants_password: !look.is_same_browser,
-            problem: Some(problem),
+            problem,
         })
     };
     Ok(pages
-        .draw_notice(&headers, status, "Confirm your address", notice)
+        .draw_form(headers, "Confirm your address", problem, notice)
         .await)
 }
 
@@ -400,8 +357,6 @@ struct Request {
 
 #[derive(Deserialize)]
 struct Consent {
-    #[serde(default)]
-    csrf: String,
     request_uri: String,
     /// Which of the two buttons: `yes` or `no`.
     #[serde(default)]
@@ -499,18 +454,18 @@ async fn draw_request(
 }
 
 /// The button: makes the code and leads home to the app.
-async fn authorize(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(consent): Form<Consent>,
-) -> Result<Response> {
-    let auth: &Auth = pages.auth();
-    auth.check_csrf(&headers, &consent.csrf)?;
-    let caller = match signed_in(&pages, &headers, page::HOME).await? {
+async fn authorize(posted: Posted<Consent>) -> Result<Response> {
+    let caller = match posted.sender(page::HOME).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: consent,
+    } = posted;
+    let auth = pages.auth();
     if consent.answer == "no" {
         let link = auth::authorize_cancel(auth, &consent.request_uri, &caller).await?;
         return Ok(cancelled(&pages, &headers, link).await);

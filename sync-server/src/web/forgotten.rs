@@ -1,11 +1,11 @@
 //! The pages of a forgotten password: asking for the letter, and choosing a new one by its link.
 
 use crate::asked::Asked;
-use crate::auth::{self, Visit};
-use crate::body::Form;
+use crate::auth;
 use crate::error::{Error, Result};
-use crate::web::door::{Link, dead_link, status_of};
+use crate::web::door::Link;
 use crate::web::pages::Pages;
+use crate::web::sent::Posted;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -31,20 +31,18 @@ async fn ask(State(pages): State<Pages>, headers: HeaderMap) -> Response {
 #[derive(Deserialize)]
 struct Who {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     email: String,
 }
 
 /// Says the same for every address.
-async fn send(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(who): Form<Who>,
-) -> Result<Response> {
+async fn send(posted: Posted<Who>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: who,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &who.csrf)?;
     let asked = async { auth::forgot(auth, Email::parse(&who.email)?, &visit).await };
     match asked.await {
         Ok(()) => Ok(draw_forgot(&pages, &headers, who.email, true, None).await),
@@ -62,8 +60,7 @@ async fn draw_forgot(
     is_sent: bool,
     problem: Option<Problem>,
 ) -> Response {
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::Forgot(Forgot {
             csrf,
             email,
@@ -72,7 +69,7 @@ async fn draw_forgot(
         })
     };
     pages
-        .draw_notice(headers, status, "Forgotten password", notice)
+        .draw_form(headers, "Forgotten password", problem, notice)
         .await
 }
 
@@ -83,21 +80,19 @@ async fn look(State(pages): State<Pages>, headers: HeaderMap, Asked(link): Asked
 
 #[derive(Deserialize)]
 struct Chosen {
-    #[serde(default)]
-    csrf: String,
     token: String,
     #[serde(default)]
     password: String,
 }
 
-async fn choose(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(chosen): Form<Chosen>,
-) -> Result<Response> {
+async fn choose(posted: Posted<Chosen>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: chosen,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &chosen.csrf)?;
     let link = chosen.token.split_once('~').unwrap_or_default();
     match auth::reset(auth, link, Password::typed(chosen.password), &visit).await {
         Ok(()) => {
@@ -109,7 +104,7 @@ async fn choose(
         Err(Error::Told(problem)) if problem.code != Code::InvalidOrExpiredLink => {
             draw_new_password(&pages, &headers, link, Some(*problem)).await
         }
-        Err(Error::Told(_)) => Ok(dead_link(&pages, &headers).await),
+        Err(Error::Told(_)) => Ok(pages.draw_dead_link(&headers).await),
         Err(error) => Err(error),
     }
 }
@@ -121,10 +116,9 @@ async fn draw_new_password(
     problem: Option<Problem>,
 ) -> Result<Response> {
     let Some(email) = auth::reset_look(pages.auth(), id, secret).await? else {
-        return Ok(dead_link(pages, headers).await);
+        return Ok(pages.draw_dead_link(headers).await);
     };
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::NewPassword(NewPassword {
             csrf,
             token: format!("{id}~{secret}"),
@@ -133,6 +127,6 @@ async fn draw_new_password(
         })
     };
     Ok(pages
-        .draw_notice(headers, status, "Choose a new password", notice)
+        .draw_form(headers, "Choose a new password", problem, notice)
         .await)
 }

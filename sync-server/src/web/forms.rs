@@ -2,21 +2,20 @@
 //! with the problem and what was typed.
 
 use crate::asked::Id;
-use crate::auth::{self, Caller, Visit};
-use crate::body::Form;
+use crate::auth::{self, Caller};
 use crate::error::{Error, Result};
 use crate::sync;
-use crate::web::pages::{Pages, Said, signed_in};
+use crate::web::pages::{Pages, Said};
+use crate::web::sent::Posted;
 use axum::Router;
-use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
-use http::HeaderMap;
 use protocol::mutation::{Mutation, OP_VERSION, Op, OpResult, RunMode};
 use protocol::routes::page;
 use protocol::view::Typed;
 use protocol::{Code, DeviceId, MessageId, MutationId, RunId, SessionId, limits};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -34,8 +33,6 @@ pub fn router(pages: Pages) -> Router {
 /// Forms carry the ids of what they make, drawn into the page: sent twice, they make one thing.
 #[derive(Deserialize)]
 struct NewSession {
-    #[serde(default)]
-    csrf: String,
     session: Option<SessionId>,
     m_create: Option<MutationId>,
     /// A first message, where the form has a field for it.
@@ -47,8 +44,6 @@ struct NewSession {
 
 #[derive(Deserialize)]
 struct Message {
-    #[serde(default)]
-    csrf: String,
     m: Option<MutationId>,
     id: Option<MessageId>,
     text: String,
@@ -56,16 +51,12 @@ struct Message {
 
 #[derive(Deserialize)]
 struct Unanswered {
-    #[serde(default)]
-    csrf: String,
     m: Option<MutationId>,
     message: MessageId,
 }
 
 #[derive(Deserialize)]
 struct Title {
-    #[serde(default)]
-    csrf: String,
     m: Option<MutationId>,
     title: String,
     /// The `title_seq` that the page showed.
@@ -75,46 +66,26 @@ struct Title {
 
 #[derive(Deserialize)]
 struct Archived {
-    #[serde(default)]
-    csrf: String,
     m: Option<MutationId>,
     archived: bool,
 }
 
 #[derive(Deserialize)]
 struct Deleted {
-    #[serde(default)]
-    csrf: String,
     m: Option<MutationId>,
 }
 
 #[derive(Deserialize)]
 struct Run {
-    #[serde(default)]
-    csrf: String,
     run: RunId,
 }
 
-#[derive(Deserialize)]
-struct Token {
-    #[serde(default)]
-    csrf: String,
-}
+/// With a text in it, which may be a long one.
+type Written<F> = Posted<F, { limits::BATCH_BYTES }>;
 
 /// A text area's line ends come as CRLF (HTML §4.10.21.4); a message has LF.
 fn unfold(text: &str) -> String {
     text.replace("\r\n", "\n")
-}
-
-/// Checks the form token, then who sent it.
-async fn sender(
-    pages: &Pages,
-    headers: &HeaderMap,
-    csrf: &str,
-    path: &str,
-) -> Result<std::result::Result<Caller, Response>> {
-    pages.auth().check_csrf(headers, csrf)?;
-    signed_in(pages, headers, path).await
 }
 
 /// Writes one mutation; a refusal is the problem itself.
@@ -135,59 +106,36 @@ async fn write(pages: &Pages, caller: &Caller, id: Option<MutationId>, op: Op) -
     }
 }
 
-async fn create(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Form(form): Form<NewSession, { limits::BATCH_BYTES }>,
-) -> Result<Response> {
-    let caller = match sender(&pages, &headers, &form.csrf, page::HOME).await? {
+async fn create(written: Written<NewSession>) -> Result<Response> {
+    let caller = match written.sender(page::HOME).await? {
         Ok(caller) => caller,
         Err(door) => return Ok(door),
     };
+    let form = &written.fields;
     let session = form.session.unwrap_or_else(SessionId::fresh);
-    write(
-        &pages,
-        &caller,
-        form.m_create,
-        Op::SessionCreate {
-            id: session,
-            title: String::new(),
-        },
-    )
-    .await?;
+    let op = Op::SessionCreate {
+        id: session,
+        title: String::new(),
+    };
+    write(&written.pages, &caller, form.m_create, op).await?;
     let text = unfold(&form.text);
     if text.trim().is_empty() {
         return Ok(Redirect::to(&page::session(session)).into_response());
     }
-    say(&pages, &headers, &caller, session, (form.m, form.id), text).await
+    say(&written, &caller, session, (form.m, form.id), text).await
 }
 
-async fn send(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Id(session): Id<SessionId>,
-    Form(form): Form<Message, { limits::BATCH_BYTES }>,
-) -> Result<Response> {
-    match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
-        Ok(caller) => {
-            say(
-                &pages,
-                &headers,
-                &caller,
-                session,
-                (form.m, form.id),
-                unfold(&form.text),
-            )
-            .await
-        }
+async fn send(Id(session): Id<SessionId>, written: Written<Message>) -> Result<Response> {
+    let form = &written.fields;
+    match written.sender(&page::session(session)).await? {
+        Ok(caller) => say(&written, &caller, session, (form.m, form.id), unfold(&form.text)).await,
         Err(door) => Ok(door),
     }
 }
 
 /// Sends a message and leads to its session; a refused one is shown there again with its text.
-async fn say(
-    pages: &Pages,
-    headers: &HeaderMap,
+async fn say<F>(
+    written: &Written<F>,
     caller: &Caller,
     session: SessionId,
     (mutation, id): (Option<MutationId>, Option<MessageId>),
@@ -201,150 +149,105 @@ async fn say(
         content: text.clone(),
         run: RunMode::Auto,
     };
-    match write(pages, caller, mutation, op).await {
-        Ok(()) => Ok(Redirect::to(&page::session(session)).into_response()),
-        Err(Error::Told(problem)) if problem.code != Code::NotFound => {
-            let said = Said {
-                problem: Some(*problem),
-                typed: Typed {
-                    text,
-                    ..Typed::default()
-                },
-            };
-            pages.session_page(headers, caller, session, said).await
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn answer(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Id(session): Id<SessionId>,
-    Form(form): Form<Unanswered>,
-) -> Result<Response> {
-    let op = Op::MessageAnswer {
-        session,
-        message: form.message,
+    let typed = Typed {
+        text,
+        ..Typed::default()
     };
-    change(
-        &pages,
-        &headers,
-        (&form.csrf, form.m),
-        op,
-        &page::session(session),
+    let outcome = write(&written.pages, caller, mutation, op).await;
+    lead(
+        written,
+        caller,
+        (session, &page::session(session)),
+        outcome,
+        typed,
     )
     .await
 }
 
-async fn rename(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Id(session): Id<SessionId>,
-    Form(form): Form<Title>,
+/// On to `target`; a refusal is shown on the session's page, with what was typed.
+async fn lead<F, const LIMIT: usize>(
+    posted: &Posted<F, LIMIT>,
+    caller: &Caller,
+    (session, target): (SessionId, &str),
+    outcome: Result<()>,
+    typed: Typed,
 ) -> Result<Response> {
-    let op = Op::SessionRename {
-        session,
-        title: form.title.trim().to_owned(),
-        base: form.base,
-    };
-    change(
-        &pages,
-        &headers,
-        (&form.csrf, form.m),
-        op,
-        &page::session(session),
-    )
-    .await
-}
-
-async fn archive(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Id(session): Id<SessionId>,
-    Form(form): Form<Archived>,
-) -> Result<Response> {
-    let op = Op::SessionArchive {
-        session,
-        archived: form.archived,
-    };
-    change(
-        &pages,
-        &headers,
-        (&form.csrf, form.m),
-        op,
-        &page::session(session),
-    )
-    .await
-}
-
-async fn delete(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Id(session): Id<SessionId>,
-    Form(form): Form<Deleted>,
-) -> Result<Response> {
-    change(
-        &pages,
-        &headers,
-        (&form.csrf, form.m),
-        Op::SessionDelete { session },
-        page::HOME,
-    )
-    .await
-}
-
-/// One mutation on a session, then to `target`; a refusal is shown on the session's page.
-async fn change(
-    pages: &Pages,
-    headers: &HeaderMap,
-    (csrf, mutation): (&str, Option<MutationId>),
-    op: Op,
-    target: &str,
-) -> Result<Response> {
-    let session = op.session();
-    let caller = match sender(pages, headers, csrf, &page::session(session)).await? {
-        Ok(caller) => caller,
-        Err(door) => return Ok(door),
-    };
-    match write(pages, &caller, mutation, op).await {
+    match outcome {
         Ok(()) => Ok(Redirect::to(target).into_response()),
         Err(Error::Told(problem)) if problem.code != Code::NotFound => {
             let said = Said {
                 problem: Some(*problem),
-                typed: Typed::default(),
+                typed,
             };
-            pages.session_page(headers, &caller, session, said).await
+            posted
+                .pages
+                .session_page(&posted.headers, caller, session, said)
+                .await
         }
         Err(error) => Err(error),
     }
 }
 
-async fn stop(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    Id(session): Id<SessionId>,
-    Form(form): Form<Run>,
+async fn answer(Id(session): Id<SessionId>, posted: Posted<Unanswered>) -> Result<Response> {
+    let op = Op::MessageAnswer {
+        session,
+        message: posted.fields.message,
+    };
+    change(&posted, posted.fields.m, op, &page::session(session)).await
+}
+
+async fn rename(Id(session): Id<SessionId>, posted: Posted<Title>) -> Result<Response> {
+    let op = Op::SessionRename {
+        session,
+        title: posted.fields.title.trim().to_owned(),
+        base: posted.fields.base,
+    };
+    change(&posted, posted.fields.m, op, &page::session(session)).await
+}
+
+async fn archive(Id(session): Id<SessionId>, posted: Posted<Archived>) -> Result<Response> {
+    let op = Op::SessionArchive {
+        session,
+        archived: posted.fields.archived,
+    };
+    change(&posted, posted.fields.m, op, &page::session(session)).await
+}
+
+async fn delete(Id(session): Id<SessionId>, posted: Posted<Deleted>) -> Result<Response> {
+    let op = Op::SessionDelete { session };
+    change(&posted, posted.fields.m, op, page::HOME).await
+}
+
+/// One mutation on a session, then to `target`.
+async fn change<F>(
+    posted: &Posted<F>,
+    mutation: Option<MutationId>,
+    op: Op,
+    target: &str,
 ) -> Result<Response> {
-    match sender(&pages, &headers, &form.csrf, &page::session(session)).await? {
+    let session = op.session();
+    let caller = match posted.sender(&page::session(session)).await? {
+        Ok(caller) => caller,
+        Err(door) => return Ok(door),
+    };
+    let outcome = write(&posted.pages, &caller, mutation, op).await;
+    lead(posted, &caller, (session, target), outcome, Typed::default()).await
+}
+
+async fn stop(Id(session): Id<SessionId>, posted: Posted<Run>) -> Result<Response> {
+    match posted.sender(&page::session(session)).await? {
         Ok(caller) => {
-            pages.runs.cancel(caller.user, form.run).await?;
+            posted.pages.runs.cancel(caller.user, posted.fields.run).await?;
             Ok(Redirect::to(&page::session(session)).into_response())
         }
         Err(door) => Ok(door),
     }
 }
 
-async fn sign_out_device(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Id(device): Id<DeviceId>,
-    Form(form): Form<Token>,
-) -> Result<Response> {
-    match sender(&pages, &headers, &form.csrf, page::SETTINGS).await? {
+async fn sign_out_device(Id(device): Id<DeviceId>, posted: Posted<IgnoredAny>) -> Result<Response> {
+    match posted.sender(page::SETTINGS).await? {
         Ok(caller) => {
-            auth::sign_out_device(pages.auth(), &caller, device, &visit).await?;
+            auth::sign_out_device(posted.pages.auth(), &caller, device, &posted.visit).await?;
             Ok(Redirect::to(page::SETTINGS).into_response())
         }
         Err(door) => Ok(door),

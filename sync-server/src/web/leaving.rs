@@ -4,19 +4,17 @@
 //! issuer may keep its sign-in page on any origin; so the policy can name this site alone.
 
 use crate::asked::Id;
-use crate::auth::{self, Visit};
-use crate::body::Form;
+use crate::auth;
 use crate::error::Result;
 use crate::web::pages::Pages;
-use crate::web::sent::{self, Sent};
+use crate::web::sent::{Posted, Sent};
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::post;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use protocol::routes::page;
 use serde::Deserialize;
 
@@ -30,36 +28,21 @@ pub fn router(pages: Pages) -> Router {
 #[derive(Deserialize)]
 struct Start {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     next: String,
     /// A box that was ticked: to stay signed in beyond the window.
     #[serde(default)]
     stay: String,
 }
 
-impl sent::Fields for Start {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
-}
-
 /// The button "Continue with …".
-async fn start(
-    State(pages): State<Pages>,
-    Id(provider): Id<String>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(form): Form<Start>,
-) -> Result<Response> {
-    let auth = pages.auth();
-    auth.check_csrf(&headers, &form.csrf)?;
+async fn start(Id(provider): Id<String>, posted: Posted<Start>) -> Result<Response> {
+    let (auth, form) = (posted.pages.auth(), &posted.fields);
     let errand = auth::Errand::SignIn {
         next: &form.next,
         stays: !form.stay.is_empty(),
     };
-    match auth::provider_start(auth, &provider, errand, &headers, &visit).await {
-        Ok(outward) => leave(&pages, &provider, outward),
+    match auth::provider_start(auth, &provider, errand, &posted.headers, &posted.visit).await {
+        Ok(outward) => leave(&posted.pages, &provider, outward),
         Err(error) => Ok(auth::back_to_sign_in(error, &form.next)),
     }
 }

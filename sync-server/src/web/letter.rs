@@ -1,17 +1,17 @@
 //! The pages of signing in by a letter: asking for it, typing its code, and its link.
 
 use crate::asked::Asked;
-use crate::auth::{self, Visit};
-use crate::body::Form;
+use crate::auth;
 use crate::error::{Error, Result};
-use crate::web::door::{Link, dead_link, let_in, status_of};
+use crate::web::door::{Link, let_in};
 use crate::web::pages::Pages;
+use crate::web::sent::Posted;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use protocol::Problem;
 use protocol::auth::Email;
 use protocol::routes::page;
@@ -43,8 +43,6 @@ async fn ask(State(pages): State<Pages>, headers: HeaderMap, Asked(query): Asked
 #[derive(Default, Deserialize)]
 struct Fields {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     email: String,
     #[serde(default)]
     code: String,
@@ -56,8 +54,7 @@ struct Fields {
 }
 
 async fn draw_ask(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: Option<Problem>) -> Response {
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::LetterAsk(LetterAsk {
             csrf,
             email: fields.email,
@@ -67,19 +64,19 @@ async fn draw_ask(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: O
         })
     };
     pages
-        .draw_notice(headers, status, "Sign in by letter", notice)
+        .draw_form(headers, "Sign in by letter", problem, notice)
         .await
 }
 
 /// Says the same for every address.
-async fn send(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(mut fields): Form<Fields>,
-) -> Result<Response> {
+async fn send(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        mut fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     fields.next = auth::safe_next(&fields.next);
     // the button at the door, which only leads here
     if fields.email.is_empty() {
@@ -97,8 +94,7 @@ async fn send(
 }
 
 async fn draw_sent(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: Option<Problem>) -> Response {
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::LetterSent(LetterSent {
             csrf,
             email: fields.email,
@@ -107,19 +103,17 @@ async fn draw_sent(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: 
             problem,
         })
     };
-    pages
-        .draw_notice(headers, status, "Check your mail", notice)
-        .await
+    pages.draw_form(headers, "Check your mail", problem, notice).await
 }
 
-async fn enter_by_code(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn enter_by_code(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let entered = async {
         let email = Email::parse(&fields.email)?;
         let stays = !fields.stay.is_empty();
@@ -139,8 +133,6 @@ async fn look(State(pages): State<Pages>, headers: HeaderMap, Asked(link): Asked
 
 #[derive(Deserialize)]
 struct Pressed {
-    #[serde(default)]
-    csrf: String,
     token: String,
     /// Which of the two buttons: `here` or `code`.
     #[serde(default)]
@@ -149,14 +141,14 @@ struct Pressed {
     stay: String,
 }
 
-async fn open(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(pressed): Form<Pressed>,
-) -> Result<Response> {
+async fn open(posted: Posted<Pressed>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: pressed,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &pressed.csrf)?;
     let link = pressed.token.split_once('~').unwrap_or_default();
     if pressed.answer == "code" {
         let code = auth::letter_code(auth, link.0, link.1).await?;
@@ -178,10 +170,9 @@ async fn draw_link(
     problem: Option<Problem>,
 ) -> Result<Response> {
     let Some(look) = auth::letter_look(pages.auth(), id, secret, headers).await? else {
-        return Ok(dead_link(pages, headers).await);
+        return Ok(pages.draw_dead_link(headers).await);
     };
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::LetterLink(LetterLink {
             csrf,
             token: format!("{id}~{secret}"),
@@ -191,5 +182,5 @@ async fn draw_link(
             problem,
         })
     };
-    Ok(pages.draw_notice(headers, status, "Sign in", notice).await)
+    Ok(pages.draw_form(headers, "Sign in", problem, notice).await)
 }

@@ -5,7 +5,7 @@ use crate::auth::{self, Visit};
 use crate::body::Raw;
 use crate::error::Result;
 use crate::web::pages::Pages;
-use crate::web::sent::{self, Sent};
+use crate::web::sent::Sent;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -68,15 +68,7 @@ async fn show(
 #[derive(Deserialize)]
 struct Wanted {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     tips: String,
-}
-
-impl sent::Fields for Wanted {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
 }
 
 async fn choose(sent: Sent<Wanted>) -> Result<Response> {

@@ -1,15 +1,15 @@
 //! The page where somebody new types the code that proves an address for which their provider does not vouch.
 
-use crate::auth::{self, Newcomer, Visit};
-use crate::body::Form;
+use crate::auth::{self, Newcomer};
 use crate::error::{Error, Result};
-use crate::web::door::{let_in, status_of};
+use crate::web::door::let_in;
 use crate::web::pages::Pages;
+use crate::web::sent::Posted;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use protocol::routes::page;
 use protocol::{Code, Problem};
 use serde::Deserialize;
@@ -23,8 +23,6 @@ pub fn router(pages: Pages) -> Router {
 
 #[derive(Deserialize)]
 struct Fields {
-    #[serde(default)]
-    csrf: String,
     #[serde(default)]
     code: String,
     /// `again`: for another letter.
@@ -47,14 +45,14 @@ async fn look(State(pages): State<Pages>, headers: HeaderMap) -> Response {
     }
 }
 
-async fn answer(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn answer(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let Some(mut waiting) = auth::newcomer(auth, &headers) else {
         return Ok(begin_again());
     };
@@ -80,8 +78,7 @@ async fn answer(
 
 /// The same whether or not there is an account with the address.
 async fn draw(pages: &Pages, headers: &HeaderMap, waiting: Newcomer, problem: Option<Problem>) -> Response {
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::Newcomer(Page {
             csrf,
             email: waiting.email,
@@ -90,7 +87,5 @@ async fn draw(pages: &Pages, headers: &HeaderMap, waiting: Newcomer, problem: Op
             problem,
         })
     };
-    pages
-        .draw_notice(headers, status, "Check your mail", notice)
-        .await
+    pages.draw_form(headers, "Check your mail", problem, notice).await
 }

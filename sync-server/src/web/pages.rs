@@ -70,6 +70,11 @@ fn worn(headers: &HeaderMap) -> Theme {
         .unwrap_or_default()
 }
 
+/// Of a page that tells a problem.
+fn status_of(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// The page to sign in at, and those that lead to it without a visit to the server.
 fn is_door(path: &str) -> bool {
     [page::SIGN_IN, page::SIGN_UP, page::CHECK_MAIL].contains(&path)
@@ -103,9 +108,7 @@ impl Pages {
     pub async fn draw(&self, headers: &HeaderMap, path: &str, boot: Boot) -> Response {
         let (csrf, cookie) = self.auth().csrf_token(headers);
         let boot = Boot { csrf, ..boot };
-        let status = boot.problem.as_ref().map_or(StatusCode::OK, |problem| {
-            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::OK)
-        });
+        let status = boot.problem.as_ref().map_or(StatusCode::OK, status_of);
         let body = ui::page::render(boot.clone(), path).await;
         let html = ui::page::shell(&Shell {
             title: &ui::page::title_of(&boot, path),
@@ -161,10 +164,37 @@ impl Pages {
             .into_response()
     }
 
+    /// A page with a form: with what was refused of it the last time, and that refusal's status, or as it is at first.
+    pub async fn draw_form(
+        &self,
+        headers: &HeaderMap,
+        title: &str,
+        problem: Option<Problem>,
+        notice: impl FnOnce(String, Option<Problem>) -> Notice,
+    ) -> Response {
+        let status = problem.as_ref().map_or(StatusCode::OK, status_of);
+        self.draw_notice(headers, status, title, |csrf| notice(csrf, problem))
+            .await
+    }
+
+    /// What nothing on its page can mend any more: only signing in anew.
+    pub async fn draw_end(&self, headers: &HeaderMap, title: &str, problem: Problem) -> Response {
+        let status = status_of(&problem);
+        let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
+        let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
+        self.draw_notice(headers, status, title, notice).await
+    }
+
+    /// The page of a letter's link that opens nothing.
+    pub async fn draw_dead_link(&self, headers: &HeaderMap) -> Response {
+        let problem = Problem::new(Code::InvalidOrExpiredLink);
+        self.draw_end(headers, "This link is no longer valid", problem)
+            .await
+    }
+
     /// A refusal as a page with a way on.
     pub async fn problem(&self, headers: &HeaderMap, problem: Problem) -> Response {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let wait = problem.retry_after;
+        let (status, wait) = (status_of(&problem), problem.retry_after);
         let notice = |_csrf| {
             Notice::Failed(Failed {
                 problem,

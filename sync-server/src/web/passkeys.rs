@@ -1,18 +1,15 @@
 //! The forms that a browser's passkeys answer, and those about the passkeys of an account.
 
 use crate::asked::Id;
-use crate::auth::{self, NewPasskey, PasskeyAnswer, Visit};
-use crate::body::Form;
+use crate::auth::{self, NewPasskey, PasskeyAnswer};
 use crate::error::Result;
 use crate::web::door::{self, let_in};
 use crate::web::pages::Pages;
 use crate::web::security::show_proven;
-use crate::web::sent::{self, Sent};
+use crate::web::sent::{Posted, Sent};
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
-use http::HeaderMap;
 use protocol::routes::page;
 use protocol::view::Typed;
 use serde::Deserialize;
@@ -31,8 +28,6 @@ pub fn router(pages: Pages) -> Router {
 
 #[derive(Deserialize)]
 struct Fields {
-    #[serde(default)]
-    csrf: String,
     #[serde(default)]
     next: String,
     /// A box that was ticked: to stay signed in beyond the window.
@@ -55,12 +50,6 @@ impl Fields {
     }
 }
 
-impl sent::Fields for Fields {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
-}
-
 /// An account's passkeys as the page shows them.
 pub fn shown(passkeys: Vec<auth::Passkey>) -> Result<Vec<Passkey>> {
     let shown = passkeys.into_iter().map(|kept| {
@@ -74,14 +63,14 @@ pub fn shown(passkeys: Vec<auth::Passkey>) -> Result<Vec<Passkey>> {
     shown.collect()
 }
 
-async fn sign_in(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn sign_in(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let stays = !fields.stay.is_empty();
     let entered = auth::enter_by_passkey(auth, &fields.answer(), stays, &headers, &visit).await;
     match let_in(entered, &fields.next) {

@@ -2,13 +2,12 @@
 
 use crate::asked::{Asked, Id};
 use crate::auth::{self, Answered, Visit};
-use crate::body::Form;
 use crate::error::{Error, Result};
 use crate::rights::{self, Export as Made};
-use crate::web::door::{Link, dead_link, let_in, status_of};
+use crate::web::door::{Link, let_in};
 use crate::web::pages::{Pages, signed_in};
 use crate::web::security::refused;
-use crate::web::sent::{self, Sent};
+use crate::web::sent::{Posted, Sent};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -20,8 +19,9 @@ use protocol::auth::Email;
 use protocol::routes::page;
 use protocol::{Code, Problem};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tower_http::services::ServeFile;
-use ui::page::{Change, EmailLink, EmailUndo, Export, Failed, Keep, Notice, Rights, Told};
+use ui::page::{Change, EmailLink, EmailUndo, Export, Keep, Notice, Rights, Told};
 use uuid::Uuid;
 
 pub fn router(pages: Pages) -> Router {
@@ -74,15 +74,7 @@ fn in_words(bytes: u64) -> String {
 #[derive(Deserialize)]
 struct Fields {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     email: String,
-}
-
-impl sent::Fields for Fields {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
 }
 
 async fn leave(sent: Sent<Fields>) -> Result<Response> {
@@ -117,46 +109,17 @@ async fn ask_to_keep(State(pages): State<Pages>, headers: HeaderMap) -> Result<R
         .await)
 }
 
-#[derive(Deserialize)]
-struct Token {
-    #[serde(default)]
-    csrf: String,
-}
-
-impl sent::Fields for Token {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
-}
-
-async fn keep(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(token): Form<Token>,
-) -> Result<Response> {
-    let auth = pages.auth();
-    auth.check_csrf(&headers, &token.csrf)?;
-    match let_in(auth::keep(auth, &headers, &visit).await, page::HOME) {
+async fn keep(posted: Posted<IgnoredAny>) -> Result<Response> {
+    let (pages, headers) = (&posted.pages, &posted.headers);
+    let kept = auth::keep(pages.auth(), headers, &posted.visit).await;
+    match let_in(kept, page::HOME) {
         Ok(response) => Ok(response),
-        Err(Error::Told(problem)) => {
-            let status = status_of(&problem);
-            let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
-            let failed = Failed {
-                problem: *problem,
-                way_on,
-            };
-            Ok(pages
-                .draw_notice(&headers, status, "Please sign in again", |_csrf| {
-                    Notice::Failed(failed)
-                })
-                .await)
-        }
+        Err(Error::Told(problem)) => Ok(pages.draw_end(headers, "Please sign in again", *problem).await),
         Err(error) => Err(error),
     }
 }
 
-async fn ask_for_export(sent: Sent<Token>) -> Result<Response> {
+async fn ask_for_export(sent: Sent<IgnoredAny>) -> Result<Response> {
     match rights::ask_for_export(&sent.pages.rights, &sent.caller, &sent.visit).await {
         Ok(()) => Ok(Redirect::to(page::SECURITY).into_response()),
         Err(error) => sent.refused(error).await,
@@ -204,7 +167,7 @@ async fn ask_for_email(sent: Sent<Fields>) -> Result<Response> {
     }
 }
 
-async fn stop_email(sent: Sent<Token>) -> Result<Response> {
+async fn stop_email(sent: Sent<IgnoredAny>) -> Result<Response> {
     auth::stop_email_change(sent.pages.auth(), &sent.caller, &sent.visit).await?;
     sent.told(Ok(()), "Your e-mail address stays as it is.").await
 }
@@ -225,10 +188,9 @@ async fn draw_email(
     problem: Option<Problem>,
 ) -> Result<Response> {
     let Some(look) = auth::email_look(pages.auth(), (id, secret)).await? else {
-        return Ok(dead_link(pages, headers).await);
+        return Ok(pages.draw_dead_link(headers).await);
     };
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::EmailLink(EmailLink {
             csrf,
             token: format!("{id}~{secret}"),
@@ -238,14 +200,12 @@ async fn draw_email(
         })
     };
     Ok(pages
-        .draw_notice(headers, status, "Change the e-mail address?", notice)
+        .draw_form(headers, "Change the e-mail address?", problem, notice)
         .await)
 }
 
 #[derive(Deserialize)]
 struct Pressed {
-    #[serde(default)]
-    csrf: String,
     #[serde(default)]
     token: String,
     /// Which of the two buttons: `yes` or `no`.
@@ -253,14 +213,14 @@ struct Pressed {
     answer: String,
 }
 
-async fn answer_email(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(pressed): Form<Pressed>,
-) -> Result<Response> {
+async fn answer_email(posted: Posted<Pressed>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: pressed,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &pressed.csrf)?;
     let link = pressed.token.split_once('~').unwrap_or_default();
     // a form that names neither button answers nothing
     let agrees = match pressed.answer.as_str() {
@@ -327,10 +287,9 @@ async fn draw_undo(
     problem: Option<Problem>,
 ) -> Result<Response> {
     let Some(old) = auth::undo_look(pages.auth(), (id, secret)).await? else {
-        return Ok(dead_link(pages, headers).await);
+        return Ok(pages.draw_dead_link(headers).await);
     };
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::EmailUndo(EmailUndo {
             csrf,
             token: format!("{id}~{secret}"),
@@ -339,18 +298,18 @@ async fn draw_undo(
         })
     };
     Ok(pages
-        .draw_notice(headers, status, "Take the change back?", notice)
+        .draw_form(headers, "Take the change back?", problem, notice)
         .await)
 }
 
-async fn undo_email(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(pressed): Form<Pressed>,
-) -> Result<Response> {
+async fn undo_email(posted: Posted<Pressed>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields: pressed,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &pressed.csrf)?;
     let link = pressed.token.split_once('~').unwrap_or_default();
     match auth::undo_email(auth, link, &visit).await {
         Ok(()) => {

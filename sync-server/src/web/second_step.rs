@@ -1,21 +1,21 @@
 //! The page of a sign-in's second step.
 
 use crate::asked::Asked;
-use crate::auth::{self, Visit};
-use crate::body::Form;
+use crate::auth;
 use crate::error::{Error, Result};
-use crate::web::door::{let_in, status_of};
+use crate::web::door::let_in;
 use crate::web::pages::Pages;
+use crate::web::sent::Posted;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use protocol::auth::SecondStep as Ask;
 use protocol::routes::page;
 use protocol::{Code, Problem};
 use serde::Deserialize;
-use ui::page::{Failed, Notice, SecondStep};
+use ui::page::{Notice, SecondStep};
 
 pub fn router(pages: Pages) -> Router {
     Router::new()
@@ -36,21 +36,19 @@ async fn look(State(pages): State<Pages>, headers: HeaderMap, Asked(query): Aske
 #[derive(Deserialize)]
 struct Fields {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     code: String,
     #[serde(default)]
     next: String,
 }
 
-async fn prove(
-    State(pages): State<Pages>,
-    headers: HeaderMap,
-    visit: Visit,
-    Form(fields): Form<Fields>,
-) -> Result<Response> {
+async fn prove(posted: Posted<Fields>) -> Result<Response> {
+    let Posted {
+        pages,
+        headers,
+        visit,
+        fields,
+    } = posted;
     let auth = pages.auth();
-    auth.check_csrf(&headers, &fields.csrf)?;
     let ask = Ask {
         challenge: auth::awaited_step(&headers).unwrap_or_default().to_owned(),
         code: fields.code,
@@ -74,22 +72,12 @@ async fn draw(
         None => false,
     };
     if !is_open {
-        return Ok(over(pages, headers, problem).await);
+        // there is no code that would help now
+        let problem = problem
+            .filter(|problem| problem.code != Code::InvalidCredentials)
+            .unwrap_or_else(auth::second_step_is_over);
+        return Ok(pages.draw_end(headers, "Please start again", problem).await);
     }
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| Notice::SecondStep(SecondStep { csrf, next, problem });
-    Ok(pages.draw_notice(headers, status, "One more step", notice).await)
-}
-
-/// There is no code that would help now.
-async fn over(pages: &Pages, headers: &HeaderMap, problem: Option<Problem>) -> Response {
-    let problem = problem
-        .filter(|problem| problem.code != Code::InvalidCredentials)
-        .unwrap_or_else(auth::second_step_is_over);
-    let status = status_of(&problem);
-    let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
-    let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
-    pages
-        .draw_notice(headers, status, "Please start again", notice)
-        .await
+    let notice = |csrf, problem| Notice::SecondStep(SecondStep { csrf, next, problem });
+    Ok(pages.draw_form(headers, "One more step", problem, notice).await)
 }

@@ -3,11 +3,10 @@
 use crate::asked::Asked;
 use crate::auth::{self, Caller};
 use crate::error::{Error, Result};
-use crate::web::door::status_of;
 use crate::web::pages::{Hints, Pages, signed_in};
 use crate::web::passkeys::shown;
 use crate::web::rights;
-use crate::web::sent::{self, Sent};
+use crate::web::sent::Sent;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -42,17 +41,9 @@ pub fn router(pages: Pages) -> Router {
 #[derive(Deserialize)]
 struct Fields {
     #[serde(default)]
-    csrf: String,
-    #[serde(default)]
     password: String,
     #[serde(default)]
     code: String,
-}
-
-impl sent::Fields for Fields {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
 }
 
 async fn look(
@@ -79,7 +70,6 @@ pub async fn draw(
     let safety = auth::safety_of(pages.auth(), caller).await?;
     let rights = rights::standing(pages, caller).await?;
     let accounts = accounts(pages, caller).await?;
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
     let events = safety.events.into_iter().map(|noted| {
         Ok(Event {
             when: auth::in_words(noted.at)?,
@@ -103,11 +93,17 @@ pub async fn draw(
         accounts,
         rights,
         events: events.collect::<Result<_>>()?,
-        problem,
+        problem: None,
         done: done.map(str::to_owned),
     };
-    let notice = |csrf| Notice::Security(Box::new(Security { csrf, ..security }));
-    Ok(pages.draw_notice(headers, status, "Security", notice).await)
+    let notice = |csrf, problem| {
+        Notice::Security(Box::new(Security {
+            csrf,
+            problem,
+            ..security
+        }))
+    };
+    Ok(pages.draw_form(headers, "Security", problem, notice).await)
 }
 
 /// What is connected, and what could be.
@@ -153,8 +149,7 @@ pub async fn draw_proof(
     problem: Option<Problem>,
 ) -> Result<Response> {
     let safety = auth::safety_of(pages.auth(), caller).await?;
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::Prove(Prove {
             csrf,
             has_password: safety.has_password,
@@ -163,7 +158,7 @@ pub async fn draw_proof(
             problem,
         })
     };
-    Ok(pages.draw_notice(headers, status, "Is it you?", notice).await)
+    Ok(pages.draw_form(headers, "Is it you?", problem, notice).await)
 }
 
 async fn prove(mut sent: Sent<Fields>) -> Result<Response> {
@@ -214,8 +209,7 @@ async fn draw_set_up(
     problem: Option<Problem>,
 ) -> Result<Response> {
     let picture = picture(&to_tell.link)?;
-    let status = problem.as_ref().map_or(StatusCode::OK, status_of);
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::SetUp(SetUp {
             csrf,
             picture,
@@ -224,7 +218,7 @@ async fn draw_set_up(
         })
     };
     Ok(pages
-        .draw_notice(headers, status, "Set up the second step", notice)
+        .draw_form(headers, "Set up the second step", problem, notice)
         .await)
 }
 
@@ -284,15 +278,7 @@ async fn sign_out_others(sent: Sent<Fields>) -> Result<Response> {
 
 #[derive(Deserialize)]
 struct Which {
-    #[serde(default)]
-    csrf: String,
     account: Uuid,
-}
-
-impl sent::Fields for Which {
-    fn csrf(&self) -> &str {
-        &self.csrf
-    }
 }
 
 async fn disconnect(sent: Sent<Which>) -> Result<Response> {

@@ -1,23 +1,61 @@
-//! A form that somebody who is signed in has sent from their own pages, and how it ends on the security page: with a word that it
-//! is done, or with what was refused.
+//! A form from one of our own pages, and who sent it: whoever takes one cannot forget to look whether another site sent it.
 
 use crate::auth::{Caller, Visit};
-use crate::body::Form;
+use crate::body::Filled;
 use crate::error::{Error, Result};
 use crate::web::pages::{Pages, signed_in};
 use crate::web::security;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
+use protocol::limits;
 use protocol::routes::page;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// A form's fields, among them the token that no other site can write.
-pub trait Fields: DeserializeOwned + Send {
-    fn csrf(&self) -> &str;
+/// The form, at most `LIMIT` bytes of it, and whence it came. What another site sent is refused.
+pub struct Posted<F, const LIMIT: usize = { limits::BODY_BYTES }> {
+    pub pages: Pages,
+    pub headers: HeaderMap,
+    pub visit: Visit,
+    pub fields: F,
 }
 
-/// The form, who sent it, and whence. Whoever is not signed in is led to the door; what another site sent is refused.
+/// What no other site can write.
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    csrf: String,
+}
+
+impl<F: DeserializeOwned, const LIMIT: usize> FromRequest<Pages> for Posted<F, LIMIT> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, pages: &Pages) -> Result<Self> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(visit) = Visit::from_request_parts(&mut parts, pages).await;
+        let headers = parts.headers.clone();
+        let filled = Filled::<LIMIT>::from_request(Request::from_parts(parts, body), pages).await?;
+        let (fields, token) = (filled.read()?, filled.read::<Token>()?);
+        pages.auth().check_csrf(&headers, &token.csrf)?;
+        Ok(Self {
+            pages: pages.clone(),
+            headers,
+            visit,
+            fields,
+        })
+    }
+}
+
+impl<F, const LIMIT: usize> Posted<F, LIMIT> {
+    /// Who sent it; whoever is not signed in is led to the door, and back to this path afterwards.
+    pub async fn sender(&self, path: &str) -> Result<std::result::Result<Caller, Response>> {
+        signed_in(&self.pages, &self.headers, path).await
+    }
+}
+
+/// A form of somebody's own, who is signed in. It ends on the security page: with a word that it is done, or with what was
+/// refused.
 pub struct Sent<F> {
     pub pages: Pages,
     pub headers: HeaderMap,
@@ -26,24 +64,20 @@ pub struct Sent<F> {
     pub fields: F,
 }
 
-impl<F: Fields> FromRequest<Pages> for Sent<F> {
+impl<F: DeserializeOwned + Send + Sync> FromRequest<Pages> for Sent<F> {
     type Rejection = Response;
 
     async fn from_request(request: Request, pages: &Pages) -> std::result::Result<Self, Response> {
-        let (mut parts, body) = request.into_parts();
-        let Ok(visit) = Visit::from_request_parts(&mut parts, pages).await;
-        let headers = parts.headers.clone();
-        let form = Form::<F>::from_request(Request::from_parts(parts, body), pages).await;
-        let Form(fields) = form.map_err(Error::into_response)?;
-        let is_ours = pages.auth().check_csrf(&headers, fields.csrf());
-        is_ours.map_err(|refusal| Error::from(refusal).into_response())?;
-        let caller = signed_in(pages, &headers, page::SECURITY).await;
+        let posted = Posted::<F>::from_request(request, pages).await;
+        let posted = posted.map_err(Error::into_response)?;
+        let caller = posted.sender(page::SECURITY).await;
+        let caller = caller.map_err(Error::into_response)??;
         Ok(Self {
-            caller: caller.map_err(Error::into_response)??,
-            pages: pages.clone(),
-            headers,
-            visit,
-            fields,
+            pages: posted.pages,
+            headers: posted.headers,
+            visit: posted.visit,
+            caller,
+            fields: posted.fields,
         })
     }
 }
