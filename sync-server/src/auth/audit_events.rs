@@ -1,7 +1,7 @@
 //! Stored: `audit_events`, what happened at the door, refusals too, a table for each outcome and month. Append-only, which the
 //! database sees to, until a month is old and goes as a whole; whoever is gone is unnamed.
 
-use super::Visit;
+use super::{Caller, Visit};
 use crate::database::{Pool, Transaction};
 use crate::limits::address;
 use protocol::{DeviceId, UserId};
@@ -25,6 +25,19 @@ pub struct Event<'a> {
     pub refusal: Option<&'a str>,
     /// How: `password`, `code`, `link`, a provider's name, …
     pub method: &'a str,
+}
+
+impl<'a> Event<'a> {
+    /// Done by somebody who is signed in, in their own account.
+    pub const fn by_its_owner(caller: &Caller, name: &'a str) -> Self {
+        Self {
+            user: Some(caller.user),
+            device: Some(caller.device),
+            name,
+            refusal: None,
+            method: "itself",
+        }
+    }
 }
 
 pub async fn note(db: impl PgExecutor<'_>, event: Event<'_>, visit: &Visit) -> sqlx::Result<()> {

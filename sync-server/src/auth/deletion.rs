@@ -67,13 +67,7 @@ pub async fn ask_to_delete(
         link: auth.config.link(page::SIGN_IN),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name: "leave",
-        refusal: None,
-        method: "itself",
-    };
+    let event = Event::by_its_owner(caller, "leave");
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     auth.announce_signed_out(caller.user, &signed_out);

@@ -128,13 +128,7 @@ pub async fn prove(
         return Err(wrong_code(auth, caller, visit).await);
     }
     let cookie = note_proof(&mut tx, caller).await?;
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name: "prove",
-        refusal: None,
-        method: "itself",
-    };
+    let event = Event::by_its_owner(caller, "prove");
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     auth.announce_changed(&[caller.device]);
@@ -197,13 +191,7 @@ pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit:
         link: auth.config.link(page::FORGOT),
     };
     mail::put(&mut tx, Some(caller.user), &caller.email, &letter).await?;
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name: "password",
-        refusal: None,
-        method: "itself",
-    };
+    let event = Event::by_its_owner(caller, "password");
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     auth.announce_signed_out(caller.user, &signed_out);
@@ -219,25 +207,13 @@ pub async fn allow_export(auth: &Auth, db: &mut Transaction, caller: &Caller, vi
         .limits
         .take(Class::Export, &[Who::Account(&account)])
         .await?;
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name: "export",
-        refusal: None,
-        method: "itself",
-    };
+    let event = Event::by_its_owner(caller, "export");
     Ok(audit_events::note(db, event, visit).await?)
 }
 
 /// Lets somebody fetch it, who is who they were within ten minutes: it is all that they have.
 pub async fn may_fetch_export(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()> {
     must_be_fresh(auth, caller).await?;
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name: "export_fetched",
-        refusal: None,
-        method: "itself",
-    };
+    let event = Event::by_its_owner(caller, "export_fetched");
     Ok(audit_events::note(&auth.pool, event, visit).await?)
 }

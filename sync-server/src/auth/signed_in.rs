@@ -81,13 +81,7 @@ pub async fn sign_out_others(auth: &Auth, caller: &Caller, visit: &Visit) -> Res
     native::void_codes(&mut tx, caller.user).await?;
     second_step::void_challenges(&mut tx, caller.user).await?;
     let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "others signed out").await?;
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name: "sign_out_others",
-        refusal: None,
-        method: "itself",
-    };
+    let event = Event::by_its_owner(caller, "sign_out_others");
     audit_events::note(&mut tx, event, visit).await?;
     if !signed_out.is_empty() {
         let letter = Letter::DevicesSignedOut {

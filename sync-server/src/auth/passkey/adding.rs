@@ -8,7 +8,6 @@ use super::super::{Auth, Caller, Visit, users};
 use super::ceremonies::{Begun, Holder, over};
 use super::{Begin, PasskeyAnswer, not_begun, passkeys, refused, why};
 use crate::body::Form;
-use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -111,7 +110,8 @@ pub async fn add(auth: &Auth, caller: &Caller, new: NewPasskey<'_>, visit: &Visi
         let who = (Some(caller.user), Some(caller.device));
         return Err(refused(auth, "passkey_added", who, "known already", visit).await);
     }
-    note(&mut tx, caller, "passkey_added", visit).await?;
+    let event = Event::by_its_owner(caller, "passkey_added");
+    audit_events::note(&mut tx, event, visit).await?;
     let letter = Letter::PasskeyAdded {
         name,
         when: auth.now_and_where(visit)?,
@@ -166,7 +166,8 @@ pub async fn rename(auth: &Auth, caller: &Caller, id: Uuid, name: &str, visit: &
     if !passkeys::rename(&mut tx, caller.user, id, &name).await? {
         return Err(Code::NotFound.into());
     }
-    note(&mut tx, caller, "passkey_renamed", visit).await?;
+    let event = Event::by_its_owner(caller, "passkey_renamed");
+    audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -180,7 +181,8 @@ pub async fn remove(auth: &Auth, caller: &Caller, id: Uuid, visit: &Visit) -> Re
     if !users::has_way_in(&mut tx, caller.user).await? {
         return Err(Code::LastWayIn.into());
     }
-    note(&mut tx, caller, "passkey_removed", visit).await?;
+    let event = Event::by_its_owner(caller, "passkey_removed");
+    audit_events::note(&mut tx, event, visit).await?;
     let letter = Letter::PasskeyRemoved {
         name,
         when: auth.now_and_where(visit)?,
@@ -190,15 +192,4 @@ pub async fn remove(auth: &Auth, caller: &Caller, id: Uuid, visit: &Visit) -> Re
     tx.commit().await?;
     auth.letters_wait();
     Ok(())
-}
-
-async fn note(db: &mut Transaction, caller: &Caller, name: &str, visit: &Visit) -> Result<()> {
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name,
-        refusal: None,
-        method: "itself",
-    };
-    Ok(audit_events::note(db, event, visit).await?)
 }

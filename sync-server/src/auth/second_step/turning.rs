@@ -87,7 +87,8 @@ pub async fn turn_on(auth: &Auth, caller: &Caller, typed: &str, visit: &Visit) -
     let signed_out = devices::revoke_others(&mut tx, caller.user, caller.device, "second step").await?;
     native::void_codes(&mut tx, caller.user).await?;
     super::void_challenges(&mut tx, caller.user).await?;
-    note(&mut tx, caller, "second_step_on", visit).await?;
+    let event = Event::by_its_owner(caller, "second_step_on");
+    audit_events::note(&mut tx, event, visit).await?;
     let letter = Letter::SecondStepOn {
         when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
@@ -112,7 +113,8 @@ pub async fn fresh_codes(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<
         return Err(Code::Conflict.into());
     }
     let codes = fresh.keep(&mut tx, caller).await?;
-    note(&mut tx, caller, "recovery_codes", visit).await?;
+    let event = Event::by_its_owner(caller, "recovery_codes");
+    audit_events::note(&mut tx, event, visit).await?;
     let letter = Letter::RecoveryCodesMade {
         when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
@@ -128,7 +130,8 @@ pub async fn turn_off(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()>
     if !super::forget(&mut tx, caller.user).await? {
         return Ok(());
     }
-    note(&mut tx, caller, "second_step_off", visit).await?;
+    let event = Event::by_its_owner(caller, "second_step_off");
+    audit_events::note(&mut tx, event, visit).await?;
     let letter = Letter::SecondStepOff {
         when: auth.now_and_where(visit)?,
         link: auth.config.link(page::SECURITY),
@@ -137,17 +140,6 @@ pub async fn turn_off(auth: &Auth, caller: &Caller, visit: &Visit) -> Result<()>
     tx.commit().await?;
     auth.letters_wait();
     Ok(())
-}
-
-async fn note(db: &mut Transaction, caller: &Caller, name: &str, visit: &Visit) -> Result<()> {
-    let event = Event {
-        user: Some(caller.user),
-        device: Some(caller.device),
-        name,
-        refusal: None,
-        method: "itself",
-    };
-    Ok(audit_events::note(db, event, visit).await?)
 }
 
 /// Ten codes and their hashes, made before the transaction that keeps them: hashing takes its time.
