@@ -6,7 +6,7 @@ mod keychain;
 mod seat;
 
 pub use desktop_bus::{Looks, Network, Notifications, Panel, Shown};
-pub use seat::Seat;
+pub use seat::{Seat, holds};
 
 use crate::hush;
 use crate::offspring::Offspring;

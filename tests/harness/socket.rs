@@ -286,15 +286,20 @@ impl Socket {
         }
     }
 
-    /// Watches a run from its start to its end, checking each piece's place.
-    pub async fn watch(&mut self, run: RunId) -> Reply {
-        let mut reply = Reply::default();
+    /// Asks to be shown a run from its start.
+    pub async fn attach(&mut self, run: RunId) {
         self.send(&ClientFrame::Attach {
             run,
             at: None,
             bytes: 0,
         })
         .await;
+    }
+
+    /// Watches a run from its start to its end, checking each piece's place.
+    pub async fn watch(&mut self, run: RunId) -> Reply {
+        let mut reply = Reply::default();
+        self.attach(run).await;
         self.watch_on(run, &mut reply).await;
         reply
     }
@@ -314,12 +319,7 @@ impl Socket {
     /// Goes on until something that was sent after the end has come back: a run that nobody has is refused. Whatever is said of
     /// the run until then counts, so that a second end is seen.
     async fn listen_past_the_end(&mut self, run: RunId, reply: &mut Reply) {
-        self.send(&ClientFrame::Attach {
-            run: RunId::fresh(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+        self.attach(RunId::fresh()).await;
         loop {
             let frame = self.arriving(PATIENCE).await;
             match frame.unwrap_or_else(|code| panic!("closed with {code} after the end of a run")) {

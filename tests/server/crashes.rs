@@ -2,7 +2,6 @@
 
 use harness::{Client, DeviceClient, Person, PostgresServer, Reply, Sent, Socket, Stack, until, within};
 use http::Method;
-use protocol::frame::ClientFrame;
 use protocol::mutation::{Batch, BatchAnswer, Op, OpResult, RunMode};
 use protocol::run::Status;
 use protocol::sync::Role;
@@ -126,9 +125,8 @@ async fn watched(client: &Client, socket: &mut Socket, words: usize) -> (Session
     let session = client.create_session("Watched").await;
     let text = format!("/slow 100ms {}", "and on ".repeat(words / 2));
     let sent = client.say(session, text.trim()).await;
-    let (at, bytes) = (None, 0);
     let run = sent.run();
-    socket.send(&ClientFrame::Attach { run, at, bytes }).await;
+    socket.attach(run).await;
     let mut reply = Reply::default();
     socket.watch_until(run, &mut reply, 10).await;
     assert_eq!(reply.status, None, "still being said");

@@ -1,6 +1,6 @@
 //! Devices without a window against the real server: written anywhere, arrives once, and all of them converge.
 
-use harness::{Client, DeviceClient, Passed, Person, Stack, mutation, until};
+use harness::{Client, DeviceClient, Passed, Person, Stack, holds, mutation, until};
 use protocol::frame::HELLO_HEADER;
 use protocol::mutation::{Op, RunMode};
 use protocol::sync::Role;
@@ -571,20 +571,6 @@ async fn signing_out_wants_to_know_about_waiting_messages_and_then_wipes_all() {
         (!holds(&folder, b"already sent") && !holds(&folder, b"still waiting")).then_some(())
     })
     .await;
-}
-
-fn holds(folder: &Path, text: &[u8]) -> bool {
-    std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| {
-            let path = entry.path();
-            if path.is_dir() {
-                return holds(&path, text);
-            }
-            std::fs::read(&path).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text))
-        })
 }
 
 #[tokio::test]

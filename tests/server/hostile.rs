@@ -355,8 +355,7 @@ async fn a_socket_watches_sixty_four_replies_and_is_refused_one_more() {
     }
     let mut socket = Socket::open(&client).await;
     for run in runs.iter().take(ATTACHED_RUNS + 1) {
-        let (at, bytes) = (None, 0);
-        socket.send(&ClientFrame::Attach { run: *run, at, bytes }).await;
+        socket.attach(*run).await;
     }
     let code = socket
         .find("a refusal", |frame| match frame {
@@ -368,8 +367,7 @@ async fn a_socket_watches_sixty_four_replies_and_is_refused_one_more() {
     // it goes on, and one less makes room
     let last = runs.get(ATTACHED_RUNS).copied().expect("one more");
     socket.send(&ClientFrame::Detach { run: runs[0] }).await;
-    let (at, bytes) = (None, 0);
-    socket.send(&ClientFrame::Attach { run: last, at, bytes }).await;
+    socket.attach(last).await;
     socket
         .find("its text", |frame| {
             matches!(frame, ServerFrame::Delta { run, .. } if run == last).then_some(())

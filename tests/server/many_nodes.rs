@@ -53,13 +53,7 @@ fn words() -> String {
 /// Watches from the beginning until there is so much text.
 async fn begin_to_watch(socket: &mut Socket, sent: &Sent, reply: &mut Reply, bytes: usize) {
     let run = sent.run();
-    socket
-        .send(&ClientFrame::Attach {
-            run,
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(run).await;
     socket.watch_until(run, reply, bytes).await;
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use harness::{Person, Reply, Socket, Stack, until, within};
-use protocol::frame::{ClientFrame, ServerFrame};
+use protocol::frame::ServerFrame;
 use protocol::mutation::Op;
 use protocol::run::Status;
 use protocol::sync::Change;
@@ -136,13 +136,7 @@ async fn a_reply_that_was_stopped_ends_as_stopped_although_its_worker_never_hear
         let mut socket = Socket::open(&client).await;
         let sent = client.say(session, text).await;
         let mut reply = Reply::default();
-        socket
-            .send(&ClientFrame::Attach {
-                run: sent.run(),
-                at: None,
-                bytes: 0,
-            })
-            .await;
+        socket.attach(sent.run()).await;
         socket.watch_until(sent.run(), &mut reply, 1).await;
         // what a cancel writes; the word to the worker is lost
         let run = sent.run();
@@ -269,13 +263,7 @@ async fn a_session_that_is_deleted_under_its_viewers_stops_no_node() {
 
 /// Watches from its beginning, until there is text.
 async fn begin_to_watch(socket: &mut Socket, run: RunId) -> Reply {
-    socket
-        .send(&ClientFrame::Attach {
-            run,
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(run).await;
     let mut reply = Reply::default();
     socket.watch_until(run, &mut reply, 1).await;
     reply
@@ -294,12 +282,7 @@ async fn after_redis_lost_its_data_a_follower_asks_the_database_now_and_then_onl
         .say(session, &format!("/slow 50ms {}", words.join(" ")))
         .await;
     let mut reply = Reply::default();
-    here.send(&ClientFrame::Attach {
-        run: sent.run(),
-        at: None,
-        bytes: 0,
-    })
-    .await;
+    here.attach(sent.run()).await;
     here.watch_until(sent.run(), &mut reply, 40).await;
     stack.forget_redis().await;
     let mut there = Socket::open(&laptop).await;

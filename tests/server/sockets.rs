@@ -253,13 +253,7 @@ async fn a_frame_of_an_unknown_kind_is_passed_over() {
         .await
         .expect("a frame");
     // it still answers
-    socket
-        .send(&ClientFrame::Attach {
-            run: RunId::fresh(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(RunId::fresh()).await;
     socket
         .find("a refusal", |frame| {
             matches!(frame, ServerFrame::Refused { .. }).then_some(())

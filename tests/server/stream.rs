@@ -88,12 +88,7 @@ async fn somebody_who_comes_in_the_middle_gets_the_whole_text() {
     let mut here = Socket::open(&desk).await;
     let sent = desk.say(session, SLOW).await;
     let mut first = Reply::default();
-    here.send(&ClientFrame::Attach {
-        run: sent.run(),
-        at: None,
-        bytes: 0,
-    })
-    .await;
+    here.attach(sent.run()).await;
     here.watch_until(sent.run(), &mut first, 20).await;
     assert_eq!(first.status, None, "still being said");
     let mut there = Socket::open(&laptop).await;
@@ -122,13 +117,7 @@ async fn a_viewer_who_reconnects_goes_on_where_they_were_at_another_node_too() {
     let mut socket = Socket::open(&client).await;
     let sent = client.say(session, SLOW).await;
     let mut reply = Reply::default();
-    socket
-        .send(&ClientFrame::Attach {
-            run: sent.run(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(sent.run()).await;
     socket.watch_until(sent.run(), &mut reply, 15).await;
     stack.server.gate().cut();
     let second = stack.second_server().await;
@@ -166,13 +155,7 @@ async fn a_stopped_reply_keeps_what_was_said() {
     let mut socket = Socket::open(&desk).await;
     let sent = desk.say(session, SLOW).await;
     let mut reply = Reply::default();
-    socket
-        .send(&ClientFrame::Attach {
-            run: sent.run(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(sent.run()).await;
     socket.watch_until(sent.run(), &mut reply, 20).await;
     // from another device, at another node
     laptop
@@ -219,9 +202,8 @@ async fn once_a_stop_is_answered_nothing_more_is_said_than_one_flush_holds() {
         let session = desk.create_session("Stop").await;
         let begun = Instant::now();
         let sent = desk.say(session, text.trim()).await;
-        let (at, bytes) = (None, 0);
         let run = sent.run();
-        socket.send(&ClientFrame::Attach { run, at, bytes }).await;
+        socket.attach(run).await;
         let mut reply = Reply::default();
         socket.watch_until(run, &mut reply, 100).await;
         by.post(&routes::run_cancel(run), &json!({})).await.succeeds();
@@ -243,13 +225,7 @@ async fn a_reply_can_be_stopped_over_the_socket() {
     let mut socket = Socket::open(&client).await;
     let sent = client.say(session, SLOW).await;
     let mut reply = Reply::default();
-    socket
-        .send(&ClientFrame::Attach {
-            run: sent.run(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(sent.run()).await;
     socket.watch_until(sent.run(), &mut reply, 5).await;
     socket.send(&ClientFrame::Cancel { run: sent.run() }).await;
     socket.watch_on(sent.run(), &mut reply).await;
@@ -391,13 +367,7 @@ async fn a_killed_server_leaves_an_interrupted_reply_with_its_text() {
         omicron pi rho sigma tau upsilon phi chi psi omega and all the other letters that somebody may think of later on")
         .await;
     let mut reply = Reply::default();
-    socket
-        .send(&ClientFrame::Attach {
-            run: sent.run(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(sent.run()).await;
     socket.watch_until(sent.run(), &mut reply, 20).await;
     stack.server.kill();
 
@@ -448,9 +418,8 @@ async fn who_watches_sees_the_end_of_a_lost_reply_within_its_lease_and_two_looks
     let sent = client
         .say(session, &format!("/slow 100ms {}", "and on ".repeat(300).trim()))
         .await;
-    let (at, bytes) = (None, 0);
     let run = sent.run();
-    socket.send(&ClientFrame::Attach { run, at, bytes }).await;
+    socket.attach(run).await;
     let mut reply = Reply::default();
     socket.watch_until(run, &mut reply, 20).await;
     let _other = stack.another_server("other", &[("ROLE", "worker")]).await;
@@ -482,13 +451,7 @@ async fn a_reply_is_kept_whole_although_redis_went_away_while_it_was_said() {
     let mut socket = Socket::open(&client).await;
     let sent = client.say(session, SLOW).await;
     let mut reply = Reply::default();
-    socket
-        .send(&ClientFrame::Attach {
-            run: sent.run(),
-            at: None,
-            bytes: 0,
-        })
-        .await;
+    socket.attach(sent.run()).await;
     socket.watch_until(sent.run(), &mut reply, 10).await;
     stack.redis_gate().shut();
     let kept = client.committed(session, sent.reply()).await;
@@ -508,12 +471,7 @@ async fn nobody_watches_somebody_elses_reply() {
         .say(session, "/slow 20ms classified words follow here")
         .await;
     for run in [sent.run(), RunId::fresh()] {
-        eyes.send(&ClientFrame::Attach {
-            run,
-            at: None,
-            bytes: 0,
-        })
-        .await;
+        eyes.attach(run).await;
         let code = eyes
             .find("a refusal", |frame| match frame {
                 ServerFrame::Refused { code, .. } => Some(code),
@@ -540,12 +498,7 @@ async fn nobody_watches_somebody_elses_reply() {
     );
     // a reply that is over is read from the database, where it is no more the stranger's
     let mut eyes = Socket::open(&stranger).await;
-    eyes.send(&ClientFrame::Attach {
-        run: sent.run(),
-        at: None,
-        bytes: 0,
-    })
-    .await;
+    eyes.attach(sent.run()).await;
     let answer = eyes.next().await;
     assert!(
         matches!(

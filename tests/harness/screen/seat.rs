@@ -409,7 +409,8 @@ fn make_private(path: &Path) {
     std::fs::set_permissions(path, mode).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-fn holds(folder: &Path, text: &[u8]) -> bool {
+/// Whether any file in the folder has these bytes.
+pub fn holds(folder: &Path, text: &[u8]) -> bool {
     std::fs::read_dir(folder)
         .into_iter()
         .flatten()
