@@ -3,6 +3,7 @@
 
 mod accounts;
 mod device_code;
+mod fields;
 mod letter;
 mod letters;
 mod notice;

@@ -36,7 +36,6 @@ pub fn SignUp(props: &OutsideProps) -> Html {
                 action={page::FORM_SIGN_UP}
                 csrf={stage.csrf.clone()}
                 class="fields"
-                testid="sign-up-form"
                 {onpost}
             >
                 <input type="hidden" name="next" value={scene.typed.next.clone()} />

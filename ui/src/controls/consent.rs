@@ -41,7 +41,7 @@ pub fn Consent(props: &ConsentProps) -> Html {
                     </button>
                 }
                 if props.chosen != Some(SecretStore::Memory) {
-                    <button type="button" class="button" data-testid="consent-memory" onclick={choose(SecretStore::Memory)}>
+                    <button type="button" class="button" onclick={choose(SecretStore::Memory)}>
                         { "Sign in each time" }
                     </button>
                 }

@@ -30,7 +30,7 @@ pub fn accounts_section(security: &Security) -> Html {
         return html! {};
     }
     html! {
-        <section class="fields" aria-labelledby="accounts" data-testid="accounts-section">
+        <section class="fields" aria-labelledby="accounts">
             <h2 id="accounts">{ "Other ways to sign in" }</h2>
             if connected.is_empty() {
                 <p>{ "None is connected." }</p>

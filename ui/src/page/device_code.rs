@@ -39,7 +39,7 @@ pub fn ask(asked: &DeviceCodeAsk) -> Html {
     html! {
         <Gate heading="Sign in another device" problem={asked.problem.clone()}>
             <p class="gate-text">{ "Type the code that it shows." }</p>
-            <PostForm action={page::DEVICE_CODE} csrf={asked.csrf.clone()} class="fields" testid="device-code-form">
+            <PostForm action={page::DEVICE_CODE} csrf={asked.csrf.clone()} class="fields">
                 <label class="labelled">
                     <span>{ "Code" }</span>
                     <input
@@ -71,7 +71,7 @@ pub fn found(found: &DeviceCodeFound) -> Html {
                 <bdi><strong>{ &found.email }</strong></bdi>{ "." }
             </p>
             { whence::facts(&found.whence) }
-            <PostForm action={page::DEVICE_CODE} csrf={found.csrf.clone()} class="fields" testid="device-code-answer">
+            <PostForm action={page::DEVICE_CODE} csrf={found.csrf.clone()} class="fields">
                 <input type="hidden" name="code" value={found.code.clone()} />
                 <button class="button button-main button-wide" name="answer" value="yes" data-testid="allow">{ "Sign it in" }</button>
                 <button class="button button-wide" name="answer" value="no" data-testid="refuse">{ "Cancel" }</button>

@@ -1,5 +1,6 @@
 //! The pages of signing in by a letter. They run no script.
 
+use super::fields::{Keyboard, code_field};
 use crate::auth::gate::{Gate, email_field, stay_field};
 use crate::controls::PostForm;
 use protocol::Problem;
@@ -80,10 +81,10 @@ pub fn sent(sent: &LetterSent) -> Html {
                 { "If there is an account for " }<bdi><strong>{ &sent.email }</strong></bdi>
                 { ", a letter is on its way to it. Open its link, or type its code here. Both work for ten minutes." }
             </p>
-            <PostForm action={page::FORM_LETTER_CODE} csrf={sent.csrf.clone()} class="fields" testid="letter-code-form">
+            <PostForm action={page::FORM_LETTER_CODE} csrf={sent.csrf.clone()} class="fields">
                 <input type="hidden" name="email" value={sent.email.clone()} />
                 <input type="hidden" name="next" value={sent.next.clone()} />
-                { code_field() }
+                { code_field(Keyboard::Letters) }
                 { stay_field(sent.stays) }
                 <button class="button button-main button-wide" data-testid="enter">{ "Sign in" }</button>
             </PostForm>
@@ -99,8 +100,8 @@ pub fn newcomer(newcomer: &Newcomer) -> Html {
                 { &newcomer.provider }{ " names " }<bdi><strong>{ &newcomer.email }</strong></bdi>
                 { " as your address and has not confirmed it. So we have sent a letter there. Type its code here; it works for ten minutes." }
             </p>
-            <PostForm action={page::NEWCOMER} csrf={newcomer.csrf.clone()} class="fields" testid="newcomer-form">
-                { code_field() }
+            <PostForm action={page::NEWCOMER} csrf={newcomer.csrf.clone()} class="fields">
+                { code_field(Keyboard::Letters) }
                 { stay_field(newcomer.stays) }
                 <button class="button button-main button-wide" data-testid="enter">{ "Confirm" }</button>
             </PostForm>
@@ -111,25 +112,6 @@ pub fn newcomer(newcomer: &Newcomer) -> Html {
                 <a class="button button-quiet" href={page::SIGN_IN}>{ "Sign in another way" }</a>
             </div>
         </Gate>
-    }
-}
-
-fn code_field() -> Html {
-    html! {
-        <label class="labelled">
-            <span>{ "Code" }</span>
-            <input
-                class="field mono"
-                name="code"
-                autocomplete="one-time-code"
-                autocapitalize="characters"
-                spellcheck="false"
-                dir="ltr"
-                maxlength="32"
-                required=true
-                data-testid="code"
-            />
-        </label>
     }
 }
 
@@ -148,7 +130,7 @@ pub fn opened(link: &LetterLink) -> Html {
             <p class="gate-text">
                 { "Sign in as " }<bdi><strong>{ &link.email }</strong></bdi>{ " in this browser?" }
             </p>
-            <PostForm action={page::LETTER} csrf={link.csrf.clone()} class="fields" testid="letter-link-form">
+            <PostForm action={page::LETTER} csrf={link.csrf.clone()} class="fields">
                 <input type="hidden" name="token" value={link.token.clone()} />
                 { stay_field(false) }
                 <button class="button button-main button-wide" name="answer" value="here" data-testid="enter">{ "Sign in here" }</button>

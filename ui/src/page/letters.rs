@@ -45,7 +45,7 @@ fn button(action: &str, csrf: &str, wants_tips: bool) -> Html {
         ("on", "Send me tips again")
     };
     html! {
-        <PostForm action={action.to_owned()} csrf={csrf.to_owned()} class="fields" testid="letters-form">
+        <PostForm action={action.to_owned()} csrf={csrf.to_owned()} class="fields">
             <input type="hidden" name="tips" value={value} />
             <button class="button button-wide" data-testid={format!("tips-{value}")}>{ words }</button>
         </PostForm>
@@ -54,7 +54,7 @@ fn button(action: &str, csrf: &str, wants_tips: bool) -> Html {
 
 pub fn section(security: &Security) -> Html {
     html! {
-        <section class="fields" aria-labelledby="letters" data-testid="letters-section">
+        <section class="fields" aria-labelledby="letters">
             <h2 id="letters">{ "Letters" }</h2>
             <p>{ WHY }</p>
             <p>{ if security.wants_tips { "Now and then you get a tip by letter." } else { "You get no tips by letter." } }</p>

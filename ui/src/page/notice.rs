@@ -2,6 +2,7 @@
 //! that answers their form: that talks to passkeys, or does work.
 
 use super::device_code::{self, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound};
+use super::fields::own_password_field;
 use super::letter::{self, LetterAsk, LetterLink, LetterSent, Newcomer};
 use super::letters::{self, Letters};
 use super::rights::{self, EmailLink, EmailUndo, Keep, Told};
@@ -11,9 +12,9 @@ use super::work::{self, Work};
 use crate::auth::gate::{Gate, PasswordField, email_field, stay_field};
 use crate::controls::{PostForm, Sign, icon};
 use crate::state::Place;
+use protocol::Problem;
 use protocol::auth::Provider;
 use protocol::routes::page;
-use protocol::{Problem, limits};
 use std::rc::Rc;
 use yew::prelude::*;
 
@@ -198,21 +199,10 @@ fn verify_link(verify: &VerifyLink) -> Html {
                 }
                 { " is yours, and you are signed in." }
             </p>
-            <PostForm action={page::VERIFY} csrf={verify.csrf.clone()} class="fields" testid="verify-form">
+            <PostForm action={page::VERIFY} csrf={verify.csrf.clone()} class="fields">
                 <input type="hidden" name="token" value={verify.token.clone()} />
                 if verify.wants_password {
-                    <label class="labelled">
-                        <span>{ "The password that you chose" }</span>
-                        <input
-                            class="field"
-                            type="password"
-                            name="password"
-                            autocomplete="current-password"
-                            maxlength={limits::PASSWORD_CHARS.end().to_string()}
-                            required=true
-                            data-testid="password"
-                        />
-                    </label>
+                    { own_password_field("The password that you chose") }
                 }
                 { stay_field(false) }
                 <button class="button button-main button-wide" data-testid="confirm">{ "Confirm" }</button>
@@ -236,7 +226,7 @@ fn forgotten(forgot: &Forgot) -> Html {
     html! {
         <Gate heading="Forgotten password" problem={forgot.problem.clone()}>
             <p class="gate-text">{ "We send you a letter. Its link lets you choose a new password." }</p>
-            <PostForm action={page::FORGOT} csrf={forgot.csrf.clone()} class="fields" testid="forgot-form">
+            <PostForm action={page::FORGOT} csrf={forgot.csrf.clone()} class="fields">
                 { email_field(NodeRef::default(), &forgot.email) }
                 <button class="button button-main button-wide" data-testid="send-letter">{ "Send the letter" }</button>
             </PostForm>
@@ -252,7 +242,7 @@ fn new_password(new: &NewPassword) -> Html {
                 { "For " }<bdi><strong>{ &new.email }</strong></bdi>
                 { ". Every device is signed out, and signs in with the new one." }
             </p>
-            <PostForm action={page::RESET} csrf={new.csrf.clone()} class="fields" testid="reset-form">
+            <PostForm action={page::RESET} csrf={new.csrf.clone()} class="fields">
                 <input type="hidden" name="token" value={new.token.clone()} />
                 <PasswordField field={NodeRef::default()} is_new=true />
                 <button class="button button-main button-wide" data-testid="change-password">{ "Change the password" }</button>
@@ -278,14 +268,14 @@ fn ask(authorize: &Authorize) -> Html {
                 { " as " }<bdi><strong>{ &authorize.email }</strong></bdi>{ "?" }
             </p>
             { whence::facts(&authorize.whence) }
-            <PostForm action={authorize.action.clone()} csrf={authorize.csrf.clone()} class="fields" testid="authorize-form">
+            <PostForm action={authorize.action.clone()} csrf={authorize.csrf.clone()} class="fields">
                 for (name, value) in &authorize.fields {
                     <input type="hidden" name={name.clone()} value={value.clone()} />
                 }
                 <button class="button button-main button-wide" name="answer" value="yes" data-testid="authorize">
                     { "Continue" }
                 </button>
-                <button class="button button-wide" name="answer" value="no" data-testid="authorize-cancel">
+                <button class="button button-wide" name="answer" value="no">
                     { "Cancel" }
                 </button>
             </PostForm>

@@ -83,7 +83,7 @@ pub struct Told {
 pub fn export_section(security: &Security) -> Html {
     let csrf = &security.csrf;
     html! {
-        <section class="fields" aria-labelledby="export" data-testid="export-section">
+        <section class="fields" aria-labelledby="export">
             <h2 id="export">{ "Your data" }</h2>
             {
                 match &security.rights.export {
@@ -98,7 +98,7 @@ pub fn export_section(security: &Security) -> Html {
                         </>
                     },
                     Export::Waiting => html! {
-                        <p data-testid="export-waiting">{ "Your copy is being made. We send you a letter when it is ready." }</p>
+                        <p>{ "Your copy is being made. We send you a letter when it is ready." }</p>
                     },
                     Export::Ready { path, size, until } => html! {
                         <>
@@ -125,12 +125,12 @@ pub fn email_section(security: &Security) -> Html {
                     { format!(". {} The links work until {}.", awaited(change), change.until) }
                 </p>
                 <PostForm action={page::FORM_EMAIL_STOP} csrf={csrf.clone()}>
-                    <button class="button button-wide" data-testid="email-stop">{ "Call the change off" }</button>
+                    <button class="button button-wide">{ "Call the change off" }</button>
                 </PostForm>
             } else {
                 <p>{ "You sign in with it, and letters go there. Both the old and the new address are asked before it changes." }</p>
                 if security.is_fresh {
-                    <PostForm action={page::FORM_EMAIL} csrf={csrf.clone()} class="fields" testid="email-form">
+                    <PostForm action={page::FORM_EMAIL} csrf={csrf.clone()} class="fields">
                         { address_field("New address", "new-email") }
                         <button class="button button-wide" data-testid="change-email">{ "Change the address" }</button>
                     </PostForm>
@@ -171,11 +171,11 @@ fn address_field(label: &'static str, testid: &'static str) -> Html {
 
 pub fn leaving_section(security: &Security) -> Html {
     html! {
-        <section class="fields" aria-labelledby="leave" data-testid="leave-section">
+        <section class="fields" aria-labelledby="leave">
             <h2 id="leave">{ "Delete the account" }</h2>
             <p>{ "Every device is signed out at once. For 14 days you can still come back by signing in; then everything is gone for good: sessions, messages, files and the account itself." }</p>
             if security.is_fresh {
-                <PostForm action={page::FORM_LEAVE} csrf={security.csrf.clone()} class="fields" testid="leave-form">
+                <PostForm action={page::FORM_LEAVE} csrf={security.csrf.clone()} class="fields">
                     { address_field("To be sure, type your e-mail address", "leave-email") }
                     <button class="button button-danger button-wide" data-testid="leave">{ "Delete my account" }</button>
                 </PostForm>
@@ -191,7 +191,7 @@ pub fn keep(keep: &Keep) -> Html {
                 { "The account of " }<bdi><strong>{ &keep.email }</strong></bdi>
                 { format!(" will be deleted on {}, as you asked. Until then you can keep it.", keep.until) }
             </p>
-            <PostForm action={page::KEEP} csrf={keep.csrf.clone()} class="fields" testid="keep-form">
+            <PostForm action={page::KEEP} csrf={keep.csrf.clone()} class="fields">
                 <button class="button button-main button-wide" data-testid="keep">{ "Keep it and sign in" }</button>
             </PostForm>
             <p class="gate-foot"><a href={page::SIGN_IN} data-testid="keep-not">{ "Leave it to be deleted" }</a></p>
@@ -211,7 +211,7 @@ pub fn email_link(link: &EmailLink) -> Html {
             <PostForm action={page::EMAIL_LINK} csrf={link.csrf.clone()} class="fields" testid="email-link-form">
                 <input type="hidden" name="token" value={link.token.clone()} />
                 <button class="button button-main button-wide" name="answer" value="yes" data-testid="email-agree">{ "I agree" }</button>
-                <button class="button button-wide" name="answer" value="no" data-testid="email-refuse">{ "No, leave it as it is" }</button>
+                <button class="button button-wide" name="answer" value="no">{ "No, leave it as it is" }</button>
             </PostForm>
             <p class="gate-small">{ "Only agree if you asked for this yourself." }</p>
         </Gate>
@@ -225,7 +225,7 @@ pub fn email_undo(undo: &EmailUndo) -> Html {
                 { "Your account gets " }<bdi><strong>{ &undo.old }</strong></bdi>
                 { " back as its e-mail address. Every device is signed out, and you choose a new password by a letter." }
             </p>
-            <PostForm action={page::EMAIL_UNDO} csrf={undo.csrf.clone()} class="fields" testid="email-undo-form">
+            <PostForm action={page::EMAIL_UNDO} csrf={undo.csrf.clone()} class="fields">
                 <input type="hidden" name="token" value={undo.token.clone()} />
                 <button class="button button-main button-wide" data-testid="email-undo">{ "Take it back" }</button>
             </PostForm>

@@ -3,13 +3,14 @@
 //! implementation.
 
 use super::accounts::{Accounts, accounts_section};
+use super::fields::{Keyboard, code_field, own_password_field};
 use super::letters;
 use super::passkeys::{self, Passkey};
 use super::rights::{Rights, email_section, export_section, leaving_section};
 use crate::auth::gate::{Gate, PasswordField};
 use crate::controls::PostForm;
+use protocol::Problem;
 use protocol::routes::page;
-use protocol::{Problem, limits};
 use yew::prelude::*;
 
 /// A sign-in whose first step was proven.
@@ -90,36 +91,15 @@ pub struct Prove {
     pub problem: Option<Problem>,
 }
 
-/// Where the code of an app is typed, or a recovery code where one may be.
-fn code_field(is_app_only: bool) -> Html {
-    html! {
-        <label class="labelled">
-            <span>{ "Code" }</span>
-            <input
-                class="field"
-                name="code"
-                autocomplete="one-time-code"
-                inputmode={is_app_only.then_some("numeric")}
-                autocapitalize="characters"
-                spellcheck="false"
-                dir="ltr"
-                maxlength="32"
-                required=true
-                data-testid="code"
-            />
-        </label>
-    }
-}
-
 pub fn second_step(step: &SecondStep) -> Html {
     html! {
         <Gate heading="One more step" problem={step.problem.clone()}>
             <p class="gate-text">
                 { "Please give the six digits that your authenticator app shows. Without your phone, use one of your recovery codes." }
             </p>
-            <PostForm action={page::SECOND_STEP} csrf={step.csrf.clone()} class="fields" testid="second-step-form">
+            <PostForm action={page::SECOND_STEP} csrf={step.csrf.clone()} class="fields">
                 <input type="hidden" name="next" value={step.next.clone()} />
-                { code_field(false) }
+                { code_field(Keyboard::Letters) }
                 <button class="button button-main button-wide" data-testid="second-step">{ "Sign in" }</button>
             </PostForm>
             <p class="gate-foot"><a href={page::SIGN_IN}>{ "Start again" }</a></p>
@@ -155,7 +135,7 @@ pub fn security(security: &Security) -> Html {
 fn second_step_section(security: &Security) -> Html {
     let csrf = &security.csrf;
     html! {
-        <section class="fields" aria-labelledby="second-step" data-testid="second-step-section">
+        <section class="fields" aria-labelledby="second-step">
             <h2 id="second-step">{ "Second step" }</h2>
             {
                 match security.codes_left {
@@ -174,10 +154,10 @@ fn second_step_section(security: &Security) -> Html {
                             <p data-testid="codes-left">{ format!("On. Recovery codes left: {left}.") }</p>
                             if security.is_fresh {
                                 <PostForm action={page::FORM_RECOVERY_CODES} csrf={csrf.clone()}>
-                                    <button class="button button-wide" data-testid="fresh-codes">{ "Make ten new recovery codes" }</button>
+                                    <button class="button button-wide">{ "Make ten new recovery codes" }</button>
                                 </PostForm>
                                 <PostForm action={page::FORM_SECOND_STEP_OFF} csrf={csrf.clone()}>
-                                    <button class="button button-danger button-wide" data-testid="second-step-off">{ "Turn it off" }</button>
+                                    <button class="button button-danger button-wide">{ "Turn it off" }</button>
                                 </PostForm>
                             }
                         </>
@@ -199,7 +179,7 @@ fn password_section(security: &Security) -> Html {
             <h2 id="own-password">{ "Password" }</h2>
             <p>{ words }</p>
             if security.is_fresh {
-                <PostForm action={page::FORM_PASSWORD} csrf={security.csrf.clone()} class="fields" testid="password-form">
+                <PostForm action={page::FORM_PASSWORD} csrf={security.csrf.clone()} class="fields">
                     <PasswordField field={NodeRef::default()} is_new=true />
                     <button class="button button-wide" data-testid="change-password">{ "Change the password" }</button>
                 </PostForm>
@@ -215,12 +195,12 @@ fn devices_section(security: &Security) -> Html {
         others => format!("You are signed in on {others} more devices than this."),
     };
     html! {
-        <section class="fields" aria-labelledby="own-devices" data-testid="devices-section">
+        <section class="fields" aria-labelledby="own-devices">
             <h2 id="own-devices">{ "Devices" }</h2>
             <p data-testid="others">{ words }</p>
             if security.is_fresh && security.others > 0 {
                 <PostForm action={page::FORM_SIGN_OUT_OTHERS} csrf={security.csrf.clone()}>
-                    <button class="button button-danger button-wide" data-testid="sign-out-others">
+                    <button class="button button-danger button-wide">
                         { "Sign out all others" }
                     </button>
                 </PostForm>
@@ -320,8 +300,8 @@ pub fn set_up(set_up: &SetUp) -> Html {
                 <p>{ "No camera? Type this into the app:" }</p>
                 <code class="code-copy" dir="ltr" data-testid="secret">{ &set_up.secret }</code>
             </div>
-            <PostForm action={page::FORM_SECOND_STEP_ON} csrf={set_up.csrf.clone()} class="fields" testid="second-step-on-form">
-                { code_field(true) }
+            <PostForm action={page::FORM_SECOND_STEP_ON} csrf={set_up.csrf.clone()} class="fields">
+                { code_field(Keyboard::Digits) }
                 <p class="hint">{ "The six digits that the app shows now." }</p>
                 <button class="button button-main button-wide" data-testid="second-step-on">{ "Turn it on" }</button>
             </PostForm>
@@ -362,23 +342,12 @@ pub fn prove(prove: &Prove) -> Html {
                 { passkeys::proof(&prove.csrf) }
             }
             if can_prove {
-                <PostForm action={page::PROVE} csrf={prove.csrf.clone()} class="fields" testid="prove-form">
+                <PostForm action={page::PROVE} csrf={prove.csrf.clone()} class="fields">
                     if prove.has_password {
-                        <label class="labelled">
-                            <span>{ "Password" }</span>
-                            <input
-                                class="field"
-                                type="password"
-                                name="password"
-                                autocomplete="current-password"
-                                maxlength={limits::PASSWORD_CHARS.end().to_string()}
-                                required=true
-                                data-testid="password"
-                            />
-                        </label>
+                        { own_password_field("Password") }
                     }
                     if prove.has_second_step {
-                        { code_field(false) }
+                        { code_field(Keyboard::Letters) }
                     }
                     <button class="button button-main button-wide" data-testid="prove">{ "Go on" }</button>
                 </PostForm>

@@ -33,7 +33,7 @@ pub fn ask(work: &Work) -> Html {
                 { "Many accounts are being made just now, so your browser has to do a little work for yours. \
                    It takes some seconds and goes on by itself." }
             </p>
-            <PostForm action={page::FORM_SIGN_UP} csrf={work.csrf.clone()} class="work" testid="work-form">
+            <PostForm action={page::FORM_SIGN_UP} csrf={work.csrf.clone()} class="work">
                 <input type="hidden" name="next" value={work.next.clone()} />
                 <input type="hidden" name="folded" value={work.folded.clone()} />
                 <input type="hidden" name="challenge" value={work.challenge.clone()} />
@@ -41,7 +41,7 @@ pub fn ask(work: &Work) -> Html {
                 <input type="hidden" name="answer" value="" />
             </PostForm>
             <noscript>
-                <p class="gate-text" data-testid="without-script">
+                <p class="gate-text">
                     { format!(
                         "Your browser runs no script here. Please wait {minutes} and sign up again, or sign up in another browser."
                     ) }

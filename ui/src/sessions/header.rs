@@ -37,7 +37,7 @@ pub fn Header(props: &HeaderProps) -> Html {
                         <span class="chip">{ "Archived" }</span>
                     }
                 </div>
-                <p class="head-about" data-testid="session-about">
+                <p class="head-about">
                     <span>{ counted(row.messages) }</span>
                     if row.waiting > 0 {
                         <span>{ format!("{} waiting to send", row.waiting) }</span>

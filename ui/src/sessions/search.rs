@@ -206,7 +206,7 @@ pub fn Search(props: &SearchProps) -> Html {
     };
     let count = view.found.count();
     html! {
-        <dialog id={DIALOG} class="search" aria-label="Search" data-testid="search-dialog" onclick={leave()}>
+        <dialog id={DIALOG} class="search" aria-label="Search" onclick={leave()}>
             <div class="search-head">
                 { icon(Sign::Search) }
                 <input

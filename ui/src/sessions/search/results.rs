@@ -48,7 +48,7 @@ pub fn groups(found: &Found, active: usize, now: UnixMillis, pick: &Callback<Cho
             })
             .collect();
         groups.push(html! {
-            <div role="group" aria-labelledby={label} data-testid="found-session">{ head }{ hits }</div>
+            <div role="group" aria-labelledby={label}>{ head }{ hits }</div>
         });
     }
     Html::from_iter(groups)
