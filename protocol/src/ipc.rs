@@ -145,6 +145,16 @@ pub struct Storage {
     pub is_paused: bool,
     /// Whether it is encrypted, and by a key that lies where, for people.
     pub protection: String,
+    pub aside: Option<Aside>,
+}
+
+/// Files with unsent messages that did not open, and were put aside rather than deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    pub files: u64,
+    pub bytes: u64,
+    /// Where they lie.
+    pub folder: String,
 }
 
 /// What the person chose for the app on this computer.
@@ -178,6 +188,10 @@ pub enum AppAct {
     Print(Option<SessionId>),
     /// From now on all of a session stays on this computer, or no longer than there is room.
     Keep(SessionId, bool),
+    /// Shows the folder of what was put aside.
+    ShowAside,
+    /// Asks, and deletes what was put aside.
+    RemoveAside,
     /// Closes the window, as its own button does.
     Close,
     Quit,

@@ -56,6 +56,13 @@ pub fn report(known: &Known<'_>) -> Result<String> {
             ),
         ),
         ("That copy is", storage.protection.clone()),
+        (
+            "Kept aside",
+            storage.aside.as_ref().map_or_else(
+                || "nothing".to_owned(),
+                |aside| format!("{} files, {} bytes", aside.files, aside.bytes),
+            ),
+        ),
         ("Waiting to send", storage.waiting.to_string()),
         ("Sign-in kept in", format!("{:?}", storage.secrets)),
     ];

@@ -13,7 +13,7 @@ mod zoom;
 use crate::error::Result;
 use crate::preferences::Chosen;
 pub use choose::choose;
-pub use locked::{Way, ask_for_the_key, tell_of_what_is_aside};
+pub use locked::{Way, ask_for_the_key, may_aside_go, tell_of_what_is_aside};
 use place::Keeper;
 pub use print::{PRINT_SCHEME, Printing, hand_out, print};
 use protocol::SessionId;

@@ -65,7 +65,10 @@ pub struct StorageNumbers {
     pub is_paused: bool,
     /// The files are sealed with a key.
     pub is_sealed: bool,
-    /// Outboxes that wait aside for a key that is not there.
+    /// Outboxes that wait aside, since they did not open.
+    pub aside: u64,
+    pub aside_bytes: u64,
+    /// Those of them that open once their key is there again.
     pub locked: usize,
 }
 
@@ -302,6 +305,7 @@ impl Device {
     pub async fn storage(&self) -> Result<StorageNumbers, Problem> {
         let (sessions, messages, cache_bytes) = self.core.store.numbers().await?;
         let (is_sealed, locked) = self.core.store.seals().await?;
+        let (aside, aside_bytes) = self.core.store.aside().await?;
         Ok(StorageNumbers {
             cache_bytes,
             sessions,
@@ -310,8 +314,15 @@ impl Device {
             waiting: self.waiting() as u64,
             is_paused: self.core.calm.borrow().paused,
             is_sealed,
+            aside,
+            aside_bytes,
             locked,
         })
+    }
+
+    /// Deletes what waits aside, whether its key may come back or not.
+    pub async fn remove_aside(&self) -> Result<(), Problem> {
+        Ok(self.core.store.drop_aside().await?)
     }
 
     /// Whether what waited here to be sent did not open at this start, and was put aside: its key is another, or it is damaged.

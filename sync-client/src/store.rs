@@ -442,6 +442,18 @@ impl Store {
             .await
     }
 
+    /// How many outboxes wait aside, damaged or without their keys, and their bytes.
+    pub async fn aside(&self) -> Result<(u64, u64)> {
+        let folder = self.folder.clone();
+        self.outbox.run(move |_| files::aside(&folder)).await
+    }
+
+    /// Deletes all of them.
+    pub async fn drop_aside(&self) -> Result<()> {
+        let folder = self.folder.clone();
+        self.outbox.run(move |_| files::drop_aside(&folder)).await
+    }
+
     /// Deletes the outboxes that could not be read and were kept aside.
     pub async fn drop_damaged_outboxes(&self) -> Result<()> {
         let folder = self.folder.clone();

@@ -5,6 +5,7 @@ use harness::mailbox::path_of;
 use harness::{Client, Network, Person, Seat, Stack, until};
 use protocol::routes;
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 #[tokio::test]
 async fn signing_out_wipes_the_cache_and_signs_the_device_out() {
@@ -103,7 +104,7 @@ async fn a_cache_full_of_noise_is_built_anew() {
     scene.elsewhere.note(id, "Still afloat").await;
     scene.screen.wait_text("session-list", "Survivor").await;
     let away = scene.closed().await;
-    let spoiled = spoil(&away.seat.app_home());
+    let spoiled = spoil(&away.seat.app_home(), "cache.db");
     assert!(spoiled > 0, "a cache to spoil");
     let scene = away.started().await;
     scene.screen.wait_text("session-list", "Survivor").await;
@@ -139,20 +140,99 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
     screen.picture("kept-desktop").await;
 }
 
-/// Writes noise over every `cache.db` below.
-fn spoil(folder: &std::path::Path) -> usize {
-    let mut spoiled = 0;
+/// The files below whose names begin so.
+fn called(folder: &Path, beginning: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            spoiled += spoil(&path);
-        } else if entry.file_name().to_string_lossy().starts_with("cache.db") {
-            let noise: Vec<u8> = (0..8192).map(|_| rand::random()).collect();
-            std::fs::write(&path, noise).expect("writing noise");
-            spoiled += 1;
+            found.extend(called(&path, beginning));
+        } else if entry.file_name().to_string_lossy().starts_with(beginning) {
+            found.push(path);
         }
     }
-    spoiled
+    found
+}
+
+/// Writes noise over every file below whose name begins so.
+fn spoil(folder: &Path, beginning: &str) -> usize {
+    let all = called(folder, beginning);
+    for path in &all {
+        let noise: Vec<u8> = (0..8192).map(|_| rand::random()).collect();
+        std::fs::write(path, noise).expect("writing noise");
+    }
+    all.len()
+}
+
+#[tokio::test]
+async fn an_outbox_that_cannot_be_read_is_told_until_it_is_removed() {
+    let away = Scene::signed_in().await.closed().await;
+    assert!(
+        spoil(&away.seat.app_home(), "outbox.db") > 0,
+        "an outbox to spoil"
+    );
+    let Scene { screen, seat, .. } = &away.started().await;
+    seat.answer("Some messages could not be opened", "o").await;
+    let aside = called(&seat.app_home(), "outbox.db.damaged-1").pop();
+    let aside = aside.expect("an outbox that is aside");
+    screen.wait("new-session").await;
+    screen.click("settings").await;
+    screen.wait_text("aside", "1 file with unsent messages").await;
+    screen.wait_text("aside", " KB in ").await;
+    screen.picture("aside-desktop").await;
+    screen.click("show-aside").await;
+    let folder = aside.parent().expect("its folder").display().to_string();
+    until("the folder to be opened", async || {
+        seat.opened().contains(&folder).then_some(())
+    })
+    .await;
+    let question = "Remove what is kept aside?";
+    screen.click("remove-aside").await;
+    seat.answer(question, "k").await;
+    until("the question to be gone", async || {
+        seat.window(question).is_none().then_some(())
+    })
+    .await;
+    assert!(aside.exists(), "it is kept");
+    screen.click("remove-aside").await;
+    seat.answer(question, "r").await;
+    screen.wait_gone("[data-testid=\"aside\"]").await;
+    assert!(!aside.exists());
+}
+
+#[tokio::test]
+async fn where_the_file_with_the_key_is_gone_the_app_asks_and_what_is_sealed_waits_aside() {
+    // what is kept is sealed from the second start on
+    let scene = Scene::signed_in_by_a_file().await.started_again().await;
+    scene.elsewhere.create_session("Log book").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    let away = scene.closed().await;
+    let home = away.seat.app_home();
+    for key in std::fs::read_dir(home.join("secrets"))
+        .expect("secrets")
+        .flatten()
+    {
+        if key.file_name().to_string_lossy().ends_with(".file-key") {
+            std::fs::remove_file(key.path()).expect("a key to lose");
+        }
+    }
+    away.seat.start(&[]);
+    away.seat
+        .answer("CompyMac cannot open what it keeps on this computer", "b")
+        .await;
+    until("the page to be drawn", async || {
+        (away.seat.log().matches("the page is drawn").count() == 3).then_some(())
+    })
+    .await;
+    assert_eq!(called(&home, "outbox.db.locked-").len(), 1, "nothing was deleted");
+    away.seat.end_app();
+    let scene = away.started().await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.click("settings").await;
+    scene
+        .screen
+        .wait_text("aside", "1 file with unsent messages")
+        .await;
 }
 
 /// More than a first load brings of one session.

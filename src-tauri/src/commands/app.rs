@@ -24,6 +24,11 @@ async fn held(shell: &Shell) -> Answer<ipc::Storage> {
     let keychain = shell.keychain_of(&shell.profiles.here());
     let secrets = blocking(move || Ok(keychain.store())).await?;
     let numbers = shell.device().await?.storage().await?;
+    let aside = (numbers.aside > 0).then(|| ipc::Aside {
+        files: numbers.aside,
+        bytes: numbers.aside_bytes,
+        folder: folder_of(shell),
+    });
     Ok(ipc::Storage {
         secrets,
         cache_bytes: numbers.cache_bytes,
@@ -32,13 +37,20 @@ async fn held(shell: &Shell) -> Answer<ipc::Storage> {
         kept: numbers.kept,
         waiting: numbers.waiting,
         is_paused: numbers.is_paused,
-        protection: protection(secrets, numbers.is_sealed, numbers.locked),
+        protection: protection(secrets, numbers.is_sealed).to_owned(),
+        aside,
     })
 }
 
+/// Where the account on the screen is kept.
+fn folder_of(shell: &Shell) -> String {
+    let folder = shell.profiles.folder(&shell.profiles.here().name);
+    folder.display().to_string()
+}
+
 /// How far what is kept here is from whoever reads the disk. No more is said than is so.
-fn protection(secrets: Option<SecretStore>, is_sealed: bool, locked: usize) -> String {
-    let mut text = match (is_sealed, secrets) {
+const fn protection(secrets: Option<SecretStore>, is_sealed: bool) -> &'static str {
+    match (is_sealed, secrets) {
         (true, Some(SecretStore::Keychain)) => "encrypted, with a key in this computer’s keychain",
         (true, Some(SecretStore::File)) => {
             "encrypted, with a key in a file beside it: whoever can read this disk can read it"
@@ -51,11 +63,6 @@ fn protection(secrets: Option<SecretStore>, is_sealed: bool, locked: usize) -> S
             "not encrypted: there is no place for a key that outlasts the app"
         }
     }
-    .to_owned();
-    if locked > 0 {
-        text.push_str(". Unsent messages whose key is missing are kept aside");
-    }
-    text
 }
 
 #[tauri::command]
@@ -119,6 +126,8 @@ async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
             }
             .to_owned())
         }
+        AppAct::ShowAside => show_aside(app).await,
+        AppAct::RemoveAside => remove_aside(&app).await,
         AppAct::Close => {
             window::close(&app)?;
             Ok(String::new())
@@ -128,6 +137,25 @@ async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
             Ok(String::new())
         }
     }
+}
+
+async fn show_aside(app: AppHandle) -> Answer<String> {
+    let folder = folder_of(&app.state::<Shell>());
+    let shown = blocking(move || app.opener().open_path(folder, None::<&str>).map_err(Error::from));
+    let told = "The folder could not be opened. Please look for it by its name, which stands there.";
+    shown.await.map_err(|problem| problem.detail(told))?;
+    Ok(String::new())
+}
+
+async fn remove_aside(app: &AppHandle) -> Answer<String> {
+    let device = app.state::<Shell>().device().await?;
+    let may_open = device.storage().await?.locked > 0;
+    if !window::may_aside_go(app, may_open).await? {
+        return Ok(String::new());
+    }
+    device.remove_aside().await?;
+    tracing::info!("what was put aside was removed, as the person wished");
+    Ok("What was kept aside is removed.".to_owned())
 }
 
 /// One step, at once and for the next starts.
@@ -258,17 +286,13 @@ mod tests {
             Some(SecretStore::File),
             Some(SecretStore::Memory),
         ] {
+            assert!(protection(secrets, true).starts_with("encrypted"), "{secrets:?}");
             assert!(
-                protection(secrets, true, 0).starts_with("encrypted"),
-                "{secrets:?}"
-            );
-            assert!(
-                protection(secrets, false, 0).starts_with("not encrypted"),
+                protection(secrets, false).starts_with("not encrypted"),
                 "{secrets:?}"
             );
         }
-        let in_a_file = protection(Some(SecretStore::File), true, 0);
+        let in_a_file = protection(Some(SecretStore::File), true);
         assert!(in_a_file.contains("can read it"), "{in_a_file}");
-        assert!(protection(None, true, 1).ends_with("kept aside"));
     }
 }

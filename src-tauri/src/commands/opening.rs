@@ -85,7 +85,9 @@ pub async fn open(app: AppHandle, kept: Kept) -> Answer<Device> {
 
 /// Answers where it is to be tried once more.
 async fn without_key(app: &AppHandle, kept: &Kept, problem: Problem) -> Answer<()> {
-    let way = window::ask_for_the_key(app).await?;
+    let keychain = kept.keychain.clone();
+    let store = super::blocking(move || Ok(keychain.store())).await?;
+    let way = window::ask_for_the_key(app, store).await?;
     tracing::warn!(?way, "what is kept here is sealed, and its key is not there");
     match way {
         Way::TryAgain => {

@@ -64,8 +64,8 @@ impl From<StoreFault> for Problem {
                  nothing is lost.",
             ),
             StoreFault::Locked => Self::new(Code::KeychainUnavailable).detail(
-                "What is kept on this computer is sealed, and its key is in the keychain, which does not answer. \
-                 Unlock the keychain and start the app again. Nothing is lost.",
+                "What is kept on this computer is sealed, and its key is not there at the moment. Nothing is lost. \
+                 Unlock the keychain, if that has it, and start the app again.",
             ),
             StoreFault::Damaged(_) | StoreFault::Closed | StoreFault::File(_) | StoreFault::Sql(_) => {
                 tracing::error!(error = ?fault, "the local store failed");

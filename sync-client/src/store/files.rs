@@ -271,12 +271,40 @@ pub fn put_sealed_aside(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Deletes every outbox that was kept aside as damaged. Tries each; the first failure is told.
+/// How many outboxes were put aside, damaged ones and ones that wait for their keys, and their bytes, with their companions'.
+pub fn aside(folder: &Path) -> Result<(u64, u64)> {
+    let (mut outboxes, mut bytes) = (0, 0);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = [DAMAGED_OUTBOX, LOCKED_OUTBOX]
+            .iter()
+            .find_map(|beginning| name.strip_prefix(beginning));
+        if let Some(number) = number {
+            outboxes += u64::from(number.bytes().all(|byte| byte.is_ascii_digit()));
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok((outboxes, bytes))
+}
+
+/// Deletes every outbox that was kept aside as damaged.
 pub fn drop_damaged_outboxes(folder: &Path) -> Result<()> {
+    drop_called(folder, &[DAMAGED_OUTBOX])
+}
+
+/// Deletes every outbox that was put aside, whyever.
+pub fn drop_aside(folder: &Path) -> Result<()> {
+    drop_called(folder, &[DAMAGED_OUTBOX, LOCKED_OUTBOX])
+}
+
+/// Tries each; the first failure is told.
+fn drop_called(folder: &Path, beginnings: &[&str]) -> Result<()> {
     let mut dropped = Ok(());
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(DAMAGED_OUTBOX) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if beginnings.iter().any(|beginning| name.starts_with(beginning)) {
             dropped = dropped.and(remove_if_there(&entry.path()));
         }
     }

@@ -568,6 +568,26 @@ fn outboxes_kept_aside_go_when_everything_has_to() {
 }
 
 #[test]
+fn what_is_aside_is_counted_with_its_companions_until_it_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    kept_and_closed(folder.path());
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
+    assert_eq!(runtime().block_on(store.aside()).unwrap(), (0, 0));
+    for (name, bytes) in [
+        ("outbox.db.damaged-1", 10),
+        ("outbox.db.damaged-1-wal", 5),
+        ("outbox.db.locked-12", 7),
+    ] {
+        std::fs::write(folder.path().join(name), vec![7; bytes]).unwrap();
+    }
+    assert_eq!(runtime().block_on(store.aside()).unwrap(), (2, 22));
+    runtime().block_on(store.drop_aside()).unwrap();
+    assert_eq!(runtime().block_on(store.aside()).unwrap(), (0, 0));
+    let unsent = runtime().block_on(store.load_outbox(user(), 0)).unwrap();
+    assert_eq!(unsent.entries.len(), 1, "what is not aside stays");
+}
+
+#[test]
 fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = runtime();

@@ -3,7 +3,7 @@
 use crate::controls::{Consent, problem_line};
 use crate::state::Stage;
 use protocol::Problem;
-use protocol::ipc::{self, SecretStore};
+use protocol::ipc::{self, AppAct, SecretStore};
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -45,9 +45,19 @@ pub fn Storage(props: &StorageProps) -> Html {
                         <dt>{ "Always kept on this computer" }</dt>
                         <dd data-testid="kept">{ counted(held.kept, "session") }</dd>
                     }
+                    if let Some(aside) = &held.aside {
+                        <dt>{ "Could not be opened" }</dt>
+                        <dd data-testid="aside">
+                            { counted(aside.files, "file") }{ " with unsent messages, kept aside: " }
+                            { size(aside.bytes) }{ " in " }<bdi>{ &aside.folder }</bdi>
+                        </dd>
+                    }
                     <dt>{ "Waiting to send" }</dt><dd>{ held.waiting }</dd>
                     <dt>{ "Your sign-in is kept" }</dt><dd data-testid="secret-store">{ store(held.secrets) }</dd>
                 </dl>
+                if held.aside.is_some() {
+                    { what_becomes_of_it(&props.stage, &load) }
+                }
                 if held.is_paused {
                     <p class="hint">{ "The rest is loaded once the connection is not metered and the battery is not being spared." }</p>
                 }
@@ -56,6 +66,27 @@ pub fn Storage(props: &StorageProps) -> Html {
                 }
             }
         </section>
+    }
+}
+
+/// Of what was put aside.
+fn what_becomes_of_it(stage: &Stage, load: &Callback<()>) -> Html {
+    let act = |act: AppAct| {
+        let (stage, load) = (stage.clone(), load.clone());
+        Callback::from(move |_: MouseEvent| {
+            let load = load.clone();
+            stage.act_then(act, move || load.emit(()));
+        })
+    };
+    html! {
+        <div class="choices">
+            <button type="button" class="button" data-testid="show-aside" onclick={act(AppAct::ShowAside)}>
+                { "Show the folder" }
+            </button>
+            <button type="button" class="button button-danger" data-testid="remove-aside" onclick={act(AppAct::RemoveAside)}>
+                { "Remove what is aside…" }
+            </button>
+        </div>
     }
 }
 

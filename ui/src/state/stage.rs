@@ -60,12 +60,20 @@ impl Stage {
 
     /// Lets the app do something, and tells what it says of it.
     pub fn act(&self, act: AppAct) {
+        self.act_then(act, || {});
+    }
+
+    /// The same, and this once it is over, however it went.
+    pub fn act_then(&self, act: AppAct, then: impl FnOnce() + 'static) {
         self.ask(
             |body| body.act(act),
-            |stage, answer| match answer {
-                Ok(said) if said.is_empty() => {}
-                Ok(said) => stage.tell(Action::Note(said)),
-                Err(problem) => stage.tell(Action::Trouble(problem)),
+            |stage, answer| {
+                match answer {
+                    Ok(said) if said.is_empty() => {}
+                    Ok(said) => stage.tell(Action::Note(said)),
+                    Err(problem) => stage.tell(Action::Trouble(problem)),
+                }
+                then();
             },
         );
     }
