@@ -249,6 +249,12 @@ impl Keychain {
         }
     }
 
+    /// What signs this one in, and what was begun: nothing of it is needed any more.
+    pub fn forget_sign_in(&self) -> Result<()> {
+        self.clear(Slot::PendingSignIn)?;
+        self.clear(Slot::Credential)
+    }
+
     fn file_key(&self, store: SecretStore, state: &State) -> Result<Option<FileKey>> {
         let Some(bytes) = self.read(store, state, Slot::FileKey)? else {
             return Ok(None);

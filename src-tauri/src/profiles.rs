@@ -11,6 +11,7 @@ use crate::folder::{read_if_there, write_private};
 use protocol::auth::Me;
 use protocol::{DeviceId, UserId};
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use url::Url;
@@ -140,7 +141,7 @@ impl Profile {
         keys
     }
 
-    fn is_of(&self, server: &Url, user: UserId) -> bool {
+    pub fn is_of(&self, server: &Url, user: UserId) -> bool {
         self.server == *server && self.who.as_ref().is_some_and(|who| who.user == user)
     }
 }
@@ -249,6 +250,28 @@ impl Profiles {
             (None, None) => Ok(at),
             (None, Some(_)) => self.door(&at.server),
         }
+    }
+
+    /// Whether another one has the same entries in the keychain, as after a folder was copied by hand.
+    pub fn shares_its_keys(&self, profile: &Profile) -> bool {
+        let keys = profile.keys(None);
+        let now = self.now();
+        let mut others = now.all.iter().filter(|other| other.name != profile.name);
+        others.any(|other| other.keys(None) == keys)
+    }
+
+    /// This one holds nothing any more: its folder goes, and its record with it. The one on the screen does not.
+    pub fn forget(&self, name: &str) -> Result<()> {
+        let mut now = self.now();
+        if now.here.name == name {
+            return Ok(());
+        }
+        match std::fs::remove_dir_all(self.folder(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::folder(error)),
+            Err(_) | Ok(()) => {}
+        }
+        now.all.retain(|profile| profile.name != name);
+        Ok(())
     }
 
     /// Whose it is from now on.
@@ -448,6 +471,48 @@ mod tests {
                 place.name
             );
         }
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_after_a_start_too_and_what_is_on_the_screen_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let profiles = Profiles::read(home.path(), &url(SERVER));
+        let ana = who("ana@example.org");
+        let here = profiles.here();
+        let twin = profiles.door(&url(SERVER)).unwrap();
+        for place in [&here, &twin] {
+            profiles.note(&place.name, Some(ana.clone())).unwrap();
+        }
+        profiles.forget(&here.name).unwrap();
+        assert_eq!(profiles.all().len(), 2);
+        profiles.forget(&twin.name).unwrap();
+        profiles.forget(&twin.name).unwrap();
+        assert!(!profiles.folder(&twin.name).exists());
+        assert_eq!(profiles.all(), [profiles.here()]);
+        let again = Profiles::read(home.path(), &url(SERVER));
+        assert_eq!(again.all(), [profiles.here()]);
+        assert_eq!(
+            profiles.door(&url(SERVER)).unwrap().name,
+            twin.name,
+            "its place is free"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_was_copied_by_hand_shares_the_keys_of_the_first() {
+        let home = tempfile::tempdir().unwrap();
+        let profiles = Profiles::read(home.path(), &url(SERVER));
+        let here = profiles.here();
+        profiles.note(&here.name, Some(who("ana@example.org"))).unwrap();
+        let door = profiles.door(&url(SERVER)).unwrap();
+        assert!(!profiles.shares_its_keys(&here) && !profiles.shares_its_keys(&door));
+        let copy = profiles.folder("copy");
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::copy(profiles.folder(&here.name).join(RECORD), copy.join(RECORD)).unwrap();
+        let again = Profiles::read(home.path(), &url(SERVER));
+        let copy = again.find("copy").unwrap();
+        assert!(again.shares_its_keys(&copy) && again.shares_its_keys(&here));
+        assert!(!again.shares_its_keys(&door));
     }
 
     #[test]

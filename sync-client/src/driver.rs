@@ -25,6 +25,7 @@ pub use crate::clock::Clock;
 pub use crate::store::Quota;
 
 use crate::credentials::{CredentialStore, Sealing};
+use crate::outbox::JOURNAL_MILLIS;
 use crate::search::{self, Query};
 use crate::store::Store;
 use crate::view::{self, CONTEXT, Rows, WINDOW};
@@ -33,7 +34,7 @@ use protocol::auth::Me;
 use protocol::search::Found;
 use protocol::sync::{Cursor, Message, Ord};
 use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
-use protocol::{Code, MessageId, Problem, SessionId};
+use protocol::{Code, MessageId, Problem, SessionId, UnixMillis};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,6 +93,17 @@ pub fn has_session(folder: &Path, credentials: &dyn CredentialStore, session: Se
     std::iter::once(Sealing::Open)
         .chain(keys)
         .any(|sealing| Store::has_session(folder, &sealing, session).unwrap_or(false))
+}
+
+/// Whether a device that nobody has open holds nothing of a person's that is not at the server too, so that its folder may go: what the
+/// server accepted within the journal's days before `now` counts, as it is sent again where that is restored. May block; no key is
+/// made for it. No, where it cannot be told.
+pub fn holds_nothing_own(folder: &Path, credentials: &dyn CredentialStore, now: UnixMillis) -> bool {
+    let keys = credentials.keys().into_iter().map(Sealing::With);
+    let since = now - JOURNAL_MILLIS;
+    std::iter::once(Sealing::Open)
+        .chain(keys)
+        .any(|sealing| Store::holds_nothing_own(folder, &sealing, since).unwrap_or(false))
 }
 
 /// Whether what a device keeps in this folder opens with its key alone: then no other is made for it.

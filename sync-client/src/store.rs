@@ -508,6 +508,17 @@ impl Store {
         Ok(reads::session(&cache, session)?.is_some())
     }
 
+    /// Whether a folder holds nothing that is a person's and nowhere else: nothing unsent, nothing accepted since, no draft, no
+    /// session that is to stay, no outbox aside. No, where somebody has it open.
+    pub fn holds_nothing_own(folder: &Path, sealing: &Sealing, since: UnixMillis) -> Result<bool> {
+        let lock = files::secure_file(&folder.join("store.lock"))?;
+        if lock.try_lock().is_err() || files::aside(folder)?.0 > 0 {
+            return Ok(false);
+        }
+        let outbox = files::try_outbox(folder, sealing, Hold::Shared)?;
+        letters::holds_nothing_own(&outbox, since)
+    }
+
     /// For who has no hope for the key: what is sealed and precious waits aside, and the rest is begun afresh.
     pub fn put_sealed_aside(folder: &Path) -> Result<()> {
         files::put_sealed_aside(folder)

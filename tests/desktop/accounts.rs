@@ -245,3 +245,99 @@ async fn noise_in_the_records_of_accounts_loses_none_of_them() {
     assert!(all.iter().all(|one| one.contains('@')), "{all:?}");
     drop(stack);
 }
+
+/// The record of the first account is lost, and no other.
+fn lose_the_first_record(folder: &Path) {
+    let entries = std::fs::read_dir(folder.join("servers")).expect("folders of accounts");
+    let first = entries
+        .flatten()
+        .find(|entry| !entry.file_name().to_string_lossy().contains('~'))
+        .expect("a first account");
+    std::fs::remove_file(first.path().join("account.json")).expect("a record to lose");
+}
+
+/// Goes to the account in this row of the list, from 1.
+async fn switch_to(screen: &Screen, row: usize) {
+    screen.click("settings").await;
+    let row = format!("[data-testid=\"settings-accounts\"] p:nth-of-type({row}) button");
+    screen.click_on(&row).await;
+    screen.wait_gone(ADD).await;
+    screen.wait("new-session").await;
+}
+
+/// A person with a read session, whose record is lost, and who has signed in at another place since; somebody else is here too.
+async fn twice_here() -> (Scene, SessionId) {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let scene = Scene::of(stack, &person, elsewhere).await;
+    let id = with_a_read_session(&scene, "Log book").await;
+    joined_by(&scene, &scene.stack).await;
+    let away = scene.closed().await;
+    lose_the_first_record(&away.seat.app_home());
+    let scene = away.started().await;
+    scene.screen.wait("new-session").await;
+    add(&scene.screen, None).await;
+    sign_in(&scene.screen, &person).await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.wait_connection("online").await;
+    (scene, id)
+}
+
+#[tokio::test]
+async fn two_places_of_one_person_become_one_once_nothing_is_in_the_other_alone() {
+    let (scene, id) = twice_here().await;
+    let screen = &scene.screen;
+    assert_eq!(
+        listed(screen).await.len(),
+        2,
+        "whose the first one is cannot be known"
+    );
+    assert_eq!(
+        scene.elsewhere.devices().await.len(),
+        3,
+        "it is signed in twice here"
+    );
+    open(screen, id).await;
+    screen.wait_text_in(MINE, "Calm sea").await;
+    scene.stack.server.gate().shut();
+    screen.wait_connection("offline").await;
+    screen.fill("composer-input", "Written at the second place").await;
+    screen.click("send").await;
+    screen.wait_text_in(WAITING, "Written at the second place").await;
+
+    // the first one, and what waits in the second is nowhere else
+    switch_to(screen, 1).await;
+    scene.stack.server.gate().open();
+    screen.wait_connection("online").await;
+    let others = listed(screen).await;
+    assert_eq!(others.len(), 2, "{others:?}");
+    let twin = others.iter().find(|one| one.contains("once more"));
+    assert!(twin.is_some_and(|one| one.contains("1 waiting")), "{others:?}");
+
+    switch_to(screen, 2).await;
+    screen.wait_connection("online").await;
+    until("the message at the server", async || {
+        (scene
+            .elsewhere
+            .times_kept(id, "Written at the second place")
+            .await
+            == 1)
+            .then_some(())
+    })
+    .await;
+    until("the first place to go, which holds nothing", async || {
+        (listed(screen).await.len() == 1).then_some(())
+    })
+    .await;
+    until("its sign-in to be gone", async || {
+        (scene.elsewhere.devices().await.len() == 2).then_some(())
+    })
+    .await;
+    screen.wait_text("session-list", "Log book").await;
+    let scene = scene.started_again().await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.wait_connection("online").await;
+    let others = listed(&scene.screen).await;
+    assert_eq!(others.len(), 1, "somebody else’s stays: {others:?}");
+    assert!(others.iter().all(|one| !one.contains("once more")), "{others:?}");
+}

@@ -2,16 +2,17 @@
 //! sent waits until they are on the screen again.
 
 use super::opening::{self, Kept};
-use super::{Answer, Shell, blocking};
+use super::{Answer, Shell, blocking, now};
 use crate::config::server_address;
 use crate::deep_link::Callback;
 use crate::profiles::Profile;
 use crate::sign_in::SignIn;
 use crate::window;
 use protocol::ipc::{self, Going, KeptAccount};
-use protocol::view::Push;
-use protocol::{Code, Problem, SessionId};
+use protocol::view::{Connection, Push};
+use protocol::{Code, DeviceId, Problem, SessionId};
 use sync_client::Device;
+use sync_client::credentials::CredentialStore as _;
 use sync_client::driver;
 use tauri::{AppHandle, Manager as _};
 use url::Url;
@@ -31,25 +32,87 @@ pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<Vec<KeptAcco
             turn(&app, door).await?;
         }
     }
-    let here = shell.profiles.here().name;
+    fold(&shell).await;
+    let here = shell.profiles.here();
     let all = shell.profiles.all().into_iter();
     let listed = all.filter(|profile| profile.who.is_some() || !profile.is_known);
-    let others = listed.filter(|profile| profile.name != here);
-    Ok(others.map(account).collect())
+    let others = listed.filter(|profile| profile.name != here.name);
+    Ok(others.map(|profile| account(profile, &here)).collect())
 }
 
 /// In words, since the page has no room for what only one of its bodies says.
-fn account(profile: Profile) -> KeptAccount {
-    let server = profile.server.origin().ascii_serialization();
+fn account(profile: Profile, here: &Profile) -> KeptAccount {
+    let mut about = vec![profile.server.origin().ascii_serialization()];
+    let user = here.who.as_ref().map(|who| who.user);
+    if user.is_some_and(|user| profile.is_of(&here.server, user)) {
+        about.push("the account on the screen once more".to_owned());
+    }
+    if profile.waiting > 0 {
+        about.push(format!("{} waiting here to be sent", profile.waiting));
+    }
     KeptAccount {
         name: profile.name,
         whose: profile
             .who
             .map_or_else(|| "an account".to_owned(), |who| who.address),
-        about: match profile.waiting {
-            0 => server,
-            more => format!("{server} · {more} waiting here to be sent"),
-        },
+        about: about.join(" · "),
+    }
+}
+
+/// Where a record is lost for a while, a person may sign in at a second place of theirs. The one on the screen takes the place of both
+/// as soon as its own sign-in works, and the other holds nothing of its own.
+async fn fold(shell: &Shell) {
+    // Who turns has what is on the screen in hand, and it is looked at again with the next list.
+    let Ok(_one) = shell.turning.try_lock() else {
+        return;
+    };
+    let Ok(device) = shell.sync.device_now() else {
+        return;
+    };
+    let Some(me) = device.me().filter(|_| device.connection() == Connection::Online) else {
+        return;
+    };
+    let here = shell.profiles.here();
+    for twin in shell.profiles.all() {
+        if twin.name == here.name || !twin.is_of(&here.server, me.user) {
+            continue;
+        }
+        match let_go(shell, &twin).await {
+            Ok(Some(former)) if former != me.device => revoke(&device, former).await,
+            Ok(_) => {}
+            Err(problem) => tracing::warn!(%problem, "the place of an account that is there twice stays"),
+        }
+    }
+}
+
+/// Gives up a place that nobody has open, with its keys, if there is nothing in it that is nowhere else. Gives the sign-in that it had.
+async fn let_go(shell: &Shell, twin: &Profile) -> Answer<Option<DeviceId>> {
+    let kept = kept(shell, twin);
+    blocking(move || {
+        let credential = kept.credential();
+        if kept.profiles.shares_its_keys(&kept.profile)
+            || !driver::holds_nothing_own(&kept.folder, &credential, now())
+        {
+            return Ok(None);
+        }
+        let former = credential.load()?;
+        // The key last: whatever this is cut short by, the folder opens until it is gone.
+        kept.keychain.forget_sign_in()?;
+        kept.profiles.forget(&kept.profile.name)?;
+        kept.keychain.forget_file_key();
+        tracing::info!(
+            name = kept.profile.name,
+            "an account that was there twice is there once"
+        );
+        Ok(former.map(|former| former.me.device))
+    })
+    .await
+}
+
+/// The server knows this computer by a newer sign-in; there is no use for both.
+async fn revoke(device: &Device, former: DeviceId) {
+    if let Err(problem) = device.revoke(former).await {
+        tracing::info!(%problem, "this computer's earlier sign-in stays at the server");
     }
 }
 
@@ -148,11 +211,7 @@ pub async fn follow_sign_in(app: &AppHandle) -> Answer<bool> {
     let place = shell.profiles.find(&due.name);
     turn(app, place.ok_or_else(|| Problem::new(Code::NotFound))?).await?;
     if let Some(former) = due.former {
-        // The server knows this computer by the newer one; there is no use for both.
-        let device: Device = shell.device().await?;
-        if let Err(problem) = device.revoke(former).await {
-            tracing::info!(%problem, "this computer's earlier sign-in stays at the server");
-        }
+        revoke(&shell.device().await?, former).await;
     }
     Ok(true)
 }

@@ -315,7 +315,8 @@ fn outbox_with_or_without_room(folder: &Path, sealing: &Sealing) -> Result<Conne
     Ok(with_or_without_room("outbox", |hold| try_outbox(folder, sealing, hold))?.0)
 }
 
-fn try_outbox(folder: &Path, sealing: &Sealing, hold: Hold) -> Result<Connection> {
+/// The outbox as it is: nothing is put aside for it.
+pub fn try_outbox(folder: &Path, sealing: &Sealing, hold: Hold) -> Result<Connection> {
     let mut connection = open_by_key(&outbox_file(folder), sealing, hold)?;
     // FULL: in WAL mode anything less may lose the last commits with the power (sqlite.org/pragma.html#pragma_synchronous).
     connection.execute_batch(

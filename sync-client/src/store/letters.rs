@@ -151,6 +151,15 @@ pub fn prune(connection: &mut Connection, before: UnixMillis) -> Result<()> {
     Ok(())
 }
 
+/// Whether nothing in the file is only here, whosever it is: what was accepted before is at the server, and in no need of being sent
+/// again.
+pub fn holds_nothing_own(connection: &Connection, since: UnixMillis) -> Result<bool> {
+    let sql = "select not exists (select 1 from outbox where state <> 'acked' or acked_at is null or acked_at >= ?1)
+                  and not exists (select 1 from drafts)
+                  and not exists (select 1 from kept)";
+    Ok(connection.query_row(sql, [since], |row| row.get(0))?)
+}
+
 /// The note of the epoch that a user's rows were last read in.
 pub fn epoch_key(user: UserId) -> String {
     format!("epoch {user}")

@@ -587,6 +587,66 @@ fn what_is_aside_is_counted_with_its_companions_until_it_is_dropped() {
     assert_eq!(unsent.entries.len(), 1, "what is not aside stays");
 }
 
+/// Whether a folder may go, at a time in which rows that were accepted at 5 are old, and at their own.
+fn may_go(folder: &Path) -> (bool, bool) {
+    let may = |since| Store::holds_nothing_own(folder, &Sealing::Open, since).unwrap();
+    (may(6), may(5))
+}
+
+#[test]
+fn a_folder_may_go_only_where_nothing_in_it_is_nowhere_else() {
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
+    let path = folder.path();
+    let open = || Store::open(path, Quota::default(), Sealing::Open).unwrap();
+    let store = open();
+    assert_eq!(may_go(path), (false, false), "somebody has it open");
+    runtime.block_on(store.close());
+    assert_eq!(may_go(path), (true, true), "nothing was ever written");
+
+    let store = open();
+    let mut plan = written(&Outbox::default(), id(1), "said");
+    runtime.block_on(store.keep(user(), plan.clone(), 5)).unwrap();
+    runtime.block_on(store.close());
+    assert_eq!(may_go(path), (false, false), "unsent");
+
+    let store = open();
+    plan.put[0].standing = Standing::Acked { seq: 1 };
+    runtime.block_on(store.keep(user(), plan, 5)).unwrap();
+    runtime.block_on(store.close());
+    assert_eq!(
+        may_go(path),
+        (true, false),
+        "sent again after a restore, for a while"
+    );
+
+    for is_draft in [true, false] {
+        let change = |is_there: bool| {
+            let store = open();
+            if is_draft {
+                let text = if is_there { "half a thought" } else { "" };
+                let draft = vec![(None, text.to_owned())];
+                runtime.block_on(store.keep_drafts(user(), draft)).unwrap();
+            } else {
+                runtime
+                    .block_on(store.mark_kept(user(), id(1), is_there))
+                    .unwrap();
+            }
+            runtime.block_on(store.close());
+        };
+        change(true);
+        assert_eq!(may_go(path), (false, false), "draft: {is_draft}");
+        change(false);
+        assert_eq!(may_go(path), (true, false), "draft: {is_draft}");
+    }
+    std::fs::write(path.join("outbox.db.damaged-1"), [7; 9]).unwrap();
+    assert_eq!(may_go(path), (false, false), "something is aside");
+    std::fs::remove_file(path.join("outbox.db.damaged-1")).unwrap();
+    std::fs::write(path.join("outbox.db"), [7; 8_192]).unwrap();
+    let told = Store::holds_nothing_own(path, &Sealing::Open, 6);
+    assert!(told.is_err(), "what cannot be opened cannot be told");
+    assert!(path.join("outbox.db").exists());
+}
+
 #[test]
 fn a_row_that_comes_late_is_nobody_elses_and_brings_nothing_back() {
     let folder = tempfile::tempdir().unwrap();
