@@ -44,6 +44,9 @@ use tauri_plugin_deep_link::DeepLinkExt as _;
 use url::Url;
 use window::Manner;
 
+/// The programs of the system that are run for it are not ours: one that never ends keeps nobody from signing in.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(30);
+
 pub fn run() -> ExitCode {
     let config = Config::read();
     config::calm_the_renderer(&config);
@@ -172,7 +175,12 @@ async fn register_links(app: AppHandle) {
         let mut is_drawn = shell.is_drawn.subscribe();
         let _ = tokio::time::timeout(rescue::PATIENCE, is_drawn.wait_for(|&is| is)).await;
         let registering = app.clone();
-        let _ = tokio::task::spawn_blocking(move || registration::register(&registering)).await;
+        let registered = tokio::task::spawn_blocking(move || registration::register(&registering));
+        if tokio::time::timeout(REGISTERED_WITHIN, registered).await.is_err() {
+            tracing::warn!(
+                "the system takes long to register links to this app; nobody waits for it any more"
+            );
+        }
     }
     shell.is_registered.send_replace(true);
 }

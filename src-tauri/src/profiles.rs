@@ -277,6 +277,11 @@ impl Profiles {
     /// Whose it is from now on.
     pub fn note(&self, name: &str, who: Option<Who>) -> Result<()> {
         self.change(name, |profile| {
+            let user = |who: &Option<Who>| who.as_ref().map(|who| who.user);
+            // What waited was somebody else's.
+            if user(&profile.who).is_some_and(|former| user(&who) != Some(former)) {
+                profile.waiting = 0;
+            }
             profile.who = who;
             profile.is_known = true;
         })
@@ -471,6 +476,24 @@ mod tests {
                 place.name
             );
         }
+    }
+
+    #[test]
+    fn what_waited_is_told_of_nobody_who_comes_after() {
+        let home = tempfile::tempdir().unwrap();
+        let profiles = Profiles::read(home.path(), &url(SERVER));
+        let ana = who("ana@example.org");
+        let name = profiles.here().name;
+        profiles.note(&name, Some(ana.clone())).unwrap();
+        profiles.note_waiting(&name, 3).unwrap();
+        let moved = Who {
+            address: "ana@example.net".to_owned(),
+            ..ana
+        };
+        profiles.note(&name, Some(moved)).unwrap();
+        assert_eq!(profiles.here().waiting, 3, "another address of the same person");
+        profiles.note(&name, None).unwrap();
+        assert_eq!(profiles.here().waiting, 0);
     }
 
     #[test]

@@ -224,8 +224,11 @@ pub async fn turn_to_who_began(app: &AppHandle, callback: &Callback) -> Answer<(
     }
     for profile in shell.profiles.all() {
         let other = SignIn::new(shell.keychain_of(&profile));
-        if other.awaits(callback).await? {
-            return turn(app, profile).await;
+        match other.awaits(callback).await {
+            Ok(true) => return turn(app, profile).await,
+            Ok(false) => {}
+            // What one cannot read keeps no other from signing in.
+            Err(error) => tracing::warn!(%error, name = profile.name, "what was begun there cannot be read"),
         }
     }
     Ok(())

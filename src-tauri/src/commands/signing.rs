@@ -12,6 +12,7 @@ use protocol::oauth::REDIRECT_DEEP_LINK;
 use protocol::view::Push;
 use protocol::{Code, Problem};
 use std::future::Future;
+use std::time::Duration;
 use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_opener::OpenerExt as _;
 use tokio::task::JoinHandle;
@@ -26,6 +27,9 @@ async fn has_place_for_secrets(shell: &Shell) -> Answer<()> {
     }
 }
 
+/// Where links lead is told by a program of the system. One that does not answer is done without.
+const LOOKED_WITHIN: Duration = Duration::from_secs(10);
+
 /// How the browser gives the code back to this app.
 enum WayHome {
     DeepLink,
@@ -39,8 +43,10 @@ impl WayHome {
         let mut is_registered = app.state::<Shell>().is_registered.subscribe();
         // It is said in the end, however that went; not, where the program ends.
         let _ = is_registered.wait_for(|&is| is).await;
-        let is_ours = blocking(move || Ok(registration::is_ours(&looking, SCHEME))).await?;
-        if is_ours {
+        let looked = blocking(move || Ok(registration::is_ours(&looking, SCHEME)));
+        if let Ok(is_ours) = tokio::time::timeout(LOOKED_WITHIN, looked).await
+            && is_ours?
+        {
             return Ok(Self::DeepLink);
         }
         tracing::info!("links to this app do not lead to it; the browser comes home by a local door");

@@ -9,9 +9,11 @@ use futures_util::StreamExt as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 use tauri::AppHandle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use zbus::connection::Builder;
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::{ObjectPath, OwnedValue, Value};
@@ -23,6 +25,9 @@ const WATCHER_PATH: &str = "/StatusNotifierWatcher";
 /// Where the desktop looks by itself.
 const ITEM_PATH: &str = "/StatusNotifierItem";
 const MENU_PATH: &str = "/MenuBar";
+
+/// A call over the bus has no end of its own: a desktop that hangs would keep the settings waiting, and whoever changes their mind.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The icon, as long as it is wanted: it goes up again by itself with a desktop that comes back.
 #[derive(Debug, Default)]
@@ -52,7 +57,7 @@ impl Tray {
         if is_followed(self.standing.lock().await.as_ref()) {
             return Ok(());
         }
-        if !is_shown(&watcher(&Connection::session().await?).await?).await {
+        if !timeout(PATIENCE, is_shown_here()).await.unwrap_or(Ok(false))? {
             return Err(Error::NoTray);
         }
         self.put_up(app).await
@@ -77,8 +82,8 @@ impl Tray {
                 gone(&app, &is_up);
             }
         }));
-        // Not told: it was lost at once.
-        let _ = told.await;
+        // Not told: it was lost at once. Where the desktop is late, it goes up by itself.
+        let _ = timeout(PATIENCE, told).await;
         Ok(())
     }
 }
@@ -96,6 +101,10 @@ async fn watcher(bus: &Connection) -> zbus::Result<Proxy<'static>> {
         .cache_properties(CacheProperties::No)
         .build()
         .await
+}
+
+async fn is_shown_here() -> zbus::Result<bool> {
+    Ok(is_shown(&watcher(&Connection::session().await?).await?).await)
 }
 
 /// Somebody says that they show icons.
