@@ -56,13 +56,28 @@ async fn help(app: &AppHandle, shell: &Shell) -> Result<()> {
             // The question is still open.
             Choice::ShowLogs => {
                 let logs = shell.logs.display().to_string();
-                outside(app, move |app| app.opener().open_path(logs, None::<&str>)).await?;
+                let shown = outside(app, move |app| app.opener().open_path(logs, None::<&str>)).await;
+                note_failure(shown);
             }
             Choice::UseBrowser => {
                 let server = shell.profiles.here().server.to_string();
-                return outside(app, move |app| app.opener().open_url(server, None::<&str>)).await;
+                let opened = outside(app, move |app| app.opener().open_url(server, None::<&str>)).await;
+                if note_failure(opened) {
+                    return Ok(());
+                }
             }
             Choice::Wait => return Ok(()),
+        }
+    }
+}
+
+/// Whether it went well. Where it did not the person is asked again: there is nothing else on the screen.
+fn note_failure(done: Result<()>) -> bool {
+    match done {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "what the person chose could not be opened; they are asked again");
+            false
         }
     }
 }

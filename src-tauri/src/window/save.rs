@@ -25,7 +25,7 @@ pub async fn ask_where(app: &AppHandle, name: String, kinds: Vec<Kind>) -> Resul
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{HEADING, Kind};
+    use super::{HEADING, Kind, with_own_ending};
     use gtk::prelude::{FileChooserExt as _, NativeDialogExtManual as _};
     use gtk::{FileChooserAction, FileChooserNative, FileFilter, ResponseType};
     use std::path::{Path, PathBuf};
@@ -61,18 +61,8 @@ mod linux {
             return None;
         }
         let path = dialog.filename()?;
-        let ending = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if kinds.iter().any(|(_, known)| known.eq_ignore_ascii_case(&ending)) {
-            return Some(path);
-        }
-        let mut name = path.into_os_string();
-        name.push(".");
-        name.push(chosen(&dialog, kinds).unwrap_or(first));
-        Some(PathBuf::from(name))
+        let ending = chosen(&dialog, kinds).unwrap_or(first);
+        Some(with_own_ending(path, kinds, ending))
     }
 
     fn chosen(dialog: &FileChooserNative, kinds: &[Kind]) -> Option<&'static str> {
@@ -94,20 +84,49 @@ pub async fn ask_where(_app: &AppHandle, name: String, kinds: Vec<Kind>) -> Resu
     }
     let first = kinds.first().map(|(_, ending)| *ending).unwrap_or_default();
     let asked = dialog.set_file_name(format!("{name}.{first}")).save_file().await;
-    Ok(asked.map(|file| {
-        let path = file.path().to_owned();
-        let ending = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if kinds.iter().any(|(_, known)| known.eq_ignore_ascii_case(&ending)) {
-            path
-        } else {
-            let mut name = path.into_os_string();
-            name.push(".");
-            name.push(first);
-            PathBuf::from(name)
+    Ok(asked.map(|file| with_own_ending(file.path().to_owned(), &kinds, first)))
+}
+
+/// What was typed without the ending of its kind gets it. The person was asked about a file of the name that they typed, so that
+/// none of another name is written over.
+fn with_own_ending(path: PathBuf, kinds: &[Kind], ending: &str) -> PathBuf {
+    let typed = path.extension().unwrap_or_default().to_string_lossy();
+    if kinds.iter().any(|(_, known)| known.eq_ignore_ascii_case(&typed)) {
+        return path;
+    }
+    let named = |number: u32| {
+        let mut name = path.clone().into_os_string();
+        if number > 1 {
+            name.push(format!(" ({number})"));
         }
-    }))
+        name.push(".");
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let free = (1..=u32::MAX).map(named).find(|path| !path.exists());
+    free.unwrap_or_else(|| named(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_gets_the_ending_of_its_kind_and_takes_no_other_files_place() {
+        let home = tempfile::tempdir().unwrap();
+        let kinds = [("Markdown", "md"), ("Web page", "html")];
+        let named = |name: &str| {
+            let path = with_own_ending(home.path().join(name), &kinds, "md");
+            path.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        assert_eq!(named("log.md"), "log.md");
+        assert_eq!(named("log.HTML"), "log.HTML");
+        assert_eq!(named("log"), "log.md");
+        assert_eq!(named("log 1.2"), "log 1.2.md");
+        std::fs::write(home.path().join("log.md"), "of yesterday").unwrap();
+        assert_eq!(named("log.md"), "log.md", "that was agreed to");
+        assert_eq!(named("log"), "log (2).md");
+        std::fs::write(home.path().join("log (2).md"), "too").unwrap();
+        assert_eq!(named("log"), "log (3).md");
+    }
 }
