@@ -16,6 +16,8 @@ pub const SIGN_IN: &str = "/api/v1/auth/sign-in";
 pub const SECOND_STEP: &str = "/api/v1/auth/second-step";
 pub const SIGN_OUT: &str = "/api/v1/auth/sign-out";
 pub const PROVIDERS: &str = "/api/v1/auth/providers";
+/// Where a provider tells of its own accord what became of somebody; Apple alone does. Registered there, so it stays as it is.
+pub const PROVIDER_EVENTS: &str = "/api/v1/auth/providers/{provider}/events";
 pub const ME: &str = "/api/v1/me";
 /// `DELETE`: signs every device but this one out.
 pub const DEVICES: &str = "/api/v1/devices";

@@ -93,7 +93,7 @@ use native::{access, authorize, device_flow, following, grants, metadata};
 use password::{Hasher, sign_in as by_password, sign_up as signing_up, verify as verifying};
 use protocol::auth::Provider;
 use protocol::routes::{self, page};
-use providers::{Registry, flow};
+use providers::{Registry, events, flow};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -290,6 +290,7 @@ pub fn router(auth: Auth) -> Router {
         .route(page::PASSKEY_ADD_OPTIONS, post(passkey::adding::post_options))
         .route(routes::SIGN_OUT, post(signed_in::post_sign_out))
         .route(routes::PROVIDERS, get(flow::list_providers))
+        .route(routes::PROVIDER_EVENTS, post(events::post_event))
         .route(routes::ME, get(signed_in::read_me))
         .route(
             routes::DEVICES,
@@ -324,6 +325,7 @@ pub fn router(auth: Auth) -> Router {
     passkey::adding::post_options,
     signed_in::post_sign_out,
     flow::list_providers,
+    events::post_event,
     signed_in::read_me,
     signed_in::list_devices,
     signed_in::delete_devices,

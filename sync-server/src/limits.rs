@@ -42,7 +42,7 @@ pub enum Class {
     /// Codes for programs without a browser: asked for, and typed.
     DeviceCode,
     DeviceCodeTry,
-    /// Ways back from a provider that lead nowhere.
+    /// Ways back from a provider that lead nowhere, and notices that none has signed.
     ProviderReturn,
     Token,
     /// Copies of everything that somebody has.

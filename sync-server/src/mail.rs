@@ -82,6 +82,12 @@ pub enum Letter {
         when: String,
         link: String,
     },
+    /// The provider says that this person took it back there: it signs nobody in any more, and no device is left.
+    ProviderGone {
+        provider: String,
+        when: String,
+        link: String,
+    },
     /// Choose a new password.
     Reset {
         #[serde(default)]
@@ -178,6 +184,7 @@ impl Letter {
             | Self::ProviderLinked { .. }
             | Self::ProviderKnown { .. }
             | Self::ProviderUnlinked { .. }
+            | Self::ProviderGone { .. }
             | Self::PasswordChanged { .. }
             | Self::SecondStepOn { .. }
             | Self::SecondStepOff { .. }
@@ -232,6 +239,7 @@ impl std::fmt::Debug for Letter {
             Self::ProviderCode { .. } => "Letter::ProviderCode(…)",
             Self::ProviderKnown { .. } => "Letter::ProviderKnown(…)",
             Self::ProviderUnlinked { .. } => "Letter::ProviderUnlinked(…)",
+            Self::ProviderGone { .. } => "Letter::ProviderGone(…)",
             Self::Reset { .. } => "Letter::Reset(…)",
             Self::SignIn { .. } => "Letter::SignIn(…)",
             Self::PasswordChanged { .. } => "Letter::PasswordChanged(…)",

@@ -55,7 +55,7 @@ pub use gate::{Gate, Heads, Passed};
 pub use headless::Headless;
 pub use hush::{keep_code, keep_secret};
 pub use mailbox::{Letter, Mailbox};
-pub use open_id_provider::{Fault, OpenIdProvider, Visitor};
+pub use open_id_provider::{Fault, Notice, OpenIdProvider, Visitor};
 pub use passkey_holder::PasskeyHolder;
 pub use person::{Person, Sent, browser, native};
 pub use places_file::{PlacesFile, place};

@@ -3,7 +3,10 @@
 mod github;
 pub(crate) mod microsoft;
 mod revoking;
+mod telling;
 mod tokens;
+
+pub use telling::Notice;
 
 use crate::hush;
 use axum::Router;
@@ -274,6 +277,12 @@ impl OpenIdProvider {
     /// Those that were taken back, in that order.
     pub fn revoked(&self) -> Vec<String> {
         self.desk.lock().revoked.clone()
+    }
+
+    /// A notice as Apple writes it, as broken as everything that it signs just now.
+    pub fn tell(&self, notice: &Notice) -> String {
+        let now = self.desk.lock();
+        notice.signed(&self.url, now.fault, &now.key_name)
     }
 
     /// It signs with a key of another name from now on, and lists no other.

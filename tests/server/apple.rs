@@ -1,14 +1,19 @@
 //! Signing in with Apple: its answer is another site's form, its secret is signed for each request, and what its form says
 //! of itself proves nothing.
 
+use crate::letter::Asked;
 use crate::providers::{begin, leave_by};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use harness::mailbox::path_of;
 use harness::{
-    Answer, Client, Fault, OpenIdProvider, PageForm, Person, SESSION_COOKIE, Stack, Visitor, browser, until,
+    Answer, Client, Fault, Notice, OpenIdProvider, PageForm, Person, SESSION_COOKIE, Stack, Visitor, browser,
+    until,
 };
 use http::Method;
-use protocol::routes::page;
+use protocol::Code;
+use protocol::routes::{self, page};
+use serde_json::json;
 
 async fn stack_with(provider: &OpenIdProvider) -> Stack {
     Stack::builder()
@@ -56,11 +61,40 @@ async fn come_back(stack: &Stack, client: &Client, address: &str) -> Answer {
 /// Somebody whom Apple knows, and who came by it.
 pub(super) async fn joined(provider: &OpenIdProvider, stack: &Stack) -> (Person, Client) {
     let person = Person::fresh();
-    provider.seat(&Visitor::with_address(person.email.as_str()));
-    let client = browser(stack);
-    sign_in(stack, &client).await;
+    let visitor = Visitor::with_address(person.email.as_str());
+    let client = joined_as(&visitor, provider, stack).await;
     assert_eq!(client.me().await.email, person.email);
     (person, client)
+}
+
+async fn joined_as(visitor: &Visitor, provider: &OpenIdProvider, stack: &Stack) -> Client {
+    provider.seat(visitor);
+    let client = browser(stack);
+    sign_in(stack, &client).await;
+    assert!(client.is_in());
+    client
+}
+
+/// What Apple's own server would post.
+async fn post_notice(stack: &Stack, payload: &str) -> Answer {
+    let path = routes::PROVIDER_EVENTS.replace("{provider}", "apple");
+    let apple = Client::native(&stack.url());
+    apple.post(&path, &json!({ "payload": payload })).await
+}
+
+async fn tell(stack: &Stack, provider: &OpenIdProvider, notice: &Notice) {
+    post_notice(stack, &provider.tell(notice)).await.succeeds();
+}
+
+/// How often this was noted, with this outcome.
+async fn noted(stack: &Stack, event: &str, outcome: &str) -> i64 {
+    let noted =
+        format!("select count(*) from audit_events where event = '{event}' and outcome = '{outcome}'");
+    stack.number(&noted).await
+}
+
+async fn connected(stack: &Stack) -> i64 {
+    stack.number("select count(*) from accounts").await
 }
 
 /// So that there is another way in.
@@ -407,4 +441,217 @@ async fn what_other_providers_give_is_not_kept() {
     come_back(&stack, &client, &address).await;
     assert_eq!(kept(&stack).await, 1);
     cannot_be_read(&stack, &provider.kept()).await;
+}
+
+#[tokio::test]
+async fn whoever_takes_it_back_at_apple_is_signed_out_and_comes_in_by_a_letter() {
+    for (kind, is_plain) in [
+        ("consent-revoked", false),
+        ("account-delete", false),
+        ("account-deleted", true),
+    ] {
+        let provider = OpenIdProvider::start().await;
+        let stack = stack_with(&provider).await;
+        let person = Person::fresh();
+        let visitor = Visitor::with_address(person.email.as_str());
+        let client = joined_as(&visitor, &provider, &stack).await;
+        let session = client.create_session("Still here").await;
+        let (_, other) = joined(&provider, &stack).await;
+        let notice = Notice {
+            is_plain,
+            ..Notice::of(&visitor, kind)
+        };
+        tell(&stack, &provider, &notice).await;
+
+        client.get(routes::ME).await.refused(Code::SessionRevoked);
+        other.me().await;
+        assert_eq!((connected(&stack).await, kept(&stack).await), (1, 1), "{kind}");
+        assert_eq!(provider.asked().revocations, 0, "{kind}: it is worthless already");
+        assert_eq!(noted(&stack, "account_taken_back", "done").await, 1, "{kind}");
+
+        // the account is there, and a letter leads into it
+        let told = stack
+            .letter_about(person.email.as_str(), "You were signed out")
+            .await;
+        assert!(told.text.contains("Apple"), "{}", told.text);
+        let link = told.link.expect("where a letter is asked for");
+        browser(&stack).get(&path_of(&link)).await.succeeds();
+        let asked = Asked::by(&stack, &person, 2).await;
+        asked.type_code(&asked.window, &asked.code).await;
+        assert_eq!(asked.window.session(session).await.title, "Still here", "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_connected_after_a_notice_was_written_stays() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let visitor = Visitor::with_address(Person::fresh().email.as_str());
+    let client = joined_as(&visitor, &provider, &stack).await;
+    let late = Notice {
+        age: 600,
+        ..Notice::of(&visitor, "consent-revoked")
+    };
+    tell(&stack, &provider, &late).await;
+    client.me().await;
+    assert_eq!((connected(&stack).await, kept(&stack).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_notice_that_is_not_apples_or_is_of_another_time_changes_nothing() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let visitor = Visitor::with_address(Person::fresh().email.as_str());
+    let client = joined_as(&visitor, &provider, &stack).await;
+    let notice = Notice::of(&visitor, "consent-revoked");
+    let mut lies = Vec::new();
+    for fault in [
+        Fault::BrokenSignature,
+        Fault::UnknownKey,
+        Fault::Unsigned,
+        Fault::KeyedWithPublicKey,
+        Fault::WrongIssuer,
+        Fault::WrongAudience,
+        Fault::TwoAudiences,
+        Fault::Expired,
+        Fault::FromTheFuture,
+    ] {
+        provider.misbehave(fault);
+        lies.push((format!("{fault:?}"), provider.tell(&notice)));
+    }
+    provider.misbehave(Fault::None);
+    let stale = Notice {
+        age: 13 * 3600,
+        ..notice.clone()
+    };
+    lies.push(("stale".to_owned(), provider.tell(&stale)));
+    lies.push(("no token".to_owned(), "a.b.c".to_owned()));
+    lies.push(("empty".to_owned(), String::new()));
+    for (lie, payload) in &lies {
+        let problem = post_notice(&stack, payload).await.refused(Code::BadRequest);
+        assert_eq!(problem.field.as_deref(), Some("payload"), "{lie}");
+    }
+    let huge = "x".repeat(64 * 1024);
+    post_notice(&stack, &huge).await.refused(Code::TooLarge);
+    client.me().await;
+    assert_eq!((connected(&stack).await, kept(&stack).await), (1, 1));
+    let refused = i64::try_from(lies.len()).expect("a few");
+    assert_eq!(noted(&stack, "provider_event", "refused").await, refused);
+    assert!(
+        provider.asked().keys <= 2,
+        "a flood of unknown keys is no flood at Apple: {:?}",
+        provider.asked()
+    );
+    // and the same, told by Apple, is done
+    tell(&stack, &provider, &notice).await;
+    client.get(routes::ME).await.refused(Code::SessionRevoked);
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_at_apple_is_found_for_its_notices_too() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let visitor = Visitor::with_address(Person::fresh().email.as_str());
+    joined_as(&visitor, &provider, &stack).await;
+    provider.rotate_key();
+    tell(&stack, &provider, &Notice::of(&visitor, "consent-revoked")).await;
+    assert_eq!(connected(&stack).await, 0);
+}
+
+#[tokio::test]
+async fn a_notice_of_something_or_somebody_unknown_is_taken_and_changes_nothing() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let visitor = Visitor::with_address(Person::fresh().email.as_str());
+    let client = joined_as(&visitor, &provider, &stack).await;
+    tell(&stack, &provider, &Notice::of(&visitor, "hair-colour-changed")).await;
+    assert_eq!(noted(&stack, "provider_event", "refused").await, 1);
+    let stranger = Visitor::with_address(Person::fresh().email.as_str());
+    for kind in [
+        "consent-revoked",
+        "account-delete",
+        "email-disabled",
+        "email-enabled",
+    ] {
+        tell(&stack, &provider, &Notice::of(&stranger, kind)).await;
+    }
+    client.me().await;
+    assert_eq!(connected(&stack).await, 1);
+    assert_eq!(stack.number("select count(*) from suppressions").await, 0);
+}
+
+#[tokio::test]
+async fn an_address_whose_relay_is_off_gets_no_tips_and_letters_about_safety_still() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let relayed = format!("{:08x}@privaterelay.appleid.com", rand::random::<u32>());
+    let visitor = Visitor::with_address(&relayed);
+    joined_as(&visitor, &provider, &stack).await;
+    let is_off = "select count(*) from suppressions where reason = 'relay'";
+    let off = Notice::of(&visitor, "email-disabled");
+    let payload = provider.tell(&off);
+    post_notice(&stack, &payload).await.succeeds();
+    assert_eq!(stack.number(is_off).await, 1);
+    assert_eq!(noted(&stack, "relay_off", "done").await, 1);
+
+    stack
+        .execute(&format!(
+            "insert into email_outbox (id, recipient, template, context)
+             values (gen_random_uuid(), '{relayed}', 'getting_started', '{{\"link\": \"l\", \"stop\": \"s\"}}')"
+        ))
+        .await;
+    until("the tip to be given up", async || {
+        let given_up =
+            "select count(*) from email_outbox where template = 'getting_started' and failed_at is not null";
+        (stack.number(given_up).await == 1).then_some(())
+    })
+    .await;
+    let fields = [("email", relayed.as_str())];
+    let asker = browser(&stack);
+    let form = asker.get(page::FORGOT).await;
+    asker.submit(&form, page::FORGOT, &fields).await.succeeds();
+    stack.letter_about(&relayed, "Choose a new password").await;
+    assert_eq!(stack.number(is_off).await, 1, "that it took one says nothing");
+
+    tell(&stack, &provider, &Notice::of(&visitor, "email-enabled")).await;
+    assert_eq!(stack.number(is_off).await, 0);
+    assert_eq!(noted(&stack, "relay_on", "done").await, 1);
+    // what was told before, told again, holds no more
+    post_notice(&stack, &payload).await.succeeds();
+    assert_eq!(stack.number(is_off).await, 0);
+}
+
+#[tokio::test]
+async fn nobody_but_apple_tells_of_people_and_nobody_at_all_where_there_is_no_apple() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let client = Client::native(&stack.url());
+    let body = json!({"payload": "a.b.c"});
+    for id in ["google", "github", "unheard-of"] {
+        let path = routes::PROVIDER_EVENTS.replace("{provider}", id);
+        client.post(&path, &body).await.refused(Code::NotFound);
+    }
+    let path = routes::PROVIDER_EVENTS.replace("{provider}", "apple");
+    let without = Stack::start().await;
+    let client = Client::native(&without.url());
+    client.post(&path, &body).await.refused(Code::NotFound);
+}
+
+#[tokio::test]
+async fn notices_that_are_made_up_are_counted_and_true_ones_are_not() {
+    let provider = OpenIdProvider::start().await;
+    let stack = Stack::builder()
+        .with("PROVIDERS", provider.settings_with_apple())
+        .with("RATE_LIMIT_FACTOR", "1")
+        .start()
+        .await;
+    let stranger = Visitor::with_address(Person::fresh().email.as_str());
+    for _ in 0..70 {
+        tell(&stack, &provider, &Notice::of(&stranger, "consent-revoked")).await;
+    }
+    let mut refusals = Vec::new();
+    for _ in 0..70 {
+        refusals.push(post_notice(&stack, "a.b.c").await.problem().code);
+    }
+    assert!(refusals.contains(&Code::BadRequest) && refusals.contains(&Code::RateLimited));
 }

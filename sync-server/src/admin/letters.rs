@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Addresses that refused a letter for good, or that you want left alone.
+    /// Addresses that refused a letter for good, whose relay is turned off, or that you want left alone.
     List {
         /// Begin behind this one.
         #[arg(long, default_value = "", value_name = "ADDRESS")]

@@ -181,7 +181,7 @@ pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     let Some(known) = users::read(&mut tx, user).await? else {
         return Ok(());
     };
-    mail::suppressions::forgive(&mut tx, &known.email.key()).await?;
+    mail::suppressions::forget(&mut tx, &known.email).await?;
     // their sockets close where one has opened since
     let signed_out = devices::revoke_all(&mut tx, user, "account deleted").await?;
     deletions::remove_rows(&mut tx, user).await?;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod apple;
+pub(super) mod events;
 pub(super) mod flow;
 mod github;
 mod linking;

@@ -1,14 +1,14 @@
-//! Stored: `suppressions`, the addresses that refused a letter for good, and those that the operator wants left alone.
+//! Stored: `suppressions`, the addresses that refused a letter for good, those whose relay says that it brings none, and those that the
+//! operator wants left alone.
 
 use crate::database::{Pool, Transaction};
 use protocol::auth::Email;
-use sqlx::PgExecutor;
 use time::OffsetDateTime;
 
 /// How an address stands that is not like others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It refused a letter for good. Not even letters about safety are tried before this.
+    /// It refused a letter for good, or its relay is turned off. Not even letters about safety are tried before this.
     Refused { quiet_until: OffsetDateTime },
     /// The operator wants it left alone.
     LeftAlone,
@@ -36,7 +36,7 @@ pub async fn note_refusal(pool: &Pool, address: &str, said: &str) -> sqlx::Resul
          on conflict (address) do update
             set refusals = suppressions.refusals + 1, said = $2, changed_at = now(),
                 quiet_until = now() + make_interval(hours => least(1 << least(suppressions.refusals, 5), 24))
-          where suppressions.reason = 'refused' and suppressions.quiet_until <= now()",
+          where suppressions.reason <> 'operator' and suppressions.quiet_until <= now()",
         address.to_lowercase(),
         said
     )
@@ -45,12 +45,47 @@ pub async fn note_refusal(pool: &Pool, address: &str, said: &str) -> sqlx::Resul
     Ok(())
 }
 
-/// It is an address like any other again: it took a letter, or its account goes. That it is to be left alone stays: that was
-/// asked for.
-pub async fn forgive(db: impl PgExecutor<'_>, address: &str) -> sqlx::Result<()> {
+/// It is an address like any other again: it took a letter. That it is to be left alone stays: that was asked for; and so does
+/// that its relay is turned off, which takes letters and brings them nowhere.
+pub async fn forgive(pool: &Pool, address: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from suppressions where address = $1 and reason = 'refused'",
         address.to_lowercase()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Its account goes, and with it what is known of its address but that it is to be left alone.
+pub async fn forget(db: &mut Transaction, address: &Email) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from suppressions where address = $1 and reason <> 'operator'",
+        address.key()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Its relay says that it brings no letters there: none that can be turned off is sent until it does again.
+pub async fn turn_off(db: &mut Transaction, address: &Email) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into suppressions (address, reason, quiet_until) values ($1, 'relay', now())
+         on conflict (address) do update set reason = 'relay', changed_at = now()
+          where suppressions.reason = 'refused'",
+        address.key()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Its relay brings letters again.
+pub async fn turn_on(db: &mut Transaction, address: &Email) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from suppressions where address = $1 and reason = 'relay'",
+        address.key()
     )
     .execute(db)
     .await?;
@@ -103,7 +138,7 @@ pub async fn list(pool: &Pool, after: &str) -> sqlx::Result<Vec<Listed>> {
 /// What refused a year ago may be somebody else's by now.
 pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!(
-        "delete from suppressions where reason = 'refused' and changed_at < now() - interval '1 year'"
+        "delete from suppressions where reason <> 'operator' and changed_at < now() - interval '1 year'"
     )
     .execute(pool)
     .await?;

@@ -48,6 +48,7 @@ letters!(
     "provider_known",
     "provider_linked",
     "provider_unlinked",
+    "provider_gone",
     "reset",
     "sign_in",
     "password_changed",
@@ -126,6 +127,7 @@ const fn subject(letter: &Letter) -> &'static str {
         Letter::ProviderKnown { .. } => "Somebody tried to sign in with your e-mail address",
         Letter::ProviderLinked { .. } => "Another way to sign in to your account",
         Letter::ProviderUnlinked { .. } => "One way to sign in to your account is gone",
+        Letter::ProviderGone { .. } => "You were signed out, since your sign-in service asked for it",
         Letter::Reset { .. } => "Choose a new password",
         Letter::SignIn { .. } => "Sign in to CompyMac",
         Letter::PasswordChanged { .. } => "Your password was changed",
@@ -221,7 +223,7 @@ mod tests {
         ]
     }
 
-    fn letters_to_newcomers() -> Vec<Letter> {
+    fn letters_about_providers() -> Vec<Letter> {
         let (provider, when) = ("<b>Firefox</b> & friends", "3 May 2026, 12:00 UTC");
         let link = "https://c.example/auth/newcomer";
         vec![
@@ -232,6 +234,11 @@ mod tests {
                 code: "7KM2QX9T".to_owned(),
             },
             Letter::ProviderKnown {
+                provider: provider.to_owned(),
+                when: when.to_owned(),
+                link: link.to_owned(),
+            },
+            Letter::ProviderGone {
                 provider: provider.to_owned(),
                 when: when.to_owned(),
                 link: link.to_owned(),
@@ -320,7 +327,7 @@ mod tests {
     fn every_letter_is_written_as_text_and_as_html() {
         let templates = Templates::new("https://c.example".to_owned()).unwrap();
         let all = letters().into_iter().chain(letters_about_passkeys());
-        let all = all.chain(letters_to_newcomers());
+        let all = all.chain(letters_about_providers());
         for letter in all.chain(letters_about_the_whole()) {
             let page = templates.render(&letter).unwrap();
             assert!(page.text.contains("https://c.example"), "{}", page.text);

@@ -1,4 +1,4 @@
-//! ID tokens, sound and broken, and the key set that the sound ones are checked with.
+//! ID tokens and whatever else is signed, sound and broken, and the key set that the sound ones are checked with.
 
 use super::{CLIENT, Desk, Fault, Given, microsoft};
 use axum::extract::State;
@@ -54,7 +54,11 @@ pub(super) fn is_apple_secret(secret: &str, issuer: &str) -> bool {
 }
 
 pub(super) fn id_token(issuer: &str, given: &Given, fault: Fault, key_name: &str) -> String {
-    let mut claims = claims(issuer, given);
+    spoilt(claims(issuer, given), fault, key_name)
+}
+
+/// Claims as a token, in whatever way it is broken just now.
+pub(super) fn spoilt(mut claims: Value, fault: Fault, key_name: &str) -> String {
     spoil(&mut claims, fault);
     let key = EncodingKey::from_rsa_der(SIGNING_KEY);
     match fault {
@@ -143,7 +147,7 @@ fn spoil(claims: &mut Value, fault: Fault) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a token says when it was made")]
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |age| age.as_secs())

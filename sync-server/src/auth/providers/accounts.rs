@@ -108,6 +108,27 @@ pub async fn remove(db: &mut Transaction, user: UserId, id: Uuid) -> sqlx::Resul
     .await
 }
 
+/// An identity that its provider takes back is its user's no more, if it was theirs by then. False: it was not.
+pub async fn take_back(
+    db: &mut Transaction,
+    user: UserId,
+    provider: &str,
+    subject: &str,
+    then: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let outcome = sqlx::query!(
+        "delete from accounts
+          where user_id = $1 and provider = $2 and provider_account_id = $3 and created_at <= $4",
+        user.0,
+        provider,
+        subject,
+        then
+    )
+    .execute(db)
+    .await?;
+    Ok(outcome.rows_affected() > 0)
+}
+
 /// An identity as its owner may read it.
 #[derive(Clone, Debug)]
 pub struct Linked {

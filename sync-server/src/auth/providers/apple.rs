@@ -1,18 +1,25 @@
 //! What Apple does otherwise than OpenID Connect says: a client secret that is a token, signed for each request; answers
-//! as a posted form; a person's name in that form, unsigned and only the first time; and a token that it wants back once its
-//! person is gone.
+//! as a posted form; a person's name in that form, unsigned and only the first time; a token that it wants back once its
+//! person is gone; and notices of what its people do there.
 
 use super::super::finish::named;
+use super::oidc::{AHEAD, Metadata};
 use anyhow::{Context as _, bail};
 use http::{Request, Response, StatusCode, header};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use openidconnect::ClientSecret;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use openidconnect::{ClientId, ClientSecret, JsonWebKey as _};
+use protocol::auth::Email;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use url::{Url, form_urlencoded};
 
 pub const ISSUER: &str = "https://appleid.apple.com";
 /// Seconds that a client secret is good for. Apple would take half a year.
 const LIFETIME: i64 = 300;
+/// Seconds that a notice is believed for: it may come late, where this server was away.
+pub const FRESH: i64 = 12 * 3600;
 
 /// What Apple's developer pages give out.
 #[derive(Deserialize)]
@@ -111,6 +118,127 @@ pub fn must_be_revoked(answer: &Response<Vec<u8>>) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("the revocation endpoint answered {status}, {error}")
+}
+
+/// What Apple tells of its own accord of somebody who came by it.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Told once more, it has the same.
+    pub id: String,
+    /// When it was written.
+    pub at: OffsetDateTime,
+    pub subject: String,
+    pub news: News,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// They took back there what they had let this server know, or are nobody there any more.
+    Gone,
+    /// Apple's relay brings no letters to this address …
+    LettersOff(Email),
+    /// … or does so again.
+    LettersOn(Email),
+    /// Nothing that is known here.
+    Other,
+}
+
+/// Why a notice is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum Doubt {
+    #[error("no key of the issuer's has signed it")]
+    Unsigned,
+    #[error("it does not say what it must: {0}")]
+    Crooked(#[from] jsonwebtoken::errors::Error),
+    #[error("it is of another time")]
+    Late,
+}
+
+impl Notice {
+    /// Checked as an ID token is, but that it has no nonce and need not say when it ends.
+    pub fn read(
+        token: &str,
+        metadata: &Metadata,
+        client: &ClientId,
+        now: OffsetDateTime,
+    ) -> Result<Self, Doubt> {
+        let named = jsonwebtoken::decode_header(token)?.kid.ok_or(Doubt::Unsigned)?;
+        let keys = metadata.jwks().keys().iter();
+        let key = keys
+            .filter(|key| key.key_id().is_some_and(|id| id.as_str() == named))
+            .find_map(|key| serde_json::from_value::<Jwk>(serde_json::to_value(key).ok()?).ok());
+        let key = DecodingKey::from_jwk(&key.ok_or(Doubt::Unsigned)?)?;
+        let mut wanted = Validation::new(Algorithm::RS256);
+        wanted.set_issuer(&[metadata.issuer().as_str()]);
+        wanted.set_audience(&[client.as_str()]);
+        wanted.set_required_spec_claims(&["iss", "aud"]);
+        let told = jsonwebtoken::decode::<Told>(token, &key, &wanted);
+        let Told { iat, jti, events, .. } = told
+            .map_err(|error| {
+                if *error.kind() == ErrorKind::InvalidSignature {
+                    Doubt::Unsigned
+                } else {
+                    Doubt::Crooked(error)
+                }
+            })?
+            .claims;
+        let age = now.unix_timestamp().saturating_sub(iat);
+        let at = OffsetDateTime::from_unix_timestamp(iat).ok();
+        let at = at
+            .filter(|_| (-AHEAD..=FRESH).contains(&age))
+            .ok_or(Doubt::Late)?;
+        let Event { kind, sub, email } = events.event()?;
+        let email = email.and_then(|email| Email::parse(&email).ok());
+        let news = match (kind.as_str(), email) {
+            // Apple's pages have the one word, and its server has sent the other
+            ("consent-revoked" | "account-delete" | "account-deleted", _) => News::Gone,
+            ("email-disabled", Some(email)) => News::LettersOff(email),
+            ("email-enabled", Some(email)) => News::LettersOn(email),
+            _ => News::Other,
+        };
+        Ok(Self {
+            id: jti,
+            at,
+            subject: sub,
+            news,
+        })
+    }
+}
+
+/// The claims of a notice.
+#[derive(Deserialize)]
+struct Told {
+    /// One, and not a list of which another program is one too.
+    #[serde(rename = "aud")]
+    _aud: String,
+    iat: i64,
+    jti: String,
+    events: Events,
+}
+
+/// Apple's pages show an object; what comes is the text of one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Events {
+    Text(String),
+    Plain(Event),
+}
+
+impl Events {
+    fn event(self) -> Result<Event, jsonwebtoken::errors::Error> {
+        match self {
+            Self::Text(text) => Ok(serde_json::from_str(&text)?),
+            Self::Plain(event) => Ok(event),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    sub: String,
+    email: Option<String>,
 }
 
 /// The name in the form's `user`. Its address is not looked at: nobody signed it.

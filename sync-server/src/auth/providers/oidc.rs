@@ -1,5 +1,6 @@
 //! An OpenID Connect issuer: found by discovery, believed only after its signature, issuer, audience, nonce and times.
 
+use super::apple::{Doubt, Notice};
 use super::microsoft::{self, Directories};
 use super::outgoing::{call, read};
 use super::provider_tokens::Held;
@@ -34,7 +35,7 @@ const LOOKED: Duration = Duration::from_secs(30);
 /// How long an issuer that did not answer is left alone.
 const SILENT: Duration = Duration::from_secs(3);
 /// Seconds that the issuer's clock may be ahead.
-const AHEAD: i64 = 60;
+pub const AHEAD: i64 = 60;
 
 /// What an issuer says of itself that OpenID Connect does not ask for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -244,6 +245,22 @@ impl Oidc {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         let answer = call(http.clone(), key.revocation(&address, token, now)?).await?;
         apple::must_be_revoked(&answer)
+    }
+
+    /// What it tells of its own accord, by a token for this server. The outer failure is that its keys could not be had.
+    pub(super) async fn notice(
+        &self,
+        http: &reqwest::Client,
+        token: &str,
+    ) -> anyhow::Result<Result<Notice, Doubt>> {
+        let now = time::OffsetDateTime::now_utc();
+        let read = |known: &Known| Notice::read(token, &known.metadata, &self.client_id, now);
+        let known = self.known(http).await?;
+        match read(&known) {
+            // the issuer may have changed its keys
+            Err(Doubt::Unsigned) => Ok(read(&*self.known_besides(http, known).await?)),
+            told => Ok(told),
+        }
     }
 
     /// What a token is checked by: of an issuer that is many, that of the one which it says it is of.

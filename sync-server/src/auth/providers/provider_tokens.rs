@@ -48,6 +48,19 @@ pub async fn keep(db: &mut Transaction, provider: &str, subject: &str, held: &He
     Ok(())
 }
 
+/// The provider itself says that the token of this identity is worthless: nothing is left to be taken back.
+pub async fn drop_of(db: &mut Transaction, provider: &str, subject: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from provider_tokens
+          where account_id = (select id from accounts where provider = $1 and provider_account_id = $2)",
+        provider,
+        subject
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// One to be taken back, by this node.
 #[derive(Debug)]
 pub struct Due {
