@@ -317,11 +317,11 @@ const fn is_for_later(problem: &Problem) -> bool {
     problem.status >= 500 || matches!(problem.status, 401 | 408 | 429)
 }
 
-const fn says_the_same_kind(old: &Op, new: &Op) -> bool {
-    matches!(
-        (old, new),
+fn says_the_same_kind(old: &Op, new: &Op) -> bool {
+    match (old, new) {
         (Op::SessionRename { .. }, Op::SessionRename { .. })
-            | (Op::SessionArchive { .. }, Op::SessionArchive { .. })
-            | (Op::MessageAnswer { .. }, Op::MessageAnswer { .. })
-    )
+        | (Op::SessionArchive { .. }, Op::SessionArchive { .. }) => true,
+        (Op::MessageAnswer { message: old, .. }, Op::MessageAnswer { message: new, .. }) => old == new,
+        _others => false,
+    }
 }

@@ -93,6 +93,19 @@ fn two_renames_become_one_unless_the_first_may_have_been_sent() {
 }
 
 #[test]
+fn an_answer_is_asked_for_once_for_each_message() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let ask = |message| Op::MessageAnswer { session, message };
+    let (first, second) = (MessageId::fresh(), MessageId::fresh());
+    for message in [first, second, first] {
+        write(&mut outbox, ask(message), 0);
+    }
+    let batch = dispatch(&mut outbox, session, 0);
+    let asked: Vec<Op> = batch.ops.into_iter().map(|mutation| mutation.op).collect();
+    assert_eq!(asked, [ask(second), ask(first)]);
+}
+
+#[test]
 fn a_deletion_waits_for_its_undo_and_no_longer() {
     let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
     let id = fresh();
