@@ -4,13 +4,14 @@ use crate::controls::form::value_of;
 use crate::controls::found::by_id;
 use crate::controls::keys::is_plain_enter;
 use crate::controls::{PostForm, Sign, icon, problem_line};
+use crate::state::listen::on_window;
 use crate::state::{Action, Place, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::routes::page;
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use web_sys::{HtmlElement, HtmlTextAreaElement};
+use web_sys::{Event, HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
 /// How long after the last key a draft is kept.
@@ -76,7 +77,9 @@ pub fn Composer(props: &ComposerProps) -> Html {
     let oninput = {
         let field = field.clone();
         Callback::from(move |_: InputEvent| {
-            fit(&field);
+            if let Some(area) = field.cast::<HtmlTextAreaElement>() {
+                fit(&area);
+            }
             draft.later(value_of(&field));
         })
     };
@@ -153,12 +156,10 @@ fn Ids(props: &IdsProps) -> Html {
 }
 
 /// Grows with what is written, up to what the style allows.
-fn fit(field: &NodeRef) {
-    if let Some(field) = field.cast::<HtmlTextAreaElement>() {
-        let style = field.style();
-        let _ = style.set_property("height", "auto");
-        let _ = style.set_property("height", &format!("{}px", field.scroll_height()));
-    }
+fn fit(area: &HtmlTextAreaElement) {
+    let style = area.style();
+    let _ = style.set_property("height", "auto");
+    let _ = style.set_property("height", &format!("{}px", area.scroll_height()));
 }
 
 /// What is being written, on its way to where it is kept.
@@ -183,7 +184,7 @@ impl Draft {
     }
 }
 
-/// Brings back what was being written here, and keeps it when one goes elsewhere.
+/// Brings back what was being written here, and keeps it when one goes elsewhere, or the whole page does.
 #[hook]
 fn use_draft(field: &NodeRef, stage: &Stage, session: Option<SessionId>) -> Rc<Draft> {
     let draft = use_memo((), |()| Draft {
@@ -198,7 +199,12 @@ fn use_draft(field: &NodeRef, stage: &Stage, session: Option<SessionId>) -> Rc<D
             |body| body.draft(session),
             move |_, answer| put_in(&field, &answer.unwrap_or_default()),
         );
-        move || kept.now()
+        let leaving = kept.clone();
+        let deafen = on_window("pagehide", move |_: Event| leaving.now());
+        move || {
+            deafen();
+            kept.now();
+        }
     });
     draft
 }
@@ -224,18 +230,18 @@ fn use_send(
         clear(&field);
         // The body lets go of it when it has taken the message.
         draft.now();
-        let field = field.clone();
+        let draft = draft.clone();
         match draft.session {
-            Some(session) => send(&stage, session, text, Some(field)),
+            Some(session) => send(&stage, session, text, draft),
             None => stage.ask(
                 |body| body.create(),
                 move |stage, answer| match answer {
                     Ok(session) => {
                         stage.go(Place::Session(session));
-                        send(stage, session, text, None);
+                        send(stage, session, text, draft);
                     }
                     Err(problem) => {
-                        put_in(&field, &text);
+                        put_back(stage, None, text, &draft);
                         stage.tell(Action::Trouble(problem));
                     }
                 },
@@ -244,7 +250,7 @@ fn use_send(
     })
 }
 
-fn send(stage: &Stage, session: SessionId, text: String, field: Option<NodeRef>) {
+fn send(stage: &Stage, session: SessionId, text: String, draft: Rc<Draft>) {
     let kept = text.clone();
     stage.ask(
         |body| body.send(session, text),
@@ -254,30 +260,59 @@ fn send(stage: &Stage, session: SessionId, text: String, field: Option<NodeRef>)
                 focus(session);
             }
             Err(problem) => {
-                if let Some(field) = field {
-                    put_in(&field, &kept);
-                }
-                stage.attempt(|body| body.keep_draft(Some(session), kept));
+                put_back(stage, Some(session), kept, &draft);
                 stage.tell(Action::Trouble(problem));
             }
         },
     );
 }
 
-/// Nothing that was written is lost: it stands in the field again, unless something else was written meanwhile.
+/// What was being written here comes back, unless something is written already.
 fn put_in(field: &NodeRef, text: &str) {
     if let Some(area) = field.cast::<HtmlTextAreaElement>()
         && area.value().is_empty()
     {
         area.set_value(text);
-        fit(field);
+        fit(&area);
+    }
+}
+
+/// Nothing that was written is lost: what could not be sent stands in its field again, or is the draft of its place where another
+/// one is shown.
+fn put_back(stage: &Stage, place: Option<SessionId>, text: String, draft: &Draft) {
+    let of = place.map(|session| session.to_string());
+    let field = by_id::<HtmlTextAreaElement>(FIELD);
+    let Some(area) = field.filter(|field| field.get_attribute("data-of") == of) else {
+        stage.ask(
+            |body| body.draft(place),
+            move |stage, answer| {
+                let whole = before(&text, &answer.unwrap_or_default());
+                stage.attempt(|body| body.keep_draft(place, whole));
+            },
+        );
+        return;
+    };
+    let whole = before(&text, &area.value());
+    area.set_value(&whole);
+    fit(&area);
+    // What waits to be kept is a part of this.
+    draft.text.take();
+    stage.attempt(|body| body.keep_draft(place, whole));
+}
+
+/// What could not be sent, before what was written meanwhile.
+fn before(unsent: &str, meanwhile: &str) -> String {
+    if meanwhile.is_empty() || meanwhile == unsent {
+        unsent.to_owned()
+    } else {
+        format!("{unsent}\n\n{meanwhile}")
     }
 }
 
 fn clear(field: &NodeRef) {
     if let Some(area) = field.cast::<HtmlTextAreaElement>() {
         area.set_value("");
-        fit(field);
+        fit(&area);
     }
 }
 
@@ -292,4 +327,20 @@ fn too_large(text: &str) -> Option<Problem> {
             ))
             .limit(limits::MESSAGE_BYTES as u64)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_sent_comes_back_once_and_before_what_was_written_meanwhile() {
+        assert_eq!(before("sent", ""), "sent");
+        assert_eq!(
+            before("sent", "sent"),
+            "sent",
+            "it is the draft that was kept of it"
+        );
+        assert_eq!(before("sent", "and more"), "sent\n\nand more");
+    }
 }
