@@ -91,6 +91,65 @@ async fn what_waited_in_a_page_that_was_closed_is_sent_by_the_next() {
     arrives_once(&scene, id, "Written before the tab was closed").await;
 }
 
+/// Well before a draft would be kept by itself.
+#[tokio::test]
+async fn what_is_typed_a_moment_before_the_page_goes_is_kept() {
+    const TYPED_AND_GONE: &str = "const field = document.getElementById('composer-input');
+        field.value = 'Half a thought'; field.dispatchEvent(new InputEvent('input', { bubbles: true }));
+        location.assign('/settings'); done();";
+    let scene = Scene::signed_in(Body::Browser).await;
+    let screen = &scene.screen;
+    screen.wait_connection("online").await;
+    screen.evaluate_later(TYPED_AND_GONE).await;
+    screen.wait("sign-out").await;
+    screen.open("/").await;
+    stands_written(screen, "Half a thought").await;
+}
+
+/// Not signed out by themselves, which would leave nothing to be found.
+#[tokio::test]
+async fn what_somebody_was_writing_waits_for_them_and_is_shown_to_nobody_else() {
+    let scene = Scene::signed_in(Body::Browser).await;
+    let screen = &scene.screen;
+    let (other, others) = Person::join_natively(&scene.stack).await;
+    screen.fill("composer-input", "For nobody else").await;
+    until("the draft to be kept", async || {
+        let kept = "return Object.values(localStorage).includes('For nobody else')";
+        (screen.evaluate(kept).await == true).then_some(())
+    })
+    .await;
+    put_out(screen, &scene.elsewhere).await;
+    sign_in(screen, &other).await;
+    screen.wait_connection("online").await;
+    stands_written(screen, "").await;
+    put_out(screen, &others).await;
+    sign_in(screen, &scene.person).await;
+    stands_written(screen, "For nobody else").await;
+}
+
+/// Signs the browser out from this device of the same person, and leads it to the door.
+async fn put_out(screen: &Screen, elsewhere: &harness::Client) {
+    let own = elsewhere.me().await.device;
+    let devices = elsewhere.devices().await;
+    let browser = devices
+        .iter()
+        .find(|device| device.id != own)
+        .expect("the browser");
+    elsewhere.revoke(browser.id).await.succeeds();
+    screen
+        .wait_text_in(".bar-warn", "asks you to sign in again")
+        .await;
+    screen.open("/sign-in").await;
+}
+
+async fn stands_written(screen: &Screen, text: &str) {
+    until(&format!("the composer to hold {text:?}"), async || {
+        let typed = "return document.getElementById('composer-input')?.value";
+        (screen.evaluate(typed).await == text).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn whoever_writes_where_the_browser_keeps_nothing_is_told_that_it_may_be_lost() {
     let stack = Stack::start().await;

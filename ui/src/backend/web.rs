@@ -17,7 +17,7 @@ use gloo_timers::callback::Timeout;
 use kept::Keeper;
 use protocol::auth::Me;
 use protocol::view::{Boot, Connection, Push};
-use protocol::{Code, Problem, SessionId, UnixMillis};
+use protocol::{Code, Problem, SessionId, UnixMillis, UserId};
 use socket::Socket;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -95,12 +95,7 @@ impl Page {
 
     /// Somebody is signed in: the same person goes on where they were, another finds nothing of it.
     fn become_device(&self, me: Me) {
-        let is_same = self
-            .me
-            .borrow()
-            .as_ref()
-            .is_some_and(|before| before.user == me.user);
-        if !is_same {
+        if self.user() != Some(me.user) {
             let keeper = Keeper::new(me.user);
             *self.tab.borrow_mut() = Tab::with_outbox(keeper.take_over(self.began.now()));
             self.keeper.replace(Some(keeper));
@@ -180,6 +175,10 @@ impl Page {
         if let Some(watcher) = watcher {
             watcher(push);
         }
+    }
+
+    fn user(&self) -> Option<UserId> {
+        self.me.borrow().as_ref().map(|me| me.user)
     }
 
     fn is_away(&self) -> bool {

@@ -164,18 +164,22 @@ impl Backend for Web {
     }
 
     fn draft(&self, session: Option<SessionId>) -> Answer<String> {
-        at_once(Ok(drafts::read(session)))
+        let kept = self.0.user().map(|user| drafts::read(user, session));
+        at_once(Ok(kept.unwrap_or_default()))
     }
 
     fn keep_draft(&self, session: Option<SessionId>, text: String) -> Answer<()> {
-        drafts::keep(session, &text);
+        // Of a page that nobody is signed in at any more, nothing is kept.
+        if let Some(user) = self.0.user() {
+            drafts::keep(user, session, &text);
+        }
         at_once(Ok(()))
     }
 
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId> {
         let sent = self.0.act(|tab, now| tab.send(session, &text, now));
-        if sent.is_ok() {
-            drafts::settle(session, &text);
+        if let (Ok(_), Some(user)) = (&sent, self.0.user()) {
+            drafts::settle(user, session, &text);
         }
         at_once(sent)
     }

@@ -1,35 +1,38 @@
-//! What is being written in this browser, for each session by itself.
+//! What is being written in this browser, for each person and session by itself.
 //!
 //! Storage may be full or forbidden: then nothing is kept, and nothing else happens.
 
 use super::kept::storage;
-use protocol::SessionId;
+use protocol::{SessionId, UserId};
 
-fn key(session: Option<SessionId>) -> String {
-    session.map_or_else(|| "draft".to_owned(), |session| format!("draft {session}"))
+fn key(user: UserId, session: Option<SessionId>) -> String {
+    session.map_or_else(
+        || format!("draft {user}"),
+        |session| format!("draft {user} {session}"),
+    )
 }
 
 /// What was being written; `None`: in the pane for a new session.
-pub fn read(session: Option<SessionId>) -> String {
+pub fn read(user: UserId, session: Option<SessionId>) -> String {
     storage()
-        .and_then(|storage| storage.get_item(&key(session)).ok()?)
+        .and_then(|storage| storage.get_item(&key(user, session)).ok()?)
         .unwrap_or_default()
 }
 
-pub fn keep(session: Option<SessionId>, text: &str) {
+pub fn keep(user: UserId, session: Option<SessionId>, text: &str) {
     let Some(storage) = storage() else { return };
     let _ = if text.is_empty() {
-        storage.remove_item(&key(session))
+        storage.remove_item(&key(user, session))
     } else {
-        storage.set_item(&key(session), text)
+        storage.set_item(&key(user, session), text)
     };
 }
 
 /// What was sent is no draft any more.
-pub fn settle(session: SessionId, text: &str) {
+pub fn settle(user: UserId, session: SessionId, text: &str) {
     for place in [Some(session), None] {
-        if read(place) == text {
-            keep(place, "");
+        if read(user, place) == text {
+            keep(user, place, "");
         }
     }
 }
