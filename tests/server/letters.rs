@@ -263,6 +263,35 @@ async fn a_letter_whose_link_is_worthless_by_now_is_not_sent_and_a_notice_is() {
     );
 }
 
+/// The mail server took it, and that it did was not written down: as when the process ends in between.
+#[tokio::test]
+async fn a_letter_that_is_carried_twice_is_one_letter_to_a_mailbox() {
+    let stack = Stack::start().await;
+    stack
+        .execute(
+            "create function lose_it() returns trigger language plpgsql
+                 as $$ begin raise exception 'that a letter was carried is lost'; end $$;
+             create trigger lost before update on email_outbox for each row
+                 when (new.sent_at is not null) execute function lose_it();",
+        )
+        .await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    stack.letter_to(person.email.as_str(), 1).await;
+    stack.execute("update email_outbox set not_before = now()").await;
+    let letters = stack.mailbox.wait_for(person.email.as_str(), 2).await;
+    let names: Vec<String> = letters
+        .expect("the letter again")
+        .iter()
+        .map(|letter| {
+            let (fields, _) = parts(&letter.source);
+            let name = fields.into_iter().find(|(name, _)| name == "message-id");
+            name.expect("a name").1
+        })
+        .collect();
+    assert!(names.len() == 2 && names[0] == names[1], "{names:?}");
+}
+
 #[tokio::test]
 async fn letters_that_are_refused_together_count_as_one_refusal() {
     let stack = Stack::start().await;

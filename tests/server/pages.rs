@@ -168,6 +168,32 @@ async fn a_form_sent_twice_acts_once() {
     );
 }
 
+/// The page that the back button brings has the ids of what was sent.
+#[tokio::test]
+async fn other_words_in_a_form_that_was_sent_are_neither_lost_nor_taken_for_the_first() {
+    const OTHER: &str = "Written after going back";
+    let stack = Stack::start().await;
+    let (_, client) = Person::join(&stack).await;
+    let home = client.visit(page::HOME).await;
+    client.submit(&home, page::FORM_NEW_SESSION, &[]).await;
+    let sessions = client.sessions().await;
+    let id = sessions.first().map(|session| session.id).expect("a session");
+    let open = client.visit(&page::session(id)).await;
+    let send = page::with_id(page::FORM_SEND, id);
+    client.submit(&open, &send, &[("text", "The first")]).await;
+    let refused = client.submit(&open, &send, &[("text", OTHER)]).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.text().contains(OTHER), "it stands in the field again");
+    let times = async |text: &str| {
+        let messages = client.history(id).await.messages;
+        messages.iter().filter(|message| message.content == text).count()
+    };
+    assert_eq!((times("The first").await, times(OTHER).await), (1, 0));
+    // the page with the reason has ids of its own
+    client.submit(&refused, &send, &[("text", OTHER)]).await;
+    assert_eq!((times("The first").await, times(OTHER).await), (1, 1));
+}
+
 #[tokio::test]
 async fn a_refused_form_keeps_what_was_typed_and_says_why() {
     let stack = Stack::start().await;
