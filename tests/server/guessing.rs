@@ -21,10 +21,7 @@ const UNSEEN: f64 = 0.001;
 async fn accounts(stack: &Stack, provider: &OpenIdProvider) -> Vec<(&'static str, Person)> {
     let (known, _) = Person::join(stack).await;
     let (locked, _) = Person::join(stack).await;
-    stack
-        .admin(&["users", "lock", locked.email.as_str()])
-        .await
-        .succeeds();
+    lock(stack, &locked).await;
     let elsewhere = Person::fresh();
     provider.seat(&Visitor::with_address(elsewhere.email.as_str()));
     let window = browser(stack);
@@ -39,6 +36,11 @@ async fn accounts(stack: &Stack, provider: &OpenIdProvider) -> Vec<(&'static str
         ("locked", locked),
         ("not confirmed", unverified),
     ]
+}
+
+async fn lock(stack: &Stack, person: &Person) {
+    let args = ["users", "lock", person.email.as_str()];
+    stack.admin(&args).await.succeeds();
 }
 
 async fn guess(client: &Client, person: &Person) -> (Duration, Problem) {
@@ -125,8 +127,10 @@ async fn how_long_asking_for_a_letter_or_an_account_takes_tells_nothing_of_the_a
     let (known, _) = Person::join(&stack).await;
     let waiting = Person::fresh();
     waiting.sign_up(&browser(&stack)).await.succeeds();
-    let people = [Person::fresh(), known, waiting];
-    let kinds = ["unknown", "known", "not confirmed"];
+    let (locked, _) = Person::join(&stack).await;
+    lock(&stack, &locked).await;
+    let people = [Person::fresh(), known, waiting, locked];
+    let kinds = ["unknown", "known", "not confirmed", "locked"];
     let client = browser(&stack);
     let asking = [page::FORGOT, page::LETTER_ASK];
     for door in asking {

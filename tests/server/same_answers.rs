@@ -98,7 +98,7 @@ async fn whole_answers_are_the_same_whoever_has_the_address() {
         assert_eq!(said, of_known);
     }
     let of_known = said_of_signing_up(&stack, known.email.as_str()).await;
-    for other in [&waiting, &free] {
+    for other in [&closed, &waiting, &free] {
         let said = said_of_signing_up(&stack, other.email.as_str()).await;
         assert_eq!(said, of_known);
     }

@@ -279,6 +279,40 @@ async fn a_known_address_gets_the_same_answer_and_another_letter() {
     known.browser(&stack).await;
 }
 
+/// Neither to sign in nor to confirm, and whether or not the address was confirmed before.
+#[tokio::test]
+async fn who_is_locked_is_written_no_letter_when_somebody_signs_up_with_their_address() {
+    let stack = Stack::start().await;
+    let (joined, _) = Person::join(&stack).await;
+    let waiting = Person::fresh();
+    waiting.sign_up(&browser(&stack)).await.succeeds();
+    let asks = async |person: &Person| {
+        let window = browser(&stack);
+        person.sign_up(&window).await.succeeds();
+        let again = json!({"email": person.email});
+        window.post(routes::RESEND, &again).await.succeeds();
+    };
+    for person in [&joined, &waiting] {
+        stack.letter_to(person.email.as_str(), 1).await;
+        stack
+            .admin(&["users", "lock", person.email.as_str()])
+            .await
+            .succeeds();
+        asks(person).await;
+    }
+    // theirs would have been written before these
+    let other = Person::fresh();
+    asks(&other).await;
+    stack.letter_to(other.email.as_str(), 2).await;
+    for person in [&joined, &waiting] {
+        let letters = format!(
+            "select count(*) from email_outbox where recipient = '{}'",
+            person.email
+        );
+        assert_eq!(stack.number(&letters).await, 1, "the one of before");
+    }
+}
+
 #[tokio::test]
 async fn an_unconfirmed_address_is_spoken_of_only_in_the_window_that_signed_up() {
     let stack = Stack::start().await;

@@ -90,6 +90,7 @@ pub struct Holder {
     /// As it is kept, which is where letters go.
     pub email: Email,
     pub is_verified: bool,
+    pub is_disabled: bool,
 }
 
 /// The user with this address, made without a way in if there is none. The row stays locked until the transaction ends.
@@ -97,7 +98,8 @@ pub async fn find_or_make(db: &mut Transaction, email: &Email) -> sqlx::Result<H
     let row = sqlx::query!(
         r#"insert into users (id, email, email_key) values ($1, $2, $3)
            on conflict (email_key) do update set updated_at = now()
-           returning id, email, email_verified is not null as "is_verified!""#,
+           returning id, email, email_verified is not null as "is_verified!",
+                     disabled_at is not null as "is_disabled!""#,
         Uuid::now_v7(),
         email.as_str(),
         email.key()
@@ -109,6 +111,7 @@ pub async fn find_or_make(db: &mut Transaction, email: &Email) -> sqlx::Result<H
         user: UserId(row.id),
         email: stored_email(&row.email)?,
         is_verified: row.is_verified,
+        is_disabled: row.is_disabled,
     })
 }
 

@@ -218,7 +218,8 @@ pub async fn void_all(db: &mut Transaction, identifier: &str) -> sqlx::Result<()
     Ok(())
 }
 
-/// The sign-up that a fresh letter is for: this window's own, else the newest, of an address not confirmed yet.
+/// The sign-up that a fresh letter is for: this window's own, else the newest, of an address not confirmed yet. Nobody
+/// writes to whom an operator has locked.
 pub async fn to_resend(
     db: &mut Transaction,
     identifier: &str,
@@ -228,7 +229,7 @@ pub async fn to_resend(
         r#"select t.id, u.id as user_id, u.email
              from verification_tokens t join users u on u.id = t.user_id
             where t.identifier = $1 and t.purpose = 'verify' and u.email_verified is null
-              and t.consumed_at is null
+              and t.consumed_at is null and u.disabled_at is null
             order by t.binding_hash = $2 desc, t.created_at desc
             limit 1
               for update of t"#,

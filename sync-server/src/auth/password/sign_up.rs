@@ -80,7 +80,8 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     } else {
         sign_up.begin(auth, &mut tx).await?
     };
-    if may_write {
+    // nobody writes to whom an operator has locked
+    if may_write && !holder.is_disabled {
         // to the address as it is kept: what was typed may only read like it
         mail::put(&mut tx, Some(user), &holder.email, &letter).await?;
     }
