@@ -2,7 +2,7 @@
 //! of itself proves nothing.
 
 use crate::letter::Asked;
-use crate::providers::{begin, leave_by};
+use crate::providers::{LIES, begin, leave_by, must_refuse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::mailbox::path_of;
@@ -220,19 +220,21 @@ async fn who_cancels_or_whom_apple_does_not_vouch_for_is_told_at_the_door() {
     provider.misbehave(Fault::Cancelled);
     let page = sign_in(&stack, &client).await;
     assert!(page.text().contains("cancelled"), "{page:?}");
-    for fault in [
-        Fault::WrongNonce,
-        Fault::WrongAudience,
-        Fault::BrokenSignature,
-        Fault::Unsigned,
-    ] {
-        provider.misbehave(fault);
-        sign_in(&stack, &client).await;
-        assert!(
-            client.cookie(SESSION_COOKIE).is_none_or(|value| value.is_empty()),
-            "{fault:?}"
-        );
+}
+
+/// By the form, what is posted is checked as what comes in an address is.
+#[tokio::test]
+async fn every_lie_in_apples_name_is_refused() {
+    let provider = OpenIdProvider::start().await;
+    let stack = stack_with(&provider).await;
+    let lies = LIES.map(|(lie, why)| (lie, why, Code::ProviderFailed));
+    let cancelled = [(Fault::Cancelled, "", Code::ProviderCancelled)];
+    for lie in lies.into_iter().chain(cancelled) {
+        let enter = async |client: &Client| sign_in(&stack, client).await;
+        must_refuse(&stack, (&provider, "apple"), lie, enter).await;
     }
+    provider.misbehave(Fault::None);
+    joined(&provider, &stack).await;
 }
 
 #[tokio::test]
