@@ -9,6 +9,7 @@ pub mod suppressions;
 mod templates;
 
 pub use outbox::{purge, put};
+pub use templates::spaced;
 
 use crate::config::Config;
 use crate::database::Pool;

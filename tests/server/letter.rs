@@ -1,7 +1,7 @@
 //! Signing in by a letter: a click signs in the browser that clicked, a code the window that asked, and nobody else.
 
 use futures_util::future::join_all;
-use harness::mailbox::path_of;
+use harness::mailbox::{path_of, written};
 use harness::{Answer, Authenticator, Client, Person, Stack, browser, native};
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -76,7 +76,8 @@ async fn the_code_signs_in_the_window_that_asked_and_leads_where_it_was_going() 
     let asked = Asked::by(&stack, &person, 2).await;
     let elsewhere = asked.type_code(&browser(&stack), &asked.code).await;
     assert_ne!(elsewhere.status, StatusCode::SEE_OTHER, "not in another window");
-    let entered = asked.type_code(&asked.window, &asked.code.to_lowercase()).await;
+    let typed = written(&asked.code).to_lowercase();
+    let entered = asked.type_code(&asked.window, &typed).await;
     assert_eq!(entered.location(), page::ARCHIVED);
     assert_eq!(asked.window.me().await.email, person.email);
 }
@@ -90,7 +91,11 @@ async fn nobody_who_waits_elsewhere_is_let_in_by_a_click() {
     let page = clicked.get(&asked.link).await;
     assert!(page.text().contains("another window"), "{page:?}");
     let shown = press(&clicked, &asked.link, "code").await;
-    assert_eq!(shown.text_of("code-copy"), asked.code);
+    assert_eq!(
+        shown.text_of("code-copy"),
+        written(&asked.code),
+        "as the letter has it"
+    );
     assert!(
         !clicked.is_in() && !asked.window.is_in(),
         "showing a code signs nobody in"

@@ -116,11 +116,11 @@ pub async fn letter_look(
     }))
 }
 
-/// The code that the letter holds too, for the window that asked for it. `None`: as [`letter_look`].
+/// The code that the letter holds too, written as there, for the window that asked for it. `None`: as [`letter_look`].
 pub async fn letter_code(auth: &Auth, id: &str, secret: &str) -> Result<Option<String>> {
     Ok(linked(auth, id, secret)
         .await?
-        .map(|(id, _)| auth.letter_code(id, secret)))
+        .map(|(id, _)| mail::spaced(auth.letter_code(id, secret))))
 }
 
 async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Linked)>> {

@@ -153,7 +153,7 @@ const fn subject(letter: &Letter) -> &'static str {
 }
 
 /// `ABCD-EFGH`: easier to read off and type.
-fn spaced(code: String) -> String {
+pub fn spaced(code: String) -> String {
     match code.split_at_checked(4) {
         Some((first, second)) if !second.is_empty() => format!("{first}-{second}"),
         _ => code,
