@@ -1,5 +1,7 @@
 //! Signing in by a letter: a click signs in the browser that clicked, a code the window that asked, and nobody else.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use harness::mailbox::{path_of, written};
 use harness::{Answer, Authenticator, Client, Person, Stack, browser, native};
@@ -7,6 +9,9 @@ use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::{Client as Kind, SecondStep, SignUpStarted};
 use protocol::routes::{self, page};
+
+/// Binds the letter to the browser that asked for it.
+const LETTER_COOKIE: &str = "__Host-compymac_letter";
 
 /// Asks for the letter; gives the page that says to look for it.
 pub(super) async fn ask(client: &Client, email: &str, next: &str) -> Answer {
@@ -60,13 +65,64 @@ async fn the_link_signs_in_the_browser_that_asked() {
         "a stranger may look"
     );
     let entered = press(&asked.window, &asked.link, "here").await;
-    assert_eq!(entered.location(), page::HOME);
+    assert_eq!(entered.location(), page::ARCHIVED, "where it was going");
     assert_eq!(asked.window.me().await.email, person.email);
     assert_eq!(
         browser(&stack).get(&asked.link).await.status,
         StatusCode::GONE,
         "once"
     );
+}
+
+/// Only the browser that asked knows where it was going: neither the link nor its form says so, and they are not listened to.
+#[tokio::test]
+async fn in_another_browser_the_link_leads_home_whatever_is_added_to_it() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let elsewhere = browser(&stack);
+    let link = format!("{}&next={}", asked.link, page::SETTINGS);
+    let shown = elsewhere.get(&link).await;
+    let fields = [("answer", "here"), ("next", page::SETTINGS)];
+    let entered = elsewhere.submit(&shown, page::LETTER, &fields).await;
+    assert_eq!(entered.location(), page::HOME);
+    assert!(elsewhere.is_in());
+}
+
+#[tokio::test]
+async fn a_link_leads_to_pages_of_this_site_alone() {
+    let stack = Stack::start().await;
+    for next in [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "javascript:alert(1)",
+    ] {
+        let (person, _) = Person::join(&stack).await;
+        let window = browser(&stack);
+        let form = window.get(page::LETTER_ASK).await;
+        let fields = [("email", person.email.as_str()), ("next", next)];
+        window.submit(&form, page::LETTER_ASK, &fields).await.succeeds();
+        let letter = stack.letter_to(person.email.as_str(), 2).await;
+        let entered = press(&window, &path_of(&letter.link.expect("a link")), "here").await;
+        assert_eq!(entered.location(), page::HOME, "{next}");
+    }
+}
+
+/// What binds the letter to its browser holds the way too, so nobody changes one and keeps the other.
+#[tokio::test]
+async fn a_way_that_was_changed_in_the_cookie_is_another_browsers() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let kept = asked.window.cookie(LETTER_COOKIE).expect("a cookie");
+    let (secret, _) = kept.split_once('.').expect("a secret and a way");
+    let changed = format!("{secret}.{}", URL_SAFE_NO_PAD.encode(page::SETTINGS));
+    asked.window.put_cookie(LETTER_COOKIE, &changed);
+    let shown = asked.window.get(&asked.link).await;
+    assert!(shown.text().contains("another window"), "{shown:?}");
+    let entered = press(&asked.window, &asked.link, "here").await;
+    assert_eq!(entered.location(), page::HOME);
 }
 
 #[tokio::test]

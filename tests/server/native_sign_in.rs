@@ -114,6 +114,14 @@ fn home_link(page: &Answer) -> url::Url {
     link
 }
 
+/// The browser is asked whether the app may go on, says yes, and the app is in.
+async fn goes_on_into(app: &App, browser: &Client, answer: Answer) {
+    let question = browser.follow(answer).await;
+    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
+    let link = home_link(&browser.follow(pressed).await);
+    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+}
+
 pub(super) fn param(link: &url::Url, name: &str) -> String {
     link.query_pairs()
         .find(|(other, _)| other == name)
@@ -181,10 +189,67 @@ async fn somebody_signed_out_signs_in_first_and_comes_back_to_the_question() {
         ("password", person.password.as_str()),
     ];
     let signed_in = browser.submit(&page, routes::page::FORM_SIGN_IN, &fields).await;
-    let question = browser.follow(signed_in).await;
-    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
-    let link = home_link(&browser.follow(pressed).await);
-    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+    goes_on_into(&app, &browser, signed_in).await;
+}
+
+/// The link's page shows nothing of it: the browser that asked knows.
+#[tokio::test]
+async fn a_letters_link_leads_on_into_the_app_in_the_browser_that_asked() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    let app = App::new(&stack);
+    let browser = Client::browser(&stack.url(), &stack.url());
+    let door = browser.visit(&app.push().await).await;
+    let asking = browser.submit(&door, routes::page::LETTER_ASK, &[]).await;
+    let fields = [("email", person.email.as_str())];
+    browser
+        .submit(&asking, routes::page::LETTER_ASK, &fields)
+        .await
+        .succeeds();
+    let letter = stack.letter_to(person.email.as_str(), 2).await;
+    let opened = browser.get(&path_of(&letter.link.expect("a link"))).await;
+    let here = [("answer", "here")];
+    let entered = browser.submit(&opened, routes::page::LETTER, &here).await;
+    goes_on_into(&app, &browser, entered).await;
+}
+
+#[tokio::test]
+async fn the_link_that_confirms_an_address_leads_on_into_the_app_in_the_browser_that_signed_up() {
+    let stack = Stack::start().await;
+    let app = App::new(&stack);
+    let next = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", &app.push().await)
+        .finish();
+    let door = format!("{}?{next}", routes::page::SIGN_UP);
+    for is_elsewhere in [true, false] {
+        let person = Person::fresh();
+        let fields = [
+            ("email", person.email.as_str()),
+            ("password", person.password.as_str()),
+        ];
+        let window = Client::browser(&stack.url(), &stack.url());
+        let form = window.visit(&door).await;
+        let sent = window.submit(&form, routes::page::FORM_SIGN_UP, &fields).await;
+        // asked for once more, its code leads there still, and so does its link
+        let again = window.submit(&sent, routes::page::FORM_RESEND, &[]).await;
+        let form = again.form(routes::page::FORM_CHECK_MAIL);
+        let next = form.field("next").unwrap_or_default();
+        assert!(next.starts_with(routes::AUTHORIZE), "{again:?}");
+        let letter = stack.letter_to(person.email.as_str(), 2).await;
+        let link = path_of(&letter.link.expect("a link"));
+        if is_elsewhere {
+            let other = Client::browser(&stack.url(), &stack.url());
+            let opened = other.get(&link).await;
+            let fields = [("password", person.password.as_str())];
+            let entered = other.submit(&opened, routes::page::VERIFY, &fields).await;
+            assert_eq!(entered.location(), routes::page::HOME);
+            assert!(other.is_in());
+        } else {
+            let opened = window.get(&link).await;
+            let entered = window.submit(&opened, routes::page::VERIFY, &[]).await;
+            goes_on_into(&app, &window, entered).await;
+        }
+    }
 }
 
 /// A page of somebody else's that opens the address of a request would make a session here out of one at the provider.
@@ -216,10 +281,7 @@ async fn nobody_is_sent_to_the_provider_that_an_app_names_without_a_press() {
     let address = crate::providers::leave_by(&browser, &asked, &start).await;
     let back = crate::providers::at_the_provider(&stack, &address).await;
     let answer = browser.get(&back).await;
-    let question = browser.follow(answer).await;
-    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
-    let link = home_link(&browser.follow(pressed).await);
-    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+    goes_on_into(&app, &browser, answer).await;
 }
 
 /// Whoever has to prove their address on the way goes on into the app.
@@ -247,10 +309,7 @@ async fn somebody_new_with_an_unconfirmed_address_proves_it_on_the_way_into_the_
     let typed = browser
         .submit(&shown, routes::page::NEWCOMER, &[("code", &code)])
         .await;
-    let question = browser.follow(typed).await;
-    let pressed = browser.submit(&question, routes::AUTHORIZE, &[]).await;
-    let link = home_link(&browser.follow(pressed).await);
-    app.redeem(&param(&link, "code"), &app.verifier).await.succeeds();
+    goes_on_into(&app, &browser, typed).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::cookies::LETTER;
 use super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::tries::{Cause, Whose};
 use super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, NewSignIn, Purpose};
-use super::{Auth, Visit, codes, cookies, devices, password, seal, users};
+use super::{Auth, Visit, codes, cookies, devices, next, password, seal, users};
 use crate::database::Transaction;
 use crate::error::{Error, Result};
 use crate::limits::{Class, Who};
@@ -19,7 +19,6 @@ use http::HeaderMap;
 use protocol::auth::{Client, Email};
 use protocol::routes::page;
 use protocol::{Code, Problem, UserId};
-use subtle::ConstantTimeEq as _;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -29,12 +28,12 @@ const WORKS: Duration = mail::SIGN_IN_GOOD_FOR;
 pub(super) const CODE_CHARS: usize = 8;
 
 /// Sends the letter, if there is anybody to send it to; that is done behind the answer. The cookie binds its code to this
-/// browser.
-pub async fn ask_for_letter(auth: &Auth, email: Email, visit: &Visit) -> Result<Cookie<'static>> {
+/// browser, and there its link leads on to `next` too.
+pub async fn ask_for_letter(auth: &Auth, email: Email, next: &str, visit: &Visit) -> Result<Cookie<'static>> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
-    let binding = cookies::fresh_secret();
+    let binding = next::binding(next);
     let binding_hash = cookies::digest(&binding);
     let (later, visit) = (auth.clone(), visit.clone());
     auth.behind_the_answer("a letter to sign in by", async move {
@@ -99,7 +98,8 @@ async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit)
 pub struct LetterLook {
     /// The address, its local part hidden: the link may have been opened by a stranger.
     pub email: String,
-    pub is_same_browser: bool,
+    /// Where its reader was going in the browser that asked for the letter. `None`: this is another.
+    pub next: Option<String>,
 }
 
 /// Looks at a link and changes nothing. `None`: it is used, too old or made up.
@@ -111,8 +111,7 @@ pub async fn letter_look(
 ) -> Result<Option<LetterLook>> {
     Ok(linked(auth, id, secret).await?.map(|(_, linked)| LetterLook {
         email: password::masked(&linked.email),
-        is_same_browser: cookies::read(headers, LETTER)
-            .is_some_and(|binding| cookies::digest(binding).ct_eq(&linked.binding_hash).into()),
+        next: linked.binding_in(headers, LETTER).map(next::next_in),
     }))
 }
 

@@ -1,7 +1,13 @@
 //! Where to go after signing in: pages of this site only, by a list.
 
+use super::cookies;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::routes::{self, page};
 use url::Url;
+
+/// Bytes of a way that go into a cookie: browsers drop one of more than 4,096.
+const KEPT: usize = 2048;
 
 /// The path to go to, or home for anything that is not one of our pages. Reads addresses as browsers do.
 pub fn safe_next(text: &str) -> String {
@@ -25,6 +31,23 @@ pub fn safe_next(text: &str) -> String {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     }
+}
+
+/// What binds a letter to the browser that asks for it, as its cookie holds it: a fresh secret, and where its reader is going.
+/// The letter knows neither, and the server keeps one hash of both: who changes the way has lost the secret too.
+pub fn binding(next: &str) -> String {
+    let (secret, next) = (cookies::fresh_secret(), safe_next(next));
+    if next == page::HOME || next.len() > KEPT {
+        return secret;
+    }
+    format!("{secret}.{}", URL_SAFE_NO_PAD.encode(next))
+}
+
+/// Where the reader of a letter was going in the browser that holds this binding.
+pub fn next_in(binding: &str) -> String {
+    let (_, next) = binding.split_once('.').unwrap_or_default();
+    let next = URL_SAFE_NO_PAD.decode(next).unwrap_or_default();
+    safe_next(&String::from_utf8(next).unwrap_or_default())
 }
 
 fn is_page(path: &str) -> bool {
@@ -87,6 +110,26 @@ mod tests {
             "/api/v1/me",
         ] {
             assert_eq!(safe_next(text), "/", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_binding_holds_the_way_and_is_as_hard_to_guess_as_before() {
+        let way = "/oauth/authorize?request_uri=urn%3Ax";
+        assert_eq!(next_in(&binding(way)), way);
+        assert_ne!(binding(way), binding(way));
+        let secret = cookies::fresh_secret().len();
+        let long = format!("/settings?{}", "\u{e9}".repeat(500));
+        for none in [page::HOME, "", "//evil.example/", &long] {
+            let binding = binding(none);
+            assert_eq!(
+                (binding.len(), next_in(&binding)),
+                (secret, page::HOME.to_owned()),
+                "{none}"
+            );
+        }
+        for made_up in ["", ".", "x.%", "x.Ly9ldmlsLmV4YW1wbGUv", "x._w"] {
+            assert_eq!(next_in(made_up), page::HOME, "{made_up}");
         }
     }
 

@@ -3,10 +3,13 @@
 //!
 //! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
 
+use super::cookies;
 use super::devices::stored_email;
 use crate::database::{Pool, Transaction};
+use http::HeaderMap;
 use protocol::UserId;
 use protocol::auth::Email;
+use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -151,6 +154,14 @@ pub struct Linked {
     pub email: String,
     pub binding_hash: Vec<u8>,
     pub candidate_hash: Option<String>,
+}
+
+impl Linked {
+    /// What this browser's cookie holds, where it is the browser that asked for the letter.
+    pub fn binding_in<'h>(&self, headers: &'h HeaderMap, cookie: &str) -> Option<&'h str> {
+        cookies::read(headers, cookie)
+            .filter(|binding| cookies::digest(binding).ct_eq(&self.binding_hash).into())
+    }
 }
 
 pub async fn by_link(

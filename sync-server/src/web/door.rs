@@ -178,7 +178,7 @@ async fn sign_up(posted: Posted<Fields>) -> Result<Response> {
             name: None,
             work: fields.work(),
         };
-        auth::sign_up(auth, ask, &visit).await
+        auth::sign_up(auth, ask, &fields.next, &visit).await
     };
     match begun.await {
         Ok(begun) => {
@@ -319,8 +319,10 @@ async fn confirm_link(posted: Posted<Confirmation>) -> Result<Response> {
             .map(Password::typed),
         stays: !confirmation.stay.is_empty(),
     };
+    let look = auth::verify_link_look(pages.auth(), link.0, link.1, &headers).await?;
+    let next = look.and_then(|look| look.next).unwrap_or_default();
     let entered = auth::verify_link(pages.auth(), link, pressed, &headers, &visit).await;
-    match let_in(entered, page::HOME) {
+    match let_in(entered, &next) {
         Ok(response) => Ok(response),
         Err(Error::Told(problem)) => draw_link(&pages, &headers, link, Some(*problem)).await,
         Err(error) => Err(error),
@@ -341,7 +343,7 @@ async fn draw_link(
             csrf,
             token: format!("{id}~{secret}"),
             email: Some(look.email),
-            wants_password: !look.is_same_browser,
+            wants_password: look.next.is_none(),
             problem,
         })
     };

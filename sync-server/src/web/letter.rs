@@ -82,7 +82,10 @@ async fn send(posted: Posted<Fields>) -> Result<Response> {
     if fields.email.is_empty() {
         return Ok(draw_ask(&pages, &headers, fields, None).await);
     }
-    let asked = async { auth::ask_for_letter(auth, Email::parse(&fields.email)?, &visit).await };
+    let asked = async {
+        let email = Email::parse(&fields.email)?;
+        auth::ask_for_letter(auth, email, &fields.next, &visit).await
+    };
     match asked.await {
         Ok(cookie) => {
             let drawn = draw_sent(&pages, &headers, fields, None).await;
@@ -155,7 +158,9 @@ async fn open(posted: Posted<Pressed>) -> Result<Response> {
         return draw_link(&pages, &headers, link, code, None).await;
     }
     let stays = !pressed.stay.is_empty();
-    match let_in(auth::enter_by_link(auth, link, stays, &visit).await, page::HOME) {
+    let look = auth::letter_look(auth, link.0, link.1, &headers).await?;
+    let next = look.and_then(|look| look.next).unwrap_or_default();
+    match let_in(auth::enter_by_link(auth, link, stays, &visit).await, &next) {
         Ok(response) => Ok(response),
         Err(Error::Told(problem)) => draw_link(&pages, &headers, link, None, Some(*problem)).await,
         Err(error) => Err(error),
@@ -177,7 +182,7 @@ async fn draw_link(
             csrf,
             token: format!("{id}~{secret}"),
             email: look.email,
-            is_same_browser: look.is_same_browser,
+            is_same_browser: look.next.is_some(),
             code,
             problem,
         })

@@ -63,7 +63,8 @@ pub fn CheckMail(props: &OutsideProps) -> Html {
             <div class="gate-foot gate-row">
                 <PostForm action={page::FORM_RESEND} csrf={stage.csrf.clone()} onpost={onresend}>
                     <input type="hidden" name="email" value={email} />
-                    <button class="button button-quiet">{ "Send it again" }</button>
+                    <input type="hidden" name="next" value={scene.typed.next.clone()} />
+                    <button class="button button-quiet" data-testid="resend">{ "Send it again" }</button>
                 </PostForm>
                 <Link to={Place::SignUp} class="button button-quiet">{ "Use another address" }</Link>
             </div>

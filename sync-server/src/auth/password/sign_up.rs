@@ -5,7 +5,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::tries::{Cause, Whose};
 use super::super::verification_tokens::{self as tokens, NewToken};
-use super::super::{Auth, FLOW, Visit, codes, cookies, users};
+use super::super::{Auth, FLOW, Visit, codes, cookies, next, users};
 use crate::body::Json;
 use crate::database::Transaction;
 use crate::error::Result;
@@ -43,12 +43,13 @@ pub async fn post_sign_up(
     Json(ask): Json<SignUp>,
 ) -> Result<Response> {
     auth.must_not_be_foreign(&headers)?;
-    let begun = sign_up(&auth, ask, &visit).await?;
+    let begun = sign_up(&auth, ask, routes::page::HOME, &visit).await?;
     let jar = CookieJar::new().add(begun.cookie);
     Ok((StatusCode::ACCEPTED, jar, axum::Json(begun.answer)).into_response())
 }
 
-pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
+/// `next`: where the letter's link leads in this browser, as its code does from the page.
+pub async fn sign_up(auth: &Auth, ask: SignUp, next: &str, visit: &Visit) -> Result<Begun> {
     let name = named(ask.name)?;
     ask.email.must_be_fit()?;
     let password = ask.password.chosen()?;
@@ -64,7 +65,7 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, visit: &Visit) -> Result<Begun> {
     let hash = auth.0.hasher.choose(password, about).await?;
 
     let may_write = auth.may_write_to(&ask.email, Cause::Other).await;
-    let binding = cookies::fresh_secret();
+    let binding = next::binding(next);
     let mut tx = auth.pool.begin().await?;
     let holder = users::find_or_make(&mut tx, &ask.email).await?;
     let (user, is_verified) = (holder.user, holder.is_verified);

@@ -8,7 +8,7 @@ use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::native::dpop::Thumbprint;
 use super::super::tries::Whose;
 use super::super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, Purpose};
-use super::super::{Auth, FLOW, Visit, codes, cookies, devices, seal, users};
+use super::super::{Auth, FLOW, Visit, codes, cookies, devices, next, seal, users};
 use super::Match;
 use super::sign_up::CODE_CHARS;
 use crate::body::Json;
@@ -20,7 +20,6 @@ use hmac::Mac as _;
 use http::HeaderMap;
 use protocol::auth::{Client, Email, Password, SignedIn, Verify};
 use protocol::{Code, Problem, UserId, routes};
-use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 /// Confirms with the mailed code and signs this window in.
@@ -139,8 +138,8 @@ async fn confirm(
 pub struct LinkLook {
     /// The address, its local part hidden: the link may have been opened by a stranger.
     pub email: String,
-    /// Whether this browser signed up; another has to give the password.
-    pub is_same_browser: bool,
+    /// Where its reader was going in the browser that signed up. `None`: this is another, and has to give the password.
+    pub next: Option<String>,
 }
 
 /// Looks at a link and changes nothing. `None`: it is used, too old or made up.
@@ -156,7 +155,7 @@ pub async fn verify_link_look(
     let linked = tokens::by_link(&auth.pool, Purpose::Verify, id, &cookies::digest(secret)).await?;
     Ok(linked.map(|linked| LinkLook {
         email: masked(&linked.email),
-        is_same_browser: is_bound(&linked, headers),
+        next: linked.binding_in(headers, FLOW).map(next::next_in),
     }))
 }
 
@@ -186,7 +185,7 @@ pub async fn verify_link(
     let linked = tokens::by_link(&auth.pool, Purpose::Verify, id, &link_hash)
         .await?
         .ok_or_else(gone)?;
-    if !is_bound(&linked, headers) {
+    if linked.binding_in(headers, FLOW).is_none() {
         must_know_password(auth, id, &linked, pressed.password, visit).await?;
     }
     let mut tx = auth.pool.begin().await?;
@@ -240,11 +239,6 @@ async fn must_know_password(
                 .into())
         }
     }
-}
-
-fn is_bound(linked: &Linked, headers: &HeaderMap) -> bool {
-    cookies::read(headers, FLOW)
-        .is_some_and(|binding| cookies::digest(binding).ct_eq(&linked.binding_hash).into())
 }
 
 impl Auth {
