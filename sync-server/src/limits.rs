@@ -102,10 +102,14 @@ impl Class {
             (Self::Letter, Who::Account(_)) => vec![Rate::new(3, HOUR), Rate::new(1, MINUTE)],
             (Self::Mail, Who::Account(_)) => vec![Rate::new(10, 24 * HOUR)],
             (Self::CodeTry | Self::SecondStep, Who::Address(_)) => vec![Rate::new(30, 10 * MINUTE)],
-            (Self::SecondStep, Who::Account(_)) => vec![Rate::new(10, HOUR)],
+            // after ten that were wrong, one each quarter of an hour
+            (Self::SecondStep, Who::Account(_)) => vec![Rate::new(10, 10 * PAUSE)],
             // of somebody who is signed in: proving it again, and whatever else has a password hashed
             (Self::Password, Who::Device(_)) => vec![Rate::new(10, 15 * MINUTE)],
-            (Self::Password | Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, 15 * MINUTE)],
+            // whoever goes on waits no less than if the wait doubled with each guess, from two seconds to a quarter of an hour
+            (Self::Password, Who::Account(_)) => vec![Rate::new(10, PAUSE), Rate::new(17, 17 * PAUSE)],
+            // each letter has five tries of its own, in its own window; strangers can use these up, so they are soon back
+            (Self::CodeTry, Who::Account(_)) => vec![Rate::new(10, PAUSE)],
             (Self::Passkey | Self::PasskeyTry | Self::OAuthStart | Self::ProviderReturn, Who::Address(_)) => {
                 vec![Rate::new(60, 5 * MINUTE)]
             }
@@ -215,6 +219,9 @@ pub fn counted(prefix: &str) -> Vec<(String, u32)> {
     let site = address::wider(prefix).map(|site| (site, WIDER));
     std::iter::once((prefix.to_owned(), 1)).chain(site).collect()
 }
+
+/// Seconds that whoever goes on guessing at an account waits for each guess, at the most.
+const PAUSE: u32 = 15 * 60;
 
 /// Seconds for which a refusal is no news once it was told, at the least.
 const NEWS: u32 = 15 * 60;
@@ -405,6 +412,48 @@ mod tests {
     #[test]
     fn letters_of_every_kind_to_one_address_are_ten_a_day() {
         assert_eq!(Class::Mail.rates(Who::Account("x")), [Rate::new(10, 24 * 3600)]);
+    }
+
+    /// Milliseconds at which tries pass, of whoever tries whenever they may.
+    fn passes(rates: &[Rate], tries: usize) -> Vec<u64> {
+        let mut kept = vec![None; rates.len()];
+        let mut now = 0;
+        let mut passed = Vec::new();
+        while passed.len() < tries {
+            let taken = rates.iter().zip(&kept).map(|(rate, time)| rate.take(now, *time));
+            let taken: Vec<_> = taken.collect();
+            match taken.iter().filter_map(|taken| taken.err()).max() {
+                Some(wait) => now += wait,
+                None => {
+                    passed.push(now);
+                    kept = taken.into_iter().map(Result::ok).collect();
+                }
+            }
+        }
+        passed
+    }
+
+    #[test]
+    fn guesses_at_one_password_wait_no_less_than_if_the_wait_doubled_each_time() {
+        let passed = passes(&Class::Password.rates(Who::Account("x")), 200);
+        let (at_once, later) = passed.split_at(10);
+        assert!(at_once.iter().all(|at| *at == 0), "{at_once:?}");
+        let waits = (1..).map(|guess: u32| 2_u64.saturating_pow(guess).min(900) * 1000);
+        let doubling = waits.scan(0, |now, wait| {
+            *now += wait;
+            Some(*now)
+        });
+        for (guess, (at, least)) in later.iter().zip(doubling).enumerate() {
+            assert!(*at >= least, "guess {guess} after the ten: {at} and not {least}");
+        }
+    }
+
+    #[test]
+    fn codes_of_the_second_step_wait_a_quarter_of_an_hour_after_ten() {
+        let passed = passes(&Class::SecondStep.rates(Who::Account("x")), 14);
+        let (at_once, later) = passed.split_at(10);
+        assert!(at_once.iter().all(|at| *at == 0), "{at_once:?}");
+        assert_eq!(later, [900_000, 1_800_000, 2_700_000, 3_600_000]);
     }
 
     #[test]

@@ -244,9 +244,15 @@ async fn wrong_codes_are_counted_for_the_account_whichever_door_they_come_by() {
     assert!((9..=10).contains(&refused), "ten tries in all: {refused}");
     let laptop = Client::native(&stack.url());
     let challenge = careful.challenge(&laptop, native("Laptop")).await;
-    prove(&laptop, &challenge, &careful.phone.code())
-        .await
-        .refused(Code::RateLimited);
+    let limited = prove(&laptop, &challenge, &careful.phone.code()).await;
+    let seconds = limited
+        .refused(Code::RateLimited)
+        .retry_after
+        .expect("how long to wait");
+    assert!(
+        (800..=900).contains(&seconds),
+        "a quarter of an hour: {seconds} s"
+    );
     // the same count, at the page that proves it is still them
     let page = careful.browser.get(page::PROVE).await;
     let fields = [
