@@ -64,7 +64,7 @@ pub fn CheckMail(props: &OutsideProps) -> Html {
                 <PostForm action={page::FORM_RESEND} csrf={stage.csrf.clone()} onpost={onresend}>
                     <input type="hidden" name="email" value={email} />
                     <input type="hidden" name="next" value={scene.typed.next.clone()} />
-                    <button class="button button-quiet" data-testid="resend">{ "Send it again" }</button>
+                    <button class="button button-quiet">{ "Send it again" }</button>
                 </PostForm>
                 <Link to={Place::SignUp} class="button button-quiet">{ "Use another address" }</Link>
             </div>
