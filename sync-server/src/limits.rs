@@ -422,12 +422,11 @@ mod tests {
         while passed.len() < tries {
             let taken = rates.iter().zip(&kept).map(|(rate, time)| rate.take(now, *time));
             let taken: Vec<_> = taken.collect();
-            match taken.iter().filter_map(|taken| taken.err()).max() {
-                Some(wait) => now += wait,
-                None => {
-                    passed.push(now);
-                    kept = taken.into_iter().map(Result::ok).collect();
-                }
+            if let Some(wait) = taken.iter().filter_map(|taken| taken.err()).max() {
+                now += wait;
+            } else {
+                passed.push(now);
+                kept = taken.into_iter().map(Result::ok).collect();
             }
         }
         passed

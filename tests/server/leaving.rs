@@ -22,8 +22,16 @@ async fn leave(client: &Client, typed: &str) -> Answer {
 }
 
 async fn sign_in_by_form(client: &Client, person: &Person) -> Answer {
+    sign_in_on_the_way_to(client, person, page::HOME).await
+}
+
+async fn sign_in_on_the_way_to(client: &Client, person: &Person, next: &str) -> Answer {
     let door = client.get(page::SIGN_IN).await;
-    let fields = [("email", person.email.as_str()), ("password", &person.password)];
+    let fields = [
+        ("email", person.email.as_str()),
+        ("password", &person.password),
+        ("next", next),
+    ];
     let answer = client.submit(&door, page::FORM_SIGN_IN, &fields).await;
     client.follow(answer).await
 }
@@ -126,6 +134,26 @@ async fn whoever_signs_in_before_is_asked_and_may_keep_it() {
     person.native(&stack, "Laptop").await;
     let page = back.get(page::SECURITY).await.text();
     assert!(page.contains("Keeping the account"), "{page}");
+}
+
+#[tokio::test]
+async fn whoever_keeps_it_goes_on_to_where_they_were_going_and_nowhere_else() {
+    let stack = Stack::start().await;
+    let (person, mut client) = Person::join(&stack).await;
+    let forged: &[(&str, &str)] = &[("next", "//elsewhere.example/")];
+    for (next, typed, wanted) in [
+        (page::SECURITY, [].as_slice(), page::SECURITY),
+        ("https://elsewhere.example/", &[], page::HOME),
+        (page::SECURITY, forged, page::HOME),
+    ] {
+        leave(&client, person.email.as_str()).await.succeeds();
+        client = browser(&stack);
+        let question = sign_in_on_the_way_to(&client, &person, next).await;
+        assert!(question.text().contains("Keep your account?"), "{question:?}");
+        let kept = client.submit(&question, page::KEEP, typed).await;
+        assert_eq!(kept.location(), wanted, "{next}: {kept:?}");
+        assert!(client.is_in());
+    }
 }
 
 #[tokio::test]

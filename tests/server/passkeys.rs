@@ -430,7 +430,7 @@ async fn nobody_who_is_locked_leaving_or_gone_is_let_in() {
         .succeeds();
     owner.holder.counter += 1;
     let asked = enter(&client, &owner.holder, "/").await;
-    assert_eq!(asked.location(), page::KEEP, "{asked:?}");
+    assert!(asked.location().starts_with(page::KEEP), "{asked:?}");
     assert!(!client.is_in(), "not before the account is kept");
 
     stack

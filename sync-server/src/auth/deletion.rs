@@ -11,6 +11,7 @@ pub use deletions::{claim as claim_deletion, leaving, renew as renew_deletion};
 use super::audit_events::{self, Event};
 use super::cookies::KEEP;
 use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
+use super::next::by_way_of;
 use super::safety::{self, must_be_fresh};
 use super::second_step::challenges;
 use super::{
@@ -93,12 +94,12 @@ pub fn refusal(leaving: Leaving, challenge: Option<String>) -> Result<Problem> {
     })
 }
 
-/// The browser that proved all steps goes on to the question. `None`: there is none.
-pub fn on_to_question(problem: &Problem) -> Option<Response> {
+/// The browser that proved all steps goes on to the question, and from there to where it was going. `None`: there is none.
+pub fn on_to_question(problem: &Problem, next: &str) -> Option<Response> {
     let challenge = problem.challenge.clone()?;
     let cookie = cookies::set(KEEP, challenge, Some(WAITS.whole_seconds()));
     let jar = CookieJar::new().add(cookie).add(cookies::clear(cookies::STEP));
-    Some((jar, Redirect::to(page::KEEP)).into_response())
+    Some((jar, Redirect::to(&by_way_of(page::KEEP, next))).into_response())
 }
 
 /// An account that somebody may keep, as the question shows it.

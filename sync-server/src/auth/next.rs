@@ -50,6 +50,14 @@ pub fn next_in(binding: &str) -> String {
     safe_next(&String::from_utf8(next).unwrap_or_default())
 }
 
+/// One of our pages that comes first, and leads on there.
+pub fn by_way_of(page: &str, next: &str) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", &safe_next(next))
+        .finish();
+    format!("{page}?{query}")
+}
+
 fn is_page(path: &str) -> bool {
     let pages = [
         page::HOME,

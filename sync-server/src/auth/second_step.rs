@@ -15,7 +15,7 @@ use super::audit_events::{self, Event};
 use super::cookies::STEP;
 use super::finish::{Entrance, Entry, Step, finish_sign_in, plain};
 use super::native::dpop::{self, Thumbprint};
-use super::next::safe_next;
+use super::next::by_way_of;
 use super::tries::Whose;
 use super::{Auth, Caller, Visit, codes, cookies, deletion, seal, users};
 use crate::body::Json;
@@ -117,7 +117,7 @@ pub fn goes_on(problem: &Problem, next: &str) -> Option<Response> {
     if problem.code == Code::SecondStepRequired {
         Some(on_to_second_step(problem, next))
     } else if problem.code == Code::AccountLeaving {
-        deletion::on_to_question(problem)
+        deletion::on_to_question(problem, next)
     } else {
         None
     }
@@ -127,10 +127,7 @@ pub fn goes_on(problem: &Problem, next: &str) -> Option<Response> {
 fn on_to_second_step(problem: &Problem, next: &str) -> Response {
     let challenge = problem.challenge.clone().unwrap_or_default();
     let cookie = cookies::set(STEP, challenge, Some(WAITS.whole_seconds()));
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", &safe_next(next))
-        .finish();
-    let target = format!("{}?{query}", page::SECOND_STEP);
+    let target = by_way_of(page::SECOND_STEP, next);
     (CookieJar::new().add(cookie), Redirect::to(&target)).into_response()
 }
 

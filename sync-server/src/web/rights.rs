@@ -93,13 +93,24 @@ async fn leave(sent: Sent<Fields>) -> Result<Response> {
     }
 }
 
-async fn ask_to_keep(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {
+#[derive(Deserialize)]
+struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+async fn ask_to_keep(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Asked(query): Asked<Next>,
+) -> Result<Response> {
     let Some(kept) = auth::keep_look(pages.auth(), &headers).await? else {
         return Ok(Redirect::to(page::SIGN_IN).into_response());
     };
     let notice = |csrf| {
         Notice::Keep(Keep {
             csrf,
+            next: query.next,
             email: kept.email,
             until: kept.until,
         })
@@ -109,10 +120,16 @@ async fn ask_to_keep(State(pages): State<Pages>, headers: HeaderMap) -> Result<R
         .await)
 }
 
-async fn keep(posted: Posted<IgnoredAny>) -> Result<Response> {
+#[derive(Deserialize)]
+struct Kept {
+    #[serde(default)]
+    next: String,
+}
+
+async fn keep(posted: Posted<Kept>) -> Result<Response> {
     let (pages, headers) = (&posted.pages, &posted.headers);
     let kept = auth::keep(pages.auth(), headers, &posted.visit).await;
-    match let_in(kept, page::HOME) {
+    match let_in(kept, &posted.fields.next) {
         Ok(response) => Ok(response),
         Err(Error::Told(problem)) => Ok(pages.draw_end(headers, "Please sign in again", *problem).await),
         Err(error) => Err(error),

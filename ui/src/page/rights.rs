@@ -42,8 +42,10 @@ pub struct Change {
 /// A sign-in to an account that is to be deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Keep {
-    /// Posts to [`page::KEEP`].
+    /// Posts `next` to [`page::KEEP`].
     pub csrf: String,
+    /// Where the sign-in was going.
+    pub next: String,
     pub email: String,
     pub until: String,
 }
@@ -192,6 +194,7 @@ pub fn keep(keep: &Keep) -> Html {
                 { format!(" will be deleted on {}, as you asked. Until then you can keep it.", keep.until) }
             </p>
             <PostForm action={page::KEEP} csrf={keep.csrf.clone()} class="fields">
+                <input type="hidden" name="next" value={keep.next.clone()} />
                 <button class="button button-main button-wide" data-testid="keep">{ "Keep it and sign in" }</button>
             </PostForm>
             <p class="gate-foot"><a href={page::SIGN_IN} data-testid="keep-not">{ "Leave it to be deleted" }</a></p>

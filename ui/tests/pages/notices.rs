@@ -165,6 +165,7 @@ fn of_rights() -> Vec<(&'static str, Notice)> {
     };
     let keep = Keep {
         csrf: "form-token".to_owned(),
+        next: "/".to_owned(),
         email: email().to_string(),
         until: until(),
     };
