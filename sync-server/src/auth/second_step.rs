@@ -201,7 +201,7 @@ pub async fn tell_of_wrong(auth: &Auth, user: UserId, email: &Email, visit: &Vis
 
 pub fn wrong_code() -> Problem {
     Problem::new(Code::InvalidCredentials).field("code").detail(
-        "That code is not right, or was used already. Please wait for the next one in your app and try again.",
+        "That code is not right, or was used already. Please try the next one that your app shows, or another recovery code.",
     )
 }
 
