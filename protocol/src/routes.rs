@@ -105,7 +105,7 @@ pub mod page {
     pub const DEVICE_CODE: &str = "/device";
     /// The second step of a sign-in. Drawn by the server alone, as all that keeps an account safe.
     pub const SECOND_STEP: &str = "/auth/second-step";
-    /// Password, second step, recent events. The desktop opens it in the system's browser.
+    /// Password, second step, recent events, a copy of everything, and the way out. The desktop opens it in the system's browser.
     pub const SECURITY: &str = "/settings/security";
     /// Shows that it is still the same person.
     pub const PROVE: &str = "/settings/security/prove";

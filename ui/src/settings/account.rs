@@ -35,7 +35,7 @@ pub fn Account(props: &AccountProps) -> Html {
                 }
                 <dt>{ "E-mail" }</dt><dd><bdi>{ me.email.to_string() }</bdi></dd>
             </dl>
-            { outward(&props.stage, &props.server, page::SECURITY, "to-security", "Password, second step and recent events") }
+            { outward(&props.stage, &props.server, page::SECURITY, "to-security", "Password, second step, your data, deleting the account") }
             { problem_line(warning.as_ref()) }
             if warning.as_ref().is_some_and(|problem| problem.code == Code::OutboxNotEmpty) {
                 <button
