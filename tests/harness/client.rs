@@ -581,6 +581,24 @@ impl Answer {
             .to_owned()
     }
 
+    /// Those that the page gives, to be written down.
+    pub fn recovery_codes(&self) -> Vec<String> {
+        let page = self.text();
+        let list = page
+            .split("data-testid=\"recovery-codes\"")
+            .nth(1)
+            .and_then(|rest| rest.split("</ul>").next())
+            .unwrap_or_else(|| panic!("no codes: {self:?}"));
+        let codes = list
+            .split("<code>")
+            .skip(1)
+            .filter_map(|rest| rest.split('<').next());
+        codes
+            .inspect(|code| hush::keep_code(code))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The attribute of the first element that carries this `data-testid`.
     pub fn attribute_of(&self, test_id: &str, name: &str) -> Option<String> {
         let page = self.text();

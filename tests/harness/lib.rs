@@ -12,6 +12,7 @@
     reason = "a test looks for one kind and passes over all others"
 )]
 
+mod archive;
 mod authenticator;
 mod breach_list;
 mod certified_provider;
@@ -44,6 +45,7 @@ mod stack;
 mod storm;
 mod wait;
 
+pub use archive::Archive;
 pub use authenticator::Authenticator;
 pub use breach_list::{BreachList, Mood};
 pub use certified_provider::CertifiedProvider;

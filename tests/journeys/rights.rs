@@ -1,26 +1,9 @@
 //! A copy of everything, and an account that is to go and is kept.
 
 use crate::{Scene, give_password};
-use harness::Body;
+use harness::{Archive, Body};
 use protocol::Code;
 use protocol::routes::{self, page};
-use std::io::{Cursor, Read as _};
-use zip::ZipArchive;
-
-/// A file of the archive, by how its name ends.
-fn text_in(archive: &[u8], ending: &str) -> String {
-    let mut zip = ZipArchive::new(Cursor::new(archive)).expect("a zip");
-    let name = zip
-        .file_names()
-        .map(|name| name.expect("a name").into_owned())
-        .find(|name| name.ends_with(ending));
-    let mut text = String::new();
-    zip.by_name(&name.expect("such a file"))
-        .expect("a file")
-        .read_to_string(&mut text)
-        .expect("text");
-    text
-}
 
 #[tokio::test]
 async fn somebody_asks_for_a_copy_of_everything_and_finds_their_own_words_in_it() {
@@ -46,11 +29,11 @@ async fn somebody_asks_for_a_copy_of_everything_and_finds_their_own_words_in_it(
     let fetch = screen.attribute("[data-testid=\"export-fetch\"]", "href").await;
     let link = fetch.map(|path| format!("{}{path}", scene.stack.url()));
     assert_eq!(letter.link, link, "the letter leads to the same");
-    let archive = screen.download("export-fetch", "compymac-data.zip").await;
-    let messages = text_in(&archive, "messages.md");
+    let mut archive = Archive::of(screen.download("export-fetch", "compymac-data.zip").await);
+    let messages = archive.text("messages.md");
     assert!(messages.starts_with("# Greenhouse"), "{messages}");
     assert!(messages.contains("Tomatoes by the window"), "{messages}");
-    assert!(text_in(&archive, "account.json").contains(address));
+    assert!(archive.text("account.json").contains(address));
 }
 
 #[tokio::test]

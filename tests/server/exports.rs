@@ -1,13 +1,11 @@
 //! A copy of everything that somebody has here: whole, for its owner alone, and gone after a day.
 
 use harness::mailbox::path_of;
-use harness::{Answer, Client, Person, Stack, browser, until};
+use harness::{Answer, Archive, Client, Person, Stack, browser, until};
 use http::StatusCode;
 use protocol::routes::page;
 use protocol::sync::Message;
-use std::io::Read as _;
 use std::path::PathBuf;
-use zip::ZipArchive;
 
 async fn ask(client: &Client) -> Answer {
     let page = client.get(page::SECURITY).await;
@@ -29,38 +27,13 @@ async fn page_with_the_button(client: &Client) -> Answer {
     page
 }
 
-struct Opened(ZipArchive<std::io::Cursor<Vec<u8>>>);
-
-impl Opened {
-    fn read(answer: &Answer) -> Self {
-        answer.succeeds();
-        assert_eq!(answer.header("content-type"), Some("application/zip"));
-        let disposition = answer.header("content-disposition").unwrap_or_default();
-        assert!(disposition.starts_with("attachment"), "{disposition}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        Self(ZipArchive::new(std::io::Cursor::new(answer.body.clone())).expect("a zip"))
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = self.0.file_names().map(|name| name.expect("a name").into_owned());
-        names.collect()
-    }
-
-    fn text(&mut self, ending: &str) -> String {
-        let name = self.names().into_iter().find(|name| name.ends_with(ending));
-        let name = name.unwrap_or_else(|| panic!("no {ending} in {:?}", self.names()));
-        let mut text = String::new();
-        self.0
-            .by_name(&name)
-            .expect("a file")
-            .read_to_string(&mut text)
-            .expect("text");
-        text
-    }
-
-    fn json(&mut self, ending: &str) -> serde_json::Value {
-        serde_json::from_str(&self.text(ending)).expect("JSON")
-    }
+fn unpack(answer: &Answer) -> Archive {
+    answer.succeeds();
+    assert_eq!(answer.header("content-type"), Some("application/zip"));
+    let disposition = answer.header("content-disposition").unwrap_or_default();
+    assert!(disposition.starts_with("attachment"), "{disposition}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    Archive::of(answer.body.clone())
 }
 
 fn archives(stack: &Stack) -> Vec<PathBuf> {
@@ -116,7 +89,7 @@ async fn a_copy_holds_everything_and_nothing_that_opens_a_door() {
         shown.attribute_of("export-fetch", "href").as_deref(),
         Some(link.as_str())
     );
-    let mut opened = Opened::read(&client.get(&link).await);
+    let mut opened = unpack(&client.get(&link).await);
 
     let account = opened.json("account.json");
     assert_eq!(account["email"], person.email.as_str());
@@ -234,7 +207,7 @@ async fn one_is_made_at_a_time() {
     // its worker gives no sign of life any more
     stack.execute("update exports set lease_until = now()").await;
     let link = ready(&stack, &person).await;
-    Opened::read(&client.get(&link).await);
+    unpack(&client.get(&link).await);
 }
 
 #[tokio::test]
@@ -312,7 +285,7 @@ async fn a_copy_whose_node_died_is_made_anew() {
     }
     stack.server.start_again().await;
     let link = ready(&stack, &person).await;
-    let mut opened = Opened::read(&client.get(&link).await);
+    let mut opened = unpack(&client.get(&link).await);
     assert_eq!(
         opened.json("messages.json")["messages"].as_array().map(Vec::len),
         Some(50)

@@ -4,8 +4,8 @@ use crate::forms::{self, About};
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
 use harness::{
-    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser,
-    keep_code, native, until,
+    Answer, Authenticator, Client, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser, native,
+    until,
 };
 use http::{Method, StatusCode};
 use protocol::Code;
@@ -28,8 +28,7 @@ impl Careful {
     pub async fn join(stack: &Stack) -> Self {
         let (person, browser) = Person::join(stack).await;
         let phone = told(&browser).await;
-        let codes = turn_on(&browser, &phone.code()).await;
-        let codes = codes_in(&codes);
+        let codes = turn_on(&browser, &phone.code()).await.recovery_codes();
         forget_used(stack).await;
         Self {
             person,
@@ -78,20 +77,6 @@ async fn turn_on(client: &Client, code: &str) -> Answer {
                 .form(&fields),
         )
         .await
-}
-
-fn codes_in(answer: &Answer) -> Vec<String> {
-    let text = answer.text();
-    let list = text
-        .split("data-testid=\"recovery-codes\"")
-        .nth(1)
-        .and_then(|rest| rest.split("</ul>").next())
-        .unwrap_or_else(|| panic!("no codes: {answer:?}"));
-    let codes = list
-        .split("<code>")
-        .skip(1)
-        .filter_map(|rest| rest.split('<').next());
-    codes.inspect(|code| keep_code(code)).map(str::to_owned).collect()
 }
 
 pub(super) async fn prove(client: &Client, challenge: &str, code: &str) -> Answer {
@@ -451,7 +436,7 @@ async fn a_provider_is_a_first_step_only() {
     let signed_in = crate::providers::sign_in(&stack, &client, "google").await;
     assert_eq!(signed_in.status, 200);
     let phone = told(&client).await;
-    codes_in(&turn_on(&client, &phone.code()).await);
+    turn_on(&client, &phone.code()).await.recovery_codes();
     forget_used(&stack).await;
 
     let again = browser(&stack);
@@ -668,7 +653,7 @@ async fn it_is_asked_for_only_after_a_code_was_right() {
         "the picture stays: {wrong:?}"
     );
     person.browser(&stack).await;
-    assert_eq!(codes_in(&turn_on(&client, &phone.code()).await).len(), 10);
+    assert_eq!(turn_on(&client, &phone.code()).await.recovery_codes().len(), 10);
     person
         .try_sign_in(&browser(&stack), Kind::Browser)
         .await
@@ -722,7 +707,10 @@ async fn nothing_is_changed_without_a_fresh_proof() {
     let dead = client.submit(&fresh, page::FORM_RECOVERY_CODES, &[]).await;
     assert_eq!(dead.status, StatusCode::FORBIDDEN, "{dead:?}");
     let fresh = client.get(page::SECURITY).await;
-    let codes = codes_in(&client.submit(&fresh, page::FORM_RECOVERY_CODES, &[]).await);
+    let codes = client
+        .submit(&fresh, page::FORM_RECOVERY_CODES, &[])
+        .await
+        .recovery_codes();
     assert!(codes.iter().all(|code| !careful.codes.contains(code)));
     let letter = stack
         .letter_about(careful.person.email.as_str(), "new recovery codes")
@@ -789,7 +777,7 @@ async fn turning_it_on_signs_out_whoever_is_in_by_the_first_step_alone() {
     let (person, client) = Person::join(&stack).await;
     let laptop = person.native(&stack, "Laptop").await;
     let phone = told(&client).await;
-    codes_in(&turn_on(&client, &phone.code()).await);
+    turn_on(&client, &phone.code()).await.recovery_codes();
     laptop.get(routes::ME).await.refused(Code::SessionRevoked);
     assert_eq!(client.me().await.email, person.email, "this one stays");
 }
@@ -863,7 +851,7 @@ async fn the_secret_and_the_codes_are_not_kept_in_the_clear() {
     let set_up = client.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
     let secret = set_up.text_of("secret");
     let phone = Authenticator::told(&secret);
-    let codes = codes_in(&turn_on(&client, &phone.code()).await);
+    let codes = turn_on(&client, &phone.code()).await.recovery_codes();
     let bytes = phone.secret_in_hex();
     let found = |needle: &str| {
         format!("select count(*) from second_factors where encode(secret, 'hex') like '%{needle}%'")
