@@ -1,6 +1,7 @@
 //! What only the desktop app does: links that come home, the cache, the outbox, the keychain, coming back.
 
 mod accounts;
+mod asks;
 mod autostart;
 mod deep_link;
 mod diagnostics;

@@ -1,6 +1,5 @@
 //! The window comes back where it was, if that place is still there; and its page comes back when it was lost.
 
-use crate::Scene;
 use harness::{Screen, Seat, Stack, until};
 use serde_json::json;
 
@@ -92,23 +91,4 @@ async fn a_page_whose_process_was_lost_is_drawn_again() {
         })
         .await;
     }
-}
-
-/// The script that calls the core sends again what it has no answer to when the page goes.
-#[tokio::test]
-async fn what_a_page_asks_as_it_goes_away_is_done_once() {
-    const PRESSES: usize = 8;
-    const GOES: &str = "document.querySelector('[data-testid=\"new-session\"]').click();
-        setTimeout(() => location.reload(), 0); done();";
-    let scene = Scene::signed_in().await;
-    for _ in 0..PRESSES {
-        scene.screen.wait("new-session").await;
-        scene.screen.evaluate_later(GOES).await;
-    }
-    scene.screen.wait("new-session").await;
-    let made = scene.screen.texts_in("[data-testid=\"session-row\"]").await.len();
-    assert!(
-        (1..=PRESSES).contains(&made),
-        "{made} sessions of {PRESSES} presses"
-    );
 }

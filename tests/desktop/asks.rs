@@ -1,0 +1,95 @@
+//! What a page asks the core for: it says which page it is and numbers what it asks, and each is done once.
+
+use crate::Scene;
+use harness::{Screen, Seat, Stack, until};
+use serde_json::{Value, json};
+
+/// The script that calls the core sends again what it has no answer to when the page goes.
+#[tokio::test]
+async fn what_a_page_asks_as_it_goes_away_is_done_once() {
+    const PRESSES: usize = 8;
+    const GOES: &str = "document.querySelector('[data-testid=\"new-session\"]').click();
+        setTimeout(() => location.reload(), 0); done();";
+    let scene = Scene::signed_in().await;
+    for _ in 0..PRESSES {
+        scene.screen.wait("new-session").await;
+        scene.screen.evaluate_later(GOES).await;
+    }
+    scene.screen.wait("new-session").await;
+    let made = scene.screen.texts_in("[data-testid=\"session-row\"]").await.len();
+    assert!(
+        (1..=PRESSES).contains(&made),
+        "{made} sessions of {PRESSES} presses"
+    );
+}
+
+/// Calls the core as the page does: `done` with its answer, or `refused` with the problem.
+async fn ask(screen: &Screen, command: &str, payload: &str) -> Value {
+    let script = format!(
+        "window.__TAURI_INTERNALS__.invoke('{command}', {payload})
+             .then((answer) => done({{done: answer}}), (problem) => done({{refused: problem.code}}));"
+    );
+    screen.evaluate_later(&script).await
+}
+
+async fn at_the_door() -> (Stack, Seat, Screen) {
+    let stack = Stack::start().await;
+    let seat = Seat::fresh(&stack).await;
+    let screen = seat.launch().await;
+    screen.wait("sign-in-form").await;
+    (stack, seat, screen)
+}
+
+#[tokio::test]
+async fn what_no_page_of_ours_asks_is_refused() {
+    let (_stack, _seat, screen) = at_the_door().await;
+    for payload in [
+        "{ask: {go: null}}",
+        "{ask: {go: null}, page: 7}",
+        "{ask: {go: null}, number: 0}",
+        "{ask: {go: null}, page: '7', number: 0}",
+        "{ask: {go: null}, page: 7, number: '0'}",
+        "{ask: {go: null}, page: -7, number: 0}",
+        "{ask: {go: null}, page: 7, number: 0.5}",
+        "{ask: {go: null}, page: null, number: null}",
+        "new Uint8Array([7, 0])",
+    ] {
+        let answer = ask(&screen, "accounts", payload).await;
+        assert_eq!(answer, json!({"refused": "invalid"}), "{payload}");
+    }
+    let asked = ask(&screen, "accounts", "{ask: {go: null}, page: 7, number: 0}").await;
+    assert_eq!(asked, json!({"done": []}), "none of them counted");
+}
+
+#[tokio::test]
+async fn what_a_page_asks_twice_by_one_number_is_refused_the_second_time() {
+    let (_stack, _seat, screen) = at_the_door().await;
+    let (done, refused) = (json!({"done": []}), json!({"refused": "conflict"}));
+    for (page, number, wanted) in [
+        (7, 0, &done),
+        (7, 0, &refused),
+        (7, 1, &done),
+        (7, 0, &refused),
+        (7, 1, &refused),
+        (8, 0, &done),
+        (7, 2, &done),
+    ] {
+        let payload = format!("{{ask: {{go: null}}, page: {page}, number: {number}}}");
+        let answer = ask(&screen, "accounts", &payload).await;
+        assert_eq!(&answer, wanted, "page {page}, number {number}");
+    }
+}
+
+/// It is told by the page's frame, which has no name.
+#[tokio::test]
+async fn that_a_page_broke_is_taken_from_whoever_says_it() {
+    let (_stack, seat, screen) = at_the_door().await;
+    for times in 1..=2 {
+        let answer = ask(&screen, "page_broke", "{ask: {what: 'by a test'}}").await;
+        assert_eq!(answer, json!({"done": null}));
+        until("the app to write it down", async || {
+            (seat.log().matches("the page broke").count() == times).then_some(())
+        })
+        .await;
+    }
+}
