@@ -135,9 +135,7 @@ async fn leave_by(screen: &Screen, seat: &Seat, way: &str) -> String {
 }
 
 async fn sign_in_by_a_file(screen: &Screen, person: &Person) {
-    screen.fill("email", person.email.as_str()).await;
-    screen.fill("password", &person.password).await;
-    screen.click("sign-in").await;
+    give_password(screen, person).await;
     screen.click("consent-file").await;
     screen.wait_gone("[data-testid=\"consent-file\"]").await;
     screen.click("sign-in").await;
@@ -145,8 +143,13 @@ async fn sign_in_by_a_file(screen: &Screen, person: &Person) {
 }
 
 async fn sign_in(screen: &Screen, person: &Person) {
+    give_password(screen, person).await;
+    screen.wait("new-session").await;
+}
+
+/// What is done at the door, of the app or of a browser, wherever it leads.
+async fn give_password(screen: &Screen, person: &Person) {
     screen.fill("email", person.email.as_str()).await;
     screen.fill("password", &person.password).await;
     screen.click("sign-in").await;
-    screen.wait("new-session").await;
 }

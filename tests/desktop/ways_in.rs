@@ -1,9 +1,9 @@
-//! Every way in that a browser has lets the app in, also where links to the app open another program; and a password that was
-//! forgotten at the app is chosen anew there.
+//! Every way in that a browser has lets the app in, also where links to the app open another program; a password that was
+//! forgotten at the app is chosen anew there; and whoever has no phone at hand gives a recovery code.
 
-use crate::{leave_by, sign_in};
+use crate::{give_password, leave_by, sign_in};
 use harness::mailbox::path_of;
-use harness::{OpenIdProvider, Person, Screen, Seat, Stack, Visitor, browser};
+use harness::{Authenticator, Client, OpenIdProvider, Person, Screen, Seat, Stack, Visitor, browser};
 use protocol::routes::page;
 
 /// The app at its door, and the browser beside it, which is signed in at nothing. The browser comes home by a local door, and is
@@ -136,4 +136,47 @@ async fn a_password_forgotten_at_the_app_is_chosen_anew_in_the_browser_and_signs
     browser.submit(&choosing, page::RESET, &chosen).await.succeeds();
 
     sign_in(&screen, &person).await;
+}
+
+/// Turns the second step on by its pages, and gives the recovery codes.
+async fn protect(browser: &Client) -> Vec<String> {
+    let page = browser.get(page::SECURITY).await;
+    let set_up = browser.submit(&page, page::SECOND_STEP_BEGIN, &[]).await;
+    let code = Authenticator::told(&set_up.text_of("secret")).code();
+    let on = [("code", code.as_str())];
+    let on = browser.submit(&set_up, page::FORM_SECOND_STEP_ON, &on).await;
+    on.recovery_codes()
+}
+
+/// At the question that the password leads to.
+async fn give_code(screen: &Screen, code: &str) {
+    screen.fill("code", code).await;
+    screen.click("second-step").await;
+}
+
+#[tokio::test]
+async fn a_recovery_code_lets_the_app_in_once_and_the_next_one_once_more() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let codes = protect(&browser).await;
+    let seat = Seat::fresh(&stack).await;
+    let screen = seat.launch().await;
+    give_password(&screen, &person).await;
+    // as people type: in small letters, and without the dashes
+    give_code(&screen, &codes[0].to_lowercase().replace('-', " ")).await;
+    screen.wait("new-session").await;
+    screen.click("settings").await;
+    screen.click("sign-out").await;
+    screen.wait("sign-in-form").await;
+
+    give_password(&screen, &person).await;
+    give_code(&screen, &codes[0]).await;
+    screen.wait_text("problem", "or was used already").await;
+    screen.wait_text("problem", "another recovery code").await;
+    screen.picture("recovery-code-desktop").await;
+    give_code(&screen, &codes[1]).await;
+    screen.wait("new-session").await;
+    screen.wait_connection("online").await;
+    let left = "select count(*) from recovery_codes where used_at is null";
+    assert_eq!(stack.number(left).await, 8);
 }
