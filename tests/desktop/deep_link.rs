@@ -58,7 +58,7 @@ impl Door {
 }
 
 /// Agrees to what the app asks, and gives the link home.
-async fn agree(browser: &Screen) -> String {
+pub(super) async fn agree(browser: &Screen) -> String {
     browser.click("authorize").await;
     let link = until("the link home", async || {
         browser.attribute("[data-testid=\"open-app\"]", "href").await

@@ -13,6 +13,7 @@ mod notifications;
 mod offline;
 mod printing;
 mod rescue;
+mod rights;
 mod searching;
 mod storage;
 mod tray;
