@@ -28,6 +28,7 @@ mod looking;
 mod offline;
 mod passkeys;
 mod providers;
+mod reading;
 mod rights;
 mod scanned;
 mod searching;

@@ -98,6 +98,7 @@ fn room(scene: Rc<Scene>, stage: Stage) -> Html {
                 typed={AttrValue::from(scene.typed.text.clone())}
                 sought={scene.sought}
                 now={scene.now}
+                is_awake={scene.is_awake}
             />
         },
         Place::Settings => html! { <Settings scene={scene.clone()} stage={stage.clone()} /> },

@@ -10,6 +10,7 @@ pub mod home;
 pub mod list;
 pub mod markdown;
 pub mod message;
+mod mounted;
 pub mod row;
 pub mod scroll;
 pub mod search;

@@ -26,6 +26,8 @@ pub struct ConversationProps {
     /// The message to be gone to.
     pub sought: Option<Sought>,
     pub now: UnixMillis,
+    /// It is this program's page by now.
+    pub is_awake: bool,
 }
 
 #[component]
@@ -47,7 +49,13 @@ pub fn Conversation(props: &ConversationProps) -> Html {
     html! {
         <div class="session" tabindex="-1" {onkeydown}>
             <Header stage={props.stage.clone()} session={open.session.clone()} run={open.run()} now={props.now} />
-            <Pane stage={props.stage.clone()} open={open.clone()} sought={props.sought} now={props.now} />
+            <Pane
+                stage={props.stage.clone()}
+                open={open.clone()}
+                sought={props.sought}
+                now={props.now}
+                is_awake={props.is_awake}
+            />
             <div class="session-foot">
                 { problem_line(props.problem.as_ref()) }
                 <Composer
@@ -83,12 +91,13 @@ struct PaneProps {
     open: Rc<Opened>,
     sought: Option<Sought>,
     now: UnixMillis,
+    is_awake: bool,
 }
 
 #[component]
 fn Pane(props: &PaneProps) -> Html {
     let open = &props.open;
-    let reading = use_reading(&open.messages);
+    let reading = use_reading(open, props.sought, props.is_awake);
     let lit = use_sought(&props.stage, props.sought, &open.messages, &reading);
     let has_nothing = open.messages.is_empty();
     html! {
@@ -106,13 +115,13 @@ fn Pane(props: &PaneProps) -> Html {
                 onclick={open_outside(&props.stage)}
             >
                 <div class="column">
-                    if open.has_earlier {
+                    if open.has_earlier && reading.mounted.start == 0 {
                         <Earlier stage={props.stage.clone()} session={open.session.id} />
                     }
                     if has_nothing {
                         { instead_of_messages(open.state) }
                     }
-                    for message in &open.messages {
+                    for message in open.messages.get(reading.mounted.clone()).unwrap_or_default() {
                         <Message
                             key={message.id.to_string()}
                             stage={props.stage.clone()}
@@ -121,13 +130,13 @@ fn Pane(props: &PaneProps) -> Html {
                             is_sought={lit == Some(message.id)}
                         />
                     }
-                    if let Some(message) = open.unanswered {
+                    if let Some(message) = open.unanswered.filter(|_| reading.mounted.end == open.messages.len()) {
                         <Unanswered stage={props.stage.clone()} session={open.session.id} {message} />
                     }
                 </div>
             </div>
             if reading.is_detached {
-                <button type="button" class="button pill" onclick={Callback::from(|_: MouseEvent| scroll::to_latest())}>
+                <button type="button" id={scroll::latest_id()} class="button pill" onclick={reading.onlatest}>
                     { icon(Sign::Down) }{ "Jump to latest" }
                 </button>
             }

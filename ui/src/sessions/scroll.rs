@@ -5,13 +5,16 @@
 //! **Invariant:** whoever reads further up is never moved: what grows below is taken out of the place by this file,
 //! since WebKit anchors nothing by itself.
 
+use super::mounted::{self, From, Stand};
 use crate::controls::found::{all, by_id};
+use crate::state::transcript::Opened;
 use crate::state::{Action, Sought, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::MessageId;
 use protocol::view::MessageView;
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use web_sys::{Element, FocusOptions, HtmlElement};
 use yew::prelude::*;
@@ -22,13 +25,23 @@ const FOLLOW_PX: i32 = 100;
 const ABOVE_PX: i32 = 24;
 /// How long a message that was gone to stands out.
 const LIT_MILLIS: u32 = 2_500;
+/// By then a session that was opened has been painted.
+const SEEN_MILLIS: u32 = 100;
 const PANE: &str = "conversation";
+const LATEST: &str = "to-latest";
 
-/// Goes to the foot of the open conversation.
+/// Goes to the foot of the open conversation. Where one has gone up, a button leads there.
 pub fn to_latest() {
-    if let Some(pane) = by_id::<HtmlElement>(PANE) {
+    if let Some(button) = by_id::<HtmlElement>(LATEST) {
+        button.click();
+    } else if let Some(pane) = by_id::<HtmlElement>(PANE) {
         pane.set_scroll_top(0);
     }
+}
+
+/// Id of that button.
+pub const fn latest_id() -> &'static str {
+    LATEST
 }
 
 /// Id of the pane that [`to_latest`] means.
@@ -39,37 +52,50 @@ pub const fn pane_id() -> &'static str {
 #[derive(Clone)]
 pub struct Reading {
     pub pane: NodeRef,
+    /// Of the messages, what is to be drawn.
+    pub mounted: Range<usize>,
     /// One has gone up: new lines do not take one along.
     pub is_detached: bool,
     pub onscroll: Callback<Event>,
     pub onwheel: Callback<WheelEvent>,
+    /// Back to the newest.
+    pub onlatest: Callback<MouseEvent>,
     /// Says whether one has gone up.
     detach: Rc<dyn Fn(bool)>,
 }
 
 impl fmt::Debug for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Reading({})", self.is_detached)
+        write!(f, "Reading({}, {:?})", self.is_detached, self.mounted)
     }
 }
 
 /// The newest message and how long it is.
 type Newest = Option<(MessageId, usize)>;
 
+/// A message in sight, and how far down its head is.
+type Line = Option<(MessageId, f64)>;
+
+#[derive(Default)]
 struct Last {
     height: Cell<i32>,
     newest: Cell<Newest>,
     is_detached: Cell<bool>,
+    from: Cell<From>,
+    /// What is to stay where it is while what is mounted changes.
+    line: Cell<Line>,
 }
 
+/// `is_awake`: the page is this program's by now, and not only as it was drawn elsewhere.
 #[hook]
-pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
+pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) -> Reading {
     let pane = use_node_ref();
     let is_detached = use_state(|| false);
-    let last = use_memo((), |()| Last {
-        height: Cell::new(0),
-        newest: Cell::new(None),
-        is_detached: Cell::new(false),
+    let last = use_memo((), |()| Last::default());
+    let begun = if is_awake { From::Look } else { From::Drawn };
+    let from = use_state(|| {
+        last.from.set(begun);
+        begun
     });
     let detach = {
         let (is_detached, last) = (is_detached.clone(), last.clone());
@@ -79,6 +105,33 @@ pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
             }
         })
     };
+    let mount = {
+        let (from, last) = (from.clone(), last.clone());
+        Rc::new(move |now: From| {
+            if last.from.replace(now) != now {
+                from.set(now);
+            }
+        })
+    };
+    let messages = &open.messages;
+    let wanted = sought.map_or(*from, |sought| mounted::with(messages, *from, sought.message));
+    let mounted = mounted::run(messages, wanted);
+    {
+        let (mount, last) = (mount.clone(), last.clone());
+        use_effect_with((is_awake, wanted), move |(is_awake, wanted)| match wanted {
+            From::Drawn if *is_awake => mount(From::Foot),
+            // The rest of them once what is seen was painted, unless one has gone up by then.
+            From::Look => {
+                let more = move || {
+                    if last.from.get() == From::Look {
+                        mount(From::Foot);
+                    }
+                };
+                Timeout::new(SEEN_MILLIS, more).forget();
+            }
+            From::Drawn | From::Foot | From::Message(_) => mount(*wanted),
+        });
+    }
     {
         let (pane, last) = (pane.clone(), last.clone());
         let tail = messages.last().map(|message| (message.id, message.content.len()));
@@ -88,14 +141,44 @@ pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
             }
         });
     }
-    let onscroll = {
-        let (pane, detach) = (pane.clone(), detach.clone());
-        Callback::from(move |_: Event| {
+    {
+        let (pane, last) = (pane.clone(), last.clone());
+        use_effect_with(mounted.clone(), move |_| {
             if let Some(pane) = pane.cast::<HtmlElement>() {
-                detach(-pane.scroll_top() > FOLLOW_PX);
+                stay(&pane, &last);
+            }
+        });
+    }
+    let look = {
+        let (pane, last, open, run) = (pane.clone(), last.clone(), open.clone(), mounted.clone());
+        let (detach, mount) = (detach.clone(), mount.clone());
+        Rc::new(move |has_scrolled: bool| {
+            let Some(pane) = pane.cast::<HtmlElement>() else {
+                return;
+            };
+            let below = -pane.scroll_top();
+            let is_away = below > FOLLOW_PX || run.end < open.messages.len();
+            let is_detached = is_away || (!has_scrolled && last.is_detached.get());
+            detach(is_detached);
+            let stand = Stand {
+                above: pane.scroll_height() - pane.client_height() - below,
+                below,
+                sight: pane.client_height(),
+                is_detached,
+            };
+            let from = mounted::moved(&open.messages, last.from.get(), stand);
+            if from != last.from.get() {
+                last.line
+                    .set(line_in(&pane, &open, &mounted::run(&open.messages, from)));
+                mount(from);
             }
         })
     };
+    {
+        let look = look.clone();
+        use_effect_with((messages.len(), mounted.clone()), move |_| look(false));
+    }
+    let onscroll = Callback::from(move |_: Event| look(true));
     let onwheel = {
         let (pane, detach) = (pane.clone(), detach.clone());
         Callback::from(move |event: WheelEvent| {
@@ -107,11 +190,23 @@ pub fn use_reading(messages: &[Rc<MessageView>]) -> Reading {
             }
         })
     };
+    let onlatest = {
+        let (pane, detach, mount) = (pane.clone(), detach.clone(), mount);
+        Callback::from(move |_: MouseEvent| {
+            detach(false);
+            mount(From::Foot);
+            if let Some(pane) = pane.cast::<HtmlElement>() {
+                pane.set_scroll_top(0);
+            }
+        })
+    };
     Reading {
         pane,
+        mounted,
         is_detached: *is_detached,
         onscroll,
         onwheel,
+        onlatest,
         detach,
     }
 }
@@ -186,6 +281,29 @@ fn begin_at(article: &HtmlElement, pane: &HtmlElement) {
 /// Id of a message's article.
 pub fn message_id(message: MessageId) -> String {
     format!("message-{message}")
+}
+
+/// The first message in sight that will still be mounted, and where its head is.
+fn line_in(pane: &HtmlElement, open: &Opened, run: &Range<usize>) -> Line {
+    let head = pane.get_bounding_client_rect().top();
+    let staying = open.messages.get(run.clone())?;
+    staying.iter().find_map(|message| {
+        let extent = by_id::<HtmlElement>(&message_id(message.id))?.get_bounding_client_rect();
+        (extent.bottom() > head).then(|| (message.id, extent.top()))
+    })
+}
+
+/// After others were mounted: what was in sight is where it was.
+fn stay(pane: &HtmlElement, last: &Last) {
+    last.height.set(pane.scroll_height());
+    let Some((message, before)) = last.line.take() else {
+        return;
+    };
+    if let Some(article) = by_id::<HtmlElement>(&message_id(message)) {
+        let moved = article.get_bounding_client_rect().top() - before;
+        #[expect(clippy::cast_possible_truncation, reason = "pixels of a page")]
+        pane.set_scroll_top(pane.scroll_top() + moved.round() as i32);
+    }
 }
 
 /// After the pane was drawn: one who follows is at the foot, one who reads above stays on their line. Where the newest
