@@ -45,6 +45,7 @@ pub const POSTGRES: &[Migration] = of!("postgres": [
     "0022_signed_out",
     "0023_provider_tokens",
     "0024_newcomers",
+    "0025_relays_turned_off",
 ]);
 
 /// Of `cache.db` on a device.
