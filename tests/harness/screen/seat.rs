@@ -155,7 +155,8 @@ impl Seat {
     /// The window on the display that has this title, as xdotool calls it.
     pub fn window(&self, title: &str) -> Option<String> {
         let mut search = self.command("xdotool");
-        search.args(["search", "--onlyvisible", "--name", &format!("^{title}$")]);
+        let asked = format!("^{}$", title.replace('?', "\\?"));
+        search.args(["search", "--onlyvisible", "--name", &asked]);
         let found = search.output().ok()?;
         let found = String::from_utf8_lossy(&found.stdout).into_owned();
         found.lines().next().map(str::to_owned)

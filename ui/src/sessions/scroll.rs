@@ -176,7 +176,13 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
     };
     {
         let look = look.clone();
-        use_effect_with((messages.len(), mounted.clone()), move |_| look(false));
+        // Who is led to a message is not there yet.
+        let is_led = sought.is_some();
+        use_effect_with((messages.len(), mounted.clone()), move |_| {
+            if !is_led {
+                look(false);
+            }
+        });
     }
     let onscroll = Callback::from(move |_: Event| look(true));
     let onwheel = {

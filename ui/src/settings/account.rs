@@ -41,6 +41,7 @@ pub fn Account(props: &AccountProps) -> Html {
                 <button
                     type="button"
                     class="button button-danger"
+                    data-testid="sign-out-anyway"
                     onclick={leave(true).reform(|_: MouseEvent| ())}
                 >
                     { "Sign out and delete them" }
