@@ -75,7 +75,7 @@ commands! {
     "devices" Devices { } -> Vec<Device>;
     "revoke" Revoke { device: DeviceId } -> ();
     /// The accounts of this computer. Where `go` says so, another one comes on the screen, and this page goes.
-    "accounts" Accounts { go: Option<Going> } -> Vec<KeptAccount>;
+    "accounts" Accounts { go: Option<Going> } -> KeptAccounts;
     "storage" GetStorage { } -> Storage;
     /// Chooses, if there is something to choose; answers what is chosen.
     "prefer" Prefer { to: Option<Preferences> } -> Preferences;
@@ -106,6 +106,15 @@ pub enum Going {
     To(String),
     /// To the door of this server; the other accounts stay.
     Add(String),
+}
+
+/// The accounts of this computer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAccounts {
+    /// What becomes of what waits to be sent in the one on the screen while another is there, in words. Empty: nothing waits.
+    pub waits: String,
+    /// Those that are not on the screen.
+    pub others: Vec<KeptAccount>,
 }
 
 /// An account of this computer that is not on the screen, in words.

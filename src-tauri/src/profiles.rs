@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use sync_client::outbox::Unsent;
 use url::Url;
 
 /// Which one is on the screen; in the app's folder.
@@ -51,8 +52,8 @@ pub struct Profile {
     pub who: Option<Who>,
     /// False: there is no record, so whose it is will be seen when it is opened.
     pub is_known: bool,
-    /// How many messages waited to be sent when it was on the screen last.
-    pub waiting: u64,
+    /// What waited to be sent when it was on the screen last.
+    pub unsent: Unsent,
 }
 
 /// As it lies in the folder.
@@ -60,8 +61,13 @@ pub struct Profile {
 struct Record {
     server: String,
     who: Option<Who>,
+    /// Of an earlier build's record: messages too.
     #[serde(default)]
     waiting: u64,
+    #[serde(default)]
+    messages: u64,
+    #[serde(default)]
+    refused: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -102,7 +108,7 @@ impl Profile {
             server,
             who: None,
             is_known: true,
-            waiting: 0,
+            unsent: Unsent::default(),
         }
     }
 
@@ -113,10 +119,14 @@ impl Profile {
         if let Some(record) = record
             && let Ok(server) = server_address(&record.server)
         {
-            let (who, waiting) = (record.who, record.waiting);
+            let unsent = Unsent {
+                messages: record.messages,
+                changes: record.waiting,
+                refused: record.refused,
+            };
             return Some(Self {
-                who,
-                waiting,
+                who: record.who,
+                unsent,
                 ..Self::new(name, server)
             });
         }
@@ -280,15 +290,15 @@ impl Profiles {
             let user = |who: &Option<Who>| who.as_ref().map(|who| who.user);
             // What waited was somebody else's.
             if user(&profile.who).is_some_and(|former| user(&who) != Some(former)) {
-                profile.waiting = 0;
+                profile.unsent = Unsent::default();
             }
             profile.who = who;
             profile.is_known = true;
         })
     }
 
-    pub fn note_waiting(&self, name: &str, waiting: u64) -> Result<()> {
-        self.change(name, |profile| profile.waiting = waiting)
+    pub fn note_unsent(&self, name: &str, unsent: Unsent) -> Result<()> {
+        self.change(name, |profile| profile.unsent = unsent)
     }
 
     /// A sign-in was kept elsewhere than where it was made: that is to come on the screen.
@@ -318,7 +328,9 @@ impl Profiles {
         let record = Record {
             server: profile.server.to_string(),
             who: profile.who.clone(),
-            waiting: profile.waiting,
+            waiting: profile.unsent.changes,
+            messages: profile.unsent.messages,
+            refused: profile.unsent.refused,
         };
         let text = serde_json::to_vec(&record).map_err(Error::settings)?;
         write_private(&self.folder(&profile.name).join(RECORD), &text)
@@ -485,15 +497,41 @@ mod tests {
         let ana = who("ana@example.org");
         let name = profiles.here().name;
         profiles.note(&name, Some(ana.clone())).unwrap();
-        profiles.note_waiting(&name, 3).unwrap();
+        let unsent = Unsent {
+            messages: 2,
+            changes: 3,
+            refused: 1,
+        };
+        profiles.note_unsent(&name, unsent).unwrap();
         let moved = Who {
             address: "ana@example.net".to_owned(),
             ..ana
         };
         profiles.note(&name, Some(moved)).unwrap();
-        assert_eq!(profiles.here().waiting, 3, "another address of the same person");
+        assert_eq!(
+            profiles.here().unsent,
+            unsent,
+            "another address of the same person"
+        );
+        let again = Profiles::read(home.path(), &url(SERVER));
+        assert_eq!(again.here().unsent, unsent, "also after a start");
         profiles.note(&name, None).unwrap();
-        assert_eq!(profiles.here().waiting, 0);
+        assert_eq!(profiles.here().unsent, Unsent::default());
+    }
+
+    #[test]
+    fn what_waited_by_a_record_that_counted_messages_with_the_rest_is_told_with_the_rest() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("servers/compymac.dev-443");
+        std::fs::create_dir_all(&folder).unwrap();
+        let record = format!("{{\"server\":\"{SERVER}\",\"who\":null,\"waiting\":3}}");
+        std::fs::write(folder.join(RECORD), record).unwrap();
+        let waited = Unsent {
+            changes: 3,
+            ..Unsent::default()
+        };
+        let profiles = Profiles::read(home.path(), &url(SERVER));
+        assert_eq!(profiles.here().unsent, waited);
     }
 
     #[test]

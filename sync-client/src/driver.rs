@@ -25,7 +25,7 @@ pub use crate::clock::Clock;
 pub use crate::store::Quota;
 
 use crate::credentials::{CredentialStore, Sealing};
-use crate::outbox::JOURNAL_MILLIS;
+use crate::outbox::{JOURNAL_MILLIS, Unsent};
 use crate::search::{self, Query};
 use crate::store::Store;
 use crate::view::{self, CONTEXT, Rows, WINDOW};
@@ -309,9 +309,9 @@ impl Device {
         ))
     }
 
-    /// How much waits here to be sent.
-    pub fn waiting(&self) -> usize {
-        self.core.outbox().waiting()
+    /// What waits here to be sent, and what was refused.
+    pub fn unsent(&self) -> Unsent {
+        self.core.outbox().unsent()
     }
 
     pub async fn storage(&self) -> Result<StorageNumbers, Problem> {
@@ -323,7 +323,7 @@ impl Device {
             sessions,
             messages,
             kept: self.count_kept().await?,
-            waiting: self.waiting() as u64,
+            waiting: self.core.outbox().waiting() as u64,
             is_paused: self.core.calm.borrow().paused,
             is_sealed,
             aside,

@@ -32,6 +32,17 @@ pub const NOT_FOUND_TRIES: u32 = 60;
 /// Bytes of text in one batch.
 const BATCH_TEXT: usize = 256 * 1024;
 
+/// What the server has not accepted, by what becomes of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsent {
+    /// Messages that go out by themselves.
+    pub messages: u64,
+    /// Whatever else does.
+    pub changes: u64,
+    /// Messages that a person has to decide on.
+    pub refused: u64,
+}
+
 /// The queue in memory, by order of writing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outbox {
@@ -90,6 +101,19 @@ impl Outbox {
             .values()
             .filter(|entry| !matches!(entry.standing, Standing::Acked { .. }))
             .count()
+    }
+
+    pub fn unsent(&self) -> Unsent {
+        let mut unsent = Unsent::default();
+        for entry in self.entries.values() {
+            match entry.standing {
+                Standing::Dead { .. } if entry.is_message() => unsent.refused += 1,
+                Standing::Acked { .. } | Standing::Dead { .. } => {}
+                Standing::Queued | Standing::Inflight if entry.is_message() => unsent.messages += 1,
+                Standing::Queued | Standing::Inflight => unsent.changes += 1,
+            }
+        }
+        unsent
     }
 
     /// Whether something is open that the server could not take because this session was not there.

@@ -8,12 +8,13 @@ use std::path::Path;
 const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
 const WAITING: &str = "[data-testid=\"message\"][data-delivery=\"waiting\"]";
 const ROW: &str = "[data-testid=\"account-row\"]";
+const ACCOUNT_WAITS: &str = "[data-testid=\"account-waits\"]";
 const ADD: &str = "[data-testid=\"add-account\"]";
 
 /// What the core knows of the accounts of this computer that are not on the screen, as text.
 async fn listed(screen: &Screen) -> Vec<String> {
     let ask = "window.__TAURI_INTERNALS__.invoke('accounts', {ask: {go: null}, page: Math.random() * 2 ** 32 >>> 0, number: 0})
-                   .then((all) => done(all.map((one) => JSON.stringify(one))), () => done(['\"refused\"']));";
+                   .then((all) => done(all.others.map((one) => JSON.stringify(one))), () => done(['\"refused\"']));";
     let answer = screen.evaluate_later(ask).await;
     let rows = answer.as_array().cloned().unwrap_or_default();
     rows.iter()
@@ -86,14 +87,27 @@ async fn what_one_account_wrote_offline_waits_for_it_and_is_never_anothers() {
     screen.fill("composer-input", "Written before the night").await;
     screen.click("send").await;
     screen.wait_text_in(WAITING, "Written before the night").await;
+    screen.click("settings").await;
+    screen
+        .wait_text(
+            "account-waits",
+            "1 message waits here to be sent when you come back.",
+        )
+        .await;
+    screen.click("home-link").await;
 
     switch(screen).await;
     screen.wait_text("session-list", "Other things").await;
     assert_eq!(screen.count(&format!("[data-session=\"{id}\"]")).await, 0);
     screen.click("settings").await;
     screen
-        .wait_text("settings-accounts", "1 waiting here to be sent")
+        .wait_text("settings-accounts", "1 message waits here to be sent")
         .await;
+    assert_eq!(
+        screen.count(ACCOUNT_WAITS).await,
+        0,
+        "nothing of what is left here"
+    );
     screen.picture("accounts-desktop").await;
     screen.click("home-link").await;
     scene.stack.server.gate().open();
@@ -113,6 +127,37 @@ async fn what_one_account_wrote_offline_waits_for_it_and_is_never_anothers() {
     open(screen, id).await;
     screen.wait_text_in(MINE, "Written before the night").await;
     screen.wait_gone(WAITING).await;
+}
+
+#[tokio::test]
+async fn what_waits_is_told_beside_the_way_to_another_account_until_it_is_sent() {
+    let scene = Scene::signed_in().await;
+    let id = with_a_read_session(&scene, "Log book").await;
+    let screen = &scene.screen;
+    scene.stack.server.gate().shut();
+    screen.wait_connection("offline").await;
+    for text in ["Written before the night", "And before the morning"] {
+        screen.fill("composer-input", text).await;
+        screen.click("send").await;
+        screen.wait_text_in(WAITING, text).await;
+    }
+    screen.click("settings").await;
+    screen
+        .wait_text(
+            "account-waits",
+            "2 messages wait here to be sent when you come back.",
+        )
+        .await;
+    screen.fill("server", "https://example.org").await;
+    scene.stack.server.gate().open();
+    screen.wait_gone(ACCOUNT_WAITS).await;
+    let typed = "return document.querySelector('[data-testid=\"server\"]').value";
+    assert_eq!(
+        screen.evaluate(typed).await,
+        "https://example.org",
+        "what is being typed stays"
+    );
+    assert_eq!(scene.elsewhere.times_kept(id, "And before the morning").await, 1);
 }
 
 #[tokio::test]
@@ -259,7 +304,7 @@ fn lose_the_first_record(folder: &Path) {
 /// Goes to the account in this row of the list, from 1.
 async fn switch_to(screen: &Screen, row: usize) {
     screen.click("settings").await;
-    let row = format!("[data-testid=\"settings-accounts\"] p:nth-of-type({row}) button");
+    let row = format!("[data-testid=\"settings-accounts\"] div:nth-of-type({row}) button");
     screen.click_on(&row).await;
     screen.wait_gone(ADD).await;
     screen.wait("new-session").await;
@@ -312,7 +357,10 @@ async fn two_places_of_one_person_become_one_once_nothing_is_in_the_other_alone(
     let others = listed(screen).await;
     assert_eq!(others.len(), 2, "{others:?}");
     let twin = others.iter().find(|one| one.contains("once more"));
-    assert!(twin.is_some_and(|one| one.contains("1 waiting")), "{others:?}");
+    assert!(
+        twin.is_some_and(|one| one.contains("1 message waits")),
+        "{others:?}"
+    );
 
     switch_to(screen, 2).await;
     screen.wait_connection("online").await;

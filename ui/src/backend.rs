@@ -13,7 +13,7 @@ mod unsent;
 pub mod web;
 
 use protocol::auth::{Device, Email, Password, Provider};
-use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccount, Preferences, SecretStore, Storage};
+use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccounts, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
@@ -71,7 +71,7 @@ pub trait Backend {
     fn revoke(&self, device: DeviceId) -> Answer<()>;
 
     /// The desktop only.
-    fn accounts(&self, go: Option<Going>) -> Answer<Vec<KeptAccount>>;
+    fn accounts(&self, go: Option<Going>) -> Answer<KeptAccounts>;
     /// The desktop only.
     fn storage(&self) -> Answer<Storage>;
     /// The desktop only.

@@ -35,7 +35,10 @@ pub fn Settings(props: &SettingsProps) -> Html {
             if stage.body == Body::Desktop {
                 <section aria-labelledby="accounts" data-testid="settings-accounts">
                     <h2 id="accounts">{ "Accounts on this computer" }</h2>
-                    <Accounts stage={stage.clone()} server={scene.server.clone()} />
+                    <p class="hint">
+                        { "Only the account on the screen is kept in step and tells of replies. The others catch up when you switch to them." }
+                    </p>
+                    <Accounts stage={stage.clone()} server={scene.server.clone()} unsent={unsent(scene)} now={scene.now} />
                 </section>
                 <app::App stage={stage.clone()} />
                 <storage::Storage stage={stage.clone()} />
@@ -66,6 +69,12 @@ pub fn Settings(props: &SettingsProps) -> Html {
             </section>
         </div>
     }
+}
+
+/// What waits to be sent in the sessions that are listed.
+fn unsent(scene: &Scene) -> u32 {
+    let rows = scene.active.iter().flat_map(|rows| rows.iter());
+    rows.map(|row| row.waiting).sum()
 }
 
 fn diagnostics(stage: &Stage) -> Html {

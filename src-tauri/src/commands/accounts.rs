@@ -1,5 +1,5 @@
-//! The accounts of this computer: listed, added, brought on the screen. One is at work at a time; what waits in the others to be
-//! sent waits until they are on the screen again.
+//! The accounts of this computer: listed, added, brought on the screen. One is at work at a time: what waits in the others to be
+//! sent waits until they are on the screen again, and nothing of what happens in them is told.
 
 use super::opening::{self, Kept};
 use super::{Answer, Shell, blocking, now};
@@ -8,17 +8,18 @@ use crate::deep_link::Callback;
 use crate::profiles::Profile;
 use crate::sign_in::SignIn;
 use crate::window;
-use protocol::ipc::{self, Going, KeptAccount};
+use protocol::ipc::{self, Going, KeptAccount, KeptAccounts};
 use protocol::view::{Connection, Push};
 use protocol::{Code, DeviceId, Problem, SessionId};
 use sync_client::Device;
 use sync_client::credentials::CredentialStore as _;
 use sync_client::driver;
+use sync_client::outbox::Unsent;
 use tauri::{AppHandle, Manager as _};
 use url::Url;
 
 #[tauri::command]
-pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<Vec<KeptAccount>> {
+pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<KeptAccounts> {
     let shell = app.state::<Shell>();
     match ask.go {
         None => {}
@@ -37,7 +38,26 @@ pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<Vec<KeptAcco
     let all = shell.profiles.all().into_iter();
     let listed = all.filter(|profile| profile.who.is_some() || !profile.is_known);
     let others = listed.filter(|profile| profile.name != here.name);
-    Ok(others.map(|profile| account(profile, &here)).collect())
+    let unsent = shell.sync.device_now().map(|device| device.unsent());
+    let waits = unsent.ok().and_then(waits);
+    Ok(KeptAccounts {
+        waits: waits.map_or_else(String::new, |waits| format!("{waits} when you come back.")),
+        others: others.map(|profile| account(profile, &here)).collect(),
+    })
+}
+
+/// What goes out by itself as soon as it can. Whoever writes a session's first message thinks of no other change, so that the others
+/// are counted where there is no message.
+fn waits(unsent: Unsent) -> Option<String> {
+    let (count, one) = match unsent.messages {
+        0 => (unsent.changes, "change"),
+        messages => (messages, "message"),
+    };
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one} waits here to be sent")),
+        _ => Some(format!("{count} {one}s wait here to be sent")),
+    }
 }
 
 /// In words, since the page has no room for what only one of its bodies says.
@@ -47,8 +67,9 @@ fn account(profile: Profile, here: &Profile) -> KeptAccount {
     if user.is_some_and(|user| profile.is_of(&here.server, user)) {
         about.push("the account on the screen once more".to_owned());
     }
-    if profile.waiting > 0 {
-        about.push(format!("{} waiting here to be sent", profile.waiting));
+    about.extend(waits(profile.unsent));
+    if profile.unsent.refused > 0 {
+        about.push(format!("{} not sent", profile.unsent.refused));
     }
     KeptAccount {
         name: profile.name,
@@ -139,7 +160,7 @@ async fn turn(app: &AppHandle, to: Profile) -> Answer<()> {
     if here.name == to.name {
         return Ok(());
     }
-    note_waiting(&shell).await;
+    note_unsent(&shell).await;
     bring(app, &to).await;
     let opened = shell.device().await;
     if let Err(problem) = &opened {
@@ -170,13 +191,13 @@ fn kept(shell: &Shell, profile: &Profile) -> Kept {
 }
 
 /// So that it can be told while it is not open.
-async fn note_waiting(shell: &Shell) {
+async fn note_unsent(shell: &Shell) {
     let name = shell.profiles.here().name;
     let Ok(device) = shell.device().await else { return };
-    let waiting = device.waiting() as u64;
+    let unsent = device.unsent();
     let profiles = shell.profiles.clone();
-    // It is a number to be shown, and what waits is where it was.
-    let _ = blocking(move || profiles.note_waiting(&name, waiting)).await;
+    // These are numbers to be shown, and what waits is where it was.
+    let _ = blocking(move || profiles.note_unsent(&name, unsent)).await;
 }
 
 /// Signs out of the one on the screen, and of no other.
@@ -198,7 +219,7 @@ pub async fn sign_out(app: &AppHandle, even_if_waiting: bool) -> Answer<()> {
 /// The program ends.
 pub async fn close(app: &AppHandle) {
     let shell = app.state::<Shell>();
-    note_waiting(&shell).await;
+    note_unsent(&shell).await;
     shell.sync.close().await;
 }
 
@@ -268,6 +289,25 @@ async fn turn_to_who_has(app: &AppHandle, session: SessionId) -> Answer<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_is_told_in_words_and_nothing_where_nothing_does() {
+        for (messages, changes, wanted) in [
+            (0, 0, None),
+            (0, 1, Some("1 change waits here to be sent")),
+            (0, 2, Some("2 changes wait here to be sent")),
+            (1, 1, Some("1 message waits here to be sent")),
+            (2, 0, Some("2 messages wait here to be sent")),
+        ] {
+            // What was refused goes nowhere by itself.
+            let unsent = Unsent {
+                messages,
+                changes,
+                refused: 1,
+            };
+            assert_eq!(waits(unsent).as_deref(), wanted, "{unsent:?}");
+        }
+    }
 
     #[test]
     fn a_server_is_taken_as_people_write_it_and_never_without_encryption() {

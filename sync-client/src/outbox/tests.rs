@@ -340,6 +340,32 @@ fn a_message_into_a_session_known_to_be_gone_waits_for_nobody() {
     assert!(is_dead(&outbox, id));
 }
 
+#[test]
+fn what_is_not_accepted_is_counted_by_what_becomes_of_it() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    write(&mut outbox, create(session), 0);
+    write(&mut outbox, message(session, "one"), 0);
+    write(&mut outbox, message(session, "two"), 0);
+    let batch = dispatch(&mut outbox, session, 0);
+    let on_its_way = Unsent {
+        messages: 2,
+        changes: 1,
+        refused: 0,
+    };
+    assert_eq!(outbox.unsent(), on_its_way);
+    let results = vec![
+        OpResult::applied(4),
+        OpResult::applied(5),
+        OpResult::refused(Code::Invalid),
+    ];
+    answer(&mut outbox, &batch, results);
+    let refused = Unsent {
+        refused: 1,
+        ..Unsent::default()
+    };
+    assert_eq!(outbox.unsent(), refused);
+}
+
 /// RestoreHeals: what was accepted before a restore of the server, and is heard of only after it.
 #[test]
 fn an_answer_of_another_history_settles_nothing_and_the_same_is_sent_again() {

@@ -5,7 +5,7 @@
 use super::{Answer, Backend, Handle, Watcher};
 use protocol::auth::{Device, Email, Password, Provider};
 use protocol::ipc::{
-    self, AppAct, BrowserSignInStarted, Command, Going, KeptAccount, Preferences, SecretStore, Storage,
+    self, AppAct, BrowserSignInStarted, Command, Going, KeptAccounts, Preferences, SecretStore, Storage,
 };
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
@@ -233,7 +233,7 @@ impl Backend for Core {
     fn revoke(&self, device: DeviceId) -> Answer<()> {
         call(ipc::Revoke { device })
     }
-    fn accounts(&self, go: Option<Going>) -> Answer<Vec<KeptAccount>> {
+    fn accounts(&self, go: Option<Going>) -> Answer<KeptAccounts> {
         call(ipc::Accounts { go })
     }
     fn storage(&self) -> Answer<Storage> {

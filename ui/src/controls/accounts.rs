@@ -3,7 +3,8 @@
 use super::PostForm;
 use super::form::value_of;
 use crate::state::{Action, Stage};
-use protocol::ipc::{Going, KeptAccount};
+use protocol::UnixMillis;
+use protocol::ipc::{Going, KeptAccount, KeptAccounts};
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -12,58 +13,80 @@ pub struct AccountsProps {
     /// Where one may be added; none is, where there is no server.
     #[prop_or_default]
     pub server: Option<AttrValue>,
+    /// How much the list shows that waits to be sent: where that changes, the accounts are asked for again.
+    #[prop_or_default]
+    pub unsent: u32,
+    /// And with the clock, for what the list does not show.
+    #[prop_or_default]
+    pub now: UnixMillis,
 }
 
 #[component]
 pub fn Accounts(props: &AccountsProps) -> Html {
-    let kept = use_state(Vec::new);
-    let server = use_node_ref();
-    let ask = {
+    let kept = use_state(KeptAccounts::default);
+    {
         let (stage, kept) = (props.stage.clone(), kept.clone());
-        Callback::from(move |go: Option<Going>| {
-            let kept = kept.clone();
-            // Where it goes, this page is gone by then.
+        use_effect_with((props.unsent, props.now), move |_| {
             stage.ask(
-                |body| body.accounts(go),
+                |body| body.accounts(None),
                 move |stage, answer| match answer {
                     Ok(accounts) => kept.set(accounts),
                     Err(problem) => stage.tell(Action::Trouble(problem)),
                 },
             );
-        })
-    };
-    {
-        let ask = ask.clone();
-        use_effect_with((), move |()| ask.emit(None));
+        });
     }
-    let onpost = {
-        let server = server.clone();
-        ask.reform(move |()| Some(Going::Add(value_of(&server))))
-    };
     html! {
         <>
-            for account in kept.iter() {
-                { row(account, &ask) }
+            if !kept.waits.is_empty() {
+                <p data-testid="account-waits">{ &kept.waits }</p>
             }
-            if let Some(value) = props.server.clone() {
-                <PostForm action="" csrf="" class="choices" {onpost}>
-                    <input ref={server} class="field" aria-label="Server" {value} required=true data-testid="server" />
-                    <button class="button" data-testid="add-account">{ "Add another account" }</button>
-                </PostForm>
+            for account in &kept.others {
+                { row(account, &props.stage) }
+            }
+            if let Some(server) = props.server.clone() {
+                <Door stage={props.stage.clone()} {server} />
             }
         </>
     }
 }
 
-fn row(account: &KeptAccount, ask: &Callback<Option<Going>>) -> Html {
-    let name = account.name.clone();
-    let onclick = ask.reform(move |_: MouseEvent| Some(Going::To(name.clone())));
+/// Where it goes, this page is gone with the answer.
+fn go(stage: &Stage, to: Going) {
+    stage.attempt(|body| body.accounts(Some(to)));
+}
+
+fn row(account: &KeptAccount, stage: &Stage) -> Html {
+    let (name, stage) = (account.name.clone(), stage.clone());
+    let onclick = Callback::from(move |_: MouseEvent| go(&stage, Going::To(name.clone())));
     html! {
-        <p>
+        <div>
             <button type="button" class="button button-wide" data-testid="account-row" {onclick}>
                 { "Switch to " }<bdi>{ &account.whose }</bdi>
             </button>
             <span class="hint" dir="ltr">{ &account.about }</span>
-        </p>
+        </div>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Properties)]
+struct DoorProps {
+    stage: Stage,
+    server: AttrValue,
+}
+
+/// By itself: what is typed here stays where the rest is drawn anew.
+#[component]
+fn Door(props: &DoorProps) -> Html {
+    let server = use_node_ref();
+    let onpost = {
+        let (stage, server) = (props.stage.clone(), server.clone());
+        Callback::from(move |()| go(&stage, Going::Add(value_of(&server))))
+    };
+    html! {
+        <PostForm action="" csrf="" class="choices" {onpost}>
+            <input ref={server} class="field" aria-label="Server" value={props.server.clone()} required=true data-testid="server" />
+            <button class="button" data-testid="add-account">{ "Add another account" }</button>
+        </PostForm>
     }
 }

@@ -4,7 +4,7 @@ use super::fetch::{self, Refusal};
 use super::{Page, drafts, senses};
 use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
-use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccount, Preferences, SecretStore, Storage};
+use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccounts, Preferences, SecretStore, Storage};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, LIST_ROWS, Push, SessionRow, Transcript, Typed};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, routes};
@@ -310,7 +310,7 @@ impl Backend for Web {
         })
     }
 
-    fn accounts(&self, _go: Option<Going>) -> Answer<Vec<KeptAccount>> {
+    fn accounts(&self, _go: Option<Going>) -> Answer<KeptAccounts> {
         desktop_only()
     }
 
