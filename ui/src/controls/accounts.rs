@@ -84,8 +84,11 @@ fn Door(props: &DoorProps) -> Html {
         Callback::from(move |()| go(&stage, Going::Add(value_of(&server))))
     };
     html! {
-        <PostForm action="" csrf="" class="choices" {onpost}>
-            <input ref={server} class="field" aria-label="Server" value={props.server.clone()} required=true data-testid="server" />
+        <PostForm action="" csrf="" class="choices one-more" {onpost}>
+            <label class="labelled">
+                <span>{ "Server" }</span>
+                <input ref={server} class="field" value={props.server.clone()} required=true data-testid="server" />
+            </label>
             <button class="button" data-testid="add-account">{ "Add another account" }</button>
         </PostForm>
     }

@@ -102,6 +102,19 @@ async fn every_button_and_field_has_a_name_that_can_be_read_out() {
     }
 }
 
+#[tokio::test]
+async fn the_server_of_one_more_account_is_asked_for_by_a_label_that_is_seen() {
+    let boot = Boot {
+        body: Body::Desktop,
+        ..signed_in()
+    };
+    let page = render(boot, "/settings").await;
+    let (before, _) = page.split_once("data-testid=\"server\"").unwrap();
+    let (_, label) = before.rsplit_once("<label").unwrap();
+    assert!(!label.contains("</label>"), "{label}");
+    assert_eq!(without_tags(label.split_once('>').unwrap().1), "Server");
+}
+
 fn without_tags(markup: &str) -> String {
     markup
         .split('<')
