@@ -257,23 +257,52 @@ pub async fn local(stage: &Stage, sessions: u32) -> anyhow::Result<Vec<Row>> {
             || count(&raw, LIST, []),
         )
         .await?,
-        repeat(
-            &format!("W10 search of {} messages", sessions * 20),
+        search(&laptop, &raw, stage, "in every tenth message", "matter lantern").await?,
+        search(&laptop, &raw, stage, "in every message", "matter").await?,
+        search(
+            &laptop,
+            &raw,
             stage,
-            async || Ok(device.search("matter lantern", None).await.map(drop)?),
-            || count(&raw, "select rowid, snippet(messages_fts, 0, '', '', '…', 12) from messages_fts where messages_fts match ?1 order by rank limit 50", ["matter lantern"]),
+            "in some, with one that is in all",
+            "matter 4321",
         )
         .await?,
         repeat(
             "W10 open a session of 5,000 messages",
             stage,
             async || Ok(device.transcript(opened).await.map(drop)?),
-            || count(&raw, "select * from messages where session_id = ?1 order by ord desc limit 100", [opened.to_string()]),
+            || {
+                count(
+                    &raw,
+                    "select * from messages where session_id = ?1 order by ord desc limit 100",
+                    [opened.to_string()],
+                )
+            },
         )
         .await?,
     ];
     laptop.device.close().await;
     Ok(rows)
+}
+
+/// What is looked for, and in how many it is.
+async fn search(
+    laptop: &Laptop,
+    raw: &Connection,
+    stage: &Stage,
+    frequency: &str,
+    words: &str,
+) -> anyhow::Result<Row> {
+    const RANKED: &str = "select rowid, snippet(messages_fts, 0, '', '', '…', 12) from messages_fts
+        where messages_fts match ?1 order by rank limit 50";
+    let messages = laptop.device.storage().await?.messages;
+    repeat(
+        &format!("W10 search of {messages} messages, words {frequency}"),
+        stage,
+        async || Ok(laptop.device.search(words, None).await.map(drop)?),
+        || count(raw, RANKED, [words]),
+    )
+    .await
 }
 
 fn count(raw: &Connection, sql: &str, parameters: impl rusqlite::Params) -> anyhow::Result<usize> {

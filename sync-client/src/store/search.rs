@@ -7,11 +7,10 @@ use protocol::search::Hit;
 use protocol::sync::Session;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Row, params};
-use std::cmp::Reverse;
 
-/// Messages that are weighed against each other, those that came here last: a word that is everywhere would have every
-/// message weighed, 0.7 s for 200,000 of them. Twenty times what is shown.
-const RANKED: usize = 1_000;
+/// Where more messages fit than this, their words tell nothing of which is the best, and the newest are told of; and weighing
+/// them would take 0.7 s for 200,000. Ten times what is shown.
+const WEIGHED: usize = 500;
 
 /// What the schema asks of every connection to the cache.
 pub fn teach(connection: &Connection) -> Result<()> {
@@ -51,34 +50,46 @@ pub fn search(connection: &Connection, query: &Query, others: &[SessionId]) -> R
     Ok(candidates)
 }
 
-/// Of messages that fit as well, the newest first. One more than is shown tells that there are more.
+/// The best first, of those that fit as well the newest; one more than is shown tells that there are more.
 fn hits(connection: &Connection, query: &Query, asked: &str) -> Result<Vec<(SessionId, Hit)>> {
     // Without the sign the index of words would be asked anew for each message of the session.
-    let of_session = match query.session() {
-        Some(_) => "and +rowid in (select rowid from messages where session_id = ?4)",
-        None => "and ?4 is null",
+    let fitting = match query.session() {
+        Some(_) => "messages_fts match ?1 and +rowid in (select rowid from messages where session_id = ?2)",
+        None => "messages_fts match ?1 and ?2 is null",
+    };
+    let session = query.session().map(|session| session.to_string());
+    let (weighed, shown) = (as_limit(WEIGHED), as_limit(HITS + 1));
+    let are_too_many: bool = connection
+        .prepare_cached(&format!(
+            "select count(*) > ?3 from (select 1 from messages_fts where {fitting} limit ?3 + 1)"
+        ))?
+        .query_row(params![asked, session, weighed], |row| row.get(0))?;
+    let best = if are_too_many {
+        // Rows are numbered as they come: the last to come are new, and a first sync begins with the newest.
+        format!(
+            "select m.rowid as n, 0.0 as score
+               from (select * from (select rowid from messages_fts where {fitting} order by rowid desc limit ?3)
+                     union
+                     select * from (select rowid from messages_fts where {fitting} order by rowid limit ?3)) as ends
+                    join messages as m on m.rowid = ends.rowid
+              order by m.created_at desc limit ?4"
+        )
+    } else {
+        format!(
+            "select rowid as n, score
+               from (select rowid, bm25(messages_fts) as score from messages_fts where {fitting} limit ?3)
+              order by score limit ?4"
+        )
     };
     let mut statement = connection.prepare_cached(&format!(
-        "select m.session_id, m.id, m.ord, m.role, m.created_at, m.content, best.score
-           from (select rowid, score
-                   from (select rowid, bm25(messages_fts) as score from messages_fts
-                          where messages_fts match ?1 {of_session} order by rowid desc limit ?2)
-                  order by score limit ?3) as best
-                join messages as m on m.rowid = best.rowid"
+        "select m.session_id, m.id, m.ord, m.role, m.created_at, m.content
+           from ({best}) as best join messages as m on m.rowid = best.n
+          order by best.score, m.created_at desc"
     ))?;
-    let session = query.session().map(|session| session.to_string());
-    let asked = params![asked, as_limit(RANKED), as_limit(HITS + 1), session];
-    let mut hits: Vec<(f64, SessionId, Hit)> = statement
-        .query_map(asked, |row| {
-            let session = rows::parsed(row, "session_id")?;
-            Ok((row.get("score")?, session, hit(row, query)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    hits.sort_by(|(score, _, hit), (other_score, _, other)| {
-        let newest_first = Reverse(hit.created_at).cmp(&Reverse(other.created_at));
-        score.total_cmp(other_score).then(newest_first)
-    });
-    Ok(hits.into_iter().map(|(_, session, hit)| (session, hit)).collect())
+    let hits = statement.query_map(params![asked, session, weighed, shown], |row| {
+        Ok((rows::parsed(row, "session_id")?, hit(row, query)?))
+    })?;
+    Ok(hits.collect::<rusqlite::Result<_>>()?)
 }
 
 fn hit(row: &Row<'_>, query: &Query) -> rusqlite::Result<Hit> {

@@ -222,6 +222,60 @@ fn only_so_many_are_told_of() {
     assert_eq!((found.count(), found.has_more), (crate::search::HITS, true));
 }
 
+/// What the server reads in one go, newest first, is written here in that order; then the world goes on.
+#[test]
+fn of_a_word_that_is_everywhere_the_newest_messages_are_told_of() {
+    const OLD: i64 = 1_300;
+    let spoken = |ord| Message {
+        created_at: ord * 1_000,
+        ..said(ord, "the same words")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Quota::default(), Sealing::Open).unwrap();
+    let history = |lo, hi| History {
+        session: id(1),
+        as_of: at(2),
+        lo,
+        hi,
+        messages: (lo..=hi).map(spoken).collect(),
+    };
+    let runtime = runtime();
+    let newest = vec![history(OLD - 99, OLD)];
+    runtime
+        .block_on(store.apply_bootstrap(user(), first(vec![titled("Many")], newest, 2)))
+        .unwrap();
+    for block in (0..OLD / 100 - 1).rev() {
+        let read = history(block * 100 + 1, block * 100 + 100);
+        runtime.block_on(store.apply_history(read.into())).unwrap();
+    }
+    let searched = Searched {
+        folder,
+        runtime,
+        store,
+    };
+    let shown = i64::try_from(crate::search::HITS).unwrap();
+    assert_eq!(
+        searched.ords("words"),
+        (OLD - shown + 1..=OLD).rev().collect::<Vec<_>>()
+    );
+    let last = OLD + 1;
+    searched.change(
+        2,
+        Change::Message(Message {
+            seq: 3,
+            ..spoken(last)
+        }),
+    );
+    assert_eq!(
+        searched.ords("words"),
+        (last - shown + 1..=last).rev().collect::<Vec<_>>()
+    );
+    assert_eq!(
+        searched.found_in("words", Some(id(1))).count(),
+        crate::search::HITS
+    );
+}
+
 #[test]
 fn a_cache_of_an_earlier_build_is_searched_as_well() {
     let searched = Searched::with(vec![titled("Old")], &[(1, "東京 calling")]);
