@@ -443,6 +443,12 @@ impl Piece {
             },
         }
     }
+
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Whole { text, .. } | Self::More { text, .. } => text,
+        }
+    }
 }
 
 #[cfg(test)]
