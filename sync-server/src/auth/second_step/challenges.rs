@@ -9,6 +9,7 @@ use protocol::UserId;
 use protocol::auth::{Client, Email};
 use sqlx::types::Json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Codes that one challenge lets somebody try.
 const TRIES: i16 = 5;
@@ -61,6 +62,32 @@ pub struct Challenge {
     pub stays: bool,
 }
 
+struct ChallengeRow {
+    user_id: Uuid,
+    email: String,
+    method: String,
+    client: Json<Client>,
+    link: Option<serde_json::Value>,
+    dpop_jkt: Option<String>,
+    stays: bool,
+}
+
+impl TryFrom<ChallengeRow> for Challenge {
+    type Error = sqlx::Error;
+
+    fn try_from(row: ChallengeRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            user: UserId(row.user_id),
+            email: stored_email(&row.email)?,
+            method: row.method,
+            client: row.client.0,
+            dpop_jkt: row.dpop_jkt,
+            link: row.link,
+            stays: row.stays,
+        })
+    }
+}
+
 /// Whose second step is awaited; counts nothing. `None`: as for [`take_try`].
 pub async fn whose(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Email>> {
     let email = sqlx::query_scalar!(
@@ -77,7 +104,8 @@ pub async fn whose(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Email
 
 /// Counts a try. `None`: there are none left, it is used, too old, or made up.
 pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Challenge>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        ChallengeRow,
         r#"update challenges c set attempts = attempts + 1
              from users u
             where c.secret_hash = $1 and not c.is_to_keep
@@ -89,16 +117,7 @@ pub async fn take_try(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<Ch
     )
     .fetch_optional(pool)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Challenge {
-        user: UserId(row.user_id),
-        email: stored_email(&row.email)?,
-        method: row.method,
-        client: row.client.0,
-        dpop_jkt: row.dpop_jkt,
-        link: row.link,
-        stays: row.stays,
-    }))
+    row.map(Challenge::try_from).transpose()
 }
 
 /// Uses it up. False: somebody was quicker.
@@ -129,7 +148,8 @@ pub async fn to_keep(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<(Em
 
 /// Uses it up: its owner keeps the account.
 pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::Result<Option<Challenge>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        ChallengeRow,
         r#"update challenges c set consumed_at = now()
              from users u
             where c.secret_hash = $1 and c.is_to_keep and c.consumed_at is null and c.expires > now()
@@ -139,16 +159,7 @@ pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::
     )
     .fetch_optional(db)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Challenge {
-        user: UserId(row.user_id),
-        email: stored_email(&row.email)?,
-        method: row.method,
-        client: row.client.0,
-        dpop_jkt: row.dpop_jkt,
-        link: row.link,
-        stays: row.stays,
-    }))
+    row.map(Challenge::try_from).transpose()
 }
 
 /// What was begun with a first step that no longer holds ends.
