@@ -91,6 +91,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // what an alert waits for is there before it happens
     metrics::counter!("database_undone_total").increment(0);
     metrics::counter!("stuffing_found_total").increment(0);
+    metrics::counter!("verify_mismatch_total").increment(0);
     for result in ["theft", "another_key", "from_the_future"] {
         metrics::counter!("refresh_total", "result" => result).increment(0);
     }

@@ -2,6 +2,7 @@
 
 use harness::{Client, Person, Stack, until};
 use protocol::auth::Client as Kind;
+use protocol::sync::{Digest, VerifyAnswer, VerifyAsk};
 use protocol::{Code, routes};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,6 +171,34 @@ async fn credential_stuffing_that_is_found_is_what_a_rule_waits_for() {
     let waits = |rule: &Rule| rule.expr == "increase(stuffing_found_total[1h]) > 0";
     let rule = rules().into_iter().find(waits).expect("a rule that waits for it");
     assert_eq!(rule.labels.get("severity").map(String::as_str), Some("page"));
+}
+
+#[tokio::test]
+async fn a_copy_that_differs_is_what_a_rule_waits_for() {
+    let stack = Stack::start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let id = client.create_session("Differs").await;
+    client.note(id, "One").await;
+    let history = client.history(id).await;
+    let digest = Digest {
+        id,
+        lo: history.lo,
+        hi: history.hi,
+        count: 1,
+        xor: "0".repeat(16),
+    };
+    let ask = VerifyAsk {
+        cursor: client.bootstrap().await.as_of,
+        sessions: vec![digest],
+    };
+    let answer: VerifyAnswer = client.post(routes::VERIFY_CACHE, &ask).await.expect();
+    assert_eq!(answer.differ, [id]);
+    assert_eq!(
+        value_of(&counted(&stack).await, "verify_mismatch_total"),
+        Some(1.0)
+    );
+    let waits = |rule: &Rule| rule.expr == "increase(verify_mismatch_total[1h]) > 0";
+    assert!(rules().iter().any(waits), "a rule waits for it");
 }
 
 #[test]
