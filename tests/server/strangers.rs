@@ -9,7 +9,7 @@ use protocol::{Code, MessageId, RunId, SessionId, routes};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Isolation.
+/// Isolation, by addresses.
 #[tokio::test]
 async fn every_route_says_of_somebody_elses_things_what_it_says_of_nothing() {
     let stack = Stack::start().await;

@@ -460,6 +460,7 @@ async fn a_reply_is_kept_whole_although_redis_went_away_while_it_was_said() {
     stack.redis_gate().open();
 }
 
+/// Isolation, by frames.
 #[tokio::test]
 async fn nobody_watches_somebody_elses_reply() {
     let stack = Stack::start().await;

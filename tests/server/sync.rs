@@ -335,6 +335,7 @@ async fn an_answer_to_writes_names_the_history_that_they_are_in() {
     }
 }
 
+/// Isolation, by writes.
 #[tokio::test]
 async fn a_mutation_id_of_somebody_elses_is_ones_own() {
     let stack = Stack::start().await;
@@ -585,6 +586,7 @@ async fn a_device_can_have_its_cache_checked() {
     assert_eq!(answer.differ, [broken]);
 }
 
+/// Isolation, by checksums.
 #[tokio::test]
 async fn nobody_checks_a_cache_against_somebody_elses_rows() {
     let stack = Stack::start().await;
