@@ -1,6 +1,6 @@
 //! Replies that stream: in order, to every viewer, to exactly one end, whatever happens to the server.
 
-use harness::{Person, Reply, Socket, Stack};
+use harness::{Person, Reply, Socket, Stack, within};
 use protocol::frame::{ClientFrame, ServerFrame};
 use protocol::run::Status;
 use protocol::sync::Role;
@@ -441,6 +441,29 @@ async fn who_watches_sees_the_end_of_a_lost_reply_within_its_lease_and_two_looks
     stack.redis_gate().open();
     let again = socket.watch(run).await;
     assert_eq!((again.status, again.ends), (Some(Status::Interrupted), 1));
+}
+
+/// Whoever makes a reply waits for no answer of Redis's: each costs a second where none comes, and this one has some twenty pieces.
+#[tokio::test]
+async fn a_reply_keeps_its_pace_while_redis_takes_everything_and_answers_nothing() {
+    const SAID: Duration = Duration::from_secs(4);
+    /// For a busy machine.
+    const SLACK: Duration = Duration::from_secs(6);
+    let stack = Stack::builder().with_gates().start().await;
+    let (_, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("At its pace").await;
+    let sent = client
+        .say(session, &format!("/slow 20ms {}", "word ".repeat(200).trim()))
+        .await;
+    stack.redis_gate().stall();
+    within(SAID + SLACK, "the reply to be whole", async || {
+        let whole = "select count(*) from conversations where role = 'assistant' and status = 2";
+        (stack.number(whole).await == 1).then_some(())
+    })
+    .await;
+    stack.redis_gate().open();
+    let kept = client.committed(session, sent.reply()).await;
+    assert_eq!(kept.content.matches("word").count(), 200);
 }
 
 #[tokio::test]
