@@ -1,1 +1,249 @@
-//! A device against a server that answers by script: what the driver makes of each answer.
+//! A device against a server that answers by script: what is made of each answer, whoever wrote it.
+
+use crate::clock::Clock;
+use crate::credentials::{Credential, CredentialStore, InMemory};
+use crate::engine::Failure;
+use crate::http::{Call, Http};
+use crate::tokens::{Keeper, Renewal};
+use protocol::auth::{Email, Me, SignedIn, Tokens};
+use protocol::{Code, DeviceId, Problem, UserId};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use url::Url;
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+const MIB: usize = 1024 * 1024;
+
+fn answer(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// Gives each request the next of these answers, and then listens no more; tells what it was asked.
+async fn server(answers: Vec<Vec<u8>>) -> (Url, JoinHandle<Vec<String>>) {
+    let (listener, address) = listen().await;
+    let serving = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            asked.push(request(&mut stream).await);
+            // Who does not read all of it may.
+            let _ = stream.write_all(&answer).await;
+            let _ = stream.shutdown().await;
+        }
+        asked
+    });
+    (address, serving)
+}
+
+async fn listen() -> (TcpListener, Url) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    (listener, address.parse().unwrap())
+}
+
+/// A request with its body.
+async fn request(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&read).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && body.len() >= length_in(head)
+        {
+            return text;
+        }
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.unwrap();
+        assert!(count > 0, "a request that was cut: {text}");
+        read.extend_from_slice(&piece[..count]);
+    }
+}
+
+fn length_in(head: &str) -> usize {
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    length.map_or(0, |(_, value)| value.trim().parse().unwrap())
+}
+
+fn http(address: Url) -> Http {
+    Http::new(address, Arc::new(Clock::start())).unwrap()
+}
+
+/// What a question that wants words in a list comes to.
+async fn asked(address: Url) -> Failure {
+    let answered = http(address).ask::<Vec<String>>(Call::get("/api/v1/words")).await;
+    answered.unwrap_err().failure
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_a_cut_and_never_the_servers_word() {
+    let deep = "[".repeat(200_000);
+    let unreadable: [(&str, &str, &[u8]); 8] = [
+        ("200 OK", JSON, b"[\"\xff\xfe\"]"),
+        ("200 OK", JSON, b"[\"cut"),
+        ("200 OK", JSON, b""),
+        ("200 OK", JSON, deep.as_bytes()),
+        ("200 OK", HTML, b"<h1>Welcome to the hotel</h1>"),
+        ("401 Unauthorized", HTML, b"<h1>Pay at the hotel</h1>"),
+        ("403 Forbidden", JSON, b"\xff"),
+        ("404 Not Found", HTML, b"\xff\xfe"),
+    ];
+    for (status, kind, body) in unreadable {
+        let (address, serving) = server(vec![answer(status, kind, body)]).await;
+        let length = body.len();
+        assert_eq!(asked(address).await, Failure::Cut, "{status}, {length} bytes");
+        serving.await.unwrap();
+    }
+}
+
+/// A token goes with most requests: it would go wherever an answer leads.
+#[tokio::test]
+async fn no_answer_leads_anywhere_else() {
+    let elsewhere = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let there = elsewhere.local_addr().unwrap();
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
+        let moved = format!("{status}\r\nLocation: http://{there}/");
+        let (address, serving) = server(vec![answer(&moved, JSON, b"[]")]).await;
+        assert_eq!(asked(address).await, Failure::Cut, "{status}");
+        serving.await.unwrap();
+        let came = elsewhere.accept().map(drop).unwrap_err();
+        assert_eq!(came.kind(), ErrorKind::WouldBlock, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_left() {
+    let (listener, address) = listen().await;
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        request(&mut stream).await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nConnection: close\r\n\r\n[");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let piece = vec![b' '; MIB];
+        let mut sent = 0;
+        // Until it is hung up on.
+        while stream.write_all(&piece).await.is_ok() {
+            sent += 1;
+            assert!(sent < 256, "{sent} MiB were taken");
+        }
+    });
+    assert_eq!(asked(address).await, Failure::Cut);
+    serving.await.unwrap();
+}
+
+fn credential(refresh_token: &str) -> Credential {
+    Credential {
+        refresh_token: refresh_token.to_owned(),
+        me: Me {
+            user: UserId::fresh(),
+            device: DeviceId::fresh(),
+            email: Email::parse("ana@example.org").unwrap(),
+            name: None,
+        },
+        key: None,
+    }
+}
+
+/// The server's answer to a renewal of this one.
+fn renewed(kept: &Credential, refresh_token: &str) -> Vec<u8> {
+    let signed_in = SignedIn {
+        me: kept.me.clone(),
+        tokens: Some(Tokens {
+            access_token: "access".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 600,
+            refresh_token: refresh_token.to_owned(),
+        }),
+    };
+    answer("200 OK", JSON, &serde_json::to_vec(&signed_in).unwrap())
+}
+
+#[tokio::test]
+async fn only_invalid_grant_signs_out_and_nothing_else_changes_what_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = credential("first");
+    let store = Arc::new(InMemory::default());
+    store.save(&first).unwrap();
+    let others: [(&str, &str, &[u8]); 8] = [
+        ("500 Internal Server Error", HTML, b"<h1>Oh no</h1>"),
+        ("503 Service Unavailable", JSON, b""),
+        ("429 Too Many Requests", JSON, b"{}"),
+        ("401 Unauthorized", HTML, b"<h1>Pay at the hotel</h1>"),
+        ("400 Bad Request", JSON, b"{\"error\":\"invalid_client\"}"),
+        ("400 Bad Request", JSON, b"{\"error\":\"invalid_request\"}"),
+        ("200 OK", HTML, b"<h1>Welcome to the hotel</h1>"),
+        ("302 Found\r\nLocation: /", JSON, b"{\"error\":\"none\"}"),
+    ];
+    for (status, kind, body) in others {
+        let (address, serving) = server(vec![answer(status, kind, body)]).await;
+        let keeper = Keeper::new(store.clone(), http(address), folder.path());
+        assert_eq!(keeper.renew().await, Renewal::Failed, "{status}");
+        assert_eq!(store.load().unwrap().as_ref(), Some(&first), "{status}");
+        serving.await.unwrap();
+    }
+    let over = answer("400 Bad Request", JSON, b"{\"error\":\"invalid_grant\"}");
+    let (address, serving) = server(vec![over]).await;
+    let keeper = Keeper::new(store.clone(), http(address), folder.path());
+    assert_eq!(keeper.renew().await, Renewal::Refused);
+    assert_eq!(store.load().unwrap(), None);
+    serving.await.unwrap();
+}
+
+/// Keeps what it has, whatever it is given.
+struct Full(Credential);
+
+impl CredentialStore for Full {
+    fn load(&self) -> Result<Option<Credential>, Problem> {
+        Ok(Some(self.0.clone()))
+    }
+
+    fn save(&self, _credential: &Credential) -> Result<(), Problem> {
+        Err(Problem::new(Code::DiskFull))
+    }
+
+    fn clear(&self) -> Result<(), Problem> {
+        panic!("nobody was signed out")
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_cannot_be_kept_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = credential("first");
+    let (address, serving) = server(vec![renewed(&first, "second")]).await;
+    let keeper = Keeper::new(Arc::new(Full(first)), http(address), folder.path());
+    assert_eq!(keeper.renew().await, Renewal::Failed);
+    assert_eq!(keeper.present(), None, "it came with what could not be kept");
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn two_programs_with_one_sign_in_renew_it_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = credential("first");
+    let store = Arc::new(InMemory::default());
+    store.save(&first).unwrap();
+    let (address, serving) = server(vec![renewed(&first, "second"), renewed(&first, "third")]).await;
+    let program = || Keeper::new(store.clone(), http(address.clone()), folder.path());
+    let (one, other) = (program(), program());
+    let both = tokio::join!(one.renew(), other.renew());
+    assert_eq!(both, (Renewal::Renewed, Renewal::Renewed));
+    let asked = serving.await.unwrap();
+    for (asked, token) in asked.iter().zip(["first", "second"]) {
+        assert!(asked.contains(&format!("refresh_token={token}")), "{asked}");
+    }
+    assert_eq!(store.load().unwrap().unwrap().refresh_token, "third");
+}
