@@ -7,6 +7,8 @@ mod page_process;
 mod place;
 mod print;
 mod save;
+#[cfg(target_os = "linux")]
+mod spelling;
 mod stuck;
 mod zoom;
 
@@ -131,6 +133,8 @@ where
     watch_the_page_process(&window, told.before_anew)?;
     zoom::put_on(&window, manner.chosen)?;
     listen_to_the_wheel(&window, told.turned)?;
+    #[cfg(target_os = "linux")]
+    spelling::check(&window)?;
     window.show()?;
     let moved = window.clone();
     window.on_window_event(move |event| {
