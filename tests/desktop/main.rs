@@ -15,6 +15,7 @@ mod printing;
 mod rescue;
 mod rights;
 mod searching;
+mod shut_in;
 mod storage;
 mod tray;
 mod updates;
