@@ -3,8 +3,9 @@
 use crate::{Scene, leave_by, sign_in, sign_in_by_a_file};
 use harness::mailbox::path_of;
 use harness::{Client, Network, Person, Seat, Stack, until};
-use protocol::routes;
+use protocol::{ipc, routes};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[tokio::test]
@@ -336,5 +337,101 @@ async fn no_secret_crosses_to_the_page() {
     secrets.push(person.password);
     for secret in secrets {
         assert!(!heard.contains(&secret), "{secret} crossed to the page: {heard}");
+    }
+}
+
+/// Every command, as a page may ask it; `ID` stands for a session, and whatever else has a number.
+const ASKS: &[(&str, &str)] = &[
+    ("boot", "{archived: false, open: 'ID'}"),
+    ("list", "{archived: false, rows: 50}"),
+    ("open", "{session: 'ID'}"),
+    ("earlier", "{session: 'ID'}"),
+    ("reach", "{session: 'ID', message: 'ID'}"),
+    ("search", "{typed: 'ordinary', within: null}"),
+    ("create", "{}"),
+    ("draft", "{session: null}"),
+    ("keep_draft", "{session: null, text: 'Half a thought'}"),
+    ("send", "{session: 'ID', text: 'Calm sea'}"),
+    ("answer", "{session: 'ID', message: 'ID'}"),
+    ("rename", "{session: 'ID', title: 'Calm'}"),
+    ("archive", "{session: 'ID', archived: false}"),
+    ("retry", "{mutation: 'ID'}"),
+    ("stop", "{run: 'ID'}"),
+    ("delete", "{session: 'ID'}"),
+    ("undo", "{mutation: 'ID'}"),
+    ("providers", "{}"),
+    ("devices", "{}"),
+    ("revoke", "{device: 'ID'}"),
+    ("accounts", "{go: null}"),
+    ("storage", "{}"),
+    ("prefer", "{to: null}"),
+    ("act", "{act: 'copy_diagnostics'}"),
+    ("consent", "{to: 'keychain'}"),
+    ("open_link", "{url: 'https://example.org/'}"),
+    ("ui_ready", "{}"),
+    ("page_broke", "{what: 'by a test'}"),
+    (
+        "sign_up",
+        "{email: 'new@example.org', password: 'walnut-ferry-copper-drizzle'}",
+    ),
+    ("verify", "{email: 'new@example.org', code: '000000'}"),
+    ("resend", "{email: 'new@example.org'}"),
+    (
+        "sign_in",
+        "{email: 'new@example.org', password: 'nobody-has-such-a-password'}",
+    ),
+    ("second_step", "{code: '000000'}"),
+    ("finish_sign_in", "{code: 'none'}"),
+    ("cancel_sign_in", "{}"),
+    ("browser_sign_in", "{provider: null}"),
+];
+
+/// What the page asks by itself, and is heard above.
+const ASKED_BY_THE_PAGE: [&str; 2] = ["sign_out", "watch"];
+
+/// These have to answer, or nothing was heard of them.
+const ANSWERED: [&str; 10] = [
+    "boot",
+    "list",
+    "open",
+    "search",
+    "draft",
+    "devices",
+    "accounts",
+    "storage",
+    "prefer",
+    "browser_sign_in",
+];
+
+#[tokio::test]
+async fn no_command_answers_with_a_secret() {
+    let asked = ASKS.iter().map(|(name, _)| *name).chain(ASKED_BY_THE_PAGE);
+    let all: BTreeSet<_> = ipc::NAMES.iter().copied().collect();
+    assert_eq!(asked.collect::<BTreeSet<_>>(), all, "each command is asked");
+
+    let scene = Scene::signed_in().await;
+    let session = scene.elsewhere.create_session("Ordinary").await.to_string();
+    scene.screen.wait_text("session-list", "Ordinary").await;
+    let mut heard = Vec::new();
+    for (page, (name, ask)) in (1000..).zip(ASKS) {
+        let ask = ask.replace("ID", &session);
+        let script = format!(
+            "window.__TAURI_INTERNALS__.invoke('{name}', {{ask: {ask}, page: {page}, number: 0}})
+                 .then((answer) => done({{done: answer}}), (problem) => done({{refused: problem}}));"
+        );
+        let answer = scene.screen.evaluate_later(&script).await;
+        let is_answered = answer.get("done").is_some();
+        assert!(is_answered || !ANSWERED.contains(name), "{name}: {answer}");
+        heard.push((name, answer.to_string()));
+    }
+    let credential = scene.seat.kept_secret("credential").await;
+    let pending = scene.seat.kept_secret("pending-sign-in").await;
+    let mut secrets = texts(&credential, &["refresh_token", "key"]);
+    secrets.extend(texts(&pending, &["verifier", "state", "key"]));
+    secrets.extend(["cmr_", "access_token", "refresh_token"].map(str::to_owned));
+    for (name, answer) in &heard {
+        for secret in &secrets {
+            assert!(!answer.contains(secret), "{name} tells {secret}: {answer}");
+        }
     }
 }
