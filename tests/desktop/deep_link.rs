@@ -213,3 +213,88 @@ async fn a_sign_in_comes_home_to_the_account_that_began_it() {
         .wait_text("settings-accounts", other.email.as_str())
         .await;
 }
+
+#[tokio::test]
+async fn who_waits_for_the_browser_may_copy_the_address_or_call_it_off() {
+    let door = Door::open().await;
+    let screen = &door.screen;
+    let address = door.leave_by("provider-google").await;
+    screen.wait("waiting").await;
+    screen.picture("waiting-for-browser").await;
+    screen.click_on(".gate-row button:first-child").await;
+    screen.wait_text_in(".gate-row", "Copied").await;
+    screen.click("sign-in-code").await;
+    screen.keys("\u{E009}v").await;
+    until("the address to be pasted", async || {
+        let pasted = "return document.querySelector('[data-testid=\"sign-in-code\"]').value";
+        (screen.evaluate(pasted).await == address.as_str()).then_some(())
+    })
+    .await;
+    screen.click("cancel-sign-in").await;
+    screen.wait("sign-in-form").await;
+    // the browser goes on all the same
+    let browser = door.browser().await;
+    let link = door.consent(&browser, &address).await;
+    door.seat.hand_over(&link);
+    until("the link to be ignored", async || {
+        door.seat.log().contains("none was begun here").then_some(())
+    })
+    .await;
+    screen.wait("sign-in-form").await;
+    has_native_device(&door.stack, 0).await;
+}
+
+/// A link of ours that leads to nothing: it shows where links arrive.
+const NOTHING: &str = "compymac://nothing";
+
+async fn has_said(seat: &Seat, words: &str, times: usize) {
+    until(&format!("the app to say {times} times: {words}"), async || {
+        (seat.log().matches(words).count() == times).then_some(())
+    })
+    .await;
+}
+
+/// The program itself says to the system where it lies, as an AppImage and a build from source do.
+#[tokio::test]
+async fn a_program_that_was_moved_is_opened_by_links_once_it_was_started_there() {
+    let stack = Stack::start().await;
+    let mut seat = Seat::fresh(&stack).await;
+    seat.start(&[]);
+    has_said(&seat, "the page is drawn", 1).await;
+    until("links to lead to the app", async || {
+        (!seat.runs_for("compymac").is_empty()).then_some(())
+    })
+    .await;
+    seat.end_app();
+    let place = seat.move_app().display().to_string();
+    assert!(!seat.runs_for("compymac").contains(&place));
+    seat.start(&[]);
+    has_said(&seat, "the page is drawn", 2).await;
+    for scheme in ["compymac", "app.compymac.desktop"] {
+        until("links to lead to its new place", async || {
+            (seat.runs_for(scheme) == format!("{place} %u")).then_some(())
+        })
+        .await;
+    }
+    seat.hand_over(NOTHING);
+    has_said(&seat, "not one of ours was dropped", 1).await;
+    seat.end_app();
+    seat.hand_over(NOTHING);
+    has_said(&seat, "not one of ours was dropped", 2).await;
+    assert!(seat.runs_app(), "the one that was moved");
+}
+
+#[tokio::test]
+async fn of_several_that_are_started_at_once_one_stays() {
+    let stack = Stack::start().await;
+    let seat = Seat::fresh(&stack).await;
+    for _ in 0..3 {
+        seat.start(&[]);
+    }
+    until("one of them to be left, with its page", async || {
+        let drawn = seat.log().matches("the page is drawn").count();
+        (seat.copies() == 1 && drawn == 1).then_some(())
+    })
+    .await;
+    assert_eq!(seat.log().matches("the app starts").count(), 1);
+}

@@ -198,6 +198,32 @@ impl Seat {
         self.programs.end_program(&self.app);
     }
 
+    /// The app's program lies in another folder from here on, as an AppImage does that somebody moved; gives its new place.
+    pub fn move_app(&mut self) -> PathBuf {
+        let folder = self.folder.path().join("moved");
+        let place = folder.join(self.app.file_name().unwrap_or_default());
+        let moved = std::fs::create_dir_all(&folder).and_then(|()| {
+            // the folder may lie on another disk
+            std::fs::hard_link(&self.app, &place).or_else(|_| std::fs::copy(&self.app, &place).map(drop))
+        });
+        moved.unwrap_or_else(|error| panic!("moving the app: {error}"));
+        self.app.clone_from(&place);
+        place
+    }
+
+    /// What the person's own entry for links of this scheme runs; empty: there is none.
+    pub fn runs_for(&self, scheme: &str) -> String {
+        let entries = self.folder.path().join("data/applications");
+        let entry = std::fs::read_to_string(entries.join(self.opens(scheme))).unwrap_or_default();
+        let run = entry.lines().find_map(|line| line.strip_prefix("Exec="));
+        run.unwrap_or_default().to_owned()
+    }
+
+    /// How many times the app runs.
+    pub fn copies(&self) -> usize {
+        self.programs.running(&[self.app.as_path()]).len()
+    }
+
     /// The processes that the app has now, those of its web view among them.
     pub fn app_processes(&self) -> Vec<u32> {
         let web = WEB_PROCESSES.iter().map(Path::new);

@@ -46,7 +46,7 @@ pub fn Waiting(props: &WaitingProps) -> Html {
             <p class="waiting" data-testid="waiting"><span class="ring" />{ "Waiting for your browser…" }</p>
             <div class="gate-row">
                 <CopyButton text={props.link.clone()} label="Copy link" />
-                <button type="button" class="button button-quiet" onclick={oncancel}>
+                <button type="button" class="button button-quiet" data-testid="cancel-sign-in" onclick={oncancel}>
                     { "Cancel" }
                 </button>
             </div>
