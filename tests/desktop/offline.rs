@@ -6,6 +6,10 @@ use protocol::SessionId;
 use protocol::mutation::Op;
 use std::time::Duration;
 
+/// As WebDriver spells them.
+const F2: &str = "\u{E032}";
+const ENTER: &str = "\u{E007}";
+
 const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
 const WAITING: &str = "[data-testid=\"message\"][data-delivery=\"waiting\"]";
 
@@ -162,6 +166,34 @@ async fn a_session_begun_offline_is_there_afterwards() {
     until("the session at the server", async || {
         let sessions = scene.elsewhere.sessions().await;
         (sessions.len() == 1 && sessions[0].title.contains("Begun in the tunnel")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_renamed_and_archived_offline_is_so_after_a_start_and_at_the_server() {
+    let (scene, id) = with_a_read_conversation().await;
+    let screen = &scene.screen;
+    scene.stack.server.gate().shut();
+    screen.wait_connection("offline").await;
+    screen.keys(F2).await;
+    screen.fill("rename-input", "Old log book").await;
+    screen.press("rename-input", ENTER).await;
+    screen.wait_text("session-title", "Old log book").await;
+    screen.click("archive").await;
+    let row = format!("[data-session=\"{id}\"]");
+    screen.wait_gone(&row).await;
+
+    let scene = scene.started_again().await;
+    let screen = &scene.screen;
+    screen.wait("new-session").await;
+    assert_eq!(screen.count(&row).await, 0, "it is not among the others any more");
+    screen.click("archived-link").await;
+    screen.wait_text_in(&row, "Old log book").await;
+    scene.stack.server.gate().open();
+    until("both at the server", async || {
+        let session = scene.elsewhere.session(id).await;
+        (session.archived && session.title == "Old log book").then_some(())
     })
     .await;
 }
