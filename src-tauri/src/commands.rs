@@ -5,7 +5,6 @@
 
 pub mod accounts;
 pub mod app;
-mod asks;
 mod opening;
 pub mod reading;
 pub mod signing;
@@ -17,9 +16,8 @@ use crate::keychain::{Keychain, Owner};
 use crate::preferences::Preferences;
 use crate::profiles::{Profile, Profiles};
 use crate::sign_in::SignIn;
-use crate::sync::{self, Sync};
+use crate::sync::{Sync, Turn};
 use crate::tray::Tray;
-use asks::Asks;
 use protocol::auth::Provider;
 use protocol::ipc::{self, Command as _};
 use protocol::{Code, Problem, UnixMillis};
@@ -29,8 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use sync_client::Device;
 use sync_client::driver::Computer;
-use tauri::ipc::{Invoke, InvokeBody};
-use tauri::{AppHandle, Manager as _, Wry};
+use tauri::ipc::{CommandArg, CommandItem, Invoke, InvokeBody, InvokeError, InvokeMessage};
+use tauri::{AppHandle, Manager as _, Runtime, Wry};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -140,8 +138,7 @@ commands! {
 
 pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
     let each = each();
-    let asks = Asks::default();
-    move |invoke| match admit(&asks, &invoke) {
+    move |invoke| match admit(&invoke.message) {
         Ok(()) => each(invoke),
         Err(problem) => {
             invoke.resolver.reject(problem);
@@ -152,26 +149,40 @@ pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 's
 
 /// Each page says which one it is and numbers what it asks: one that was drawn for an account that is not on the screen any more is
 /// refused, and so is what was asked before.
-fn admit(asks: &Asks, invoke: &Invoke<Wry>) -> Answer<()> {
+fn admit(message: &InvokeMessage<Wry>) -> Answer<()> {
+    let command = message.command();
     // Told by the page's frame, whose program did not come as far as having a name; told twice, it is written down twice.
-    if invoke.message.command() == ipc::PageBroke::NAME {
+    if command == ipc::PageBroke::NAME {
         return Ok(());
     }
-    let InvokeBody::Json(payload) = invoke.message.payload() else {
-        return Err(nameless());
-    };
-    let field = |name: &str| payload.get(name).and_then(serde_json::Value::as_u64);
-    let (page, number) = field("page").zip(field("number")).ok_or_else(nameless)?;
-    let shell = invoke.message.webview_ref().try_state::<Shell>();
-    if shell.is_some_and(|shell| shell.sync.refuses(page)) {
-        return Err(sync::elsewhere());
-    }
-    if asks.is_new(page, number) {
+    let (page, number) = field(message, "page")
+        .zip(field(message, "number"))
+        .ok_or_else(nameless)?;
+    let shell = message.webview_ref().state::<Shell>();
+    if shell.sync.admit(page, number)? {
         Ok(())
     } else {
-        tracing::info!(command = invoke.message.command(), "what a page asked came twice");
+        tracing::info!(command, "what a page asked came twice");
         let detail = "That was asked already. If nothing has come of it, please try again.";
         Err(Problem::new(Code::Conflict).detail(detail))
+    }
+}
+
+/// A number beside the ask.
+fn field<R: Runtime>(message: &InvokeMessage<R>, name: &str) -> Option<u64> {
+    match message.payload() {
+        InvokeBody::Json(payload) => payload.get(name)?.as_u64(),
+        InvokeBody::Raw(_) => None,
+    }
+}
+
+/// The one that the page was let in at, which another may have followed by now: commands run when there is time for them.
+impl<'de, R: Runtime> CommandArg<'de, R> for Turn {
+    fn from_command(command: CommandItem<'de, R>) -> std::result::Result<Self, InvokeError> {
+        let shell = command.message.webview_ref().state::<Shell>();
+        let page = field(command.message, "page");
+        let turn = page.and_then(|page| shell.sync.turn_of(page));
+        turn.ok_or_else(|| nameless().into())
     }
 }
 
@@ -224,8 +235,16 @@ impl Shell {
         }
     }
 
-    pub async fn device(&self) -> Answer<Device> {
-        self.sync.device().await
+    /// Of the account of the page that asks.
+    async fn device(&self, turn: Turn) -> Answer<Device> {
+        self.sync.device_of(turn).await
+    }
+
+    /// Likewise.
+    fn profile(&self, turn: Turn) -> Answer<Profile> {
+        let here = self.profiles.here();
+        self.sync.still(turn)?;
+        Ok(here)
     }
 
     /// A profile's entries in the keychain.
@@ -234,16 +253,20 @@ impl Shell {
         Arc::new(self.keychain.of(owner))
     }
 
-    /// Of the account on the screen.
-    fn sign_in(&self) -> Arc<SignIn> {
-        self.sign_in
+    /// Likewise.
+    fn sign_in(&self, turn: Turn) -> Answer<Arc<SignIn>> {
+        let here = self
+            .sign_in
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        self.sync.still(turn)?;
+        Ok(here)
     }
 
-    /// What was known of the account that was on the screen is known of no other.
+    /// It is on the screen from now on. What was known of the one before is known of no other.
     fn begin_with(&self, profile: &Profile) {
+        self.profiles.show(profile);
         let own = Arc::new(SignIn::new(self.keychain_of(profile)));
         *self.sign_in.lock().unwrap_or_else(PoisonError::into_inner) = own;
         self.providers

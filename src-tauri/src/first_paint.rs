@@ -25,7 +25,7 @@ async fn drawn(app: &AppHandle, path: &str, document: &str) -> Option<String> {
     let (archived, open) = ui::page::sessions_at(path)?;
     let shell = app.state::<Shell>();
     let ask = GetBoot { archived, open };
-    let kept = tokio::time::timeout(PATIENCE, reading::kept(&ask, &shell)).await;
+    let kept = tokio::time::timeout(PATIENCE, reading::kept(&ask, shell.sync.now(), &shell)).await;
     let boot = kept.ok()?.ok()?;
     boot.me.as_ref()?;
     // One that is not here may be had: the page asks for it.

@@ -24,7 +24,7 @@ pub fn watch_over_the_page(app: AppHandle) {
         let shell = app.state::<Shell>();
         let mut is_drawn = shell.is_drawn.subscribe();
         // Before that there is nothing to draw, and its owner may be asked for the key of it. Open or not, the page comes then.
-        let _ = shell.device().await;
+        let _ = shell.sync.device().await;
         if tokio::time::timeout(PATIENCE, is_drawn.wait_for(|&is| is))
             .await
             .is_ok()

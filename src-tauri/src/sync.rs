@@ -2,9 +2,11 @@
 //!
 //! One is open at a time. Where another account comes on the screen, its device takes the place of this one, and a page of its own
 //! that of this page.
-//! **Invariant:** a page that was drawn for one device is neither told of another nor asks it.
+//! **Invariant:** a page that was drawn for one device is neither told of another nor asks it, however long what it asked was on its way.
 
-use crate::error::Result;
+mod pages;
+
+use pages::Pages;
 use protocol::view::Push;
 use protocol::{Code, Problem, SessionId};
 use std::collections::VecDeque;
@@ -17,31 +19,37 @@ use tokio::sync::{broadcast, watch};
 /// Pushes that nobody can ask for again, kept for a page that does not watch yet.
 const HELD: usize = 8;
 
-/// Pages of devices that are not open any more, whose names are remembered: the web view keeps fewer alive behind the one it shows.
-const FORMER: usize = 64;
-
-/// Counts the devices that were open since the start.
-pub type Turn = u32;
+/// An account's time on the screen, by the number of devices that were open before its own. A command has the one that it was let in at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn(u32);
 
 #[derive(Clone, Default)]
 struct Opened {
     turn: Turn,
     /// `None`: not yet.
-    outcome: Option<std::result::Result<Device, Problem>>,
+    outcome: Option<Result<Device, Problem>>,
+}
+
+impl Opened {
+    fn device(self, turn: Turn) -> Result<Device, Problem> {
+        if self.turn != turn {
+            return Err(elsewhere());
+        }
+        self.outcome.unwrap_or_else(|| Err(Problem::new(Code::Internal)))
+    }
 }
 
 #[derive(Clone)]
 pub struct Sync {
     opened: Arc<watch::Sender<Opened>>,
-    page: Arc<Mutex<Page>>,
+    /// Held before whose turn it is is looked at, where that must not change meanwhile.
+    screen: Arc<Mutex<Screen>>,
 }
 
 #[derive(Default)]
-struct Page {
-    /// What it calls itself, a number by chance.
-    name: Option<u64>,
-    /// The ones before, which were other devices'.
-    former: VecDeque<u64>,
+struct Screen {
+    pages: Pages,
+    /// To the one that watches.
     channel: Option<Channel<Push>>,
     shown: Option<SessionId>,
     held: VecDeque<Push>,
@@ -55,46 +63,42 @@ impl std::fmt::Debug for Sync {
 
 impl Sync {
     /// Opens the device in the background; whoever needs it waits for it.
-    pub fn begin(
-        opening: impl Future<Output = std::result::Result<Device, Problem>> + Send + 'static,
-    ) -> Self {
+    pub fn begin(opening: impl Future<Output = Result<Device, Problem>> + Send + 'static) -> Self {
         let sync = Self {
             opened: Arc::default(),
-            page: Arc::default(),
+            screen: Arc::default(),
         };
         sync.open(opening);
         tauri::async_runtime::spawn(sync.clone().pass_on());
         sync
     }
 
-    /// Closes the device that is there and opens another in its place. The page is refused from here on: it is the former one's.
-    pub async fn turn(
-        &self,
-        opening: impl Future<Output = std::result::Result<Device, Problem>> + Send + 'static,
-    ) {
+    /// Closes the device that is there and opens another in its place: what `begin` gives, at the moment from which on the pages that
+    /// asked until then are refused.
+    pub async fn turn<F>(&self, begin: impl FnOnce() -> F + Send)
+    where
+        F: Future<Output = Result<Device, Problem>> + Send + 'static,
+    {
         let former = self.device().await;
-        {
-            let mut page = self.page();
-            page.channel = None;
-            page.leave();
-        }
-        self.opened.send_modify(|opened| {
-            opened.turn += 1;
-            opened.outcome = None;
-        });
-        {
+        let opening = {
+            let mut screen = self.screen();
+            self.opened.send_modify(|opened| {
+                opened.turn.0 += 1;
+                opened.outcome = None;
+            });
+            screen.channel = None;
             // What was passed on until now was the former one's too.
-            let mut page = self.page();
-            page.shown = None;
-            page.held.clear();
-        }
+            screen.shown = None;
+            screen.held.clear();
+            begin()
+        };
         if let Ok(device) = former {
             device.close().await;
         }
         self.open(opening);
     }
 
-    fn open(&self, opening: impl Future<Output = std::result::Result<Device, Problem>> + Send + 'static) {
+    fn open(&self, opening: impl Future<Output = Result<Device, Problem>> + Send + 'static) {
         let opened = self.opened.clone();
         tauri::async_runtime::spawn(async move {
             let outcome = opening.await;
@@ -105,25 +109,40 @@ impl Sync {
         });
     }
 
-    /// Whoever asks for one that is not open any more when it could be had is refused.
-    pub async fn device(&self) -> std::result::Result<Device, Problem> {
+    /// Whose turn it is at the moment.
+    pub fn now(&self) -> Turn {
+        self.opened.borrow().turn
+    }
+
+    /// Refused where it is another's turn by now.
+    pub fn still(&self, turn: Turn) -> Result<(), Problem> {
+        if self.now() == turn {
+            Ok(())
+        } else {
+            Err(elsewhere())
+        }
+    }
+
+    /// Of whoever's turn it is.
+    pub async fn device(&self) -> Result<Device, Problem> {
+        self.device_of(self.now()).await
+    }
+
+    /// As soon as it is open. Whoever asks for one that is not open any more when it could be had is refused.
+    pub async fn device_of(&self, turn: Turn) -> Result<Device, Problem> {
         let mut opened = self.opened.subscribe();
-        let turn = opened.borrow().turn;
         let now = opened
             .wait_for(|opened| opened.turn != turn || opened.outcome.is_some())
             .await
             .map_err(|_program_ends| Problem::new(Code::Internal))?
             .clone();
-        match now.outcome {
-            Some(outcome) if now.turn == turn => outcome,
-            Some(_) | None => Err(elsewhere()),
-        }
+        now.device(turn)
     }
 
     /// Without waiting for it: a page was shown, so it was opened.
-    pub fn device_now(&self) -> std::result::Result<Device, Problem> {
-        let outcome = self.opened.borrow().outcome.clone();
-        outcome.unwrap_or_else(|| Err(Problem::new(Code::Internal)))
+    pub fn device_now(&self, turn: Turn) -> Result<Device, Problem> {
+        let now = self.opened.borrow().clone();
+        now.device(turn)
     }
 
     /// The device that is open, as soon as it is another than this turn's.
@@ -142,58 +161,61 @@ impl Sync {
         }
     }
 
-    /// Whether a page of this name, which asks for something, was drawn for a device that is not open any more.
-    pub fn refuses(&self, name: u64) -> bool {
-        let mut page = self.page();
-        let is_former = page.former.contains(&name);
-        if !is_former {
-            page.name = Some(name);
-        }
-        is_former
+    /// Lets a page ask, by its name and its number for it: whether it is for the first time. One that was drawn for a device that is not
+    /// open any more is refused.
+    pub fn admit(&self, page: u64, number: u64) -> Result<bool, Problem> {
+        let mut screen = self.screen();
+        let now = self.now();
+        screen.pages.ask(page, number, now).ok_or_else(elsewhere)
     }
 
-    /// The page that is now there, by its name. It asked for what it shows a moment ago: what changed since is told at once.
-    pub async fn watch(&self, name: u64, channel: Channel<Push>) -> Result<()> {
+    /// Whose a page is that was let in.
+    pub fn turn_of(&self, page: u64) -> Option<Turn> {
+        self.screen().pages.turn_of(page)
+    }
+
+    /// The page that is now there. It asked for what it shows a moment ago: what changed since is told at once.
+    pub async fn watch(&self, turn: Turn, channel: Channel<Push>) -> Result<(), Problem> {
         let held = {
-            let mut page = self.page();
-            // It may have become another's since it called.
-            if page.former.contains(&name) {
-                return Err(elsewhere().into());
-            }
-            page.channel = Some(channel);
-            std::mem::take(&mut page.held)
+            let mut screen = self.screen();
+            self.still(turn)?;
+            screen.channel = Some(channel);
+            std::mem::take(&mut screen.held)
         };
-        self.tell_anew(&self.device().await?);
+        self.tell_anew(turn, &self.device_of(turn).await?);
         for push in held {
-            self.push(push);
+            self.push_of(turn, push);
         }
         Ok(())
     }
 
     /// Which session the page shows.
-    pub fn shows(&self, session: SessionId) {
-        self.page().shown = Some(session);
+    pub fn shows(&self, turn: Turn, session: SessionId) {
+        let mut screen = self.screen();
+        if self.now() == turn {
+            screen.shown = Some(session);
+        }
     }
 
     pub fn push(&self, push: Push) {
-        self.page().push(push);
+        self.screen().push(push);
     }
 
     /// What a device says while it is its turn.
     fn push_of(&self, turn: Turn, push: Push) {
-        let mut page = self.page();
-        if self.opened.borrow().turn == turn {
-            page.push(push);
+        let mut screen = self.screen();
+        if self.now() == turn {
+            screen.push(push);
         }
     }
 
-    fn tell_anew(&self, device: &Device) {
+    fn tell_anew(&self, turn: Turn, device: &Device) {
         let connection = device.connection();
-        self.push(Push::Connection { connection });
-        self.push(Push::List);
-        let shown = self.page().shown;
+        self.push_of(turn, Push::Connection { connection });
+        self.push_of(turn, Push::List);
+        let shown = self.screen().shown;
         if let Some(session) = shown {
-            self.push(Push::Transcript { session });
+            self.push_of(turn, Push::Transcript { session });
         }
     }
 
@@ -216,7 +238,7 @@ impl Sync {
             tokio::select! {
                 push = pushes.recv() => match push {
                     Ok(push) => self.push_of(turn, push),
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.tell_anew(&device),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.tell_anew(turn, &device),
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
                 next = self.next(Some(turn)) => {
@@ -227,20 +249,12 @@ impl Sync {
         }
     }
 
-    fn page(&self) -> MutexGuard<'_, Page> {
-        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Page {
-    /// It was drawn for a device that is not open any more.
-    fn leave(&mut self) {
-        self.former.extend(self.name.take());
-        if self.former.len() > FORMER {
-            self.former.pop_front();
-        }
-    }
-
+impl Screen {
     fn push(&mut self, push: Push) {
         let refused = match &self.channel {
             Some(channel) => channel.send(push.clone()).is_err(),
@@ -260,7 +274,7 @@ impl Page {
 }
 
 /// What a page is told that was drawn for another account than the one on the screen.
-pub fn elsewhere() -> Problem {
+fn elsewhere() -> Problem {
     Problem::new(Code::Conflict).detail("Another account is on the screen now.")
 }
 
@@ -273,40 +287,45 @@ mod tests {
         let refuse = || async { Err(Problem::new(Code::Internal)) };
         let sync = Sync {
             opened: Arc::default(),
-            page: Arc::default(),
+            screen: Arc::default(),
         };
         sync.open(refuse());
-        assert!(!sync.refuses(1));
-        sync.page().shown = Some(SessionId::fresh());
-        sync.turn(std::future::pending()).await;
-        assert!(sync.refuses(1), "it was drawn for the one before");
-        assert_eq!(sync.page().shown, None);
-        assert!(!sync.refuses(2));
+        assert!(sync.admit(1, 0).unwrap());
+        // Let in, and on its way from here on.
+        let first = sync.turn_of(1).unwrap();
+        sync.shows(first, SessionId::fresh());
+        sync.turn(|| {
+            assert!(
+                sync.still(first).is_err(),
+                "nothing is of the one before any more"
+            );
+            std::future::pending()
+        })
+        .await;
+        let refused = |answer: Result<Device, Problem>| answer.unwrap_err().code == Code::Conflict;
+        assert!(refused(sync.device_of(first).await) && refused(sync.device_now(first)));
+        assert_eq!(
+            sync.turn_of(1),
+            Some(first),
+            "it was drawn for the one before, and stays so"
+        );
+        assert_eq!(sync.admit(1, 1).unwrap_err().code, Code::Conflict);
+        sync.shows(first, SessionId::fresh());
+        assert_eq!(sync.screen().shown, None);
         let channel = Channel::new(|_| Ok(()));
-        assert!(sync.watch(1, channel).await.is_err());
-        assert!(sync.page().channel.is_none(), "it is told nothing any more");
-        let turn = sync.opened.borrow().turn;
-        sync.push_of(turn - 1, Push::Me { me: None });
-        assert!(sync.page().held.is_empty(), "said by the one before");
-        sync.push_of(turn, Push::Me { me: None });
-        assert_eq!(sync.page().held.len(), 1);
+        assert!(sync.watch(first, channel).await.is_err());
+        assert!(sync.screen().channel.is_none(), "it is told nothing any more");
+        assert!(sync.admit(2, 0).unwrap());
+        let second = sync.turn_of(2).unwrap();
+        sync.push_of(first, Push::Me { me: None });
+        assert!(sync.screen().held.is_empty(), "said by the one before");
+        sync.push_of(second, Push::Me { me: None });
+        assert_eq!(sync.screen().held.len(), 1);
         let asking = sync.clone();
-        let waiting = tokio::spawn(async move { asking.device().await });
+        let waiting = tokio::spawn(async move { asking.device_of(second).await });
         // Until it waits.
         tokio::task::yield_now().await;
-        sync.opened.send_modify(|opened| opened.turn += 1);
-        assert_eq!(waiting.await.unwrap().unwrap_err().code, Code::Conflict);
-    }
-
-    #[test]
-    fn every_page_that_may_come_back_is_remembered_and_no_more() {
-        let mut page = Page::default();
-        for name in 0..=64 {
-            page.name = Some(name);
-            page.leave();
-        }
-        assert_eq!(page.former.len(), FORMER);
-        assert_eq!((page.name, page.former.back()), (None, Some(&64)));
-        assert_eq!(page.former.front(), Some(&1));
+        sync.opened.send_modify(|opened| opened.turn.0 += 1);
+        assert!(refused(waiting.await.unwrap()));
     }
 }

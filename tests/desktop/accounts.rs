@@ -12,7 +12,7 @@ const ACCOUNT_WAITS: &str = "[data-testid=\"account-waits\"]";
 const ADD: &str = "[data-testid=\"add-account\"]";
 
 /// What the core knows of the accounts of this computer that are not on the screen, as text.
-async fn listed(screen: &Screen) -> Vec<String> {
+pub async fn listed(screen: &Screen) -> Vec<String> {
     let ask = "window.__TAURI_INTERNALS__.invoke('accounts', {ask: {go: null}, page: Math.random() * 2 ** 32 >>> 0, number: 0})
                    .then((all) => done(all.others.map((one) => JSON.stringify(one))), () => done(['\"refused\"']));";
     let answer = screen.evaluate_later(ask).await;
@@ -49,7 +49,7 @@ async fn is(screen: &Screen, person: &Person) {
 }
 
 /// A second person at the app, and their program on another computer.
-async fn joined_by(scene: &Scene, stack: &Stack) -> (Person, Client) {
+pub async fn joined_by(scene: &Scene, stack: &Stack) -> (Person, Client) {
     let (person, elsewhere) = Person::join_natively(stack).await;
     let server = stack.url();
     add(&scene.screen, Some(&server)).await;

@@ -1,6 +1,7 @@
 //! What a page asks the core for: it says which page it is and numbers what it asks, and each is done once.
 
 use crate::Scene;
+use crate::accounts::{joined_by, listed};
 use harness::{Screen, Seat, Stack, until};
 use serde_json::{Value, json};
 
@@ -83,6 +84,38 @@ async fn what_a_page_asks_twice_by_one_number_is_refused_the_second_time() {
         let answer = ask(&screen, "accounts", &payload).await;
         assert_eq!(&answer, wanted, "page {page}, number {number}");
     }
+}
+
+/// Commands run when there is time for them, and another account may come on the screen between the one and the next.
+#[tokio::test]
+async fn what_a_page_asks_while_another_account_comes_is_not_done_to_that_one() {
+    let scene = Scene::signed_in().await;
+    scene.elsewhere.create_session("Log book").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    joined_by(&scene, &scene.stack).await;
+    let screen = &scene.screen;
+    let others = listed(screen).await;
+    let first: Value = serde_json::from_str(&others[0]).expect("an account");
+    let name = &first["name"];
+    let all_at_once = format!(
+        "const ask = (command, number, ask) =>
+             window.__TAURI_INTERNALS__.invoke(command, {{ask, page: 7, number}}).catch(() => {{}});
+         ask('accounts', 0, {{go: {{to: {name}}}}});
+         ask('sign_out', 1, {{even_if_waiting: true}});
+         for (let number = 2; number < 30; number++) ask('create', number, {{}});
+         done();"
+    );
+    screen.evaluate_later(&all_at_once).await;
+    screen.wait_text("session-list", "Log book").await;
+    // It waits until whoever was there before it has gone and come.
+    let payload = format!("{{ask: {{go: {{to: {name}}}}}, page: 8, number: 0}}");
+    let answer = ask(screen, "accounts", &payload).await;
+    assert!(answer["done"].is_array(), "{answer}");
+    screen.wait_text("session-list", "Log book").await;
+    screen.wait_connection("online").await;
+    assert_eq!(screen.count("[data-testid=\"session-row\"]").await, 1);
+    assert_eq!(scene.elsewhere.sessions().await.len(), 1);
+    assert_eq!(scene.elsewhere.devices().await.len(), 2, "it is signed in");
 }
 
 /// It is told by the page's frame, which has no name.

@@ -7,6 +7,7 @@ use crate::config::server_address;
 use crate::deep_link::Callback;
 use crate::profiles::Profile;
 use crate::sign_in::SignIn;
+use crate::sync::Turn;
 use crate::window;
 use protocol::ipc::{self, Going, KeptAccount, KeptAccounts};
 use protocol::view::{Connection, Push};
@@ -87,7 +88,7 @@ async fn fold(shell: &Shell) {
     let Ok(_one) = shell.turning.try_lock() else {
         return;
     };
-    let Ok(device) = shell.sync.device_now() else {
+    let Ok(device) = shell.sync.device_now(shell.sync.now()) else {
         return;
     };
     let Some(me) = device.me().filter(|_| device.connection() == Connection::Online) else {
@@ -162,7 +163,7 @@ async fn turn(app: &AppHandle, to: Profile) -> Answer<()> {
     }
     note_unsent(&shell).await;
     bring(app, &to).await;
-    let opened = shell.device().await;
+    let opened = shell.sync.device().await;
     if let Err(problem) = &opened {
         bring(app, &here).await;
         let problem = problem.clone();
@@ -179,10 +180,11 @@ async fn turn(app: &AppHandle, to: Profile) -> Answer<()> {
 
 async fn bring(app: &AppHandle, to: &Profile) {
     let shell = app.state::<Shell>();
-    shell.profiles.show(to);
-    shell.begin_with(to);
-    let opening = opening::open(app.clone(), kept(&shell, to));
-    shell.sync.turn(opening).await;
+    let begin = || {
+        shell.begin_with(to);
+        opening::open(app.clone(), kept(&shell, to))
+    };
+    shell.sync.turn(begin).await;
 }
 
 fn kept(shell: &Shell, profile: &Profile) -> Kept {
@@ -193,24 +195,26 @@ fn kept(shell: &Shell, profile: &Profile) -> Kept {
 /// So that it can be told while it is not open.
 async fn note_unsent(shell: &Shell) {
     let name = shell.profiles.here().name;
-    let Ok(device) = shell.device().await else { return };
+    let Ok(device) = shell.sync.device().await else {
+        return;
+    };
     let unsent = device.unsent();
     let profiles = shell.profiles.clone();
     // These are numbers to be shown, and what waits is where it was.
     let _ = blocking(move || profiles.note_unsent(&name, unsent)).await;
 }
 
-/// Signs out of the one on the screen, and of no other.
-pub async fn sign_out(app: &AppHandle, even_if_waiting: bool) -> Answer<()> {
+/// Signs out of the one that was on the screen when it was asked for, and of no other.
+pub async fn sign_out(app: &AppHandle, turn: Turn, even_if_waiting: bool) -> Answer<()> {
     let shell = app.state::<Shell>();
     let _one = shell.turning.lock().await;
-    let device: Device = shell.device().await?;
+    let device: Device = shell.device(turn).await?;
     let left = device.sign_out(even_if_waiting).await;
     if device.me().is_some() {
         return left;
     }
     // Whoever could not be wiped away whole has left all the same.
-    let given_up = shell.sign_in().cancel().await;
+    let given_up = shell.sign_in(turn)?.cancel().await;
     let profiles = shell.profiles.clone();
     let noted = blocking(move || profiles.note(&profiles.here().name, None)).await;
     left.and(given_up.map_err(Problem::from)).and(noted)
@@ -232,7 +236,7 @@ pub async fn follow_sign_in(app: &AppHandle) -> Answer<bool> {
     let place = shell.profiles.find(&due.name);
     turn(app, place.ok_or_else(|| Problem::new(Code::NotFound))?).await?;
     if let Some(former) = due.former {
-        revoke(&shell.device().await?, former).await;
+        revoke(&shell.sync.device().await?, former).await;
     }
     Ok(true)
 }
@@ -240,7 +244,7 @@ pub async fn follow_sign_in(app: &AppHandle) -> Answer<bool> {
 /// Brings the account on the screen at whose door this sign-in was begun.
 pub async fn turn_to_who_began(app: &AppHandle, callback: &Callback) -> Answer<()> {
     let shell = app.state::<Shell>();
-    if shell.sign_in().awaits(callback).await? {
+    if shell.sign_in(shell.sync.now())?.awaits(callback).await? {
         return Ok(());
     }
     for profile in shell.profiles.all() {
@@ -267,7 +271,7 @@ pub async fn open_session(app: AppHandle, session: SessionId) {
 
 async fn turn_to_who_has(app: &AppHandle, session: SessionId) -> Answer<()> {
     let shell = app.state::<Shell>();
-    let device = shell.device().await?;
+    let device = shell.sync.device().await?;
     if device.title(session).await.is_some() {
         return Ok(());
     }

@@ -6,6 +6,8 @@ use crate::error::Error;
 use crate::export::{self, Format};
 use crate::keychain::{Keychain, Owner};
 use crate::preferences::{Chosen, Step};
+use crate::profiles::Profile;
+use crate::sync::Turn;
 use crate::{autostart, clipboard, crash, folder, outside, window};
 use protocol::SessionId;
 use protocol::ipc::{self, AppAct, SecretStore};
@@ -15,19 +17,20 @@ use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_opener::OpenerExt as _;
 
 #[tauri::command]
-pub async fn storage(ask: ipc::GetStorage, shell: State<'_, Shell>) -> Answer<ipc::Storage> {
+pub async fn storage(ask: ipc::GetStorage, turn: Turn, shell: State<'_, Shell>) -> Answer<ipc::Storage> {
     let ipc::GetStorage {} = ask;
-    held(&shell).await
+    held(turn, &shell).await
 }
 
-async fn held(shell: &Shell) -> Answer<ipc::Storage> {
-    let keychain = shell.keychain_of(&shell.profiles.here());
+async fn held(turn: Turn, shell: &Shell) -> Answer<ipc::Storage> {
+    let profile = shell.profile(turn)?;
+    let keychain = shell.keychain_of(&profile);
     let secrets = blocking(move || Ok(keychain.store())).await?;
-    let numbers = shell.device().await?.storage().await?;
+    let numbers = shell.device(turn).await?.storage().await?;
     let aside = (numbers.aside > 0).then(|| ipc::Aside {
         files: numbers.aside,
         bytes: numbers.aside_bytes,
-        folder: folder_of(shell),
+        folder: folder_of(&profile, shell),
     });
     Ok(ipc::Storage {
         secrets,
@@ -42,10 +45,9 @@ async fn held(shell: &Shell) -> Answer<ipc::Storage> {
     })
 }
 
-/// Where the account on the screen is kept.
-fn folder_of(shell: &Shell) -> String {
-    let folder = shell.profiles.folder(&shell.profiles.here().name);
-    folder.display().to_string()
+/// Where an account is kept.
+fn folder_of(profile: &Profile, shell: &Shell) -> String {
+    shell.profiles.folder(&profile.name).display().to_string()
 }
 
 /// How far what is kept here is from whoever reads the disk. No more is said than is so.
@@ -95,29 +97,30 @@ pub async fn prefer(ask: ipc::Prefer, app: AppHandle) -> Answer<ipc::Preferences
 }
 
 #[tauri::command]
-pub async fn act(ask: ipc::Act, app: AppHandle) -> Answer<String> {
-    perform(app, ask.act).await
+pub async fn act(ask: ipc::Act, turn: Turn, app: AppHandle) -> Answer<String> {
+    perform(turn, app, ask.act).await
 }
 
 /// As where the page did not ask for it: what there is to tell is in the log.
 pub fn act_by_itself(app: &AppHandle, act: AppAct) {
-    tauri::async_runtime::spawn(perform(app.clone(), act));
+    let turn = app.state::<Shell>().sync.now();
+    tauri::async_runtime::spawn(perform(turn, app.clone(), act));
 }
 
-async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
+async fn perform(turn: Turn, app: AppHandle, act: AppAct) -> Answer<String> {
     match act {
         AppAct::CopyDiagnostics => {
-            let report = report(&app, &app.state::<Shell>()).await?;
+            let report = report(turn, &app, &app.state::<Shell>()).await?;
             clipboard::copy(&app, report).await?;
             Ok("Diagnostics copied. Please look through them before you send them on.".to_owned())
         }
         AppAct::ZoomIn => zoom(app, Step::In).await,
         AppAct::ZoomOut => zoom(app, Step::Out).await,
         AppAct::ZoomBack => zoom(app, Step::Back).await,
-        AppAct::Export(session) => export(&app, &app.state::<Shell>(), session).await,
-        AppAct::Print(session) => print(&app, &app.state::<Shell>(), session).await,
+        AppAct::Export(session) => export(turn, &app, session).await,
+        AppAct::Print(session) => print(turn, &app, session).await,
         AppAct::Keep(session, is_kept) => {
-            let device = app.state::<Shell>().device().await?;
+            let device = app.state::<Shell>().device(turn).await?;
             device.keep(session, is_kept).await?;
             Ok(if is_kept {
                 "All of this session stays on this computer."
@@ -126,8 +129,8 @@ async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
             }
             .to_owned())
         }
-        AppAct::ShowAside => show_aside(app).await,
-        AppAct::RemoveAside => remove_aside(&app).await,
+        AppAct::ShowAside => show_aside(turn, app).await,
+        AppAct::RemoveAside => remove_aside(turn, &app).await,
         AppAct::Close => {
             window::close(&app)?;
             Ok(String::new())
@@ -139,16 +142,17 @@ async fn perform(app: AppHandle, act: AppAct) -> Answer<String> {
     }
 }
 
-async fn show_aside(app: AppHandle) -> Answer<String> {
-    let folder = folder_of(&app.state::<Shell>());
+async fn show_aside(turn: Turn, app: AppHandle) -> Answer<String> {
+    let shell = app.state::<Shell>();
+    let folder = folder_of(&shell.profile(turn)?, &shell);
     let shown = blocking(move || app.opener().open_path(folder, None::<&str>).map_err(Error::from));
     let told = "The folder could not be opened. Please look for it by its name, which stands there.";
     shown.await.map_err(|problem| problem.detail(told))?;
     Ok(String::new())
 }
 
-async fn remove_aside(app: &AppHandle) -> Answer<String> {
-    let device = app.state::<Shell>().device().await?;
+async fn remove_aside(turn: Turn, app: &AppHandle) -> Answer<String> {
+    let device = app.state::<Shell>().device(turn).await?;
     let may_open = device.storage().await?.locked > 0;
     if !window::may_aside_go(app, may_open).await? {
         return Ok(String::new());
@@ -171,9 +175,9 @@ async fn zoom(app: AppHandle, by: Step) -> Answer<String> {
     Ok(String::new())
 }
 
-async fn report(app: &AppHandle, shell: &Shell) -> Answer<String> {
-    let device = shell.device().await?;
-    let storage = held(shell).await?;
+async fn report(turn: Turn, app: &AppHandle, shell: &Shell) -> Answer<String> {
+    let device = shell.device(turn).await?;
+    let storage = held(turn, shell).await?;
     let mut private = vec![shell.config.computer.clone()];
     private.extend(app.path().home_dir().ok().map(|home| home.display().to_string()));
     if let Some(me) = device.me() {
@@ -197,8 +201,8 @@ async fn report(app: &AppHandle, shell: &Shell) -> Answer<String> {
     .await
 }
 
-async fn export(app: &AppHandle, shell: &Shell, session: SessionId) -> Answer<String> {
-    let transcript = shell.device().await?.whole(session).await?;
+async fn export(turn: Turn, app: &AppHandle, session: SessionId) -> Answer<String> {
+    let transcript = app.state::<Shell>().device(turn).await?.whole(session).await?;
     let kinds = Format::ALL.map(|format| (format.label(), format.ending()));
     let asked = window::ask_where(app, export::name(&transcript), kinds.to_vec()).await?;
     let Some(path) = asked else {
@@ -215,11 +219,11 @@ async fn export(app: &AppHandle, shell: &Shell, session: SessionId) -> Answer<St
 }
 
 /// As much of it as can be had; what is missing is said on the first page.
-async fn print(app: &AppHandle, shell: &Shell, session: Option<SessionId>) -> Answer<String> {
+async fn print(turn: Turn, app: &AppHandle, session: Option<SessionId>) -> Answer<String> {
     let Some(session) = session.or_else(|| window::open_session(app)) else {
         return Ok("Open the session that you want to print.".to_owned());
     };
-    let transcript = shell.device().await?.whole(session).await?;
+    let transcript = app.state::<Shell>().device(turn).await?.whole(session).await?;
     let page = blocking(move || Ok(export::page(&transcript))).await?;
     let said = if window::print(app, page, &export::policy()).await? {
         "Session printed"
@@ -230,8 +234,8 @@ async fn print(app: &AppHandle, shell: &Shell, session: Option<SessionId>) -> An
 }
 
 #[tauri::command]
-pub async fn consent(ask: ipc::Consent, shell: State<'_, Shell>) -> Answer<()> {
-    let keychain = shell.keychain_of(&shell.profiles.here());
+pub async fn consent(ask: ipc::Consent, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    let keychain = shell.keychain_of(&shell.profile(turn)?);
     let all = shell.profiles.all();
     let others: Vec<Keychain> = all
         .iter()
@@ -249,12 +253,12 @@ pub async fn open_link(ask: ipc::OpenLink, app: AppHandle) -> Answer<()> {
 #[tauri::command]
 pub async fn watch(
     ask: ipc::Watch,
-    page: u64,
+    turn: Turn,
     channel: Channel<Push>,
     shell: State<'_, Shell>,
 ) -> Answer<()> {
     let ipc::Watch {} = ask;
-    Ok(shell.sync.watch(page, channel).await?)
+    shell.sync.watch(turn, channel).await
 }
 
 #[tauri::command]

@@ -1,30 +1,29 @@
 //! What the page shows. Nothing here waits for the network, save for the ways to sign in and a session that is not here.
 
 use super::{Answer, Shell, now};
+use crate::sync::Turn;
 use protocol::auth::Provider;
 use protocol::ipc;
 use protocol::search::Found;
 use protocol::view::{Body, Boot, LIST_ROWS, SessionRow, Transcript, Typed};
 use std::sync::PoisonError;
 use std::time::Duration;
-use sync_client::Device;
 use tauri::State;
 
 /// The sign-in page comes without the providers rather than late.
 const PROVIDERS_WAIT: Duration = Duration::from_secs(3);
 
 #[tauri::command]
-pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
-    let boot = kept(&ask, &shell).await?;
-    let device = shell.device().await?;
+pub async fn boot(ask: ipc::GetBoot, turn: Turn, shell: State<'_, Shell>) -> Answer<Boot> {
+    let boot = kept(&ask, turn, &shell).await?;
     if boot.me.is_none() {
-        let providers = known_providers(&shell, &device).await;
+        let providers = known_providers(turn, &shell).await?;
         return Ok(Boot { providers, ..boot });
     }
     match ask.open.filter(|_| boot.open.is_none()) {
         // A link to a session that is not to be had is the page's to tell.
         Some(session) => Ok(Boot {
-            open: device.show(session).await.ok(),
+            open: shell.device(turn).await?.show(session).await.ok(),
             ..boot
         }),
         None => Ok(boot),
@@ -32,14 +31,14 @@ pub async fn boot(ask: ipc::GetBoot, shell: State<'_, Shell>) -> Answer<Boot> {
 }
 
 #[tauri::command]
-pub async fn providers(ask: ipc::GetProviders, shell: State<'_, Shell>) -> Answer<Vec<Provider>> {
+pub async fn providers(ask: ipc::GetProviders, turn: Turn, shell: State<'_, Shell>) -> Answer<Vec<Provider>> {
     let ipc::GetProviders {} = ask;
-    Ok(known_providers(&shell, &shell.device().await?).await)
+    known_providers(turn, &shell).await
 }
 
 /// What there is to show on this computer, without a word with the network.
-pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
-    let device = shell.device().await?;
+pub async fn kept(ask: &ipc::GetBoot, turn: Turn, shell: &Shell) -> Answer<Boot> {
+    let device = shell.device(turn).await?;
     let me = device.me();
     let is_someone = me.is_some();
     let list = if is_someone {
@@ -49,7 +48,7 @@ pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
     };
     let open = match ask.open.filter(|_| is_someone) {
         Some(session) => {
-            shell.sync.shows(session);
+            shell.sync.shows(turn, session);
             match device.transcript(session).await {
                 // Opening what is here asks nobody.
                 Ok(_here) => device.show(session).await.ok(),
@@ -75,43 +74,46 @@ pub async fn kept(ask: &ipc::GetBoot, shell: &Shell) -> Answer<Boot> {
     })
 }
 
-async fn known_providers(shell: &Shell, device: &Device) -> Vec<Provider> {
+async fn known_providers(turn: Turn, shell: &Shell) -> Answer<Vec<Provider>> {
+    let device = shell.device(turn).await?;
     let heard = tokio::time::timeout(PROVIDERS_WAIT, device.providers()).await;
     let mut known = shell.providers.lock().unwrap_or_else(PoisonError::into_inner);
+    // Another's server may have other ones.
+    shell.sync.still(turn)?;
     if let Ok(Ok(providers)) = heard {
         *known = providers;
     }
-    known.clone()
+    Ok(known.clone())
 }
 
 #[tauri::command]
-pub async fn list(ask: ipc::List, shell: State<'_, Shell>) -> Answer<Vec<SessionRow>> {
-    shell.device().await?.list(ask.archived, ask.rows).await
+pub async fn list(ask: ipc::List, turn: Turn, shell: State<'_, Shell>) -> Answer<Vec<SessionRow>> {
+    shell.device(turn).await?.list(ask.archived, ask.rows).await
 }
 
 #[tauri::command]
-pub async fn open(ask: ipc::Open, shell: State<'_, Shell>) -> Answer<Transcript> {
-    shell.sync.shows(ask.session);
-    shell.device().await?.show(ask.session).await
+pub async fn open(ask: ipc::Open, turn: Turn, shell: State<'_, Shell>) -> Answer<Transcript> {
+    shell.sync.shows(turn, ask.session);
+    shell.device(turn).await?.show(ask.session).await
 }
 
 #[tauri::command]
-pub async fn earlier(ask: ipc::Earlier, shell: State<'_, Shell>) -> Answer<Transcript> {
-    shell.device().await?.earlier(ask.session).await
+pub async fn earlier(ask: ipc::Earlier, turn: Turn, shell: State<'_, Shell>) -> Answer<Transcript> {
+    shell.device(turn).await?.earlier(ask.session).await
 }
 
 #[tauri::command]
-pub async fn reach(ask: ipc::Reach, shell: State<'_, Shell>) -> Answer<Transcript> {
-    shell.sync.shows(ask.session);
-    shell.device().await?.reach(ask.session, ask.message).await
+pub async fn reach(ask: ipc::Reach, turn: Turn, shell: State<'_, Shell>) -> Answer<Transcript> {
+    shell.sync.shows(turn, ask.session);
+    shell.device(turn).await?.reach(ask.session, ask.message).await
 }
 
 #[tauri::command]
-pub async fn draft(ask: ipc::GetDraft, shell: State<'_, Shell>) -> Answer<String> {
-    Ok(shell.device().await?.draft(ask.session))
+pub async fn draft(ask: ipc::GetDraft, turn: Turn, shell: State<'_, Shell>) -> Answer<String> {
+    Ok(shell.device(turn).await?.draft(ask.session))
 }
 
 #[tauri::command]
-pub async fn search(ask: ipc::Search, shell: State<'_, Shell>) -> Answer<Found> {
-    shell.device().await?.search(&ask.typed, ask.within).await
+pub async fn search(ask: ipc::Search, turn: Turn, shell: State<'_, Shell>) -> Answer<Found> {
+    shell.device(turn).await?.search(&ask.typed, ask.within).await
 }

@@ -5,6 +5,7 @@ use crate::deep_link::{Callback, SCHEME};
 use crate::error::Error;
 use crate::registration;
 use crate::sign_in::{Homecoming, Loopback};
+use crate::sync::Turn;
 use crate::window;
 use protocol::auth::Device as SignedInDevice;
 use protocol::ipc;
@@ -19,8 +20,8 @@ use tokio::task::JoinHandle;
 
 /// Looked at before anything is sent: a sign-in that could not be kept would be lost at the next start. Whoever asks has the device by
 /// then: while the system is waited for, another account may come on the screen, and the sign-in is not for that one.
-async fn has_place_for_secrets(shell: &Shell) -> Answer<()> {
-    let keychain = shell.keychain_of(&shell.profiles.here());
+async fn has_place_for_secrets(turn: Turn, shell: &Shell) -> Answer<()> {
+    let keychain = shell.keychain_of(&shell.profile(turn)?);
     match blocking(move || Ok(keychain.store())).await? {
         Some(_) => Ok(()),
         None => Err(Problem::new(Code::KeychainUnavailable)),
@@ -90,8 +91,9 @@ pub async fn come_home(app: AppHandle, callback: Callback) {
 async fn finish(app: &AppHandle, callback: Callback) -> Answer<Homecoming> {
     accounts::turn_to_who_began(app, &callback).await?;
     let shell = app.state::<Shell>();
-    let device = shell.device().await?;
-    let came = shell.sign_in().come_home(&device, callback, now()).await;
+    let turn = shell.sync.now();
+    let device = shell.device(turn).await?;
+    let came = shell.sign_in(turn)?.come_home(&device, callback, now()).await;
     if accounts::follow_sign_in(app).await? {
         return Ok(Homecoming::SignedIn);
     }
@@ -107,48 +109,54 @@ async fn done<T>(app: &AppHandle, signed_in: Answer<T>) -> Answer<()> {
 }
 
 #[tauri::command]
-pub async fn sign_up(ask: ipc::SignUp, shell: State<'_, Shell>) -> Answer<()> {
-    let device = shell.device().await?;
-    has_place_for_secrets(&shell).await?;
+pub async fn sign_up(ask: ipc::SignUp, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device(turn).await?;
+    has_place_for_secrets(turn, &shell).await?;
     device.sign_up(ask.email, ask.password).await
 }
 
 #[tauri::command]
-pub async fn verify(ask: ipc::Verify, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
-    let device = shell.device().await?;
-    has_place_for_secrets(&shell).await?;
+pub async fn verify(ask: ipc::Verify, turn: Turn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device(turn).await?;
+    has_place_for_secrets(turn, &shell).await?;
     let verified = device.verify(ask.email, ask.code).await;
     done(&app, verified).await
 }
 
 #[tauri::command]
-pub async fn resend(ask: ipc::Resend, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.resend(ask.email).await
+pub async fn resend(ask: ipc::Resend, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.resend(ask.email).await
 }
 
 #[tauri::command]
-pub async fn sign_in(ask: ipc::SignIn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
-    let device = shell.device().await?;
-    has_place_for_secrets(&shell).await?;
+pub async fn sign_in(ask: ipc::SignIn, turn: Turn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device(turn).await?;
+    has_place_for_secrets(turn, &shell).await?;
     let signed_in = device.sign_in(ask.email, ask.password).await;
     done(&app, signed_in).await
 }
 
 #[tauri::command]
-pub async fn second_step(ask: ipc::SecondStep, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
-    let signed_in = shell.device().await?.second_step(ask.code).await;
+pub async fn second_step(
+    ask: ipc::SecondStep,
+    turn: Turn,
+    app: AppHandle,
+    shell: State<'_, Shell>,
+) -> Answer<()> {
+    let signed_in = shell.device(turn).await?.second_step(ask.code).await;
     done(&app, signed_in).await
 }
 
 #[tauri::command]
 pub async fn browser_sign_in(
     ask: ipc::BrowserSignIn,
+    turn: Turn,
     app: AppHandle,
     shell: State<'_, Shell>,
 ) -> Answer<ipc::BrowserSignInStarted> {
-    let sign_in = shell.sign_in();
-    let device = shell.device().await?;
-    has_place_for_secrets(&shell).await?;
+    let sign_in = shell.sign_in(turn)?;
+    let device = shell.device(turn).await?;
+    has_place_for_secrets(turn, &shell).await?;
     let way = WayHome::find(&app).await?;
     let begun = sign_in
         .begin(&device, ask.provider, &way.redirect_uri(), now())
@@ -165,16 +173,22 @@ pub async fn browser_sign_in(
 }
 
 #[tauri::command]
-pub async fn cancel_sign_in(ask: ipc::CancelSignIn, shell: State<'_, Shell>) -> Answer<()> {
+pub async fn cancel_sign_in(ask: ipc::CancelSignIn, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
     let ipc::CancelSignIn {} = ask;
+    let sign_in = shell.sign_in(turn)?;
     shell.waits_at(None);
-    Ok(shell.sign_in().cancel().await?)
+    Ok(sign_in.cancel().await?)
 }
 
 #[tauri::command]
-pub async fn finish_sign_in(ask: ipc::FinishSignIn, app: AppHandle, shell: State<'_, Shell>) -> Answer<()> {
-    let device = shell.device().await?;
-    let pasted = shell.sign_in().paste(&device, &ask.code, now()).await;
+pub async fn finish_sign_in(
+    ask: ipc::FinishSignIn,
+    turn: Turn,
+    app: AppHandle,
+    shell: State<'_, Shell>,
+) -> Answer<()> {
+    let device = shell.device(turn).await?;
+    let pasted = shell.sign_in(turn)?.paste(&device, &ask.code, now()).await;
     if accounts::follow_sign_in(&app).await? {
         return Ok(());
     }
@@ -185,17 +199,17 @@ pub async fn finish_sign_in(ask: ipc::FinishSignIn, app: AppHandle, shell: State
 }
 
 #[tauri::command]
-pub async fn sign_out(ask: ipc::SignOut, app: AppHandle) -> Answer<()> {
-    accounts::sign_out(&app, ask.even_if_waiting).await
+pub async fn sign_out(ask: ipc::SignOut, turn: Turn, app: AppHandle) -> Answer<()> {
+    accounts::sign_out(&app, turn, ask.even_if_waiting).await
 }
 
 #[tauri::command]
-pub async fn devices(ask: ipc::Devices, shell: State<'_, Shell>) -> Answer<Vec<SignedInDevice>> {
+pub async fn devices(ask: ipc::Devices, turn: Turn, shell: State<'_, Shell>) -> Answer<Vec<SignedInDevice>> {
     let ipc::Devices {} = ask;
-    shell.device().await?.devices().await
+    shell.device(turn).await?.devices().await
 }
 
 #[tauri::command]
-pub async fn revoke(ask: ipc::Revoke, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.revoke(ask.device).await
+pub async fn revoke(ask: ipc::Revoke, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.revoke(ask.device).await
 }

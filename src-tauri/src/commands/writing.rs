@@ -1,58 +1,59 @@
 //! What a person writes and changes. It is on the disk when these answer, whatever the network does.
 
 use super::{Answer, Shell};
+use crate::sync::Turn;
 use protocol::ipc;
 use protocol::{MessageId, MutationId, SessionId};
 use tauri::State;
 
 #[tauri::command]
-pub async fn create(ask: ipc::Create, shell: State<'_, Shell>) -> Answer<SessionId> {
+pub async fn create(ask: ipc::Create, turn: Turn, shell: State<'_, Shell>) -> Answer<SessionId> {
     let ipc::Create {} = ask;
-    shell.device().await?.create().await
+    shell.device(turn).await?.create().await
 }
 
 /// In the order in which the page asks, which commands that wait do not have.
 #[tauri::command]
-pub fn keep_draft(ask: ipc::KeepDraft, shell: State<'_, Shell>) -> Answer<()> {
-    shell.sync.device_now()?.keep_draft(ask.session, ask.text)
+pub fn keep_draft(ask: ipc::KeepDraft, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.sync.device_now(turn)?.keep_draft(ask.session, ask.text)
 }
 
 #[tauri::command]
-pub async fn send(ask: ipc::Send, shell: State<'_, Shell>) -> Answer<MessageId> {
-    shell.device().await?.send(ask.session, &ask.text).await
+pub async fn send(ask: ipc::Send, turn: Turn, shell: State<'_, Shell>) -> Answer<MessageId> {
+    shell.device(turn).await?.send(ask.session, &ask.text).await
 }
 
 #[tauri::command]
-pub async fn answer(ask: ipc::Answer, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.answer(ask.session, ask.message).await
+pub async fn answer(ask: ipc::Answer, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.answer(ask.session, ask.message).await
 }
 
 #[tauri::command]
-pub async fn rename(ask: ipc::Rename, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.rename(ask.session, &ask.title).await
+pub async fn rename(ask: ipc::Rename, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.rename(ask.session, &ask.title).await
 }
 
 #[tauri::command]
-pub async fn archive(ask: ipc::Archive, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.archive(ask.session, ask.archived).await
+pub async fn archive(ask: ipc::Archive, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.archive(ask.session, ask.archived).await
 }
 
 #[tauri::command]
-pub async fn delete(ask: ipc::Delete, shell: State<'_, Shell>) -> Answer<MutationId> {
-    shell.device().await?.delete(ask.session).await
+pub async fn delete(ask: ipc::Delete, turn: Turn, shell: State<'_, Shell>) -> Answer<MutationId> {
+    shell.device(turn).await?.delete(ask.session).await
 }
 
 #[tauri::command]
-pub async fn undo(ask: ipc::Undo, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.undo(ask.mutation).await
+pub async fn undo(ask: ipc::Undo, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.undo(ask.mutation).await
 }
 
 #[tauri::command]
-pub async fn retry(ask: ipc::Retry, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.retry(ask.mutation).await
+pub async fn retry(ask: ipc::Retry, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.retry(ask.mutation).await
 }
 
 #[tauri::command]
-pub async fn stop(ask: ipc::Stop, shell: State<'_, Shell>) -> Answer<()> {
-    shell.device().await?.stop(ask.run).await
+pub async fn stop(ask: ipc::Stop, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    shell.device(turn).await?.stop(ask.run).await
 }
