@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// A command; the page passes it as `{ "ask": …, "page": …, "number": … }` and gets `Out` or a [`crate::Problem`]. `page` is a number of
 /// its own: what a page asks that was drawn for another account than the one on the screen is refused. `number` counts what it asks:
-/// the same comes twice where the page goes away meanwhile, and is done once.
+/// the same comes twice where the page goes away meanwhile, and is done once. Only [`Send`] may come again.
 pub trait Command: Serialize {
     const NAME: &'static str;
     type Out: DeserializeOwned;
@@ -46,7 +46,8 @@ commands! {
     "draft" GetDraft { session: Option<SessionId> } -> String;
     /// An empty text is no draft. What is sent is none any more by itself.
     "keep_draft" KeepDraft { session: Option<SessionId>, text: String } -> ();
-    "send" Send { session: SessionId, text: String } -> MessageId;
+    /// By an id that the page makes as the person presses: asked again with the same text it is the same message, however often.
+    "send" Send { session: SessionId, message: MessageId, text: String } -> ();
     /// Asks for the answer to a message that was stored without one.
     "answer" Answer { session: SessionId, message: MessageId } -> ();
     "rename" Rename { session: SessionId, title: String } -> ();

@@ -159,7 +159,8 @@ fn admit(message: &InvokeMessage<Wry>) -> Answer<()> {
         .zip(field(message, "number"))
         .ok_or_else(nameless)?;
     let shell = message.webview_ref().state::<Shell>();
-    if shell.sync.admit(page, number)? {
+    // Asked for twice a message is the same one, and who asks again is told that it is there.
+    if shell.sync.admit(page, number)? || command == ipc::Send::NAME {
         Ok(())
     } else {
         tracing::info!(command, "what a page asked came twice");

@@ -258,6 +258,11 @@ impl Store {
             .await
     }
 
+    /// A message that is here.
+    pub async fn message(&self, id: MessageId) -> Result<Option<Message>> {
+        self.read(move |connection| reads::message(connection, id)).await
+    }
+
     /// The ord of a message that is here, and of its session's newest.
     pub async fn place(&self, session: SessionId, message: MessageId) -> Result<Option<(Ord, Ord)>> {
         self.read(move |connection| reads::place(connection, session, message))

@@ -3,6 +3,7 @@
 use crate::Scene;
 use crate::accounts::{joined_by, listed};
 use harness::{Screen, Seat, Stack, until};
+use protocol::MessageId;
 use serde_json::{Value, json};
 
 /// The script that calls the core sends again what it has no answer to when the page goes.
@@ -84,6 +85,38 @@ async fn what_a_page_asks_twice_by_one_number_is_refused_the_second_time() {
         let answer = ask(&screen, "accounts", &payload).await;
         assert_eq!(&answer, wanted, "page {page}, number {number}");
     }
+}
+
+/// The answer to it was lost, and the script that calls the core sends it again.
+#[tokio::test]
+async fn a_message_that_a_page_sends_twice_is_one_and_both_times_it_is_told_so() {
+    let scene = Scene::signed_in().await;
+    let session = scene.elsewhere.create_session("Log book").await;
+    let screen = &scene.screen;
+    screen.wait_text("session-list", "Log book").await;
+    let (id, done) = (MessageId::fresh(), json!({"done": null}));
+    let reused = json!({"refused": "mutation_reuse"});
+    for (number, text, wanted) in [
+        (0, "Calm sea", &done),
+        (0, "Calm sea", &done),
+        (1, "Calm sea", &done),
+        (2, "Rough sea", &reused),
+    ] {
+        let message = json!({"session": session, "message": id, "text": text});
+        let payload = format!("{{ask: {message}, page: 7, number: {number}}}");
+        let answer = ask(screen, "send", &payload).await;
+        assert_eq!(&answer, wanted, "{text}, {number}");
+    }
+    until("the message at the server", async || {
+        (scene.elsewhere.times_kept(session, "Calm sea").await > 0).then_some(())
+    })
+    .await;
+    screen.click_on(&format!("[data-session=\"{session}\"] a")).await;
+    screen
+        .wait_gone("[data-testid=\"message\"][data-delivery=\"waiting\"]")
+        .await;
+    assert_eq!(scene.elsewhere.times_kept(session, "Calm sea").await, 1);
+    assert_eq!(scene.elsewhere.times_kept(session, "Rough sea").await, 0);
 }
 
 /// Commands run when there is time for them, and another account may come on the screen between the one and the next.

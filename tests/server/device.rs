@@ -5,7 +5,7 @@ use protocol::frame::HELLO_HEADER;
 use protocol::mutation::{Op, RunMode};
 use protocol::sync::Role;
 use protocol::view::{Connection, Delivery};
-use protocol::{MessageId, SessionId, limits};
+use protocol::{Code, MessageId, SessionId, limits};
 use std::path::Path;
 use sync_client::driver::Quota;
 
@@ -121,6 +121,45 @@ async fn what_waits_outlives_the_program_and_arrives_once() {
         at_the_server(&client, session).await,
         ["before", "through the night"]
     );
+}
+
+/// As a page does whose answer was lost on its way.
+#[tokio::test]
+async fn a_message_sent_again_by_its_id_is_one_message_while_it_waits_and_long_after() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let (session, id) = (device.create().await.expect("a session"), MessageId::fresh());
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    for _ in 0..2 {
+        device.send_as(id, session, "once").await.expect("written here");
+    }
+    let other = device.send_as(id, session, "twice").await;
+    assert_eq!(other.expect_err("another message").code, Code::MutationReuse);
+    stack.server.gate().open();
+    device.wait_sent(session, "once").await;
+    until("the reply here", async || {
+        (device.messages(session).await.ok()?.len() == 2).then_some(())
+    })
+    .await;
+    let device = device.restart(|_| {}).await;
+    device
+        .send_as(id, session, "once")
+        .await
+        .expect("the same message");
+    let nobodys: MessageId = "00000000-0000-0000-0000-000000000000".parse().expect("an id");
+    let reply = device.messages(session).await.expect("messages")[1].id;
+    for (id, text, why) in [
+        (id, "twice", Code::MutationReuse),
+        (reply, "once", Code::MutationReuse),
+        (nobodys, "once", Code::Invalid),
+    ] {
+        let answer = device.send_as(id, session, text).await;
+        assert_eq!(answer.expect_err("another message").code, why, "{text}");
+    }
+    assert_eq!(device.waiting(), 0, "nothing of it went out again");
+    assert_eq!(at_the_server(&client, session).await, ["once"]);
 }
 
 /// The welcome names the head; a device that stands there has nothing to ask for.

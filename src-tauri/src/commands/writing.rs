@@ -3,7 +3,7 @@
 use super::{Answer, Shell};
 use crate::sync::Turn;
 use protocol::ipc;
-use protocol::{MessageId, MutationId, SessionId};
+use protocol::{MutationId, SessionId};
 use tauri::State;
 
 #[tauri::command]
@@ -19,8 +19,9 @@ pub fn keep_draft(ask: ipc::KeepDraft, turn: Turn, shell: State<'_, Shell>) -> A
 }
 
 #[tauri::command]
-pub async fn send(ask: ipc::Send, turn: Turn, shell: State<'_, Shell>) -> Answer<MessageId> {
-    shell.device(turn).await?.send(ask.session, &ask.text).await
+pub async fn send(ask: ipc::Send, turn: Turn, shell: State<'_, Shell>) -> Answer<()> {
+    let device = shell.device(turn).await?;
+    device.send_as(ask.message, ask.session, &ask.text).await
 }
 
 #[tauri::command]

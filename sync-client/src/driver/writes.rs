@@ -5,6 +5,7 @@ use crate::http::Call;
 use crate::outbox::{Plan, UNDO_MILLIS};
 use crate::view;
 use protocol::mutation::{Op, RunMode};
+use protocol::sync::Role;
 use protocol::view::Push;
 use protocol::{Code, MessageId, MutationId, Problem, RunId, SessionId, routes};
 use std::collections::BTreeSet;
@@ -20,6 +21,26 @@ impl Device {
 
     pub async fn send(&self, session: SessionId, text: &str) -> Result<MessageId, Problem> {
         let id = MessageId::fresh();
+        self.send_as(id, session, text).await?;
+        Ok(id)
+    }
+
+    /// The same by the sender's own id. With the same text it is the same message, however often; with another it is refused, and so is
+    /// an id that is another message's.
+    pub async fn send_as(&self, id: MessageId, session: SessionId, text: &str) -> Result<(), Problem> {
+        if id.0.get_version_num() != 7 {
+            return Err(Problem::new(Code::Invalid).field("message"));
+        }
+        let here = self.core.store.message(id).await;
+        // The outbox takes it even where the cache cannot be read: the server knows what was said.
+        if let Ok(Some(here)) = self.core.readable(here).await {
+            let is_same = here.session == session && here.role == Role::User && here.content == text;
+            return if is_same {
+                Ok(())
+            } else {
+                Err(Problem::new(Code::MutationReuse))
+            };
+        }
         let op = Op::MessageCreate {
             id,
             session,
@@ -28,7 +49,7 @@ impl Device {
             run: RunMode::Auto,
         };
         self.write(op, 0).await?;
-        Ok(id)
+        Ok(())
     }
 
     /// Asks for the answer to a message that was stored without one.

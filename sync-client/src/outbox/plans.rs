@@ -8,7 +8,8 @@ use protocol::{Code, MessageId, MutationId, Problem, SessionId, UnixMillis};
 
 impl Outbox {
     /// Writes an op at the end of its lane. A row that cannot have been sent yet and says the same kind of thing is
-    /// replaced: two renames become one.
+    /// replaced: two renames become one. A message that is here is there already, whatever became of it; with another text it is
+    /// another, which needs an id of its own.
     pub fn enqueue(
         &self,
         id: MutationId,
@@ -17,6 +18,13 @@ impl Outbox {
         now: UnixMillis,
     ) -> Result<Plan, Problem> {
         op.check()?;
+        if let Some(here) = self.by_the_id_of(&op) {
+            return if message_of(here) == message_of(&op) {
+                Ok(Plan::default())
+            } else {
+                Err(Problem::new(Code::MutationReuse))
+            };
+        }
         if self
             .lane(op.session())
             .any(|entry| entry.is_open() && matches!(entry.mutation.op, Op::SessionDelete { .. }))
@@ -48,6 +56,13 @@ impl Outbox {
             drop,
             ..Plan::default()
         })
+    }
+
+    /// What is here by the id of this message, if it is one.
+    fn by_the_id_of(&self, op: &Op) -> Option<&Op> {
+        let (id, ..) = message_of(op)?;
+        let mut ops = self.entries.values().map(|entry| &entry.mutation.op);
+        ops.find(|op| message_of(op).is_some_and(|(other, ..)| other == id))
     }
 
     /// The next batch of a lane, marked as on its way. `None`: nothing to send. A prompt that waited long goes out as
@@ -280,6 +295,21 @@ impl Outbox {
             }
         }
     }
+}
+
+/// What makes a message the one that it is; whether it is answered at once does not.
+fn message_of(op: &Op) -> Option<(MessageId, SessionId, Option<MessageId>, &str)> {
+    let Op::MessageCreate {
+        id,
+        session,
+        parent,
+        content,
+        run: _,
+    } = op
+    else {
+        return None;
+    };
+    Some((*id, *session, *parent, content.as_str()))
 }
 
 fn with(entry: &Entry, standing: Standing) -> Entry {

@@ -93,6 +93,45 @@ fn two_renames_become_one_unless_the_first_may_have_been_sent() {
 }
 
 #[test]
+fn a_message_asked_for_again_is_the_one_that_is_here_and_another_needs_an_id_of_its_own() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let said = message(session, "once");
+    write(&mut outbox, said.clone(), 0);
+    // whatever became of it
+    let before = outbox.clone();
+    let batch = dispatch(&mut outbox, session, 0);
+    let inflight = outbox.clone();
+    answer(&mut outbox, &batch, vec![OpResult::applied(40)]);
+    for outbox in [before, inflight, outbox] {
+        let plan = outbox.enqueue(fresh(), said.clone(), 0, 9).unwrap();
+        assert_eq!(plan, Plan::default());
+        let Op::MessageCreate { id, .. } = &said else {
+            unreachable!()
+        };
+        let elsewhere = SessionId::fresh();
+        for (session, text) in [(session, "twice"), (elsewhere, "once")] {
+            let mut other = message(session, text);
+            if let Op::MessageCreate { id: own, .. } = &mut other {
+                *own = *id;
+            }
+            let refused = outbox.enqueue(fresh(), other, 0, 9).unwrap_err();
+            assert_eq!(refused.code, Code::MutationReuse, "{text}");
+        }
+    }
+}
+
+/// It waited for so long that it went out to be stored only.
+#[test]
+fn a_message_that_is_not_answered_any_more_is_still_the_same() {
+    let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
+    let said = message(session, "of yesterday");
+    write(&mut outbox, said.clone(), 0);
+    let batch = dispatch(&mut outbox, session, STALE_PROMPT_MILLIS + 1);
+    assert_ne!(batch.ops[0].op, said);
+    assert!(outbox.enqueue(fresh(), said, 0, 9).unwrap().is_empty());
+}
+
+#[test]
 fn an_answer_is_asked_for_once_for_each_message() {
     let (mut outbox, session) = (Outbox::default(), SessionId::fresh());
     let ask = |message| Op::MessageAnswer { session, message };

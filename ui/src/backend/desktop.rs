@@ -174,7 +174,13 @@ impl Backend for Core {
         call(ipc::KeepDraft { session, text })
     }
     fn send(&self, session: SessionId, text: String) -> Answer<MessageId> {
-        call(ipc::Send { session, text })
+        let message = MessageId::fresh();
+        let sent = call(ipc::Send {
+            session,
+            message,
+            text,
+        });
+        Box::pin(async move { sent.await.map(|()| message) })
     }
     fn answer(&self, session: SessionId, message: MessageId) -> Answer<()> {
         call(ipc::Answer { session, message })

@@ -131,6 +131,7 @@ async fn read_the_cache(store: &Store) {
     let within = words.within(Some(id(1)));
     assert!(!store.search(within, vec![]).await.unwrap().hits.is_empty());
     store.place(id(1), message(1, 2, 2).id).await.unwrap();
+    store.message(message(1, 2, 2).id).await.unwrap();
     store.numbers().await.unwrap();
     store.is_over().await.unwrap();
 }
