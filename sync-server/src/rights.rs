@@ -88,7 +88,7 @@ pub async fn ask_for_export(rights: &Rights, caller: &Caller, visit: &Visit) -> 
             .detail("A copy of your data is being made already. We send you a letter when it is ready.")
             .into());
     }
-    auth::allow_export(rights, &mut tx, caller, visit).await?;
+    let tx = auth::allow_export(rights, tx, caller, visit).await?;
     tx.commit().await?;
     rights.0.wanted.notify_one();
     rights.wire().publish(rights.key(WANTED), []);

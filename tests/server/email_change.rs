@@ -575,6 +575,9 @@ async fn letters_to_strangers_are_few() {
         .submit(&page, page::FORM_EMAIL, &[("email", &victim)])
         .await;
     assert_eq!(second.status, StatusCode::TOO_MANY_REQUESTS, "{second:?}");
+    let noted = "select count(*) from audit_events
+                  where event = 'email_asked' and reason = 'letter: too often' and user_id is not null";
+    assert_eq!(stack.number(noted).await, 1);
     stack.letter_about(&victim, "Confirm your new").await;
     // nor do many accounts add up
     let (other, other_client) = Person::join(&stack).await;

@@ -14,6 +14,7 @@ use super::finish::{Entrance, Entry, Step, finish_sign_in, in_words};
 use super::next::by_way_of;
 use super::safety::{self, must_be_fresh};
 use super::second_step::challenges;
+use super::tries::Whose;
 use super::{
     Auth, Caller, Visit, cookies, devices, email_change, native, seal, second_step, users,
     verification_tokens,
@@ -125,10 +126,8 @@ pub async fn keep_look(auth: &Auth, headers: &HeaderMap) -> Result<Option<Kept>>
 /// Keeps the account and signs this browser in.
 pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
-    auth.0
-        .limits
-        .take(Class::CodeTry, &[Who::Address(&prefix)])
-        .await?;
+    let whos = [Who::Address(&prefix)];
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let gone = || {
         Problem::new(Code::InvalidOrExpiredLink)
             .detail("That took too long, or was answered already. Please sign in again.")
@@ -167,10 +166,7 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    auth.0
-        .limits
-        .give_back(Class::CodeTry, &[Who::Address(&prefix)])
-        .await;
+    auth.0.limits.give_back(Class::CodeTry, &whos).await;
     admission.announce(auth)
 }
 

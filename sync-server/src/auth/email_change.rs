@@ -14,7 +14,7 @@ use super::finish::in_words;
 use super::password::masked;
 use super::providers::unlink_since;
 use super::safety::{self, must_be_fresh};
-use super::tries::Cause;
+use super::tries::{Cause, Whose};
 use super::{
     Auth, Caller, Visit, cookies, devices, native, passkey, second_step, users, verification_tokens,
 };
@@ -51,7 +51,8 @@ pub async fn ask_for_email(auth: &Auth, caller: &Caller, new: &Email, visit: &Vi
     let prefix = visit.prefix();
     let account = format!("email:{}", auth.account_key(&caller.email));
     let whos = [Who::Address(&prefix), Who::Account(&account)];
-    auth.0.limits.take(Class::Letter, &whos).await?;
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::Letter, &whos, whose, visit).await?;
     let has_enough = has_enough(auth, new).await;
     let is_taken = users::known(&auth.pool, new)
         .await?
@@ -168,7 +169,7 @@ pub async fn answer_email(
 ) -> Result<Answered> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
-    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let hash = cookies::digest(secret);
     if !agrees {
@@ -259,7 +260,7 @@ pub async fn undo_look(auth: &Auth, (id, secret): (&str, &str)) -> Result<Option
 pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
-    auth.0.limits.take(Class::CodeTry, &whos).await?;
+    auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let since = OffsetDateTime::now_utc() - UNDO;
     let hash = cookies::digest(secret);

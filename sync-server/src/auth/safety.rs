@@ -199,16 +199,27 @@ pub async fn change_password(auth: &Auth, caller: &Caller, new: Password, visit:
     Ok(())
 }
 
-/// Lets somebody ask for a copy of everything: with a fresh proof, a few times a day.
-pub async fn allow_export(auth: &Auth, db: &mut Transaction, caller: &Caller, visit: &Visit) -> Result<()> {
+/// Lets somebody ask for a copy of everything: with a fresh proof, a few times a day. Gives the transaction back where they may.
+pub async fn allow_export(
+    auth: &Auth,
+    mut tx: Transaction,
+    caller: &Caller,
+    visit: &Visit,
+) -> Result<Transaction> {
     must_be_fresh(auth, caller).await?;
     let account = auth.account_key(&caller.email);
-    auth.0
-        .limits
-        .take(Class::Export, &[Who::Account(&account)])
-        .await?;
+    let whos = [Who::Account(&account)];
+    if let Err(limited) = auth.0.limits.take(Class::Export, &whos).await {
+        // the note takes a connection of its own
+        drop(tx);
+        let whose = Whose::User(caller.user, Some(caller.device));
+        auth.note_limited(Class::Export, &whos, whose, &limited, visit)
+            .await;
+        return Err(limited.into());
+    }
     let event = Event::by_its_owner(caller, "export");
-    Ok(audit_events::note(db, event, visit).await?)
+    audit_events::note(&mut tx, event, visit).await?;
+    Ok(tx)
 }
 
 /// Lets somebody fetch it, who is who they were within ten minutes: it is all that they have.

@@ -109,6 +109,7 @@ const fn tried(class: Class, whose: Whose<'_>) -> &'static str {
             _,
         ) => "sign_in",
         (Class::SignUp | Class::FreeSignUp, _) => "sign_up",
+        (Class::Letter, Whose::User(_, Some(_))) => "email_asked",
         (Class::Letter | Class::Mail, _) => "letter",
         (Class::OAuthStart | Class::DeviceCode | Class::DeviceCodeTry, _) => "authorize",
         (Class::Token, _) => "refresh",
