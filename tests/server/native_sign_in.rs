@@ -573,6 +573,13 @@ async fn a_pushed_request_is_answered_once() {
     }
     let codes = stack.number("select count(*) from oauth_codes").await;
     assert_eq!(codes, 1, "one consent, one code");
+    for (outcome, reason) in [("done", "native"), ("refused", "native: cancelled")] {
+        let noted = format!(
+            "select count(*) from audit_events
+              where event = 'authorize' and outcome = '{outcome}' and reason = '{reason}'"
+        );
+        assert_eq!(stack.number(&noted).await, 1, "{reason}");
+    }
 }
 
 #[tokio::test]

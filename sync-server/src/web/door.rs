@@ -469,7 +469,7 @@ async fn authorize(posted: Posted<Consent>) -> Result<Response> {
     } = posted;
     let auth = pages.auth();
     if consent.answer == "no" {
-        let link = auth::authorize_cancel(auth, &consent.request_uri, &caller).await?;
+        let link = auth::authorize_cancel(auth, &consent.request_uri, &caller, &visit).await?;
         return Ok(cancelled(&pages, &headers, link).await);
     }
     let handover = auth::authorize_confirm(auth, &consent.request_uri, &caller, &visit).await?;

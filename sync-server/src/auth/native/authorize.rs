@@ -232,8 +232,21 @@ pub async fn authorize_confirm(
 }
 
 /// The person has pressed "Cancel": the request is used up, and the app is told by this link (RFC 6749 §4.1.2.1).
-pub async fn authorize_cancel(auth: &Auth, request_uri: &str, caller: &Caller) -> Result<String> {
+pub async fn authorize_cancel(
+    auth: &Auth,
+    request_uri: &str,
+    caller: &Caller,
+    visit: &Visit,
+) -> Result<String> {
     let request = auth.claim_pushed(request_uri, caller).await?;
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "authorize",
+        refusal: Some("cancelled"),
+        method: "native",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
     Ok(auth.return_link(&request, ("error", "access_denied"))?)
 }
 
