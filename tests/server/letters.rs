@@ -542,6 +542,7 @@ async fn letters_are_chosen_on_the_security_page_and_by_no_other_site() {
     let shown = client.get(page::SECURITY).await;
     let off = client.submit(&shown, page::FORM_LETTERS, &[]).await;
     assert!(off.text().contains("You get no more tips"), "{off:?}");
+    assert!(off.text().contains("Turning tips by letter off"), "{off:?}");
     assert_eq!(stack.number(UNWANTED).await, 1);
     let forged = client
         .request(Method::POST, page::FORM_LETTERS)

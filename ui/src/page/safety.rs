@@ -267,6 +267,8 @@ fn in_words(event: &Event) -> String {
         "email_changed" => "Changing the e-mail address",
         "email_undone" => "Taking the e-mail address back",
         "recovery_codes" => "Making new recovery codes",
+        "tips_on" => "Turning tips by letter on",
+        "tips_off" => "Turning tips by letter off",
         "user_made" => "Making the account",
         "user_locked" => "Closing the account",
         "user_unlocked" => "Opening the account again",
