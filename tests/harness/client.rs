@@ -197,11 +197,19 @@ impl Client {
         Ok(answer)
     }
 
+    /// Fails the test where a cookie of ours would go along from other sites.
     fn keep_cookies(&self, answer: &Answer) {
+        let set = answer.set_cookies();
+        for line in set.iter().filter(|line| line.starts_with("__Host-compymac")) {
+            let is_lax = line
+                .split(';')
+                .any(|attribute| attribute.trim() == "SameSite=Lax");
+            assert!(is_lax, "{line}");
+        }
         let Credential::Cookies(cookies) = &mut *self.lock() else {
             return;
         };
-        for line in answer.set_cookies() {
+        for line in set {
             let (pair, attributes) = line.split_once(';').unwrap_or((&line, ""));
             let Some((name, value)) = pair.split_once('=') else {
                 continue;

@@ -123,6 +123,40 @@ async fn a_new_person_signs_in_with_google_and_with_github() {
     }
 }
 
+/// No button leads to what is not there, at the door or in the settings, and the ways of this site's own are open.
+#[tokio::test]
+async fn where_no_provider_is_set_up_no_button_leads_to_one() {
+    let stack = Stack::start().await;
+    let listed: Vec<Provider> = browser(&stack).get(routes::PROVIDERS).await.expect();
+    assert!(listed.is_empty(), "{listed:?}");
+    let (person, client) = Person::join(&stack).await;
+    let stranger = browser(&stack);
+    let door = stranger.visit(routes::page::SIGN_IN).await;
+    let pages = [
+        door.clone(),
+        stranger.visit(routes::page::SIGN_UP).await,
+        client.visit(routes::page::SECURITY).await,
+    ];
+    for page in pages {
+        let said = page.succeeds().text();
+        for button in ["data-testid=\"provider-", "data-testid=\"connect\""] {
+            assert!(!said.contains(button), "{button}: {page:?}");
+        }
+    }
+    // nor is there anything behind such a button that somebody makes up
+    let form = door.form(routes::page::FORM_SIGN_IN);
+    let csrf = form.field("csrf").expect("a token");
+    let made_up = stranger
+        .request(http::Method::POST, &routes::page::provider_start("google"))
+        .form(&[("csrf", csrf)]);
+    let nowhere = stranger.send(made_up).await;
+    assert!(nowhere.header("refresh").is_none(), "{nowhere:?}");
+    assert!(nowhere.location().contains("problem=not_found"), "{nowhere:?}");
+    let by_letter = stranger.submit(&door, routes::page::LETTER_ASK, &[]).await;
+    by_letter.succeeds();
+    person.browser(&stack).await.me().await;
+}
+
 #[tokio::test]
 async fn what_leaves_for_the_provider_is_pkce_with_state_and_nonce() {
     let provider = OpenIdProvider::start().await;
