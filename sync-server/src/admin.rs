@@ -42,7 +42,7 @@ enum Command {
         #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(19..=1024))]
         memory_mib: u32,
     },
-    /// The redirect addresses to register at each sign-in provider.
+    /// The addresses to register at each sign-in provider.
     Urls,
 }
 
@@ -151,22 +151,27 @@ impl Desk {
 }
 
 fn urls(config: &Config) -> Result<Said> {
-    let redirects = crate::auth::redirects(config)?;
-    let json = redirects.iter().map(|(provider, address)| {
-        serde_json::json!({ "provider": provider.id, "name": provider.name, "redirect_uri": address })
+    let all = crate::auth::addresses(config)?;
+    let json = all.iter().map(|one| {
+        serde_json::json!({
+            "provider": one.provider.id,
+            "name": one.provider.name,
+            "redirect_uri": one.callback,
+            "events_uri": one.events,
+        })
     });
     let json = serde_json::Value::Array(json.collect());
-    if redirects.is_empty() {
+    if all.is_empty() {
         return Ok(Said::new(
             "No sign-in providers are set: PROVIDERS is empty.",
             json,
         ));
     }
-    let rows = redirects
+    let rows = all
         .into_iter()
-        .map(|(provider, address)| vec![provider.name, address]);
+        .map(|one| vec![one.provider.name, one.callback, one.events.unwrap_or_default()]);
     Ok(Said::table(
-        &["PROVIDER", "REDIRECT ADDRESS"],
+        &["PROVIDER", "REDIRECT ADDRESS", "ADDRESS FOR NOTICES"],
         rows.collect(),
         json,
     ))

@@ -248,13 +248,28 @@ fn callback(config: &Config, provider: &str) -> String {
     config.link(&page::PROVIDER_CALLBACK.replace("{provider}", provider))
 }
 
-/// Where each provider sends people back to, exactly as it has to be registered there.
-pub fn redirects(config: &Config) -> anyhow::Result<Vec<(Provider, String)>> {
-    let with_address = |provider: Provider| {
-        let address = callback(config, &provider.id);
-        (provider, address)
+/// What has to be registered at a provider, exactly as it stands here.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub provider: Provider,
+    /// Where it sends people back to.
+    pub callback: String,
+    /// Where it tells what its people do there, if it is an Apple.
+    pub events: Option<String>,
+}
+
+/// Of each provider.
+pub fn addresses(config: &Config) -> anyhow::Result<Vec<Addresses>> {
+    let registry = registry(config)?;
+    let of = |provider: Provider| {
+        let events = routes::PROVIDER_EVENTS.replace("{provider}", &provider.id);
+        Addresses {
+            callback: callback(config, &provider.id),
+            events: registry.tells(&provider.id).then(|| config.link(&events)),
+            provider,
+        }
     };
-    Ok(registry(config)?.list().into_iter().map(with_address).collect())
+    Ok(registry.list().into_iter().map(of).collect())
 }
 
 /// The ways in besides a password, for the sign-in page.

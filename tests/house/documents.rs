@@ -27,7 +27,7 @@ const NAMING: [(&str, usize); 3] = [
 /// Every attack that was ever given a name, by its letter; numbers that are missing were never given out. Whoever takes one out
 /// of the document takes it out here, and sees that they do.
 const ATTACKS: [(&str, &[u8]); 6] = [
-    ("A", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ("A", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]),
     ("B", &[1, 2, 3, 4, 5, 6, 8, 10]),
     ("C", &[1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15]),
     ("D", &[1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 15, 16]),

@@ -3,12 +3,14 @@
 use crate::letter::{Asked, press};
 use crate::native_sign_in::{App, consent, oauth_error, param};
 use crate::second_step::{Careful, prove};
-use harness::{Client, OpenIdProvider, Person, Socket, Stack, Visitor, browser, native, until, within};
+use harness::{
+    Client, Notice, OpenIdProvider, Person, Socket, Stack, Visitor, browser, native, until, within,
+};
 use protocol::auth::Client as Kind;
 use protocol::frame::close;
 use protocol::routes::{self, page};
 use protocol::{Code, DeviceId};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -502,14 +504,27 @@ async fn the_parameters_that_are_measured_are_safe_and_the_server_takes_them() {
 #[tokio::test]
 async fn the_addresses_to_register_are_those_that_providers_are_told() {
     let provider = OpenIdProvider::start().await;
-    let stack = crate::providers::stack_with(&provider).await;
+    let stack = Stack::builder()
+        .with("PROVIDERS", provider.settings_with_apple())
+        .start()
+        .await;
     let urls = stack.admin_json(&["urls"]).await;
     let google = format!("{}/auth/google/callback", stack.url());
     assert_eq!(urls[0]["redirect_uri"], google.as_str(), "{urls}");
+    assert_eq!(urls[0]["events_uri"], Value::Null, "{urls}");
     // whom the provider knows by another address is refused there
     provider.seat(&Visitor::with_address("ana@example.org"));
     let signed_in = crate::providers::sign_in(&stack, &browser(&stack), "google").await;
     signed_in.succeeds();
+    // Apple's notices are taken where it is to send them
+    let events = urls[2]["events_uri"].as_str().expect("Apple's");
+    let visitor = Visitor::with_address("bo@example.org");
+    let payload = provider.tell(&Notice::of(&visitor, "consent-revoked"));
+    let apple = Client::native(&stack.url());
+    let path = events.strip_prefix(&stack.url()).expect("an address here");
+    apple.post(path, &json!({ "payload": payload })).await.succeeds();
+    let told = stack.admin(&["urls"]).await.succeeds().said.clone();
+    assert!(told.contains(events), "{told}");
     let none = stack.admin_with(&[("PROVIDERS", "[]")], &["urls"], None).await;
     assert!(none.succeeds().said.contains("No sign-in providers"), "{none:?}");
 }

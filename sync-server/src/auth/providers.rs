@@ -185,6 +185,11 @@ impl Registry {
             .map_or("A sign-in service", |known| known.name.as_str())
     }
 
+    /// Whether it tells of its own accord what its people do there.
+    pub fn tells(&self, id: &str) -> bool {
+        self.known(id).is_ok_and(|known| known.apple().is_some())
+    }
+
     /// The id as the settings have it.
     pub fn find(&self, id: &str) -> Result<&str, Problem> {
         self.known(id).map(|known| known.id.as_str())
@@ -234,6 +239,14 @@ impl Known {
             way,
             http,
         })
+    }
+
+    /// `None`: it is no Apple.
+    fn apple(&self) -> Option<&Oidc> {
+        match &self.way {
+            Way::Oidc(oidc) if oidc.posts() => Some(oidc),
+            Way::Oidc(_) | Way::GitHub(_) => None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::tries::Whose;
 use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
 use super::apple::{FRESH, News, Notice};
 use super::oidc::AHEAD;
-use super::{Way, accounts, provider_tokens};
+use super::{accounts, provider_tokens};
 use crate::asked::Id;
 use crate::body::Json;
 use crate::error::Result;
@@ -46,19 +46,13 @@ pub async fn post_event(
     posted: Result<Json<ProviderNotice, NOTICE_BYTES>>,
 ) -> Result<StatusCode> {
     let known = auth.0.providers.known(&provider)?;
-    let Way::Oidc(oidc) = &known.way else {
-        return Err(Code::NotFound.into());
-    };
-    // Apple, as everywhere else
-    if !oidc.posts() {
-        return Err(Code::NotFound.into());
-    }
+    let apple = known.apple().ok_or(Code::NotFound)?;
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::ProviderReturn, &whos, Whose::Unknown, &visit)
         .await?;
     let Json(ProviderNotice { payload }) = posted?;
-    let notice = match oidc.notice(&known.http, &payload).await {
+    let notice = match apple.notice(&known.http, &payload).await {
         Ok(Ok(notice)) => notice,
         Ok(Err(doubt)) => {
             tracing::warn!(provider = known.id, error = %doubt, "a notice is not believed");

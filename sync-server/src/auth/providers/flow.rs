@@ -212,7 +212,7 @@ pub async fn provider_posted(
     Form(posted): Form<Posted>,
 ) -> Result<Response> {
     let known = auth.0.providers.known(&provider)?;
-    if !matches!(&known.way, Way::Oidc(oidc) if oidc.posts()) {
+    if known.apple().is_none() {
         return Err(Code::MethodNotAllowed.into());
     }
     let prefix = visit.prefix();
