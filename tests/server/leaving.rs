@@ -156,6 +156,35 @@ async fn whoever_keeps_it_goes_on_to_where_they_were_going_and_nowhere_else() {
     }
 }
 
+/// By the form, and by the question's address in a browser that was never asked.
+#[tokio::test]
+async fn whoever_is_too_late_to_keep_it_signs_in_again_and_goes_on_to_where_they_were_going() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    leave(&client, person.email.as_str()).await.succeeds();
+    let back = browser(&stack);
+    let question = sign_in_on_the_way_to(&back, &person, page::SECURITY).await;
+    stack.execute("update challenges set expires = now()").await;
+    let forged = [("next", "//elsewhere.example/")];
+    let late = back.submit(&question, page::KEEP, &forged).await;
+    assert_eq!(
+        late.attribute_of("way-on", "href").as_deref(),
+        Some(page::SIGN_IN)
+    );
+    let late = back.submit(&question, page::KEEP, &[]).await;
+    late.has_status(StatusCode::GONE);
+    let door = late.attribute_of("way-on", "href").expect("a way on");
+    let asked = format!("{}?next={}", page::KEEP, page::SECURITY);
+    assert_eq!(browser(&stack).get(&asked).await.location(), door);
+
+    let door = back.get(&door).await;
+    let fields = [("email", person.email.as_str()), ("password", &person.password)];
+    let answer = back.submit(&door, page::FORM_SIGN_IN, &fields).await;
+    let question = back.follow(answer).await;
+    let kept = back.submit(&question, page::KEEP, &[]).await;
+    assert_eq!(kept.location(), page::SECURITY, "{kept:?}");
+}
+
 #[tokio::test]
 async fn the_question_is_answered_once_and_only_by_who_proved_all_steps() {
     let stack = Stack::start().await;

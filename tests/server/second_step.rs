@@ -535,6 +535,14 @@ async fn between_the_steps_nothing_answers() {
     let page = browser(&stack).get(page::SECOND_STEP).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(page.text().contains("start again"), "{page:?}");
+    let asked = format!("{}?next={}", page::SECOND_STEP, page::SECURITY);
+    let over = browser(&stack).get(&asked).await;
+    let door = over.attribute_of("way-on", "href").expect("a way on");
+    assert_eq!(
+        browser(&stack).get(page::SECURITY).await.location(),
+        door,
+        "and on from there"
+    );
 }
 
 /// What the documents say the programs' routes are, and the pages.

@@ -50,10 +50,14 @@ pub fn next_in(binding: &str) -> String {
     safe_next(&String::from_utf8(next).unwrap_or_default())
 }
 
-/// One of our pages that comes first, and leads on there.
+/// One of our pages that comes first, and leads on there; home is where each leads that is told nothing.
 pub fn by_way_of(page: &str, next: &str) -> String {
+    let next = safe_next(next);
+    if next == page::HOME {
+        return page.to_owned();
+    }
     let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", &safe_next(next))
+        .append_pair("next", &next)
         .finish();
     format!("{page}?{query}")
 }

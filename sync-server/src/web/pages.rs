@@ -177,10 +177,11 @@ impl Pages {
             .await
     }
 
-    /// What nothing on its page can mend any more: only signing in anew.
-    pub async fn draw_end(&self, headers: &HeaderMap, title: &str, problem: Problem) -> Response {
+    /// What nothing on its page can mend any more: only signing in anew, and then on to where the person was going.
+    pub async fn draw_end(&self, headers: &HeaderMap, title: &str, problem: Problem, next: &str) -> Response {
         let status = status_of(&problem);
-        let way_on = Some((page::SIGN_IN.to_owned(), "Go to sign in".to_owned()));
+        let door = auth::by_way_of(page::SIGN_IN, next);
+        let way_on = Some((door, "Go to sign in".to_owned()));
         let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
         self.draw_notice(headers, status, title, notice).await
     }
@@ -188,7 +189,7 @@ impl Pages {
     /// The page of a letter's link that opens nothing.
     pub async fn draw_dead_link(&self, headers: &HeaderMap) -> Response {
         let problem = Problem::new(Code::InvalidOrExpiredLink);
-        self.draw_end(headers, "This link is no longer valid", problem)
+        self.draw_end(headers, "This link is no longer valid", problem, page::HOME)
             .await
     }
 
@@ -299,16 +300,8 @@ pub async fn signed_in(
     }
 }
 
-fn to_the_door(path: &str) -> Response {
-    let next: String = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", path)
-        .finish();
-    let target = if path == page::HOME {
-        page::SIGN_IN.to_owned()
-    } else {
-        format!("{}?{next}", page::SIGN_IN)
-    };
-    Redirect::to(&target).into_response()
+pub fn to_the_door(path: &str) -> Response {
+    Redirect::to(&auth::by_way_of(page::SIGN_IN, path)).into_response()
 }
 
 async fn home(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {

@@ -5,7 +5,7 @@ use crate::auth::{self, Answered, Visit};
 use crate::error::{Error, Result};
 use crate::rights::{self, Export as Made};
 use crate::web::door::{Link, let_in};
-use crate::web::pages::{Pages, signed_in};
+use crate::web::pages::{Pages, signed_in, to_the_door};
 use crate::web::security::refused;
 use crate::web::sent::{Posted, Sent};
 use anyhow::Context as _;
@@ -105,7 +105,7 @@ async fn ask_to_keep(
     Asked(query): Asked<Next>,
 ) -> Result<Response> {
     let Some(kept) = auth::keep_look(pages.auth(), &headers).await? else {
-        return Ok(Redirect::to(page::SIGN_IN).into_response());
+        return Ok(to_the_door(&query.next));
     };
     let notice = |csrf| {
         Notice::Keep(Keep {
@@ -120,18 +120,14 @@ async fn ask_to_keep(
         .await)
 }
 
-#[derive(Deserialize)]
-struct Kept {
-    #[serde(default)]
-    next: String,
-}
-
-async fn keep(posted: Posted<Kept>) -> Result<Response> {
-    let (pages, headers) = (&posted.pages, &posted.headers);
+async fn keep(posted: Posted<Next>) -> Result<Response> {
+    let (pages, headers, next) = (&posted.pages, &posted.headers, &posted.fields.next);
     let kept = auth::keep(pages.auth(), headers, &posted.visit).await;
-    match let_in(kept, &posted.fields.next) {
+    match let_in(kept, next) {
         Ok(response) => Ok(response),
-        Err(Error::Told(problem)) => Ok(pages.draw_end(headers, "Please sign in again", *problem).await),
+        Err(Error::Told(problem)) => Ok(pages
+            .draw_end(headers, "Please sign in again", *problem, next)
+            .await),
         Err(error) => Err(error),
     }
 }

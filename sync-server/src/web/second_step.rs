@@ -76,7 +76,9 @@ async fn draw(
         let problem = problem
             .filter(|problem| problem.code != Code::InvalidCredentials)
             .unwrap_or_else(auth::second_step_is_over);
-        return Ok(pages.draw_end(headers, "Please start again", problem).await);
+        return Ok(pages
+            .draw_end(headers, "Please start again", problem, &next)
+            .await);
     }
     let notice = |csrf, problem| Notice::SecondStep(SecondStep { csrf, next, problem });
     Ok(pages.draw_form(headers, "One more step", problem, notice).await)
