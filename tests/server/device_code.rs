@@ -92,6 +92,46 @@ async fn who_refuses_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn the_browser_that_answered_is_told_so_at_its_next_press_and_no_other_is() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let (_, stranger) = Person::join(&stack).await;
+    let elsewhere = person.browser(&stack).await;
+    for (first, then, told) in [("yes", "no", "allowed-already"), ("no", "yes", "refused-already")] {
+        let tower = Headless::on(&stack, "Tower").await;
+        let code = tower.codes.user_code.as_str();
+        let found = type_code(&browser, code).await;
+        let marked = format!("data-testid=\"{told}\"");
+        press(&browser, &found, first).await.succeeds();
+        let again = press(&browser, &found, then).await;
+        assert!(again.succeeds().text().contains(&marked), "{again:?}");
+        assert!(again.text().contains("Tower"), "{again:?}");
+        // what was answered first holds, and is told too once the program has heard it
+        if first == "yes" {
+            tower.enters().await;
+        } else {
+            assert_eq!(tower.is_told().await, "access_denied");
+        }
+        let late = press(&browser, &found, first).await;
+        assert!(late.succeeds().text().contains(&marked), "{late:?}");
+        assert_eq!(tower.is_told().await, "invalid_grant", "it works once");
+
+        for other in [&stranger, &elsewhere] {
+            let form = other.visit(page::DEVICE_CODE).await;
+            for code in [code, "BBBB-BBBB"] {
+                let guess = [("code", code), ("answer", "yes")];
+                let guess = other.submit(&form, page::DEVICE_CODE, &guess).await;
+                assert_eq!(guess.status, 410, "{guess:?}");
+                assert!(guess.text().contains("There is no such code"), "{guess:?}");
+                assert!(!guess.text().contains("Tower"), "{guess:?}");
+            }
+        }
+        after(&stack, 601).await;
+        assert_eq!(press(&browser, &found, first).await.status, 410);
+    }
+}
+
+#[tokio::test]
 async fn only_the_browser_that_looked_first_may_answer() {
     let stack = Stack::start().await;
     let (_, mallory) = Person::join(&stack).await;

@@ -82,14 +82,15 @@ async fn look(posted: &Posted<Fields>, caller: &Caller) -> Result<Response> {
 
 async fn answer(posted: &Posted<Fields>, caller: &Caller) -> Result<Response> {
     let (pages, code) = (&posted.pages, &posted.fields.code);
-    let is_allowed = posted.fields.answer == "yes";
-    let device = auth::answer_device_code(pages.auth(), code, is_allowed, caller, &posted.visit).await?;
-    let notice = |_csrf| Notice::DeviceCodeAnswered(DeviceCodeAnswered { device, is_allowed });
-    let title = if is_allowed {
-        "It is signed in"
-    } else {
-        "It was not signed in"
+    let is_yes = posted.fields.answer == "yes";
+    let answered = auth::answer_device_code(pages.auth(), code, is_yes, caller, &posted.visit).await?;
+    let answered = DeviceCodeAnswered {
+        device: answered.device,
+        is_allowed: answered.is_allowed,
+        is_again: answered.is_again,
     };
+    let title = answered.heading();
+    let notice = |_csrf| Notice::DeviceCodeAnswered(answered);
     Ok(pages
         .draw_notice(&posted.headers, StatusCode::OK, title, notice)
         .await)

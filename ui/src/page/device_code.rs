@@ -33,6 +33,19 @@ pub struct DeviceCodeFound {
 pub struct DeviceCodeAnswered {
     pub device: String,
     pub is_allowed: bool,
+    /// Before, by the same browser.
+    pub is_again: bool,
+}
+
+impl DeviceCodeAnswered {
+    /// Also the page's title.
+    pub const fn heading(&self) -> &'static str {
+        match (self.is_again, self.is_allowed) {
+            (true, _) => "You have answered already",
+            (false, true) => "It is signed in",
+            (false, false) => "It was not signed in",
+        }
+    }
 }
 
 pub fn ask(asked: &DeviceCodeAsk) -> Html {
@@ -82,21 +95,30 @@ pub fn found(found: &DeviceCodeFound) -> Html {
 }
 
 pub fn answered(answered: &DeviceCodeAnswered) -> Html {
+    let (testid, what) = match (answered.is_again, answered.is_allowed) {
+        (true, true) => (
+            "allowed-already",
+            " was let in by this code. You can sign it out again.",
+        ),
+        (true, false) => (
+            "refused-already",
+            " was refused. To let it in after all, have it show a new code.",
+        ),
+        (false, true) => (
+            "allowed",
+            " goes on by itself in a moment. You can close this page.",
+        ),
+        (false, false) => ("refused", " is told so. Nothing was changed."),
+    };
+    let (address, way_on) = if answered.is_allowed {
+        (page::SETTINGS, "See all your devices")
+    } else {
+        (page::HOME, "Go to the start page")
+    };
     html! {
-        if answered.is_allowed {
-            <Gate heading="It is signed in">
-                <p class="gate-text" data-testid="allowed">
-                    <bdi><strong>{ &answered.device }</strong></bdi>{ " goes on by itself in a moment. You can close this page." }
-                </p>
-                <p class="gate-foot"><a href={page::SETTINGS}>{ "See all your devices" }</a></p>
-            </Gate>
-        } else {
-            <Gate heading="It was not signed in">
-                <p class="gate-text" data-testid="refused">
-                    <bdi><strong>{ &answered.device }</strong></bdi>{ " is told so. Nothing was changed." }
-                </p>
-                <p class="gate-foot"><a href={page::HOME}>{ "Go to the start page" }</a></p>
-            </Gate>
-        }
+        <Gate heading={answered.heading()}>
+            <p class="gate-text" data-testid={testid}><bdi><strong>{ &answered.device }</strong></bdi>{ what }</p>
+            <p class="gate-foot"><a href={address}>{ way_on }</a></p>
+        </Gate>
     }
 }

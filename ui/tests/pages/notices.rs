@@ -94,15 +94,19 @@ fn of_device_codes() -> Vec<(&'static str, Notice)> {
         whence: whence(),
         email: email().to_string(),
     };
-    let answered = |is_allowed| DeviceCodeAnswered {
-        device: "ana’s tower".to_owned(),
-        is_allowed,
+    let answered = |is_allowed, is_again| {
+        Notice::DeviceCodeAnswered(DeviceCodeAnswered {
+            device: "ana’s tower".to_owned(),
+            is_allowed,
+            is_again,
+        })
     };
     vec![
         ("device-code", Notice::DeviceCodeAsk(ask)),
         ("device-code-found", Notice::DeviceCodeFound(found)),
-        ("device-code-allowed", Notice::DeviceCodeAnswered(answered(true))),
-        ("device-code-refused", Notice::DeviceCodeAnswered(answered(false))),
+        ("device-code-allowed", answered(true, false)),
+        ("device-code-refused", answered(false, false)),
+        ("device-code-again", answered(true, true)),
     ]
 }
 

@@ -87,6 +87,30 @@ pub async fn decide(
     .await
 }
 
+/// What the person answered.
+#[derive(Debug)]
+pub struct Answered {
+    pub client: Json<Client>,
+    pub is_allowed: bool,
+}
+
+/// The answer that this browser has given already, as long as the code would live.
+pub async fn answered(
+    db: &mut Transaction,
+    user_hash: &[u8],
+    browser: DeviceId,
+) -> sqlx::Result<Option<Answered>> {
+    sqlx::query_as!(
+        Answered,
+        r#"select client as "client: Json<Client>", is_allowed as "is_allowed!" from device_codes
+            where user_code_hash = $1 and claimed_by = $2 and expires > now() and is_allowed is not null"#,
+        user_hash,
+        browser.0,
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// How a code stands when its program asks. The row stays locked.
 #[derive(Debug)]
 pub struct Asked {
@@ -127,10 +151,10 @@ pub async fn asked(db: &mut Transaction, device_hash: &[u8], is_too_soon: bool) 
     Ok(())
 }
 
-/// It has had its one use.
+/// It has had its one use: no program's code leads to it any more. What was answered stays for whoever answered.
 pub async fn use_up(db: &mut Transaction, device_hash: &[u8]) -> sqlx::Result<()> {
     sqlx::query!(
-        "delete from device_codes where device_code_hash = $1",
+        "update device_codes set device_code_hash = sha256(uuid_send(gen_random_uuid())) where device_code_hash = $1",
         device_hash
     )
     .execute(db)

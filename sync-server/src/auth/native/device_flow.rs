@@ -144,18 +144,35 @@ pub async fn look_at_device_code(
     })
 }
 
-/// The person's answer; gives the program's name.
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub device: String,
+    pub is_allowed: bool,
+    /// It was answered so before, and nothing is changed by answering again.
+    pub is_again: bool,
+}
+
+/// The person's answer. The browser that has given one is told which; for every other there is no such code.
 pub async fn answer_device_code(
     auth: &Auth,
     typed: &str,
     is_allowed: bool,
     caller: &Caller,
     visit: &Visit,
-) -> Result<String> {
+) -> Result<Answered> {
     let hash = cookies::digest(&meant(typed).ok_or_else(unknown)?);
     let mut tx = auth.pool.begin().await?;
     let decided = device_codes::decide(&mut tx, &hash, caller.device, is_allowed).await?;
-    let client = decided.ok_or_else(unknown)?;
+    let Some(client) = decided else {
+        let before = device_codes::answered(&mut tx, &hash, caller.device).await?;
+        let before = before.ok_or_else(unknown)?;
+        return Ok(Answered {
+            device: named(&before.client),
+            is_allowed: before.is_allowed,
+            is_again: true,
+        });
+    };
     let event = Event {
         user: Some(caller.user),
         device: Some(caller.device),
@@ -165,7 +182,11 @@ pub async fn answer_device_code(
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    Ok(named(&client))
+    Ok(Answered {
+        device: named(&client),
+        is_allowed,
+        is_again: false,
+    })
 }
 
 fn named(client: &Client) -> String {
