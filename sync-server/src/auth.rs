@@ -84,6 +84,7 @@ use crate::error::Result;
 use crate::hints::Hints;
 use crate::limits::Limits;
 use crate::limits::address::Proxies;
+use crate::mail::suppressions::Veil;
 use crate::mail::{self, Carrier};
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -156,7 +157,7 @@ impl Auth {
         seen::spawn(&auth);
         if auth.config.role.works() {
             let letters = Arc::clone(&auth.0.letters);
-            let carrier = Carrier::new(&auth.config, auth.pool.clone(), Arc::clone(&letters))?;
+            let carrier = Carrier::new(&auth.config, auth.pool.clone(), auth.veil(), Arc::clone(&letters))?;
             auth.tasks.spawn(carrier.run(auth.shutdown.clone()));
             let woken = move |_: &[u8]| letters.notify_one();
             // Until the confirmation comes, the carrier looks for itself every few seconds.
@@ -193,6 +194,11 @@ impl Auth {
     pub fn letters_wait(&self) {
         self.0.letters.notify_one();
         self.wire().publish(self.key(LETTERS), []);
+    }
+
+    /// Knows addresses again that are left alone though their accounts are gone.
+    fn veil(&self) -> Veil {
+        Veil::new(self.keys.derive_each("left alone", b""))
     }
 
     /// Does what may or may not lead to a letter (`what`, for the log) once the answer is given: how long it takes tells nothing.

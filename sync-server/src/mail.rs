@@ -24,7 +24,7 @@ use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use suppressions::Standing;
+use suppressions::{Standing, Veil};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -276,6 +276,7 @@ const TOGETHER: i64 = 8;
 /// Brings letters to the mail server. One for each process that works.
 pub struct Carrier {
     pool: Pool,
+    veil: Veil,
     sender: Mailbox,
     /// Signs what leaves.
     signer: Option<DkimConfig>,
@@ -293,7 +294,7 @@ impl std::fmt::Debug for Carrier {
 
 impl Carrier {
     /// Reads the settings; each failure names the one that is wrong.
-    pub fn new(config: &Config, pool: Pool, wake: Arc<Notify>) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, pool: Pool, veil: Veil, wake: Arc<Notify>) -> anyhow::Result<Self> {
         let sender: Mailbox = config.mail_from.parse().with_context(|| {
             format!(
                 "MAIL_FROM must look like `Name <address>`, but is {}",
@@ -302,6 +303,7 @@ impl Carrier {
         })?;
         Ok(Self {
             pool,
+            veil,
             signer: dkim::of(config, &sender)?,
             sender,
             host: config.public_url.host_str().unwrap_or("localhost").to_owned(),
@@ -354,7 +356,7 @@ impl Carrier {
     }
 
     async fn carry(&self, waiting: Waiting) -> sqlx::Result<()> {
-        let standing = suppressions::of(&self.pool, &waiting.recipient).await?;
+        let standing = suppressions::of(&self.pool, &self.veil, &waiting.recipient).await?;
         let now = OffsetDateTime::now_utc();
         let outcome = match self.compose(&waiting) {
             Ok((_, letter)) if waiting.is_late(&letter, now) => {

@@ -513,6 +513,71 @@ async fn a_last_letter_that_is_refused_leaves_no_address_behind() {
     assert!(!everything(&stack).await.contains(address));
 }
 
+/// Whether they go themselves or an operator deletes them.
+#[tokio::test]
+async fn an_address_that_is_left_alone_stays_so_and_stands_nowhere_once_its_account_is_gone() {
+    let stack = Stack::start().await;
+    for is_by_operator in [false, true] {
+        let (person, client) = Person::join(&stack).await;
+        let address = person.email.as_str();
+        stack.admin(&["letters", "suppress", address]).await.succeeds();
+        if is_by_operator {
+            stack
+                .admin(&["users", "delete", address, "--yes"])
+                .await
+                .succeeds();
+        } else {
+            leave(&client, address).await.succeeds();
+            let_time_pass(&stack).await;
+            is_removed(&stack).await;
+        }
+        no_letter_waits(&stack, &person).await;
+        assert!(!everything(&stack).await.contains(address), "{is_by_operator}");
+
+        // whoever gives the address once more causes no letter
+        person
+            .sign_up(&browser(&stack))
+            .await
+            .has_status(StatusCode::ACCEPTED);
+        let dropped =
+            "select count(*) from email_outbox where failed_at is not null and error like '%left alone%'";
+        until("the letter to be given up", async || {
+            (stack.number(dropped).await == 1).then_some(())
+        })
+        .await;
+        stack.admin(&["letters", "release", address]).await.succeeds();
+        stack
+            .admin(&["letters", "release", address])
+            .await
+            .refused("not suppressed");
+        stack.execute("delete from email_outbox").await;
+    }
+}
+
+/// What a mailbox refused is forgotten with whoever had it.
+#[tokio::test]
+async fn who_is_deleted_by_an_operator_leaves_no_letter_and_no_address_behind() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let user = client.me().await.user;
+    let address = person.email.as_str();
+    stack
+        .execute(&format!(
+            "insert into suppressions (address, reason, refusals, quiet_until) values ('{address}', 'refused', 1, now());
+             insert into email_outbox (id, recipient, template, context, not_before)
+             values (gen_random_uuid(), '{address}', 'verify', '{{}}', now() + interval '1 day')"
+        ))
+        .await;
+    stack
+        .admin(&["users", "delete", address, "--yes"])
+        .await
+        .succeeds();
+    let after = stack.dump().await;
+    for needle in [address, &user.to_string()] {
+        assert!(!after.contains(needle), "{needle} is still there");
+    }
+}
+
 #[tokio::test]
 async fn a_removal_that_was_cut_off_is_taken_up_again() {
     let stack = Stack::start().await;

@@ -19,6 +19,7 @@ use super::{
     Auth, Caller, Visit, cookies, devices, email_change, native, seal, second_step, users,
     verification_tokens,
 };
+use crate::database::Transaction;
 use crate::error::Result;
 use crate::limits::{Class, Who};
 use crate::mail::{self, Letter};
@@ -31,7 +32,7 @@ use hmac::Mac as _;
 use http::HeaderMap;
 use protocol::auth::{Client, Email};
 use protocol::routes::page;
-use protocol::{Code, Problem, UserId};
+use protocol::{Code, DeviceId, Problem, UserId};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -174,19 +175,14 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
 /// as nobody's. A last letter tells them, and leaves nothing either.
 pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     let mut tx = auth.pool.begin().await?;
-    deletions::lock(&mut tx, user).await?;
-    let Some(known) = users::read(&mut tx, user).await? else {
+    let Some((email, signed_out)) = remove_user(auth, &mut tx, user).await? else {
         return Ok(());
     };
-    mail::suppressions::forget(&mut tx, &known.email).await?;
-    // their sockets close where one has opened since
-    let signed_out = devices::revoke_all(&mut tx, user, "account deleted").await?;
-    deletions::remove_rows(&mut tx, user).await?;
     // as nobody's, and after the letters that were theirs are gone
     let letter = Letter::AccountGone {
         link: auth.config.link(page::SIGN_UP),
     };
-    mail::put(&mut tx, None, &known.email, &letter).await?;
+    mail::put(&mut tx, None, &email, &letter).await?;
     let event = Event {
         user: Some(user),
         device: None,
@@ -202,6 +198,23 @@ pub async fn forget_user(auth: &Auth, user: UserId) -> Result<()> {
     Ok(())
 }
 
+/// The rows of who somebody is, their address wherever it stands, and their devices, which are given back with it: their sockets
+/// close where one has opened since. `None`: they are gone already.
+pub async fn remove_user(
+    auth: &Auth,
+    db: &mut Transaction,
+    user: UserId,
+) -> Result<Option<(Email, Vec<DeviceId>)>> {
+    deletions::lock(&mut *db, user).await?;
+    let Some(known) = users::read(&mut *db, user).await? else {
+        return Ok(None);
+    };
+    mail::suppressions::forget(&mut *db, &auth.veil(), &known.email).await?;
+    let signed_out = devices::revoke_all(&mut *db, user, "account deleted").await?;
+    deletions::remove_rows(db, user).await?;
+    Ok(Some((known.email, signed_out)))
+}
+
 /// Nothing of them is left. What was noted while they were removed becomes nobody's too.
 pub async fn deletion_is_done(auth: &Auth, user: UserId) -> Result<()> {
     let mut tx = auth.pool.begin().await?;
@@ -214,7 +227,7 @@ pub async fn deletion_is_done(auth: &Auth, user: UserId) -> Result<()> {
 impl Auth {
     /// Stands in the audit for somebody who is gone: it keeps one person's events together, and leads back to nobody for
     /// whoever has the database alone.
-    fn pseudonym(&self, user: UserId) -> Uuid {
+    pub(super) fn pseudonym(&self, user: UserId) -> Uuid {
         let key = self.keys.derive("audit pseudonym", b"");
         let hash = seal::keyed(&key, &[user.0.as_bytes()]).finalize().into_bytes();
         Uuid::from_bytes(hash.first_chunk().copied().unwrap_or_default())

@@ -13,7 +13,9 @@ pub use crate::mail::suppressions::Listed as Suppressed;
 
 use super::audit_events::{self, Act};
 use super::finish::in_words;
-use super::{Auth, devices, native, password, providers, sealing, second_step, users, verification_tokens};
+use super::{
+    Auth, deletion, devices, native, password, providers, sealing, second_step, users, verification_tokens,
+};
 use crate::database::Transaction;
 use crate::error::Result;
 use crate::mail::{self, Letter};
@@ -144,7 +146,7 @@ impl Operator {
         Ok(tx.commit().await?)
     }
 
-    /// With all that is theirs in the database.
+    /// With all that is theirs in the database. What was noted of them stays as nobody's.
     pub async fn delete(&self, user: &Listed, earnest: Earnest) -> Result<Belongings> {
         let id = UserId(user.id);
         let mut tx = self.auth.pool.begin().await?;
@@ -152,11 +154,10 @@ impl Operator {
         if earnest == Earnest::Trial {
             return Ok(belongings);
         }
-        let signed_out = devices::revoke_all(&mut tx, id, "deleted").await?;
-        if !users::delete(&mut tx, id).await? {
-            return Err(Code::NotFound.into());
-        }
+        let removed = deletion::remove_user(&self.auth, &mut tx, id).await?;
+        let (_, signed_out) = removed.ok_or(Code::NotFound)?;
         self.note(&mut tx, id, None, "user_deleted", None).await?;
+        audit_events::unname(&mut tx, id, self.auth.pseudonym(id)).await?;
         tx.commit().await?;
         self.auth.announce_signed_out(id, &signed_out);
         Ok(belongings)

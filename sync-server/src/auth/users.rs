@@ -377,14 +377,6 @@ pub async fn unlock(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
     Ok(outcome.rows_affected() > 0)
 }
 
-/// With all that is theirs.
-pub async fn delete(db: &mut Transaction, user: UserId) -> sqlx::Result<bool> {
-    let outcome = sqlx::query!("delete from users where id = $1", user.0)
-        .execute(db)
-        .await?;
-    Ok(outcome.rows_affected() > 0)
-}
-
 /// Forgets sign-ups that nobody confirmed within a month: somebody else's address may have been typed.
 pub async fn purge(pool: &Pool) -> sqlx::Result<()> {
     sqlx::query!(

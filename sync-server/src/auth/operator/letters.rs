@@ -20,7 +20,7 @@ impl Operator {
     /// It is an address like any other.
     pub async fn release(&self, address: &Email, reason: Option<&str>) -> Result<()> {
         let mut tx = self.auth.pool.begin().await?;
-        if !suppressions::release(&mut tx, address).await? {
+        if !suppressions::release(&mut tx, &self.auth.veil(), address).await? {
             return Err(conflict(format!("Letters to {address} are not suppressed.")).into());
         }
         self.note_address(&mut tx, "letters_released", reason).await?;
