@@ -5,7 +5,7 @@ use crate::auth::{self, Entry};
 use crate::error::{Error, Result};
 use crate::web::leaving::lead_on;
 use crate::web::pages::{Pages, Said, signed_in};
-use crate::web::sent::Posted;
+use crate::web::sent::{Posted, link};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -311,7 +311,7 @@ async fn confirm_link(posted: Posted<Confirmation>) -> Result<Response> {
         visit,
         fields: confirmation,
     } = posted;
-    let link = confirmation.token.split_once('~').unwrap_or_default();
+    let link = link(&confirmation.token);
     let pressed = auth::Pressed {
         password: confirmation
             .password

@@ -5,7 +5,7 @@ use crate::auth;
 use crate::error::{Error, Result};
 use crate::web::door::Link;
 use crate::web::pages::Pages;
-use crate::web::sent::Posted;
+use crate::web::sent::{Posted, link};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -36,19 +36,12 @@ struct Who {
 
 /// Says the same for every address.
 async fn send(posted: Posted<Who>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields: who,
-    } = posted;
-    let auth = pages.auth();
-    let asked = async { auth::forgot(auth, Email::parse(&who.email)?, &visit).await };
+    let (pages, headers, visit) = (&posted.pages, &posted.headers, &posted.visit);
+    let email = posted.fields.email;
+    let asked = async { auth::forgot(pages.auth(), Email::parse(&email)?, visit).await };
     match asked.await {
-        Ok(()) => Ok(draw_forgot(&pages, &headers, who.email, true, None).await),
-        Err(Error::Told(problem)) => {
-            Ok(draw_forgot(&pages, &headers, who.email, false, Some(*problem)).await)
-        }
+        Ok(()) => Ok(draw_forgot(pages, headers, email, true, None).await),
+        Err(Error::Told(problem)) => Ok(draw_forgot(pages, headers, email, false, Some(*problem)).await),
         Err(error) => Err(error),
     }
 }
@@ -86,25 +79,20 @@ struct Chosen {
 }
 
 async fn choose(posted: Posted<Chosen>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields: chosen,
-    } = posted;
-    let auth = pages.auth();
-    let link = chosen.token.split_once('~').unwrap_or_default();
-    match auth::reset(auth, link, Password::typed(chosen.password), &visit).await {
+    let (pages, headers) = (&posted.pages, &posted.headers);
+    let link = link(&posted.fields.token);
+    let password = Password::typed(posted.fields.password);
+    match auth::reset(pages.auth(), link, password, &posted.visit).await {
         Ok(()) => {
             let notice = |_csrf| Notice::PasswordChanged;
             Ok(pages
-                .draw_notice(&headers, StatusCode::OK, "Password changed", notice)
+                .draw_notice(headers, StatusCode::OK, "Password changed", notice)
                 .await)
         }
         Err(Error::Told(problem)) if problem.code != Code::InvalidOrExpiredLink => {
-            draw_new_password(&pages, &headers, link, Some(*problem)).await
+            draw_new_password(pages, headers, link, Some(*problem)).await
         }
-        Err(Error::Told(_)) => Ok(pages.draw_dead_link(&headers).await),
+        Err(Error::Told(_)) => Ok(pages.draw_dead_link(headers).await),
         Err(error) => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use crate::auth;
 use crate::error::{Error, Result};
 use crate::web::door::{Link, let_in};
 use crate::web::pages::Pages;
-use crate::web::sent::Posted;
+use crate::web::sent::{Posted, link};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -70,28 +70,26 @@ async fn draw_ask(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: O
 
 /// Says the same for every address.
 async fn send(posted: Posted<Fields>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        mut fields,
-    } = posted;
-    let auth = pages.auth();
-    fields.next = auth::safe_next(&fields.next);
+    let (pages, headers, visit) = (&posted.pages, &posted.headers, &posted.visit);
+    let next = auth::safe_next(&posted.fields.next);
+    let fields = Fields {
+        next,
+        ..posted.fields
+    };
     // the button at the door, which only leads here
     if fields.email.is_empty() {
-        return Ok(draw_ask(&pages, &headers, fields, None).await);
+        return Ok(draw_ask(pages, headers, fields, None).await);
     }
     let asked = async {
         let email = Email::parse(&fields.email)?;
-        auth::ask_for_letter(auth, email, &fields.next, &visit).await
+        auth::ask_for_letter(pages.auth(), email, &fields.next, visit).await
     };
     match asked.await {
         Ok(cookie) => {
-            let drawn = draw_sent(&pages, &headers, fields, None).await;
+            let drawn = draw_sent(pages, headers, fields, None).await;
             Ok((CookieJar::new().add(cookie), drawn).into_response())
         }
-        Err(Error::Told(problem)) => Ok(draw_ask(&pages, &headers, fields, Some(*problem)).await),
+        Err(Error::Told(problem)) => Ok(draw_ask(pages, headers, fields, Some(*problem)).await),
         Err(error) => Err(error),
     }
 }
@@ -110,21 +108,15 @@ async fn draw_sent(pages: &Pages, headers: &HeaderMap, fields: Fields, problem: 
 }
 
 async fn enter_by_code(posted: Posted<Fields>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields,
-    } = posted;
-    let auth = pages.auth();
+    let (pages, headers, fields) = (&posted.pages, &posted.headers, &posted.fields);
     let entered = async {
         let email = Email::parse(&fields.email)?;
-        let stays = !fields.stay.is_empty();
-        auth::enter_by_code(auth, &email, (&fields.code, stays), &headers, &visit).await
+        let code = (fields.code.as_str(), !fields.stay.is_empty());
+        auth::enter_by_code(pages.auth(), &email, code, headers, &posted.visit).await
     };
     match let_in(entered.await, &fields.next) {
         Ok(response) => Ok(response),
-        Err(Error::Told(problem)) => Ok(draw_sent(&pages, &headers, fields, Some(*problem)).await),
+        Err(Error::Told(problem)) => Ok(draw_sent(pages, headers, posted.fields, Some(*problem)).await),
         Err(error) => Err(error),
     }
 }
@@ -152,7 +144,7 @@ async fn open(posted: Posted<Pressed>) -> Result<Response> {
         fields: pressed,
     } = posted;
     let auth = pages.auth();
-    let link = pressed.token.split_once('~').unwrap_or_default();
+    let link = link(&pressed.token);
     if pressed.answer == "code" {
         let code = auth::letter_code(auth, link.0, link.1).await?;
         return draw_link(&pages, &headers, link, code, None).await;

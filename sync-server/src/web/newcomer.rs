@@ -46,32 +46,28 @@ async fn look(State(pages): State<Pages>, headers: HeaderMap) -> Response {
 }
 
 async fn answer(posted: Posted<Fields>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields,
-    } = posted;
+    let (pages, headers, fields) = (&posted.pages, &posted.headers, &posted.fields);
     let auth = pages.auth();
-    let Some(mut waiting) = auth::newcomer(auth, &headers) else {
+    let Some(mut waiting) = auth::newcomer(auth, headers) else {
         return Ok(begin_again());
     };
     if fields.answer == "again" {
-        return match auth::newcomer_again(auth, &headers, &visit).await {
-            Ok(()) => Ok(draw(&pages, &headers, waiting, None).await),
-            Err(Error::Told(problem)) => Ok(draw(&pages, &headers, waiting, Some(*problem)).await),
+        return match auth::newcomer_again(auth, headers, &posted.visit).await {
+            Ok(()) => Ok(draw(pages, headers, waiting, None).await),
+            Err(Error::Told(problem)) => Ok(draw(pages, headers, waiting, Some(*problem)).await),
             Err(error) => Err(error),
         };
     }
     waiting.stays = !fields.stay.is_empty();
-    let entered = auth::enter_as_newcomer(auth, (&fields.code, waiting.stays), &headers, &visit).await;
+    let code = (fields.code.as_str(), waiting.stays);
+    let entered = auth::enter_as_newcomer(auth, code, headers, &posted.visit).await;
     match let_in(entered, &waiting.next) {
         Ok(response) => Ok(response),
         // somebody else has proven the address meanwhile, and signs in as they do
         Err(Error::Told(problem)) if problem.code == Code::LinkRequired => {
             Ok(auth::back_to_sign_in(Error::Told(problem), &waiting.next))
         }
-        Err(Error::Told(problem)) => Ok(draw(&pages, &headers, waiting, Some(*problem)).await),
+        Err(Error::Told(problem)) => Ok(draw(pages, headers, waiting, Some(*problem)).await),
         Err(error) => Err(error),
     }
 }

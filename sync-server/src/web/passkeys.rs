@@ -64,15 +64,9 @@ pub fn shown(passkeys: Vec<auth::Passkey>) -> Result<Vec<Passkey>> {
 }
 
 async fn sign_in(posted: Posted<Fields>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields,
-    } = posted;
-    let auth = pages.auth();
-    let stays = !fields.stay.is_empty();
-    let entered = auth::enter_by_passkey(auth, &fields.answer(), stays, &headers, &visit).await;
+    let (pages, headers, fields) = (&posted.pages, &posted.headers, &posted.fields);
+    let (answer, stays) = (fields.answer(), !fields.stay.is_empty());
+    let entered = auth::enter_by_passkey(pages.auth(), &answer, stays, headers, &posted.visit).await;
     match let_in(entered, &fields.next) {
         Ok(response) => Ok(response),
         Err(error) => {
@@ -81,21 +75,15 @@ async fn sign_in(posted: Posted<Fields>) -> Result<Response> {
                 stays,
                 ..Typed::default()
             };
-            door::refused(&pages, &headers, page::SIGN_IN, typed, error).await
+            door::refused(pages, headers, page::SIGN_IN, typed, error).await
         }
     }
 }
 
 async fn prove(sent: Sent<Fields>) -> Result<Response> {
-    let Sent {
-        pages,
-        headers,
-        visit,
-        caller,
-        fields,
-    } = sent;
-    let proven = auth::prove_by_passkey(pages.auth(), &caller, &fields.answer(), &visit).await;
-    show_proven(&pages, &headers, &caller, proven).await
+    let answer = sent.fields.answer();
+    let proven = auth::prove_by_passkey(sent.pages.auth(), &sent.caller, &answer, &sent.visit).await;
+    show_proven(&sent.pages, &sent.headers, &sent.caller, proven).await
 }
 
 async fn add(sent: Sent<Fields>) -> Result<Response> {

@@ -7,7 +7,7 @@ use crate::rights::{self, Export as Made};
 use crate::web::door::{Link, let_in};
 use crate::web::pages::{Pages, signed_in, to_the_door};
 use crate::web::security::refused;
-use crate::web::sent::{Posted, Sent};
+use crate::web::sent::{Posted, Sent, link};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -227,21 +227,15 @@ struct Pressed {
 }
 
 async fn answer_email(posted: Posted<Pressed>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields: pressed,
-    } = posted;
-    let auth = pages.auth();
-    let link = pressed.token.split_once('~').unwrap_or_default();
+    let (pages, headers, pressed) = (&posted.pages, &posted.headers, &posted.fields);
+    let link = link(&pressed.token);
     // a form that names neither button answers nothing
     let agrees = match pressed.answer.as_str() {
         "yes" => true,
         "no" => false,
-        _ => return draw_email(&pages, &headers, link, None).await,
+        _ => return draw_email(pages, headers, link, None).await,
     };
-    let (heading, text) = match auth::answer_email(auth, link, agrees, &visit).await {
+    let (heading, text) = match auth::answer_email(pages.auth(), link, agrees, &posted.visit).await {
         Ok(Answered::Half) => (
             "Thank you",
             "Now the letter to the other address has to be answered too. Until then nothing changes.",
@@ -254,17 +248,11 @@ async fn answer_email(posted: Posted<Pressed>) -> Result<Response> {
             "Nothing is changed",
             "The e-mail address stays as it is. If you did not ask for this, please change your password.",
         ),
-        Err(Error::Told(problem)) => return draw_email(&pages, &headers, link, Some(*problem)).await,
+        Err(Error::Told(problem)) => return draw_email(pages, headers, link, Some(*problem)).await,
         Err(error) => return Err(error),
     };
-    Ok(tell(
-        &pages,
-        &headers,
-        heading,
-        text,
-        (page::SECURITY, "Go to your account"),
-    )
-    .await)
+    let way_on = (page::SECURITY, "Go to your account");
+    Ok(tell(pages, headers, heading, text, way_on).await)
 }
 
 async fn tell(
@@ -316,22 +304,16 @@ async fn draw_undo(
 }
 
 async fn undo_email(posted: Posted<Pressed>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields: pressed,
-    } = posted;
-    let auth = pages.auth();
-    let link = pressed.token.split_once('~').unwrap_or_default();
-    match auth::undo_email(auth, link, &visit).await {
+    let (pages, headers) = (&posted.pages, &posted.headers);
+    let link = link(&posted.fields.token);
+    match auth::undo_email(pages.auth(), link, &posted.visit).await {
         Ok(()) => {
             let heading = "Your e-mail address is back";
             let text = "Every device was signed out. Please choose a new password by a letter, then sign in with it.";
             let way_on = (page::FORGOT, "Choose a new password");
-            Ok(tell(&pages, &headers, heading, text, way_on).await)
+            Ok(tell(pages, headers, heading, text, way_on).await)
         }
-        Err(Error::Told(problem)) => draw_undo(&pages, &headers, link, Some(*problem)).await,
+        Err(Error::Told(problem)) => draw_undo(pages, headers, link, Some(*problem)).await,
         Err(error) => Err(error),
     }
 }

@@ -42,21 +42,15 @@ struct Fields {
 }
 
 async fn prove(posted: Posted<Fields>) -> Result<Response> {
-    let Posted {
-        pages,
-        headers,
-        visit,
-        fields,
-    } = posted;
-    let auth = pages.auth();
+    let (pages, headers, fields) = (&posted.pages, &posted.headers, posted.fields);
     let ask = Ask {
-        challenge: auth::awaited_step(&headers).unwrap_or_default().to_owned(),
+        challenge: auth::awaited_step(headers).unwrap_or_default().to_owned(),
         code: fields.code,
     };
-    let entered = auth::second_step(auth, &ask, &headers, &visit).await;
+    let entered = auth::second_step(pages.auth(), &ask, headers, &posted.visit).await;
     match let_in(entered, &fields.next) {
         Ok(response) => Ok(response),
-        Err(Error::Told(problem)) => draw(&pages, &headers, fields.next, Some(*problem)).await,
+        Err(Error::Told(problem)) => draw(pages, headers, fields.next, Some(*problem)).await,
         Err(error) => Err(error),
     }
 }

@@ -21,6 +21,11 @@ pub struct Posted<F, const LIMIT: usize = { limits::BODY_BYTES }> {
     pub fields: F,
 }
 
+/// The id and the secret of a letter's link, in a form of its page.
+pub fn link(token: &str) -> (&str, &str) {
+    token.split_once('~').unwrap_or_default()
+}
+
 /// What no other site can write.
 #[derive(Deserialize)]
 struct Token {
