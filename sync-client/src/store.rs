@@ -40,8 +40,8 @@ use crate::tails::Tail;
 use files::Hold;
 use protocol::auth::Me;
 use protocol::sync::{
-    Bootstrap, Cursor, Digest, Epoch, Histories, History, Ord, Seq, Session, SessionsBefore, SessionsPage,
-    SyncPage,
+    Bootstrap, Cursor, Digest, Epoch, Histories, History, Message, Ord, Seq, Session, SessionsBefore,
+    SessionsPage, SyncPage,
 };
 use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
