@@ -142,10 +142,11 @@ pub async fn enter_by_link(
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
-    let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
+    let (id, linked) = linked(auth, id, secret).await?.ok_or_else(gone)?;
+    let user = linked.user_id.map(UserId).ok_or_else(gone)?;
     let mut tx = auth.pool.begin().await?;
-    let link_hash = cookies::digest(secret);
-    let candidate = tokens::consume_link(&mut tx, Purpose::SignIn, id, &link_hash)
+    users::hold(&mut tx, user).await?;
+    let candidate = tokens::consume_link(&mut tx, Purpose::SignIn, id, &cookies::digest(secret))
         .await?
         .ok_or_else(gone)?;
     let by = By {
@@ -176,11 +177,15 @@ pub async fn enter_by_code(
     let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), &window) else {
         return Err(refuse(auth, window, "letter", visit).await);
     };
+    let code_hash = auth.code_hash(asked.id, &code);
+    let user = asked.user_id.map(UserId);
+    let (true, Some(user)) = (tokens::try_code(&auth.pool, asked.id, &code_hash).await?, user) else {
+        return Err(refuse(auth, window, "letter", visit).await);
+    };
     let mut tx = auth.pool.begin().await?;
-    let tried = tokens::try_code(&mut tx, asked.id, &auth.code_hash(asked.id, &code)).await?;
-    let Some(candidate) = tried else {
-        // the try is counted, whatever becomes of this request
-        tx.commit().await?;
+    users::hold(&mut tx, user).await?;
+    let Some(candidate) = tokens::consume_code(&mut tx, asked.id, &code_hash).await? else {
+        drop(tx);
         return Err(refuse(auth, window, "letter", visit).await);
     };
     let by = By {

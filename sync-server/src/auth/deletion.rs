@@ -134,11 +134,13 @@ pub async fn keep(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<Ent
             .detail("That took too long, or was answered already. Please sign in again.")
     };
     let secret = cookies::read(headers, KEEP).unwrap_or_default();
+    let secret_hash = cookies::digest(secret);
+    let leaving = challenges::who_leaves(&auth.pool, &secret_hash).await?;
     let mut tx = auth.pool.begin().await?;
-    let challenge = challenges::consume_to_keep(&mut tx, &cookies::digest(secret))
+    deletions::lock(&mut tx, leaving.ok_or_else(gone)?).await?;
+    let challenge = challenges::consume_to_keep(&mut tx, &secret_hash)
         .await?
         .ok_or_else(gone)?;
-    deletions::lock(&mut tx, challenge.user).await?;
     if !deletions::cancel(&mut tx, challenge.user).await? {
         return Err(gone().into());
     }

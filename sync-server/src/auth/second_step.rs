@@ -83,6 +83,7 @@ pub async fn second_step(auth: &Auth, ask: &SecondStep, headers: &HeaderMap, vis
         return Err(refuse(auth, &challenge, visit).await?.into());
     };
     let mut tx = auth.pool.begin().await?;
+    users::hold(&mut tx, challenge.user).await?;
     if !proven.use_up(auth, &mut tx, &challenge.email, visit).await? {
         drop(tx);
         return Err(refuse(auth, &challenge, visit).await?.into());

@@ -1,7 +1,8 @@
 //! Stored: `verification_tokens`, what a letter's link and code are checked against: to confirm an address, to choose a new
 //! password, to sign in, or to begin with an address that a provider does not vouch for.
 //!
-//! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent.
+//! **Invariant:** a row is used up by the statement that checks it, so it works once however often it is sent. Whoever uses one up
+//! for a user holds that user first ([`super::users::hold`]).
 
 use super::cookies;
 use super::devices::stored_email;
@@ -125,26 +126,38 @@ pub struct Candidate {
     pub name: Option<String>,
 }
 
-/// Counts a try and, where the code is right, uses the row up. `None`: wrong, used, too late, or tried too often.
-pub async fn try_code(db: &mut Transaction, id: Uuid, code_hash: &[u8]) -> sqlx::Result<Option<Candidate>> {
-    let row = sqlx::query!(
-        r#"update verification_tokens
-              set attempts = attempts + 1,
-                  consumed_at = case when code_hash = $2 then now() end
+/// Counts a try, whatever becomes of it. False: the code is wrong, or used, too late, or tried too often. A right one is used up by
+/// [`consume_code`], in the transaction of what it is for.
+pub async fn try_code(pool: &Pool, id: Uuid, code_hash: &[u8]) -> sqlx::Result<bool> {
+    let is_right = sqlx::query_scalar!(
+        r#"update verification_tokens set attempts = attempts + 1
             where id = $1 and consumed_at is null and attempts < $3 and expires > now()
-        returning consumed_at is not null as "is_right!", user_id, identifier, candidate_hash, candidate_name"#,
+        returning code_hash = $2 as "is_right!""#,
         id,
         code_hash,
         TRIES
     )
-    .fetch_optional(db)
+    .fetch_optional(pool)
     .await?;
-    Ok(row.filter(|row| row.is_right).map(|row| Candidate {
-        user_id: row.user_id,
-        identifier: row.identifier,
-        password_hash: row.candidate_hash,
-        name: row.candidate_name,
-    }))
+    Ok(is_right == Some(true))
+}
+
+/// Uses the row up by its code, which was tried. `None`: somebody was quicker, or it ended meanwhile.
+pub async fn consume_code(
+    db: &mut Transaction,
+    id: Uuid,
+    code_hash: &[u8],
+) -> sqlx::Result<Option<Candidate>> {
+    sqlx::query_as!(
+        Candidate,
+        "update verification_tokens set consumed_at = now()
+          where id = $1 and code_hash = $2 and consumed_at is null and expires > now()
+        returning user_id, identifier, candidate_hash as password_hash, candidate_name as name",
+        id,
+        code_hash
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// A row as its link shows it; looking changes nothing.

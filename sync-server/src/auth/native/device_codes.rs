@@ -124,6 +124,18 @@ pub struct Asked {
     pub dpop_jkt: Option<String>,
 }
 
+/// Who has looked at it in a browser; nobody else does after them.
+pub async fn whose(pool: &Pool, device_hash: &[u8]) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!(
+        "select user_id from device_codes where device_code_hash = $1",
+        device_hash,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(user.flatten().map(UserId))
+}
+
+/// After whoever looked at it is held.
 pub async fn ask(db: &mut Transaction, device_hash: &[u8]) -> sqlx::Result<Option<Asked>> {
     sqlx::query_as!(
         Asked,

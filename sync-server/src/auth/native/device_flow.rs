@@ -7,7 +7,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Step, finish_sign_in};
 use super::super::tries::Whose;
-use super::super::{Auth, Caller, Kind, Visit, cookies};
+use super::super::{Auth, Caller, Kind, Visit, cookies, users};
 use super::authorize::{names_a_key, tidy};
 use super::device_codes::{self, NewDeviceCode, PAUSE, WAITS};
 use super::dpop;
@@ -209,7 +209,11 @@ fn wait(error: &'static str, why: &str) -> Refusal {
 /// The program asks whether it may come in.
 pub(super) async fn redeem(auth: &Auth, device_code: &str, shown: Shown, visit: &Visit) -> Granted {
     let hash = cookies::digest(device_code);
+    let whose = device_codes::whose(&auth.pool, &hash).await?;
     let mut tx = auth.pool.begin().await?;
+    if let Some(user) = whose {
+        users::hold(&mut tx, user).await?;
+    }
     let Some(asked) = device_codes::ask(&mut tx, &hash)
         .await?
         .filter(|_| shown.client_id == CLIENT_ID)

@@ -5,7 +5,7 @@ use super::super::audit_events::{self, Event};
 use super::super::devices::{self, Renewing};
 use super::super::finish::{Entrance, NATIVE_IDLE_SECONDS, Step, finish_sign_in};
 use super::super::tries::Whose;
-use super::super::{Auth, Visit, cookies};
+use super::super::{Auth, Visit, cookies, users};
 use super::device_flow;
 use super::dpop::{self, Thumbprint};
 use super::oauth_codes::{self, Consumed};
@@ -168,7 +168,11 @@ fn refusal(code: &Consumed, bound_to: BoundTo<'_>, shown: &Shown) -> Option<&'st
 /// The code is used up first and checked then: a wrong verifier burns it.
 async fn redeem(auth: &Auth, code: &str, bound_to: BoundTo<'_>, shown: Shown, visit: &Visit) -> Granted {
     let hash = cookies::digest(code);
+    let whose = oauth_codes::whose(&auth.pool, &hash).await?;
     let mut tx = auth.pool.begin().await?;
+    if let Some(user) = whose {
+        users::hold(&mut tx, user).await?;
+    }
     let Some(consumed) = oauth_codes::consume(&mut tx, &hash).await? else {
         return Err(replayed(auth, tx, &hash, visit).await);
     };

@@ -51,6 +51,15 @@ pub struct Consumed {
     pub dpop_jkt: Option<String>,
 }
 
+/// Who is signed in by a code, used or not.
+pub async fn whose(pool: &Pool, hash: &[u8]) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!("select user_id from oauth_codes where code_hash = $1", hash)
+        .fetch_optional(pool)
+        .await?;
+    Ok(user.map(UserId))
+}
+
+/// After the user is held, as everything that is used up for one.
 pub async fn consume(db: &mut Transaction, hash: &[u8]) -> sqlx::Result<Option<Consumed>> {
     sqlx::query_as!(
         Consumed,

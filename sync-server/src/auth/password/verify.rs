@@ -53,11 +53,15 @@ pub async fn verify(auth: &Auth, ask: Verify, headers: &HeaderMap, visit: &Visit
     let (Some(code), Some(asked)) = (codes::normal(&ask.code, CODE_CHARS), &window) else {
         return Err(refuse_code(auth, window, visit).await);
     };
+    let code_hash = auth.code_hash(asked.id, &code);
+    let user = asked.user_id.map(UserId);
+    let (true, Some(user)) = (tokens::try_code(&auth.pool, asked.id, &code_hash).await?, user) else {
+        return Err(refuse_code(auth, window, visit).await);
+    };
     let mut tx = auth.pool.begin().await?;
-    let tried = tokens::try_code(&mut tx, asked.id, &auth.code_hash(asked.id, &code)).await?;
-    let Some(candidate) = tried else {
-        // the try is counted, whatever becomes of this request
-        tx.commit().await?;
+    users::hold(&mut tx, user).await?;
+    let Some(candidate) = tokens::consume_code(&mut tx, asked.id, &code_hash).await? else {
+        drop(tx);
         return Err(refuse_code(auth, window, visit).await);
     };
     let by = By {
@@ -188,7 +192,9 @@ pub async fn verify_link(
     if linked.binding_in(headers, FLOW).is_none() {
         must_know_password(auth, id, &linked, pressed.password, visit).await?;
     }
+    let user = linked.user_id.map(UserId).ok_or_else(gone)?;
     let mut tx = auth.pool.begin().await?;
+    users::hold(&mut tx, user).await?;
     let candidate = tokens::consume_link(&mut tx, Purpose::Verify, id, &link_hash)
         .await?
         .ok_or_else(gone)?;

@@ -227,13 +227,11 @@ pub async fn enter(
     let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), &window) else {
         return Err(refuse(auth, window, &provider, visit).await);
     };
-    let mut tx = auth.pool.begin().await?;
-    let tried = tokens::try_code(&mut tx, asked.id, &auth.code_hash(asked.id, &code)).await?;
-    if tried.is_none() {
-        // the try is counted, whatever becomes of this request
-        tx.commit().await?;
+    let code_hash = auth.code_hash(asked.id, &code);
+    if !tokens::try_code(&auth.pool, asked.id, &code_hash).await? || !use_up(auth, asked.id, &code_hash).await? {
         return Err(refuse(auth, window, &provider, visit).await);
     }
+    let tx = auth.pool.begin().await?;
     let identity = newcomer.proven();
     let method = format!("{provider}, code");
     let entered = flow::admit(auth, tx, (&provider, &identity), (&method, stays), visit).await;
@@ -241,6 +239,15 @@ pub async fn enter(
         auth.0.limits.give_back(Class::CodeTry, &whos).await;
     }
     entered
+}
+
+/// In a transaction of its own: who the user is, if there will be one, is not known yet, and nobody who holds a user waits for this
+/// row meanwhile. False: it was used up already.
+async fn use_up(auth: &Auth, id: Uuid, code_hash: &[u8]) -> Result<bool> {
+    let mut tx = auth.pool.begin().await?;
+    let used = tokens::consume_code(&mut tx, id, code_hash).await?;
+    tx.commit().await?;
+    Ok(used.is_some())
 }
 
 impl Auth {

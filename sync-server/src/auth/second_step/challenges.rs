@@ -146,6 +146,17 @@ pub async fn to_keep(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<(Em
     Ok(Some((stored_email(&row.email)?, row.due)))
 }
 
+/// Whose account that is, before it is held. `None`: it was made up.
+pub async fn who_leaves(pool: &Pool, secret_hash: &[u8]) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!(
+        "select user_id from challenges where secret_hash = $1 and is_to_keep",
+        secret_hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(user.map(UserId))
+}
+
 /// Uses it up: its owner keeps the account.
 pub async fn consume_to_keep(db: &mut Transaction, secret_hash: &[u8]) -> sqlx::Result<Option<Challenge>> {
     let row = sqlx::query_as!(
