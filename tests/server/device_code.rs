@@ -1,5 +1,6 @@
 //! Signing in where no browser can be opened: a code is shown there and typed here, and nobody is led to it by a link.
 
+use crate::email_change::while_held;
 use futures_util::future::join_all;
 use harness::{Answer, Client, Headless, Person, Stack};
 use http::Method;
@@ -76,6 +77,18 @@ async fn of_many_questions_at_once_one_is_answered_with_tokens() {
     press(&browser, &found, "yes").await;
     let answers = join_all((0..20).map(|_| tower.ask())).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+}
+
+#[tokio::test]
+async fn a_program_that_comes_in_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let user = format!("'{}'", browser.me().await.user);
+    let tower = Headless::on(&stack, "Tower").await;
+    let found = type_code(&browser, &tower.codes.user_code).await;
+    press(&browser, &found, "yes").await;
+    let signed_in = while_held(&stack, &user, tower.enters()).await;
+    assert_eq!(signed_in.me.email, person.email);
 }
 
 #[tokio::test]

@@ -395,8 +395,41 @@ async fn many_who_press_at_once_change_it_once() {
     assert_eq!(stack.number(told).await, 1);
 }
 
-/// Presses the button of a page while somebody else holds the user, as whoever changes how they sign in does, and who touches, once
-/// the press waits for the user too, what its link is checked by. None of the two may have what the other waits for.
+/// Does something while somebody else holds the user, as whoever changes how they sign in does, and who touches, once that waits for
+/// the user too, all that may be used up for them. None of the two may have what the other waits for. `user`: as SQL has the id.
+pub(super) async fn while_held<T>(stack: &Stack, user: &str, doing: impl Future<Output = T>) -> T {
+    let hold = format!(
+        "begin; select from users where id = {user} for update;
+         do $$ begin
+             for turn in 1..300 loop
+                 perform pg_stat_clear_snapshot();
+                 exit when exists (select from pg_stat_activity
+                                    where datname = current_database() and wait_event_type = 'Lock');
+                 perform pg_sleep(0.05);
+             end loop;
+         end $$;
+         update verification_tokens set attempts = attempts where user_id = {user};
+         update email_changes set expires = expires where user_id = {user};
+         update second_factors set last_step = last_step where user_id = {user};
+         update challenges set attempts = attempts where user_id = {user};
+         update oauth_codes set expires = expires where user_id = {user};
+         update device_codes set expires = expires where user_id = {user};
+         commit"
+    );
+    let doing = async {
+        let holds = "select count(*) from pg_stat_activity
+                      where datname = current_database() and wait_event = 'PgSleep'";
+        until("the user to be held", async || {
+            (stack.number(holds).await == 1).then_some(())
+        })
+        .await;
+        doing.await
+    };
+    let (_, done) = tokio::join!(stack.execute(&hold), doing);
+    done
+}
+
+/// Presses the button of a page in a browser of its own, meanwhile.
 async fn press_while_held(
     stack: &Stack,
     asked: &Asked,
@@ -406,31 +439,8 @@ async fn press_while_held(
     let user = asked.client.me().await.user;
     let client = browser(stack);
     let page = client.get(link).await;
-    let hold = format!(
-        "begin; select from users where id = '{user}' for update;
-         do $$ begin
-             for turn in 1..300 loop
-                 perform pg_stat_clear_snapshot();
-                 exit when exists (select from pg_stat_activity
-                                    where datname = current_database() and wait_event_type = 'Lock');
-                 perform pg_sleep(0.05);
-             end loop;
-         end $$;
-         update verification_tokens set attempts = attempts where user_id = '{user}';
-         update email_changes set expires = expires where user_id = '{user}';
-         commit"
-    );
-    let pressing = async {
-        let holds = "select count(*) from pg_stat_activity
-                      where datname = current_database() and wait_event = 'PgSleep'";
-        until("the user to be held", async || {
-            (stack.number(holds).await == 1).then_some(())
-        })
-        .await;
-        client.submit(&page, action, fields).await
-    };
-    let (_, answer) = tokio::join!(stack.execute(&hold), pressing);
-    answer
+    let pressing = client.submit(&page, action, fields);
+    while_held(stack, &format!("'{user}'"), pressing).await
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! An account that its owner wants gone: kept for two weeks in which nobody is in, and then nothing of it is left.
 
 use crate::admin::{is_signed_out, must_close};
+use crate::email_change::while_held;
 use crate::second_step::{Careful, prove};
 use crate::{connecting, passkeys, providers};
 use harness::mailbox::path_of;
@@ -104,6 +105,19 @@ async fn asking_signs_every_device_out_on_every_node_within_two_seconds_and_tell
         path_of(&letter.link.expect("a link")),
         format!("{}?", page::SIGN_IN)
     );
+}
+
+#[tokio::test]
+async fn whoever_keeps_it_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let user = format!("'{}'", client.me().await.user);
+    leave(&client, person.email.as_str()).await.succeeds();
+    let back = browser(&stack);
+    let question = sign_in_by_form(&back, &person).await;
+    let keeping = back.submit(&question, page::KEEP, &[]);
+    while_held(&stack, &user, keeping).await;
+    assert_eq!(back.me().await.email, person.email);
 }
 
 #[tokio::test]

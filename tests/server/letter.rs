@@ -1,5 +1,7 @@
 //! Signing in by a letter: a click signs in the browser that clicked, a code the window that asked, and nobody else.
 
+use crate::email_change::while_held;
+use crate::forgotten::{choose_blindly, letter_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
@@ -210,6 +212,50 @@ async fn a_letter_works_once_even_when_many_press_and_type_at_once() {
         .chain(&typed)
         .filter(|answer| answer.status == StatusCode::SEE_OTHER);
     assert_eq!(entered.count(), 1, "{pressed:?} {typed:?}");
+}
+
+#[tokio::test]
+async fn a_link_and_a_code_hold_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let whose = async |client: &Client| format!("'{}'", client.me().await.user);
+    let (person, client) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let shown = asked.window.get(&asked.link).await;
+    let here = [("answer", "here")];
+    let pressing = asked.window.submit(&shown, page::LETTER, &here);
+    while_held(&stack, &whose(&client).await, pressing)
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    let (person, client) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let typing = asked.type_code(&asked.window, &asked.code);
+    while_held(&stack, &whose(&client).await, typing)
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert!(asked.window.is_in());
+}
+
+/// In whatever order the two come, nobody is in afterwards who came by the letter.
+#[tokio::test]
+async fn a_link_pressed_while_the_password_is_reset_leaves_nobody_in() {
+    let stack = Stack::start().await;
+    for _ in 0..6 {
+        let (person, _) = Person::join(&stack).await;
+        let asked = Asked::by(&stack, &person, 2).await;
+        let shown = asked.window.get(&asked.link).await;
+        let reset = letter_of(&stack, &person, 3).await;
+        let (entered, chosen) = tokio::join!(
+            asked.window.submit(&shown, page::LETTER, &[("answer", "here")]),
+            choose_blindly(&stack, &reset, "walnut-ferry-copper-drizzle"),
+        );
+        assert!(
+            [StatusCode::SEE_OTHER.as_u16(), StatusCode::GONE.as_u16()].contains(&entered.status),
+            "{entered:?}"
+        );
+        // the letter's reader was known before, so its link takes none of the other letter's away
+        chosen.succeeds();
+        assert_eq!(asked.window.get(routes::ME).await.status, 401);
+    }
 }
 
 #[tokio::test]

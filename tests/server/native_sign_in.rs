@@ -1,5 +1,6 @@
 //! The native app's way in through the browser: pushed request, consent, one-use code, tokens.
 
+use crate::email_change::while_held;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use harness::mailbox::path_of;
@@ -493,6 +494,17 @@ async fn twenty_redemptions_at_once_give_tokens_at_most_once() {
     let answers = futures_util::future::join_all((0..20).map(|_| app.redeem(&code, &app.verifier))).await;
     let successes = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(successes, 1);
+}
+
+#[tokio::test]
+async fn a_code_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let user = format!("'{}'", browser.me().await.user);
+    let app = App::new(&stack);
+    let code = param(&consent(&browser, &app.push().await).await, "code");
+    let redeeming = app.redeem(&code, &app.verifier);
+    while_held(&stack, &user, redeeming).await.succeeds();
 }
 
 #[tokio::test]

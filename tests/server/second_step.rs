@@ -1,5 +1,6 @@
 //! The second step of a sign-in: asked for whatever the first was, proven once, and nothing without it.
 
+use crate::email_change::while_held;
 use crate::forms::{self, About};
 use futures_util::future::join_all;
 use harness::mailbox::path_of;
@@ -196,6 +197,17 @@ async fn a_code_from_before_one_that_was_used_opens_nothing() {
     prove(&laptop, &second, &before)
         .await
         .refused(Code::InvalidCredentials);
+}
+
+#[tokio::test]
+async fn a_second_step_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let careful = Careful::join(&stack).await;
+    let user = format!("'{}'", careful.browser.me().await.user);
+    let laptop = Client::native(&stack.url());
+    let challenge = careful.challenge(&laptop, native("Laptop")).await;
+    let proving = prove(&laptop, &challenge, &careful.codes[0]);
+    while_held(&stack, &user, proving).await.succeeds();
 }
 
 #[tokio::test]

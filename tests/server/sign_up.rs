@@ -1,5 +1,6 @@
 //! Signing up and confirming the address: the letter, the link, the code.
 
+use crate::email_change::while_held;
 use harness::mailbox::path_of;
 use harness::{Client, Person, SESSION_COOKIE, Stack, browser, native, until};
 use http::Method;
@@ -150,6 +151,31 @@ async fn twenty_at_once_with_one_code_sign_in_once() {
         1,
         "{statuses:?}"
     );
+}
+
+#[tokio::test]
+async fn a_confirmation_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let whose = |person: &Person| {
+        format!(
+            "(select id from users where email_key = '{}')",
+            person.email.key()
+        )
+    };
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    let letter = stack.letter_to(person.email.as_str(), 1).await;
+    let shown = client.get(&path_of(&letter.link.expect("a link"))).await;
+    let pressing = client.submit(&shown, routes::page::VERIFY, &[]);
+    while_held(&stack, &whose(&person), pressing).await;
+    assert_eq!(client.me().await.email, person.email);
+
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    let letter = stack.letter_to(person.email.as_str(), 1).await;
+    let code = letter.code.expect("a code");
+    let typing = person.confirm(&client, &code, None, Kind::Browser);
+    while_held(&stack, &whose(&person), typing).await.succeeds();
 }
 
 #[tokio::test]

@@ -228,7 +228,9 @@ pub async fn enter(
         return Err(refuse(auth, window, &provider, visit).await);
     };
     let code_hash = auth.code_hash(asked.id, &code);
-    if !tokens::try_code(&auth.pool, asked.id, &code_hash).await? || !use_up(auth, asked.id, &code_hash).await? {
+    if !tokens::try_code(&auth.pool, asked.id, &code_hash).await?
+        || !use_up(auth, asked.id, &code_hash).await?
+    {
         return Err(refuse(auth, window, &provider, visit).await);
     }
     let tx = auth.pool.begin().await?;
