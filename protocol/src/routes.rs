@@ -173,6 +173,26 @@ pub mod page {
         with_id(SESSION, id)
     }
 
+    /// One of these that comes first, and leads on to `next`, a path of this site. From home nothing has to be led on.
+    pub fn leading_on(page: &str, next: &str) -> String {
+        use std::fmt::Write as _;
+        let mut path = page.to_owned();
+        if matches!(next, "" | HOME) {
+            return path;
+        }
+        path.push_str("?next=");
+        for byte in next.bytes() {
+            // as RFC 3986 §2.3 has them, these mean themselves
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                path.push(char::from(byte));
+            } else {
+                // writing to a string cannot fail
+                let _ = write!(path, "%{byte:02X}");
+            }
+        }
+        path
+    }
+
     /// Fills the `{id}` of any of these.
     pub fn with_id(route: &str, id: impl std::fmt::Display) -> String {
         route.replace("{id}", &id.to_string())
@@ -184,5 +204,20 @@ pub mod page {
 
     pub fn form_link(provider: &str) -> String {
         FORM_LINK.replace("{provider}", provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn a_way_is_written_so_that_it_ends_no_query() {
+        assert_eq!(page::leading_on(page::SIGN_UP, page::HOME), page::SIGN_UP);
+        assert_eq!(page::leading_on(page::SIGN_UP, ""), page::SIGN_UP);
+        assert_eq!(
+            page::leading_on(page::SIGN_UP, "/s/a?b=c&d=\u{e9}#e"),
+            "/sign-up?next=%2Fs%2Fa%3Fb%3Dc%26d%3D%C3%A9%23e"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The pages that the server draws: they work by plain forms, with no script at all.
 
-use harness::{Client, Person, Stack, browser, until};
+use harness::{Answer, Client, Person, Stack, browser, until};
 use http::Method;
 use protocol::routes::{self, page};
 use std::collections::BTreeSet;
@@ -231,6 +231,65 @@ async fn somebody_signed_out_is_led_to_the_door_and_back() {
     ];
     let inside = client.submit(&door, page::FORM_SIGN_IN, &fields).await;
     assert!(inside.location().ends_with(&page::session(id)), "{inside:?}");
+}
+
+/// The address that a page's link to this place has.
+fn link_to(answer: &Answer, place: &str) -> String {
+    let mut links = answer.links().into_iter();
+    links
+        .find(|link| link.split('?').next() == Some(place))
+        .unwrap_or_else(|| panic!("no link to {place}: {answer:?}"))
+}
+
+#[tokio::test]
+async fn the_links_between_the_pages_before_the_door_keep_where_somebody_was_going() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    let email = [("email", person.email.as_str())];
+    let door = client.visit(page::ARCHIVED).await;
+    let forgot = client.get(&link_to(&door, page::FORGOT)).await;
+    let letter = client.submit(&door, page::LETTER_ASK, &[]).await;
+    let letter_sent = client.submit(&letter, page::LETTER_ASK, &email).await;
+    let sign_up = client.get(&link_to(&door, page::SIGN_UP)).await;
+    for shown in [
+        client.submit(&forgot, page::FORGOT, &email).await,
+        client.get(&link_to(&letter_sent, page::LETTER_ASK)).await,
+        client.get(&link_to(&sign_up, page::SIGN_IN)).await,
+        forgot,
+        letter,
+    ] {
+        let is_door = shown.forms().iter().any(|form| form.action == page::FORM_SIGN_IN);
+        let back = if is_door {
+            shown
+        } else {
+            client.get(&link_to(&shown, page::SIGN_IN)).await
+        };
+        let form = back.form(page::FORM_SIGN_IN);
+        assert_eq!(form.field("next"), Some(page::ARCHIVED), "{back:?}");
+    }
+    // and to the end of it
+    let fields = [email[0], ("password", person.password.as_str())];
+    let sent = client.submit(&sign_up, page::FORM_SIGN_UP, &fields).await;
+    let other = client.get(&link_to(&sent, page::SIGN_UP)).await;
+    let other = other.form(page::FORM_SIGN_UP);
+    assert_eq!(other.field("next"), Some(page::ARCHIVED));
+    let letter = stack.letter_about(person.email.as_str(), "Confirm your").await;
+    let code = letter.code.expect("a code");
+    let typed = [("code", code.as_str())];
+    let entered = client.submit(&sent, page::FORM_CHECK_MAIL, &typed).await;
+    assert_eq!(entered.location(), page::ARCHIVED);
+}
+
+#[tokio::test]
+async fn no_link_before_the_door_leads_on_to_another_site() {
+    let stack = Stack::start().await;
+    let client = browser(&stack);
+    for before in [page::SIGN_IN, page::SIGN_UP, page::FORGOT, page::LETTER_ASK] {
+        for evil in ["//evil.example/", "https://evil.example/", "/%5Cevil.example/"] {
+            let shown = client.get(&format!("{before}?next={evil}")).await;
+            assert!(!shown.succeeds().text().contains("evil.example"), "{shown:?}");
+        }
+    }
 }
 
 #[tokio::test]

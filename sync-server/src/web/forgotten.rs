@@ -24,24 +24,31 @@ pub fn router(pages: Pages) -> Router {
         .with_state(pages)
 }
 
-async fn ask(State(pages): State<Pages>, headers: HeaderMap) -> Response {
-    draw_forgot(&pages, &headers, String::new(), false, None).await
+async fn ask(State(pages): State<Pages>, headers: HeaderMap, Asked(who): Asked<Who>) -> Response {
+    let who = Who {
+        email: String::new(),
+        ..who
+    };
+    draw_forgot(&pages, &headers, who, false, None).await
 }
 
 #[derive(Deserialize)]
 struct Who {
     #[serde(default)]
     email: String,
+    /// Where they were going, for the ways back to sign in.
+    #[serde(default)]
+    next: String,
 }
 
 /// Says the same for every address.
 async fn send(posted: Posted<Who>) -> Result<Response> {
     let (pages, headers, visit) = (&posted.pages, &posted.headers, &posted.visit);
-    let email = posted.fields.email;
-    let asked = async { auth::forgot(pages.auth(), Email::parse(&email)?, visit).await };
+    let who = posted.fields;
+    let asked = async { auth::forgot(pages.auth(), Email::parse(&who.email)?, visit).await };
     match asked.await {
-        Ok(()) => Ok(draw_forgot(pages, headers, email, true, None).await),
-        Err(Error::Told(problem)) => Ok(draw_forgot(pages, headers, email, false, Some(*problem)).await),
+        Ok(()) => Ok(draw_forgot(pages, headers, who, true, None).await),
+        Err(Error::Told(problem)) => Ok(draw_forgot(pages, headers, who, false, Some(*problem)).await),
         Err(error) => Err(error),
     }
 }
@@ -49,14 +56,15 @@ async fn send(posted: Posted<Who>) -> Result<Response> {
 async fn draw_forgot(
     pages: &Pages,
     headers: &HeaderMap,
-    email: String,
+    who: Who,
     is_sent: bool,
     problem: Option<Problem>,
 ) -> Response {
     let notice = |csrf, problem| {
         Notice::Forgot(Forgot {
             csrf,
-            email,
+            email: who.email,
+            next: auth::safe_next(&who.next),
             is_sent,
             problem,
         })

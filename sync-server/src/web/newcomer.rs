@@ -79,6 +79,7 @@ async fn draw(pages: &Pages, headers: &HeaderMap, waiting: Newcomer, problem: Op
             csrf,
             email: waiting.email,
             provider: waiting.provider,
+            next: waiting.next,
             stays: waiting.stays,
             problem,
         })

@@ -177,10 +177,10 @@ impl Pages {
             .await
     }
 
-    /// What nothing on its page can mend any more: only signing in anew, and then on to where the person was going.
+    /// What nothing on its page can mend any more: only signing in anew, and going on to `next` then.
     pub async fn draw_end(&self, headers: &HeaderMap, title: &str, problem: Problem, next: &str) -> Response {
         let status = status_of(&problem);
-        let door = auth::by_way_of(page::SIGN_IN, next);
+        let door = page::leading_on(page::SIGN_IN, &auth::safe_next(next));
         let way_on = Some((door, "Go to sign in".to_owned()));
         let notice = |_csrf| Notice::Failed(Failed { problem, way_on });
         self.draw_notice(headers, status, title, notice).await
@@ -301,7 +301,7 @@ pub async fn signed_in(
 }
 
 pub fn to_the_door(path: &str) -> Response {
-    Redirect::to(&auth::by_way_of(page::SIGN_IN, path)).into_response()
+    Redirect::to(&page::leading_on(page::SIGN_IN, path)).into_response()
 }
 
 async fn home(State(pages): State<Pages>, headers: HeaderMap) -> Result<Response> {

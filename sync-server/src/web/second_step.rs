@@ -74,6 +74,7 @@ async fn draw(
             .draw_end(headers, "Please start again", problem, &next)
             .await);
     }
+    let next = auth::safe_next(&next);
     let notice = |csrf, problem| Notice::SecondStep(SecondStep { csrf, next, problem });
     Ok(pages.draw_form(headers, "One more step", problem, notice).await)
 }

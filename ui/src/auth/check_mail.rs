@@ -66,7 +66,7 @@ pub fn CheckMail(props: &OutsideProps) -> Html {
                     <input type="hidden" name="next" value={scene.typed.next.clone()} />
                     <button class="button button-quiet">{ "Send it again" }</button>
                 </PostForm>
-                <Link to={Place::SignUp} class="button button-quiet">{ "Use another address" }</Link>
+                <Link to={Place::SignUp} next={scene.typed.next.clone()} class="button button-quiet">{ "Use another address" }</Link>
             </div>
         </Gate>
     }

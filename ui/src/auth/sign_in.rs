@@ -63,7 +63,7 @@ pub fn SignIn(props: &OutsideProps) -> Html {
             { providers(scene, stage, &onbrowser) }
             <PasswordForm scene={scene.clone()} stage={stage.clone()} />
             <p class="gate-foot">
-                { "New here? " }<Link to={Place::SignUp} testid="to-sign-up">{ "Create an account" }</Link>
+                { "New here? " }<Link to={Place::SignUp} next={scene.typed.next.clone()} testid="to-sign-up">{ "Create an account" }</Link>
             </p>
             if stage.body == Body::Desktop {
                 <p class="gate-small" dir="ltr">{ &scene.server }</p>
@@ -162,6 +162,7 @@ fn sign_of(provider: &str) -> Sign {
 fn PasswordForm(props: &OutsideProps) -> Html {
     let (scene, stage) = (&props.scene, &props.stage);
     let (email, password) = (use_node_ref(), use_node_ref());
+    let forgot = page::leading_on(page::FORGOT, &scene.typed.next);
     let is_busy = use_state(|| false);
     let onpost = (stage.body == Body::Desktop).then(|| {
         let (stage, email, password, is_busy) =
@@ -186,7 +187,7 @@ fn PasswordForm(props: &OutsideProps) -> Html {
             { email_field(email, &scene.typed.email) }
             <PasswordField field={password} />
             <p class="gate-aside">
-                { outward(stage, &scene.server, page::FORGOT, "to-forgot", "Forgot your password?") }
+                { outward(stage, &scene.server, &forgot, "to-forgot", "Forgot your password?") }
             </p>
             if stage.body == Body::Browser {
                 { stay_field(scene.typed.stays) }

@@ -46,7 +46,7 @@ pub fn SignUp(props: &OutsideProps) -> Html {
                 </button>
             </PostForm>
             <p class="gate-foot">
-                { "You have an account? " }<Link to={Place::SignIn} testid="to-sign-in">{ "Sign in" }</Link>
+                { "You have an account? " }<Link to={Place::SignIn} next={scene.typed.next.clone()} testid="to-sign-in">{ "Sign in" }</Link>
             </p>
         </Gate>
     }

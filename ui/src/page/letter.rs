@@ -40,6 +40,7 @@ pub struct Newcomer {
     pub email: String,
     /// What people call the provider.
     pub provider: String,
+    pub next: String,
     pub stays: bool,
     pub problem: Option<Problem>,
 }
@@ -69,7 +70,7 @@ pub fn ask(ask: &LetterAsk) -> Html {
                 { stay_field(ask.stays) }
                 <button class="button button-main button-wide" data-testid="send-letter">{ "Send the letter" }</button>
             </PostForm>
-            <p class="gate-foot"><a href={page::SIGN_IN}>{ "Back to sign in" }</a></p>
+            <p class="gate-foot"><a href={page::leading_on(page::SIGN_IN, &ask.next)}>{ "Back to sign in" }</a></p>
         </Gate>
     }
 }
@@ -88,7 +89,7 @@ pub fn sent(sent: &LetterSent) -> Html {
                 { stay_field(sent.stays) }
                 <button class="button button-main button-wide" data-testid="enter">{ "Sign in" }</button>
             </PostForm>
-            <p class="gate-foot"><a href={page::LETTER_ASK}>{ "Ask again" }</a></p>
+            <p class="gate-foot"><a href={page::leading_on(page::LETTER_ASK, &sent.next)}>{ "Ask again" }</a></p>
         </Gate>
     }
 }
@@ -109,7 +110,7 @@ pub fn newcomer(newcomer: &Newcomer) -> Html {
                 <PostForm action={page::NEWCOMER} csrf={newcomer.csrf.clone()}>
                     <button class="button button-quiet" name="answer" value="again" data-testid="again">{ "Send it again" }</button>
                 </PostForm>
-                <a class="button button-quiet" href={page::SIGN_IN}>{ "Sign in another way" }</a>
+                <a class="button button-quiet" href={page::leading_on(page::SIGN_IN, &newcomer.next)}>{ "Sign in another way" }</a>
             </div>
         </Gate>
     }

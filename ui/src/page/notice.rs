@@ -81,6 +81,7 @@ pub struct Forgot {
     pub csrf: String,
     /// As it was typed.
     pub email: String,
+    pub next: String,
     /// It was asked for; whether a letter goes out is not told.
     pub is_sent: bool,
     pub problem: Option<Problem>,
@@ -212,6 +213,7 @@ fn verify_link(verify: &VerifyLink) -> Html {
 }
 
 fn forgotten(forgot: &Forgot) -> Html {
+    let back = page::leading_on(page::SIGN_IN, &forgot.next);
     if forgot.is_sent {
         return html! {
             <Gate heading="Check your mail">
@@ -219,7 +221,7 @@ fn forgotten(forgot: &Forgot) -> Html {
                     { "If there is an account for " }<bdi><strong>{ &forgot.email }</strong></bdi>
                     { ", a letter is on its way to it. Its link works for 30 minutes." }
                 </p>
-                <p class="gate-foot"><a href={page::SIGN_IN}>{ "Back to sign in" }</a></p>
+                <p class="gate-foot"><a href={back}>{ "Back to sign in" }</a></p>
             </Gate>
         };
     }
@@ -227,10 +229,11 @@ fn forgotten(forgot: &Forgot) -> Html {
         <Gate heading="Forgotten password" problem={forgot.problem.clone()}>
             <p class="gate-text">{ "We send you a letter. Its link lets you choose a new password." }</p>
             <PostForm action={page::FORGOT} csrf={forgot.csrf.clone()} class="fields">
+                <input type="hidden" name="next" value={forgot.next.clone()} />
                 { email_field(NodeRef::default(), &forgot.email) }
                 <button class="button button-main button-wide" data-testid="send-letter">{ "Send the letter" }</button>
             </PostForm>
-            <p class="gate-foot"><a href={page::SIGN_IN}>{ "Back to sign in" }</a></p>
+            <p class="gate-foot"><a href={back}>{ "Back to sign in" }</a></p>
         </Gate>
     }
 }

@@ -102,7 +102,7 @@ pub fn second_step(step: &SecondStep) -> Html {
                 { code_field(Keyboard::Letters) }
                 <button class="button button-main button-wide" data-testid="second-step">{ "Sign in" }</button>
             </PostForm>
-            <p class="gate-foot"><a href={page::SIGN_IN}>{ "Start again" }</a></p>
+            <p class="gate-foot"><a href={page::leading_on(page::SIGN_IN, &step.next)}>{ "Start again" }</a></p>
         </Gate>
     }
 }

@@ -47,7 +47,7 @@ pub fn ask(work: &Work) -> Html {
                     ) }
                 </p>
             </noscript>
-            <p class="gate-foot"><a href={page::SIGN_IN}>{ "Other ways to sign in" }</a></p>
+            <p class="gate-foot"><a href={page::leading_on(page::SIGN_IN, &work.next)}>{ "Other ways to sign in" }</a></p>
         </Gate>
     }
 }

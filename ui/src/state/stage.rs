@@ -32,12 +32,17 @@ impl Stage {
 
     /// Goes there and leaves a step in the history.
     pub fn go(&self, place: Place) {
-        let path = place.path();
+        self.go_by(place, &place.path());
+    }
+
+    /// The same, by an address of that place with a query.
+    pub fn go_by(&self, place: Place, path: &str) {
+        let pathname = place.path();
         if let Some(window) = web_sys::window() {
-            let is_there = window.location().pathname().is_ok_and(|now| now == path);
+            let is_there = window.location().pathname().is_ok_and(|now| now == pathname);
             if !is_there && let Ok(history) = window.history() {
                 // Refused only in documents without an origin; the place changes all the same.
-                let _ = history.push_state_with_url(&JsValue::NULL, "", Some(&path));
+                let _ = history.push_state_with_url(&JsValue::NULL, "", Some(path));
             }
         }
         self.tell(Action::Go(place));

@@ -36,6 +36,7 @@ pub fn notices() -> Vec<(&'static str, Notice)> {
     let forgot = |is_sent| Forgot {
         csrf: "form-token".to_owned(),
         email: email().to_string(),
+        next: "/".to_owned(),
         is_sent,
         problem: None,
     };
@@ -322,6 +323,7 @@ fn newcomer() -> Newcomer {
         csrf: "form-token".to_owned(),
         email: email().to_string(),
         provider: "Microsoft".to_owned(),
+        next: "/".to_owned(),
         stays: false,
         problem: None,
     }
