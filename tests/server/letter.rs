@@ -288,6 +288,28 @@ async fn a_letter_that_somebody_else_asked_for_takes_nothing_from_the_reader() {
     assert_eq!(late.status, StatusCode::GONE, "one was used");
 }
 
+/// The second press writes no letter, and takes nothing from the first one's.
+#[tokio::test]
+async fn a_letter_that_was_asked_for_twice_is_this_browsers_still() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (person, _) = Person::join(&stack).await;
+    let window = browser(&stack);
+    let form = window.get(page::LETTER_ASK).await;
+    let fields = [("email", person.email.as_str())];
+    let press = || window.submit(&form, page::LETTER_ASK, &fields);
+    let (_, sent) = tokio::join!(press(), press());
+    let letter = stack.letter_to(person.email.as_str(), 2).await;
+    let shown = window.get(&path_of(&letter.link.expect("a link"))).await;
+    assert!(!shown.text().contains("another window"), "{shown:?}");
+    let code = letter.code.expect("a code");
+    let typed = [("code", code.as_str())];
+    window
+        .submit(&sent, page::FORM_LETTER_CODE, &typed)
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+    assert_eq!(window.me().await.email, person.email);
+}
+
 #[tokio::test]
 async fn a_stranger_who_types_codes_shuts_nobody_out() {
     let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;

@@ -52,6 +52,7 @@ async fn said_of_signing_up(stack: &Stack, email: &str) -> Vec<String> {
     let form = window.get(page::SIGN_UP).await;
     let fields = [("email", email), ("password", CHOSEN)];
     let begun = window.submit(&form, page::FORM_SIGN_UP, &fields).await;
+    let twice = window.submit(&form, page::FORM_SIGN_UP, &fields).await;
     let again = [("email", email)];
     let again = window.submit(begun.succeeds(), page::FORM_RESEND, &again).await;
     let wrong = [("email", email), ("code", "00000000")];
@@ -65,6 +66,7 @@ async fn said_of_signing_up(stack: &Stack, email: &str) -> Vec<String> {
         .await;
     let all = [
         &begun,
+        twice.succeeds(),
         again.succeeds(),
         &wrong,
         joined.succeeds(),

@@ -482,6 +482,64 @@ async fn asking_again_sends_a_new_letter_and_the_newest_works() {
     assert!(stack.mailbox.letters_to(unknown.email.as_str()).is_empty());
 }
 
+/// As a button that is pressed twice does, or a page that is loaded again: no press has heard what was answered to the other.
+#[tokio::test]
+async fn a_sign_up_sent_twice_is_one_letter_and_after_a_minute_the_link_of_either_works() {
+    let stack = Stack::start().await;
+    for pressed in 0..2 {
+        let (person, window) = (Person::fresh(), browser(&stack));
+        let form = window.get(routes::page::SIGN_UP).await;
+        let fields = [
+            ("email", person.email.as_str()),
+            ("password", person.password.as_str()),
+        ];
+        let press = || window.submit(&form, routes::page::FORM_SIGN_UP, &fields);
+        let (one, other) = tokio::join!(press(), press());
+        one.succeeds();
+        other.succeeds();
+        let letters = format!(
+            "select count(*) from email_outbox where recipient = '{}'",
+            person.email
+        );
+        assert_eq!(stack.number(&letters).await, 1);
+        stack
+            .execute("update verification_tokens set created_at = created_at - interval '1 minute'")
+            .await;
+        press().await.succeeds();
+        stack.letter_to(person.email.as_str(), 2).await;
+        let letters = stack.mailbox.letters_to(person.email.as_str());
+        let link = letters[pressed].link.as_deref().expect("a link");
+        let opened = window.get(&path_of(link)).await;
+        window.submit(&opened, routes::page::VERIFY, &[]).await;
+        assert_eq!(window.me().await.email, person.email);
+    }
+}
+
+/// Somebody may have chosen one before at a computer that is not theirs alone.
+#[tokio::test]
+async fn with_another_password_it_is_another_sign_up_in_the_same_browser_too() {
+    let stack = Stack::start().await;
+    let (person, window) = (Person::fresh(), browser(&stack));
+    let form = window.get(routes::page::SIGN_UP).await;
+    let mut links = Vec::new();
+    for password in ["walnut-ferry-copper-drizzle", &person.password] {
+        let fields = [("email", person.email.as_str()), ("password", password)];
+        let sent = window.submit(&form, routes::page::FORM_SIGN_UP, &fields).await;
+        sent.succeeds();
+        let letter = stack.letter_to(person.email.as_str(), links.len() + 1).await;
+        links.push(path_of(&letter.link.expect("a link")));
+    }
+    let press = async |link: &str| {
+        let opened = window.get(link).await;
+        window.submit(&opened, routes::page::VERIFY, &[]).await
+    };
+    press(&links[0]).await;
+    assert!(!window.is_in(), "the password of that one is asked for");
+    press(&links[1]).await;
+    assert_eq!(window.me().await.email, person.email);
+    person.browser(&stack).await;
+}
+
 #[tokio::test]
 async fn a_bad_address_and_a_weak_password_are_named() {
     let stack = Stack::start().await;

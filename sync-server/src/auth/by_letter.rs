@@ -28,12 +28,19 @@ const WORKS: Duration = mail::SIGN_IN_GOOD_FOR;
 pub(super) const CODE_CHARS: usize = 8;
 
 /// Sends the letter, if there is anybody to send it to; that is done behind the answer. The cookie binds its code to this
-/// browser, and there its link leads on to `next` too.
-pub async fn ask_for_letter(auth: &Auth, email: Email, next: &str, visit: &Visit) -> Result<Cookie<'static>> {
+/// browser, and there its link leads on to `next` too. Asked for twice it is bound as before: the second may write no letter.
+pub async fn ask_for_letter(
+    auth: &Auth,
+    email: Email,
+    next: &str,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Cookie<'static>> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::Letter, &whos, Whose::Unknown, visit).await?;
-    let binding = next::binding(next);
+    let secret = auth.secret_for("letter binding", headers, &email.key());
+    let binding = next::binding(secret, next);
     let binding_hash = cookies::digest(&binding);
     let (later, visit) = (auth.clone(), visit.clone());
     auth.behind_the_answer("a letter to sign in by", async move {

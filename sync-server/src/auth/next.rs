@@ -1,6 +1,5 @@
 //! Where to go after signing in: pages of this site only, by a list.
 
-use super::cookies;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::routes::{self, page};
@@ -33,10 +32,10 @@ pub fn safe_next(text: &str) -> String {
     }
 }
 
-/// What binds a letter to the browser that asks for it, as its cookie holds it: a fresh secret, and where its reader is going.
+/// What binds a letter to the browser that asks for it, as its cookie holds it: a secret, and where its reader is going.
 /// The letter knows neither, and the server keeps one hash of both: who changes the way has lost the secret too.
-pub fn binding(next: &str) -> String {
-    let (secret, next) = (cookies::fresh_secret(), safe_next(next));
+pub fn binding(secret: String, next: &str) -> String {
+    let next = safe_next(next);
     if next == page::HOME || next.len() > KEPT {
         return secret;
     }
@@ -50,16 +49,9 @@ pub fn next_in(binding: &str) -> String {
     safe_next(&String::from_utf8(next).unwrap_or_default())
 }
 
-/// One of our pages that comes first, and leads on there; home is where each leads that is told nothing.
-pub fn by_way_of(page: &str, next: &str) -> String {
-    let next = safe_next(next);
-    if next == page::HOME {
-        return page.to_owned();
-    }
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", &next)
-        .finish();
-    format!("{page}?{query}")
+/// One of our pages that comes first, and leads on there.
+pub fn by_way_of(first: &str, next: &str) -> String {
+    page::leading_on(first, &safe_next(next))
 }
 
 fn is_page(path: &str) -> bool {
@@ -126,17 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_binding_holds_the_way_and_is_as_hard_to_guess_as_before() {
+    fn a_binding_holds_the_secret_and_the_way() {
         let way = "/oauth/authorize?request_uri=urn%3Ax";
+        let binding = |way: &str| binding("secret".to_owned(), way);
         assert_eq!(next_in(&binding(way)), way);
-        assert_ne!(binding(way), binding(way));
-        let secret = cookies::fresh_secret().len();
         let long = format!("/settings?{}", "\u{e9}".repeat(500));
         for none in [page::HOME, "", "//evil.example/", &long] {
             let binding = binding(none);
             assert_eq!(
-                (binding.len(), next_in(&binding)),
-                (secret, page::HOME.to_owned()),
+                (binding.as_str(), next_in(&binding)),
+                ("secret", page::HOME.to_owned()),
                 "{none}"
             );
         }

@@ -93,6 +93,16 @@ impl Auth {
         Err(Problem::new(Code::CsrfFailed))
     }
 
+    /// A secret of this browser's own for what it asks for, the same however often it asks: whoever presses twice is bound to both
+    /// letters. `what`: nothing that is not the same twice. Fresh each time for a program, whose requests hang on nothing.
+    pub(super) fn secret_for(&self, purpose: &str, headers: &HeaderMap, what: &str) -> String {
+        let Some(bearer) = bearer_of_forms(headers) else {
+            return cookies::fresh_secret();
+        };
+        let parts = [bearer.as_bytes(), &[0], what.as_bytes()];
+        URL_SAFE_NO_PAD.encode(seal::stamp(&self.keys, purpose, &parts))
+    }
+
     fn csrf_of(&self, secret: &str) -> String {
         URL_SAFE_NO_PAD.encode(seal::stamp(&self.keys, FORMS, &[secret.as_bytes()]))
     }

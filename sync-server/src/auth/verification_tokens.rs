@@ -70,6 +70,24 @@ pub async fn insert(db: &mut Transaction, new: &NewToken<'_>) -> sqlx::Result<()
     Ok(())
 }
 
+/// Whether this window asked for a letter to confirm by within the last minute, and has not tried its codes up.
+pub async fn is_on_its_way(
+    db: &mut Transaction,
+    identifier: &str,
+    binding_hash: &[u8],
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from verification_tokens
+                           where identifier = $1 and purpose = 'verify' and binding_hash = $2 and attempts < $3
+                             and created_at > now() - interval '1 minute' and expires > now()) as "is_on_its_way!""#,
+        identifier,
+        binding_hash,
+        TRIES
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// A letter that a window asked for.
 #[derive(Debug)]
 pub struct AskedBy {

@@ -178,7 +178,7 @@ async fn sign_up(posted: Posted<Fields>) -> Result<Response> {
             name: None,
             work: fields.work(),
         };
-        auth::sign_up(auth, ask, &fields.next, &visit).await
+        auth::sign_up(auth, ask, &fields.next, &headers, &visit).await
     };
     match begun.await {
         Ok(begun) => {

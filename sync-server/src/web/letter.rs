@@ -82,7 +82,7 @@ async fn send(posted: Posted<Fields>) -> Result<Response> {
     }
     let asked = async {
         let email = Email::parse(&fields.email)?;
-        auth::ask_for_letter(pages.auth(), email, &fields.next, visit).await
+        auth::ask_for_letter(pages.auth(), email, &fields.next, headers, visit).await
     };
     match asked.await {
         Ok(cookie) => {

@@ -4,8 +4,9 @@
 
 use super::super::audit_events::{self, Event};
 use super::super::tries::{Cause, Whose};
+use super::super::users::{self, Holder};
 use super::super::verification_tokens::{self as tokens, NewToken};
-use super::super::{Auth, FLOW, Visit, codes, cookies, next, users};
+use super::super::{Auth, FLOW, Visit, codes, cookies, next};
 use crate::body::Json;
 use crate::database::Transaction;
 use crate::error::Result;
@@ -43,13 +44,19 @@ pub async fn post_sign_up(
     Json(ask): Json<SignUp>,
 ) -> Result<Response> {
     auth.must_not_be_foreign(&headers)?;
-    let begun = sign_up(&auth, ask, routes::page::HOME, &visit).await?;
+    let begun = sign_up(&auth, ask, routes::page::HOME, &headers, &visit).await?;
     let jar = CookieJar::new().add(begun.cookie);
     Ok((StatusCode::ACCEPTED, jar, axum::Json(begun.answer)).into_response())
 }
 
 /// `next`: where the letter's link leads in this browser, as its code does from the page.
-pub async fn sign_up(auth: &Auth, ask: SignUp, next: &str, visit: &Visit) -> Result<Begun> {
+pub async fn sign_up(
+    auth: &Auth,
+    ask: SignUp,
+    next: &str,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Begun> {
     let name = named(ask.name)?;
     ask.email.must_be_fit()?;
     let password = ask.password.chosen()?;
@@ -60,37 +67,30 @@ pub async fn sign_up(auth: &Auth, ask: SignUp, next: &str, visit: &Visit) -> Res
     auth.must_have_worked(&ask.email, ask.work.as_ref(), &prefix)
         .await?;
     auth.take(Class::SignUp, &whos, whose, visit).await?;
+    // with another password it is another sign-up: whoever chose it before at this computer is bound to nothing of this one
+    let of_this = [ask.email.key().as_str(), password.expose()].join("\0");
+    let secret = auth.secret_for("sign-up binding", headers, &of_this);
+    let binding = next::binding(secret, next);
     // The slow part, and the same for everybody.
     let about = super::about(&ask.email, name.as_deref());
     let hash = auth.0.hasher.choose(password, about).await?;
 
     let may_write = auth.may_write_to(&ask.email, Cause::Other).await;
-    let binding = next::binding(next);
     let mut tx = auth.pool.begin().await?;
     let holder = users::find_or_make(&mut tx, &ask.email).await?;
-    let (user, is_verified) = (holder.user, holder.is_verified);
     let sign_up = SigningUp {
-        user,
+        user: holder.user,
         email: &ask.email,
         binding_hash: cookies::digest(&binding),
         hash: &hash,
         name: name.as_deref(),
     };
-    let letter = if is_verified {
-        sign_up.pretend(auth, &mut tx).await?
-    } else {
-        sign_up.begin(auth, &mut tx).await?
-    };
-    // nobody writes to whom an operator has locked
-    if may_write && !holder.is_disabled {
-        // to the address as it is kept: what was typed may only read like it
-        mail::put(&mut tx, Some(user), &holder.email, &letter).await?;
-    }
+    sign_up.write(auth, &mut tx, &holder, may_write).await?;
     let event = Event {
-        user: Some(user),
+        user: Some(holder.user),
         device: None,
         name: "sign_up",
-        refusal: is_verified.then_some("known"),
+        refusal: holder.is_verified.then_some("known"),
         method: "password",
     };
     audit_events::note(&mut tx, event, visit).await?;
@@ -131,6 +131,25 @@ struct SigningUp<'a> {
 }
 
 impl SigningUp<'_> {
+    /// The letter with the row that it is checked against, unless this very sign-up was sent a moment ago, as by a button that was
+    /// pressed twice. What became of the account since changes nothing about that.
+    async fn write(&self, auth: &Auth, db: &mut Transaction, holder: &Holder, may_write: bool) -> Result<()> {
+        if tokens::is_on_its_way(db, &self.email.key(), &self.binding_hash).await? {
+            return Ok(());
+        }
+        let letter = if holder.is_verified {
+            self.pretend(auth, db).await?
+        } else {
+            self.begin(auth, db).await?
+        };
+        // nobody writes to whom an operator has locked
+        if may_write && !holder.is_disabled {
+            // to the address as it is kept: what was typed may only read like it
+            mail::put(db, Some(holder.user), &holder.email, &letter).await?;
+        }
+        Ok(())
+    }
+
     async fn begin(&self, auth: &Auth, db: &mut Transaction) -> Result<Letter> {
         let id = Uuid::now_v7();
         let fresh = Fresh::new(auth, id);
