@@ -158,7 +158,7 @@ async fn a_message_sent_again_by_its_id_is_one_message_while_it_waits_and_long_a
         let answer = device.send_as(id, session, text).await;
         assert_eq!(answer.expect_err("another message").code, why, "{text}");
     }
-    assert_eq!(device.waiting(), 0, "nothing of it went out again");
+    assert_eq!(device.unsent().messages, 0, "nothing of it went out again");
     assert_eq!(at_the_server(&client, session).await, ["once"]);
 }
 
@@ -602,7 +602,7 @@ async fn signing_out_wants_to_know_about_waiting_messages_and_then_wipes_all() {
     device.wait_offline().await;
     device.send(session, "still waiting").await.expect("written here");
     let refused = device.sign_out(false).await.expect_err("messages wait");
-    assert_eq!(refused.code, protocol::Code::OutboxNotEmpty);
+    assert_eq!(refused.code, Code::OutboxNotEmpty);
     device.sign_out(true).await.expect("signing out");
     assert!(device.me().is_none());
     let folder = device.folder();

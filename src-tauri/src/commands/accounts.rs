@@ -39,7 +39,10 @@ pub async fn accounts(ask: ipc::Accounts, app: AppHandle) -> Answer<KeptAccounts
     let all = shell.profiles.all().into_iter();
     let listed = all.filter(|profile| profile.who.is_some() || !profile.is_known);
     let others = listed.filter(|profile| profile.name != here.name);
-    let unsent = shell.sync.device_now().map(|device| device.unsent());
+    let unsent = shell
+        .sync
+        .device_now(shell.sync.now())
+        .map(|device| device.unsent());
     let waits = unsent.ok().and_then(waits);
     Ok(KeptAccounts {
         waits: waits.map_or_else(String::new, |waits| format!("{waits} when you come back.")),
