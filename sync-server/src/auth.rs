@@ -48,7 +48,7 @@ pub use email_change::{
 pub use finish::{Entry, in_words};
 pub use native::authorize::{Asked, authorize_cancel, authorize_confirm, authorize_look};
 pub use native::device_flow::{answer_device_code, look_at_device_code};
-pub use next::{by_way_of, safe_next};
+pub use next::safe_next;
 pub use own_data::{account_of, address_of, devices_after, events_after};
 pub use passkey::adding::{
     NewPasskey, add as add_passkey, remove as remove_passkey, rename as rename_passkey,

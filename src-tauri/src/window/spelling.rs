@@ -11,7 +11,7 @@ const USUAL: &str = "en_US";
 pub fn check(window: &WebviewWindow) -> Result<()> {
     window.with_webview(|webview| {
         let names = gtk::glib::language_names();
-        let languages = languages(names.iter().map(|name| name.as_str()));
+        let languages = languages(names.iter().map(webkit2gtk::glib::GString::as_str));
         if let Some(context) = webview.inner().context() {
             // Named first: without a language nothing is switched on.
             context.set_spell_checking_languages(&languages);
