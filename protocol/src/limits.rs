@@ -51,5 +51,7 @@ pub const FRAMES_PER_SECOND: u32 = 50;
 pub const ATTACHED_RUNS: usize = 64;
 /// Runs that one device may watch by server-sent events: browsers hold six connections to a host, and some must be left.
 pub const STREAMED_RUNS: usize = 4;
-/// A link handed to the desktop app, in bytes.
+/// A link handed to the desktop app, in bytes; one that brings a prompt may be as long as that makes it.
 pub const DEEP_LINK_BYTES: usize = 2 * 1024;
+/// A prompt that a link brings, in characters: what somebody can read through before they send it.
+pub const LINKED_PROMPT_CHARS: usize = 5000;

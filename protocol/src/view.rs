@@ -184,6 +184,10 @@ pub enum Push {
     Open {
         session: SessionId,
     },
+    /// A link brought this to begin a session with. It is shown, and sent by nobody but whoever reads it.
+    Prompt {
+        text: String,
+    },
 }
 
 /// The row as the server has it, nothing waiting.

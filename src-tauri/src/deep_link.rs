@@ -4,7 +4,7 @@
 //! **Invariant:** no I/O; a link never carries a token, only a one-use code that is worth nothing without the verifier.
 
 use protocol::SessionId;
-use protocol::limits::DEEP_LINK_BYTES;
+use protocol::limits::{DEEP_LINK_BYTES, LINKED_PROMPT_CHARS};
 use std::fmt;
 use url::form_urlencoded;
 
@@ -18,6 +18,8 @@ pub enum Link {
     /// The browser came home from signing in.
     Callback(Callback),
     Session(SessionId),
+    /// What a session may begin with, once somebody has read it and sends it.
+    New(String),
 }
 
 /// The answer of the authorization server (RFC 6749 §4.1.2, RFC 9207).
@@ -41,13 +43,16 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// `None` for everything that is not exactly `…://auth/callback?code&state&iss` or `…://session/<uuid>`.
+/// `None` for everything that is not exactly `…://auth/callback?code&state&iss`, `…://session/<uuid>` or `…://new?prompt`.
 pub fn parse(text: &str) -> Option<Link> {
-    if !is_plain(text) {
-        return None;
-    }
     let (scheme, rest) = text.split_once("://")?;
     if !SCHEMES.contains(&scheme) {
+        return None;
+    }
+    if let Some(query) = rest.strip_prefix("new?") {
+        return prompt(query).map(Link::New);
+    }
+    if !is_plain(text) {
         return None;
     }
     if let Some(query) = rest.strip_prefix("auth/callback?") {
@@ -62,6 +67,29 @@ pub fn parse(text: &str) -> Option<Link> {
 /// Short, and without a space, a control character, or one that turns text around.
 fn is_plain(text: &str) -> bool {
     text.len() <= DEEP_LINK_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// One prompt, and nothing beside it.
+fn prompt(query: &str) -> Option<String> {
+    // A character takes twelve bytes at most, four of three each.
+    let is_small = query.len() <= "prompt=".len() + 12 * LINKED_PROMPT_CHARS;
+    if !is_small || query.contains('#') || !query.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let mut fields = form_urlencoded::parse(query.as_bytes());
+    let (name, text) = fields.next()?;
+    let is_alone = name == "prompt" && fields.next().is_none();
+    let is_fit = text.chars().count() <= LINKED_PROMPT_CHARS && text.chars().all(is_seen);
+    (is_alone && is_fit && !text.trim().is_empty()).then(|| text.into_owned())
+}
+
+/// Whoever reads a prompt sees all that is in it: nothing turns its words around, hides among them, or was no text to begin with.
+fn is_seen(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    // Tags and selectors that no font shows and a model reads.
+    let hides = matches!(c, '\u{e0000}'..='\u{e0fff}');
+    !turns && !hides && c != char::REPLACEMENT_CHARACTER && (c == '\n' || !c.is_control())
 }
 
 /// The query of a sign-in's answer, by whichever way it came.
@@ -113,9 +141,19 @@ mod tests {
 
     const ID: &str = "018f0000-0000-7000-8000-000000000001";
 
+    /// As a page would write it.
+    fn beginning(prompt: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        format!("{SCHEME}://new?{}", query.append_pair("prompt", prompt).finish())
+    }
+
     #[test]
-    fn the_two_kinds_of_link_are_read_under_both_schemes() {
+    fn the_three_kinds_of_link_are_read_under_both_schemes() {
         for scheme in SCHEMES {
+            assert_eq!(
+                parse(&format!("{scheme}://new?prompt=1%2B1%20is%0A+what%3F")),
+                Some(Link::New("1+1 is\n what?".to_owned()))
+            );
             assert_eq!(
                 parse(&format!("{scheme}://session/{ID}")),
                 Some(Link::Session(ID.parse().unwrap()))
@@ -183,9 +221,50 @@ mod tests {
             "compymac://session/018f0000-0000-7000-8000-000000000001/",
             "compymac://session/018f0000000070008000000000000001",
             "compymac://session/../settings",
+            "compymac://new",
+            "compymac://new?",
+            "compymac://new?prompt",
+            "compymac://new?prompt=",
+            "compymac://new?prompt=%20%0A",
+            "compymac://new/?prompt=a",
+            "compymac://new?text=a",
+            "compymac://new?prompt=a&prompt=b",
+            "compymac://new?prompt=a&send=1",
+            "compymac://new?prompt=a#b",
+            "compymac://new?prompt=a b",
+            "compymac://new?prompt=a\u{202e}b",
+            "compymac://new?prompt=a%FFb",
+            "evil://new?prompt=a",
             &long,
         ] {
             assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_of_five_thousand_characters_is_read_and_no_longer_one() {
+        for widest in ["a", "ü", "\u{1f680}"] {
+            let prompt = widest.repeat(LINKED_PROMPT_CHARS);
+            assert_eq!(parse(&beginning(&prompt)), Some(Link::New(prompt.clone())));
+            assert_eq!(parse(&beginning(&format!("{prompt}{widest}"))), None, "{widest}");
+        }
+        let far_too_long = "a".repeat(12 * LINKED_PROMPT_CHARS + 1);
+        assert_eq!(parse(&beginning(&far_too_long)), None);
+    }
+
+    #[test]
+    fn a_prompt_holds_nothing_that_its_reader_does_not_see() {
+        let directions = [
+            '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}',
+        ];
+        let controls = ['\0', '\t', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}'];
+        let hidden = ['\u{e0041}', '\u{e0101}', '\u{fffd}'];
+        for c in directions.into_iter().chain(controls).chain(hidden) {
+            assert_eq!(parse(&beginning(&format!("list{c}files"))), None, "{c:?}");
+        }
+        // written in any script, with marks and joined signs
+        for prompt in ["مرحبا", "日本語", "e\u{301}", "👩\u{200d}🚀\u{fe0f}", "a\n\nb"] {
+            assert_eq!(parse(&beginning(prompt)), Some(Link::New(prompt.to_owned())));
         }
     }
 
@@ -197,8 +276,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "(compymac://)?(auth/callback\\?|session/)?.{0,120}") {
+        fn no_text_makes_it_panic(text in "(compymac://)?(auth/callback\\?|session/|new\\?prompt=)?.{0,120}") {
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_prompt_is_read_as_it_was_written_or_not_at_all(prompt in "(\\PC|[\n\t\u{80}-\u{9f}\u{200e}\u{200f}\u{202a}-\u{202e}]){1,40}") {
+            match parse(&beginning(&prompt)) {
+                Some(Link::New(read)) => {
+                    prop_assert!(read.chars().all(|c| c == '\n' || !c.is_control()));
+                    let turns = read.contains(|c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}'));
+                    prop_assert!(!turns);
+                    prop_assert_eq!(read, prompt);
+                }
+                other => prop_assert_eq!(other, None),
+            }
         }
 
         #[test]

@@ -36,6 +36,7 @@ mod window;
 use commands::Shell;
 use config::{CHECK_FOR_UPDATES, Config};
 use deep_link::Link;
+use protocol::view::Push;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -202,6 +203,11 @@ async fn follow(app: AppHandle, link: Link) {
     match link {
         Link::Session(session) => commands::accounts::open_session(app, session).await,
         Link::Callback(callback) => commands::signing::come_home(app, callback).await,
+        Link::New(text) => {
+            // The page shows it; nothing is made of it here, nor said to the server.
+            app.state::<Shell>().sync.push(Push::Prompt { text });
+            window::focus(&app);
+        }
     }
 }
 

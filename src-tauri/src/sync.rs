@@ -262,7 +262,7 @@ impl Screen {
         };
         let is_lost_for_ever = matches!(
             push,
-            Push::Open { .. } | Push::SignInFailed { .. } | Push::Me { .. }
+            Push::Open { .. } | Push::Prompt { .. } | Push::SignInFailed { .. } | Push::Me { .. }
         );
         if refused && is_lost_for_ever {
             self.held.push_back(push);

@@ -3,10 +3,10 @@
 use crate::Scene;
 use harness::{Screen, until};
 
-const COMPOSER: &str = "composer-input";
-const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
+pub(super) const COMPOSER: &str = "composer-input";
+pub(super) const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
 
-async fn stands_written(screen: &Screen, text: &str) {
+pub(super) async fn stands_written(screen: &Screen, text: &str) {
     until(&format!("the composer to hold {text:?}"), async || {
         let typed = screen
             .evaluate("return document.getElementById('composer-input').value")

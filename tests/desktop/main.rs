@@ -8,6 +8,7 @@ mod diagnostics;
 mod drafts;
 mod exporting;
 mod keys;
+mod linked_prompts;
 mod looks;
 mod notifications;
 mod offline;

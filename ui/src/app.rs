@@ -85,7 +85,7 @@ fn room(scene: Rc<Scene>, stage: Stage) -> Html {
         Place::CheckMail => return html! { <CheckMail {scene} {stage} /> },
         Place::Home => {
             let typed = AttrValue::from(scene.typed.text.clone());
-            html! { { home(&stage, problem.as_ref(), typed) } }
+            html! { { home(&stage, problem.as_ref(), typed, &scene.linked) } }
         }
         Place::Archived => html! { { archive() } },
         Place::Session(session) => html! {

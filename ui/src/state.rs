@@ -2,12 +2,14 @@
 
 pub mod follow;
 pub mod keep;
+pub mod linked;
 pub mod listen;
 pub mod place;
 pub mod scene;
 pub mod stage;
 pub mod transcript;
 
+pub use linked::Linked;
 pub use place::Place;
 pub use scene::{Action, Scene, Sought};
 pub use stage::Stage;

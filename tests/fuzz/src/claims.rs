@@ -8,6 +8,7 @@ mod deep_link;
 
 use deep_link::Link;
 use protocol::frame::{ClientFrame, Encoding, ServerFrame};
+use protocol::limits::LINKED_PROMPT_CHARS;
 use protocol::mutation::{Batch, Op, preview_of, title_from};
 use protocol::run::{At, Stand};
 use protocol::session_socket;
@@ -20,6 +21,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use sync_client::packed::{self, FRAME_BYTES, Unreadable};
 use sync_client::search::Query;
+use url::form_urlencoded;
 
 /// What can be read can be written, and reads back as the same.
 fn reads_back<T: DeserializeOwned + Serialize + PartialEq + Debug>(text: &str) -> Option<T> {
@@ -138,6 +140,13 @@ pub fn links(text: &str) {
             if let deep_link::Answer::Code(code) = &callback.answer {
                 assert!(deep_link::is_code(code));
             }
+        }
+        Some(Link::New(prompt)) => {
+            assert!(prompt.chars().count() <= LINKED_PROMPT_CHARS);
+            assert!(prompt.chars().all(|c| c == '\n' || !c.is_control()));
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            let ours = format!("compymac://new?{}", query.append_pair("prompt", &prompt).finish());
+            assert_eq!(deep_link::parse(&ours), Some(Link::New(prompt)), "{text}");
         }
         None => {}
     }

@@ -95,8 +95,17 @@ impl Seat {
 
     /// Starts the app under its driver and waits for its window.
     pub async fn launch(&self) -> Screen {
+        self.launch_with(&[]).await
+    }
+
+    /// The same by a link, as the system does where the app is not running.
+    pub async fn launch_by(&self, link: &str) -> Screen {
+        self.launch_with(&[link]).await
+    }
+
+    async fn launch_with(&self, arguments: &[&str]) -> Screen {
         let driver = self.start_driver().await;
-        let capabilities = json!({"tauri:options": {"application": self.app, "args": []}});
+        let capabilities = json!({"tauri:options": {"application": self.app, "args": arguments}});
         Screen::over(
             &driver,
             capabilities,

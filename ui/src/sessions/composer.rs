@@ -1,12 +1,15 @@
 //! Where one writes. Enter sends; what is written is kept until it is sent, for each session by itself.
 
+mod linked;
+
 use crate::controls::form::value_of;
 use crate::controls::found::by_id;
 use crate::controls::keys::is_plain_enter;
 use crate::controls::{PostForm, Sign, icon, problem_line};
 use crate::state::listen::on_window;
-use crate::state::{Action, Place, Stage};
+use crate::state::{Action, Linked, Place, Stage};
 use gloo_timers::callback::Timeout;
+use linked::{Brought, use_linked};
 use protocol::routes::page;
 use protocol::{Code, MessageId, MutationId, Problem, SessionId, limits};
 use std::cell::{Cell, RefCell};
@@ -27,6 +30,9 @@ pub struct ComposerProps {
     /// What was typed into a form that came back.
     #[prop_or_default]
     pub typed: AttrValue,
+    /// What a link brought.
+    #[prop_or_default]
+    pub linked: Linked,
     #[prop_or_default]
     pub is_archived: bool,
 }
@@ -65,22 +71,25 @@ fn settle() {
 pub fn Composer(props: &ComposerProps) -> Html {
     let field = use_node_ref();
     let problem = use_state(|| None::<Problem>);
-    let draft = use_draft(&field, &props.stage, props.session);
+    let (draft, is_back) = use_draft(&field, &props.stage, props.session);
+    let brought = use_linked(&field, &draft, &props.linked, is_back);
     use_effect_with((), |()| {
         Timeout::new(0, settle).forget();
     });
-    let send = use_send(&field, &draft, props.stage.clone(), problem.clone());
+    let send = use_send(&field, &draft, &brought, problem.clone());
     let onblur = {
         let draft = draft.clone();
         Callback::from(move |_: FocusEvent| draft.now())
     };
     let oninput = {
-        let field = field.clone();
+        let (field, brought) = (field.clone(), brought.clone());
         Callback::from(move |_: InputEvent| {
             if let Some(area) = field.cast::<HtmlTextAreaElement>() {
                 fit(&area);
             }
-            draft.later(value_of(&field));
+            let text = value_of(&field);
+            brought.written(&text);
+            draft.later(text);
         })
     };
     let onkeydown = {
@@ -104,6 +113,7 @@ pub fn Composer(props: &ComposerProps) -> Html {
     html! {
         <PostForm {action} csrf={props.stage.csrf.clone()} class="composer" testid="composer" onpost={send}>
             { problem_line(problem.as_ref()) }
+            { brought.said() }
             <Ids is_new={props.session.is_none()} />
             <div class="composer-box">
                 <textarea
@@ -184,20 +194,25 @@ impl Draft {
     }
 }
 
-/// Brings back what was being written here, and keeps it when one goes elsewhere, or the whole page does.
+/// Brings back what was being written here, and keeps it when one goes elsewhere, or the whole page does. Where a session begins it is
+/// also told when that is back, since something else may wait for the field.
 #[hook]
-fn use_draft(field: &NodeRef, stage: &Stage, session: Option<SessionId>) -> Rc<Draft> {
+fn use_draft(field: &NodeRef, stage: &Stage, session: Option<SessionId>) -> (Rc<Draft>, bool) {
+    let is_back = use_state_eq(|| false);
     let draft = use_memo((), |()| Draft {
         stage: stage.clone(),
         session,
         text: RefCell::default(),
         timer: RefCell::default(),
     });
-    let (field, kept) = (field.clone(), draft.clone());
+    let (field, kept, came_back) = (field.clone(), draft.clone(), is_back.clone());
     use_effect_with((), move |()| {
         kept.stage.ask(
             |body| body.draft(session),
-            move |_, answer| put_in(&field, &answer.unwrap_or_default()),
+            move |_, answer| {
+                put_in(&field, &answer.unwrap_or_default());
+                came_back.set(session.is_none());
+            },
         );
         let leaving = kept.clone();
         let deafen = on_window("pagehide", move |_: Event| leaving.now());
@@ -206,17 +221,17 @@ fn use_draft(field: &NodeRef, stage: &Stage, session: Option<SessionId>) -> Rc<D
             kept.now();
         }
     });
-    draft
+    (draft, *is_back)
 }
 
 #[hook]
 fn use_send(
     field: &NodeRef,
     draft: &Rc<Draft>,
-    stage: Stage,
+    brought: &Brought,
     problem: UseStateHandle<Option<Problem>>,
 ) -> Callback<()> {
-    let (field, draft) = (field.clone(), draft.clone());
+    let (field, draft, brought) = (field.clone(), draft.clone(), brought.clone());
     Callback::from(move |()| {
         let text = value_of(&field);
         if text.trim().is_empty() {
@@ -228,9 +243,11 @@ fn use_send(
         }
         problem.set(None);
         clear(&field);
+        brought.written("");
         // The body lets go of it when it has taken the message.
         draft.now();
         let draft = draft.clone();
+        let stage = draft.stage.clone();
         match draft.session {
             Some(session) => send(&stage, session, text, draft),
             None => stage.ask(

@@ -2,16 +2,16 @@
 
 use super::composer::Composer;
 use crate::controls::problem_line;
-use crate::state::Stage;
+use crate::state::{Linked, Stage};
 use protocol::Problem;
 use yew::prelude::*;
 
-pub fn home(stage: &Stage, problem: Option<&Problem>, typed: AttrValue) -> Html {
+pub fn home(stage: &Stage, problem: Option<&Problem>, typed: AttrValue, linked: &Linked) -> Html {
     html! {
         <div class="welcome">
             <h1>{ "What should we work on?" }</h1>
             { problem_line(problem) }
-            <Composer stage={stage.clone()} {typed} />
+            <Composer stage={stage.clone()} {typed} linked={linked.clone()} />
         </div>
     }
 }

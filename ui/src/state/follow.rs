@@ -169,6 +169,15 @@ impl Asker {
             Push::Refused { problem } => self.stage.tell(Action::Trouble(problem)),
             Push::SignInFailed { problem } => self.stage.tell(Action::Problem(Some(problem))),
             Push::Open { session } => self.stage.go(Place::Session(session)),
+            Push::Prompt { text } => self.begin_with(text),
+        }
+    }
+
+    /// Shown where a session begins. Whoever is at the door stays there.
+    fn begin_with(&self, prompt: String) {
+        self.stage.tell(Action::Brought(prompt));
+        if !self.place.get().is_outside() {
+            self.stage.go(Place::Home);
         }
     }
 

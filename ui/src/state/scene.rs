@@ -2,13 +2,14 @@
 //!
 //! **Invariant:** pure. Asking, waiting and storing happen in `state/follow.rs` and in the rooms.
 
+use super::linked::Linked;
 use super::place::Place;
 use super::transcript::{Grown, Opened};
 use protocol::auth::{Device, Me, Provider};
 use protocol::view::{Boot, Connection, LIST_ROWS, SessionRow, Transcript, Typed};
 use protocol::{MessageId, MutationId, Problem, SessionId, UnixMillis};
 use std::rc::Rc;
-use yew::Reducible;
+use yew::{AttrValue, Reducible};
 
 pub type Rows = Rc<Vec<Rc<SessionRow>>>;
 
@@ -33,6 +34,7 @@ pub struct Scene {
     /// What the last form or request on this page came to.
     pub problem: Option<Problem>,
     pub typed: Typed,
+    pub linked: Linked,
     pub flashes: Rc<Vec<Flash>>,
     /// For the one polite live region.
     pub said: String,
@@ -97,6 +99,9 @@ pub enum Action {
     Providers(Vec<Provider>),
     SignedOut,
     Typed(Typed),
+    /// A link brought this to begin a session with.
+    Brought(String),
+    Linked(Linked),
     Problem(Option<Problem>),
     Say(String),
     Note(String),
@@ -126,6 +131,7 @@ impl Scene {
             devices: None,
             problem: boot.problem.clone(),
             typed: boot.typed.clone(),
+            linked: Linked::default(),
             flashes: Rc::default(),
             said: String::new(),
             now: boot.now,
@@ -193,6 +199,17 @@ impl Scene {
             self.open = row.map(|row| Rc::new(Opened::loading(row)));
         }
         self.place = place;
+    }
+
+    /// Whoever is at the door finds it inside.
+    fn bring(&mut self, prompt: String) {
+        self.linked.brought = Some(AttrValue::from(prompt));
+        let told = "A link brought a prompt.";
+        if self.me.is_none() || self.place.is_outside() {
+            self.flash(format!("{told} It waits until you have signed in."), false, None);
+        } else {
+            told.clone_into(&mut self.said);
+        }
     }
 
     fn row(&self, id: SessionId) -> Option<Rc<SessionRow>> {
@@ -314,9 +331,12 @@ impl Reducible for Scene {
                 new.archived = None;
                 new.open = None;
                 new.devices = None;
+                new.linked = Linked::default();
                 new.go(Place::SignIn);
             }
             Action::Typed(typed) => new.typed = typed,
+            Action::Brought(prompt) => new.bring(prompt),
+            Action::Linked(linked) => new.linked = linked,
             Action::Problem(problem) => new.problem = problem,
             Action::Say(text) => new.said = text,
             Action::Note(text) => new.flash(text, false, None),
