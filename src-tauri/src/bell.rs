@@ -1,15 +1,18 @@
-//! Tells that a reply is ready, or failed, when nobody looks at it, and of a newer version; who clicks there is led to it.
+//! Tells that a reply is ready, or failed, when nobody looks at it, and of a newer version; who clicks there is led to it. The app's
+//! icon bears how many of them nobody has looked at since.
 //!
 //! **Invariant:** it says what a session is called and how the reply ended. What was said is told only where the person chose so.
 
+mod badge;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod linux;
 
 use crate::commands::{Shell, accounts};
-use crate::sync::Turn;
+use crate::sync::{Look, Turn};
 use crate::{update, window};
+use badge::Badge;
 #[cfg(not(target_os = "linux"))]
 use elsewhere::System;
 #[cfg(target_os = "linux")]
@@ -61,11 +64,16 @@ async fn attend(
 ) {
     let sync = app.state::<Shell>().sync.clone();
     let mut newer = app.state::<Shell>().updates.newer.subscribe();
+    let (mut badge, mut looks) = (Badge::default(), sync.looks());
     loop {
         tokio::select! {
             ended = endings.recv() => match ended {
                 Ok(message) => {
-                    show(&mut system, worth_telling(app, &device, &message).await).await;
+                    let note = worth_telling(app, &device, &message).await;
+                    if note.is_some() {
+                        badge.add(message.session);
+                    }
+                    show(&mut system, note).await;
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
@@ -73,7 +81,14 @@ async fn attend(
             next = sync.next(Some(turn)) => {
                 (turn, device) = next;
                 endings = device.endings();
+                badge.clear();
             }
+            look = looks.recv() => match look {
+                Ok(Look::Session(session)) if window::is_used(app) => badge.take(session),
+                Ok(Look::Session(_)) => {}
+                // Where one was missed, too little is told rather than too much.
+                Ok(Look::Window) | Err(_) => badge.clear(),
+            },
             Ok(()) = newer.changed() => {
                 let version = newer.borrow_and_update().clone();
                 show(&mut system, version.and_then(|version| newer_version(app, &version))).await;
@@ -89,6 +104,11 @@ async fn attend(
                     }
                 }
             }
+        }
+        if let Some(count) = badge.news()
+            && let Err(error) = system.badge(app, count).await
+        {
+            tracing::warn!(%error, "the app's icon could not be marked");
         }
     }
 }

@@ -19,6 +19,17 @@ use tokio::sync::{broadcast, watch};
 /// Pushes that nobody can ask for again, kept for a page that does not watch yet.
 const HELD: usize = 8;
 
+/// What somebody looks at, told to whoever counts what nobody has seen; far more than come at once.
+const LOOKS: usize = 16;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The window came to the front.
+    Window,
+    /// The page shows this session, in a window that may be behind others.
+    Session(SessionId),
+}
+
 /// An account's time on the screen, by the number of devices that were open before its own. A command has the one that it was let in at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn(u32);
@@ -44,6 +55,7 @@ pub struct Sync {
     opened: Arc<watch::Sender<Opened>>,
     /// Held before whose turn it is is looked at, where that must not change meanwhile.
     screen: Arc<Mutex<Screen>>,
+    looks: broadcast::Sender<Look>,
 }
 
 #[derive(Default)]
@@ -64,13 +76,18 @@ impl std::fmt::Debug for Sync {
 impl Sync {
     /// Opens the device in the background; whoever needs it waits for it.
     pub fn begin(opening: impl Future<Output = Result<Device, Problem>> + Send + 'static) -> Self {
-        let sync = Self {
-            opened: Arc::default(),
-            screen: Arc::default(),
-        };
+        let sync = Self::unopened();
         sync.open(opening);
         tauri::async_runtime::spawn(sync.clone().pass_on());
         sync
+    }
+
+    fn unopened() -> Self {
+        Self {
+            opened: Arc::default(),
+            screen: Arc::default(),
+            looks: broadcast::Sender::new(LOOKS),
+        }
     }
 
     /// Closes the device that is there and opens another in its place: what `begin` gives, at the moment from which on the pages that
@@ -194,7 +211,17 @@ impl Sync {
         let mut screen = self.screen();
         if self.now() == turn {
             screen.shown = Some(session);
+            self.tell_of(Look::Session(session));
         }
+    }
+
+    pub fn looks(&self) -> broadcast::Receiver<Look> {
+        self.looks.subscribe()
+    }
+
+    fn tell_of(&self, look: Look) {
+        // Nobody counts where nothing can be shown.
+        let _ = self.looks.send(look);
     }
 
     pub fn push(&self, push: Push) {
@@ -219,7 +246,9 @@ impl Sync {
         }
     }
 
+    /// The window came to the front.
     pub async fn wake(&self) {
+        self.tell_of(Look::Window);
         if let Ok(device) = self.device().await {
             device.wake();
         }
@@ -285,10 +314,7 @@ mod tests {
     #[tokio::test]
     async fn a_page_is_refused_from_the_turn_on_and_whoever_still_waits_gets_no_other_device() {
         let refuse = || async { Err(Problem::new(Code::Internal)) };
-        let sync = Sync {
-            opened: Arc::default(),
-            screen: Arc::default(),
-        };
+        let sync = Sync::unopened();
         sync.open(refuse());
         assert!(sync.admit(1, 0).unwrap());
         // Let in, and on its way from here on.

@@ -217,11 +217,13 @@ fn session_at(url: &Url) -> Option<SessionId> {
 
 /// Whether this session is before somebody's eyes: its page is shown in a window that is being used.
 pub fn shows(app: &AppHandle, session: SessionId) -> bool {
-    let Some(window) = app.get_webview_window(MAIN) else {
-        return false;
-    };
-    let is_used = window.is_focused().unwrap_or(false) && window.is_visible().unwrap_or(true);
-    is_used && open_session(app) == Some(session)
+    is_used(app) && open_session(app) == Some(session)
+}
+
+/// It is seen, and has the keyboard.
+pub fn is_used(app: &AppHandle) -> bool {
+    let window = app.get_webview_window(MAIN);
+    window.is_some_and(|window| window.is_focused().unwrap_or(false) && window.is_visible().unwrap_or(true))
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! What the desktop is asked to show when a reply ends and nobody looks, and where a click on it leads.
 
 use crate::Scene;
-use harness::{Notifications, until};
+use harness::{Dock, Notifications, until};
 use protocol::SessionId;
 
 const SLOW: &str = "/slow 150ms heron amber basalt cedar dune ember fjord";
@@ -94,4 +94,41 @@ async fn what_somebody_looks_at_or_does_not_want_told_is_not_told() {
     scene.elsewhere.say(seen, SLOW).await;
     desktop.titled("Looked at").await;
     assert_eq!(desktop.shown().len(), 2, "{:?}", desktop.shown());
+}
+
+/// A dialog of the app's own, which has the keyboard while the app's window waits.
+const DIALOG: &str = "CompyMac updates";
+
+#[tokio::test]
+async fn the_icon_bears_how_many_replies_nobody_has_looked_at() {
+    let scene = Scene::signed_in().await;
+    let dock = Dock::at(&scene.seat).await;
+    let one = scene.elsewhere.create_session("First").await;
+    let other = scene.elsewhere.create_session("Second").await;
+    scene.screen.wait_text("session-list", "Second").await;
+
+    scene.seat.start(&["--check-for-updates"]);
+    scene.seat.look_at(DIALOG).await;
+    scene.elsewhere.say(one, SLOW).await;
+    dock.shows(1).await;
+    scene.elsewhere.say(other, SLOW).await;
+    dock.shows(2).await;
+    // back in the window
+    scene.seat.answer(DIALOG, "l").await;
+    scene.seat.look_at("CompyMac").await;
+    dock.shows(0).await;
+
+    // and in the window, with none of them open
+    scene.elsewhere.say(one, SLOW).await;
+    dock.shows(1).await;
+    scene.elsewhere.say(other, SLOW).await;
+    dock.shows(2).await;
+    let open = async |session: SessionId| {
+        let row = format!("[data-session=\"{session}\"] a");
+        scene.screen.click_on(&row).await;
+    };
+    open(one).await;
+    dock.shows(1).await;
+    open(other).await;
+    dock.shows(0).await;
 }

@@ -5,7 +5,7 @@ mod desktop_bus;
 mod keychain;
 mod seat;
 
-pub use desktop_bus::{Looks, Network, Notifications, Panel, Shown};
+pub use desktop_bus::{Dock, Looks, Network, Notifications, Panel, Shown};
 pub use seat::{Seat, holds};
 
 use crate::hush;

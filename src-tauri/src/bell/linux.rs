@@ -1,9 +1,11 @@
 //! The desktop's notifications (the Desktop Notifications Specification 1.2), over the session bus. Asked for here and not by a
-//! library that listens for the click only once the notification is there, each time anew.
+//! library that listens for the click only once the notification is there, each time anew. The number on the app's icon goes the same
+//! way: Tauri's own wants a library of Unity's, and Unity.
 
 use super::{About, Note};
 use futures_util::StreamExt as _;
 use std::collections::{BTreeMap, HashMap};
+use tauri::AppHandle;
 use zbus::proxy::SignalStream;
 use zbus::zvariant::Value;
 use zbus::{Connection, Proxy};
@@ -14,6 +16,10 @@ const PATH: &str = "/org/freedesktop/Notifications";
 const CLICK: &str = "default";
 /// As the package's entry is called.
 const ENTRY: &str = "compymac";
+/// Docks and taskbars hear it from whoever says it (KDE, Ubuntu's, Dash to Dock), and forget it when that program is gone.
+const LAUNCHER: &str = "com.canonical.Unity.LauncherEntry";
+const LAUNCHER_PATH: &str = "/com/canonical/unity/launcherentry/compymac";
+const LAUNCHER_ENTRY: &str = "application://compymac.desktop";
 
 #[derive(Debug)]
 pub struct System {
@@ -51,6 +57,18 @@ impl System {
         let number = self.proxy.call("Notify", &ask).await?;
         self.shown.insert(note.about, number);
         Ok(())
+    }
+
+    /// On the app's icon; 0: none.
+    pub async fn badge(&self, _app: &AppHandle, count: u32) -> zbus::Result<()> {
+        let says = HashMap::from([
+            ("count", Value::from(i64::from(count))),
+            ("count-visible", Value::from(count > 0)),
+        ]);
+        let bus = self.proxy.connection();
+        let what = (LAUNCHER_ENTRY, says);
+        bus.emit_signal(None::<&str>, LAUNCHER_PATH, LAUNCHER, "Update", &what)
+            .await
     }
 
     /// What the notification is about that is clicked next; waits for it.

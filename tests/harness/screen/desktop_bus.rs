@@ -1,13 +1,15 @@
-//! What a desktop answers on its session bus: it shows notifications and icons, and says whether it is dark and its network
-//! metered.
+//! What a desktop answers on its session bus: it shows notifications and icons, numbers on icons too, and says whether it is dark and
+//! its network metered.
 
 use super::Seat;
 use crate::wait::until;
+use futures_util::StreamExt as _;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use zbus::connection::Builder;
+use zbus::message::Type;
 use zbus::zvariant::{OwnedValue, Value};
-use zbus::{Connection, Proxy};
+use zbus::{Connection, MatchRule, MessageStream, Proxy};
 
 const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
 const NOTIFICATIONS_PATH: &str = "/org/freedesktop/Notifications";
@@ -22,6 +24,8 @@ const WATCHER_PATH: &str = "/StatusNotifierWatcher";
 const ICON: &str = "org.kde.StatusNotifierItem";
 const ICON_PATH: &str = "/StatusNotifierItem";
 const MENU: &str = "com.canonical.dbusmenu";
+const LAUNCHER: &str = "com.canonical.Unity.LauncherEntry";
+const LAUNCHER_ENTRY: &str = "application://compymac.desktop";
 
 /// A notification as it was asked for.
 #[derive(Clone, Debug)]
@@ -246,6 +250,61 @@ fn numbered(line: &Value<'_>) -> Option<(i32, String)> {
     };
     let words: String = properties.get(&"label").ok()??;
     Some((*number, words))
+}
+
+/// Where a seat's icons stand, with the numbers that programs give them.
+#[derive(Debug)]
+pub struct Dock {
+    number: Arc<Mutex<i64>>,
+}
+
+impl Dock {
+    pub async fn at(seat: &Seat) -> Self {
+        let mut told = hear(seat)
+            .await
+            .unwrap_or_else(|error| panic!("the dock: {error}"));
+        let number: Arc<Mutex<i64>> = Arc::default();
+        let shown = Arc::clone(&number);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = told.next().await {
+                let said = message
+                    .body()
+                    .deserialize::<(String, HashMap<String, OwnedValue>)>();
+                if let Ok((entry, says)) = said
+                    && entry == LAUNCHER_ENTRY
+                {
+                    *shown.lock().unwrap_or_else(PoisonError::into_inner) = number_in(says);
+                }
+            }
+        });
+        Self { number }
+    }
+
+    /// Waits until the app's icon bears this number; 0: none.
+    pub async fn shows(&self, wanted: i64) {
+        until(&format!("{wanted} on the app's icon"), async || {
+            let shown = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
+            (shown == wanted).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn hear(seat: &Seat) -> zbus::Result<MessageStream> {
+    let bus = Builder::address(seat.bus())?.build().await?;
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .interface(LAUNCHER)?
+        .member("Update")?
+        .build();
+    MessageStream::for_match_rule(rule, &bus, None).await
+}
+
+fn number_in(mut says: HashMap<String, OwnedValue>) -> i64 {
+    let mut taken = |name: &str| says.remove(name);
+    let is_seen = taken("count-visible").and_then(|is| bool::try_from(is).ok());
+    let count = taken("count").and_then(|count| i64::try_from(count).ok());
+    count.filter(|_| is_seen == Some(true)).unwrap_or_default()
 }
 
 /// What a seat's desktop says of its looks.
