@@ -145,6 +145,22 @@ pub enum Connection {
     },
     /// The server wants a new sign-in; reading and writing go on here.
     SignedOut,
+    /// Nothing comes and goes until what is in the way is gone. Reading goes on here.
+    Stopped {
+        by: Obstacle,
+    },
+}
+
+/// What keeps a device from going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// What comes cannot be written down here.
+    Disk,
+    /// The server wants nothing of this build of the app any more.
+    Unwanted,
+    /// The server sends the device back to the beginning again and again.
+    Resets,
 }
 
 /// What happened, for the page. It asks again for what it shows.
@@ -168,7 +184,7 @@ pub enum Push {
         text: String,
     },
     /// A rename, an archiving or a deletion was not taken by the server, and what stands is in the list; or what is
-    /// written cannot be kept here.
+    /// written, or was loaded, cannot be kept here.
     Refused {
         problem: Problem,
     },

@@ -6,7 +6,7 @@
 use crate::error::Result;
 use crate::log;
 use protocol::ipc::Storage;
-use protocol::view::Connection;
+use protocol::view::{Connection, Obstacle};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -102,6 +102,11 @@ fn connection(connection: Connection) -> String {
         Connection::Connecting => "connecting".to_owned(),
         Connection::Online => "online".to_owned(),
         Connection::SignedOut => "signed out".to_owned(),
+        Connection::Stopped { by: Obstacle::Disk } => "stopped: what comes cannot be written here".to_owned(),
+        Connection::Stopped {
+            by: Obstacle::Unwanted,
+        } => "stopped: the server does not want this build".to_owned(),
+        Connection::Stopped { by: Obstacle::Resets } => "stopped: sent back too often".to_owned(),
         Connection::Offline { since: None } => "offline".to_owned(),
         Connection::Offline { since: Some(since) } => {
             let at = time::OffsetDateTime::from_unix_timestamp(since / 1000).ok();

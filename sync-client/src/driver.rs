@@ -222,7 +222,9 @@ impl Device {
         let page = self.core.readable(page).await?;
         let absent = match connection {
             Connection::Online | Connection::Connecting => TranscriptState::Loading,
-            Connection::Offline { .. } | Connection::SignedOut => TranscriptState::NotHere,
+            Connection::Offline { .. } | Connection::SignedOut | Connection::Stopped { .. } => {
+                TranscriptState::NotHere
+            }
         };
         let is_here = page.missing(1).is_none() || !page.messages.is_empty();
         let rows = Rows {

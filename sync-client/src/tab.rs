@@ -244,7 +244,9 @@ impl Tab {
         let window = self.windows.get(&session).copied().unwrap_or(WINDOW);
         let absent = match self.connection() {
             Connection::Online | Connection::Connecting => TranscriptState::Loading,
-            Connection::Offline { .. } | Connection::SignedOut => TranscriptState::NotHere,
+            Connection::Offline { .. } | Connection::SignedOut | Connection::Stopped { .. } => {
+                TranscriptState::NotHere
+            }
         };
         self.replica
             .transcript(session, window, absent, &self.tails, &self.outbox)

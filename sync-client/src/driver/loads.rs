@@ -136,9 +136,12 @@ impl Core {
                 return;
             };
             let _wanted = core.wanted();
-            if core.load(session, before).await.is_err() {
+            if let Err(problem) = core.load(session, before).await {
                 // The page shows that it is not here instead of loading for ever.
                 core.push(Push::Transcript { session });
+                if problem.code == Code::DiskFull {
+                    core.push(Push::Refused { problem });
+                }
             }
         });
     }

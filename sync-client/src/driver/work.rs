@@ -24,6 +24,8 @@ use tokio_util::task::AbortOnDropHandle;
 const KEEP_TAILS: Duration = Duration::from_secs(1);
 /// After a disk that could not be written, when it is tried again by itself.
 const DISK_AGAIN: Duration = Duration::from_secs(30);
+/// After the server sent the device back to the beginning too often: what it was sent back for within this is forgotten.
+const RESETS_AGAIN: Duration = Duration::from_mins(10);
 /// After a renewal that could not be answered.
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 
@@ -37,8 +39,10 @@ struct Work {
     next: VecDeque<Event>,
     /// When the tails are written down; `None`: nothing new in them.
     tails_due: Option<Instant>,
-    /// When the journal, which could not be queued again, is tried once more.
-    journal_due: Option<Instant>,
+    /// What is shown once the turn is over.
+    to_show: Option<Connection>,
+    /// When it is tried again by itself what stopped the loop.
+    again_due: Option<Instant>,
     streams: Streams,
 }
 
@@ -53,12 +57,13 @@ pub async fn run(core: Arc<Core>, mut events: mpsc::Receiver<Event>, mut told: m
         timer: None,
         next: VecDeque::new(),
         tails_due: None,
-        journal_due: None,
+        to_show: None,
+        again_due: None,
     };
     let stop = work.core.stop.clone();
     loop {
         let tick = work.tick_in();
-        let (tails, journal) = (work.tails_due, work.journal_due);
+        let (tails, again) = (work.tails_due, work.again_due);
         tokio::select! {
             () = stop.cancelled() => break,
             Some((event, done)) = told.recv() => {
@@ -77,8 +82,8 @@ pub async fn run(core: Arc<Core>, mut events: mpsc::Receiver<Event>, mut told: m
             () = tokio::time::sleep_until(tails.unwrap_or_else(Instant::now)), if tails.is_some() => {
                 work.keep_tails().await;
             }
-            () = tokio::time::sleep_until(journal.unwrap_or_else(Instant::now)), if journal.is_some() => {
-                work.try_again().await;
+            () = tokio::time::sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
+                work.turn(Event::Wake).await;
             }
         }
     }
@@ -125,14 +130,7 @@ impl Work {
     }
 
     async fn turn(&mut self, event: Event) {
-        if event == Event::Wake && self.journal_due.is_some() {
-            self.journal_due = Some(Instant::now());
-        }
         self.next.push_back(event);
-        self.run_dry().await;
-    }
-
-    async fn run_dry(&mut self) {
         while let Some(event) = self.next.pop_front() {
             if event == Event::Renewed {
                 self.core.resume_lanes();
@@ -144,9 +142,15 @@ impl Work {
                 tracing::debug!(from = ?before, to = ?state.phase(), cursor = ?state.cursor(), "the loop moves on");
             }
             self.state = state;
+            if !matches!(self.state.phase(), Phase::Faulted(_)) {
+                self.again_due = None;
+            }
             for effect in effects {
                 self.carry_out(effect).await;
             }
+        }
+        if let Some(connection) = self.to_show.take() {
+            self.show(connection);
         }
         self.core.set_may_upload(self.state.may_upload());
         self.stream();
@@ -185,7 +189,8 @@ impl Work {
             Effect::Reset { reason } => self.make_ready(reason).await,
             Effect::Live(live) => self.attach(live),
             Effect::Run(frame) => self.feed(&frame),
-            Effect::Show(connection) => self.show(connection),
+            // What comes right before it may turn out not to have been written.
+            Effect::Show(connection) => self.to_show = Some(connection),
             Effect::Upload => self.core.resume_lanes(),
             Effect::Fault(fault) => self.stopped(fault),
         }
@@ -275,9 +280,7 @@ impl Work {
             .collect();
         let shown = self.core.shared().shown;
         if let Err(problem) = self.give_back(user, bootstrap.as_of.epoch).await {
-            tracing::warn!(code = %problem.code, "the journal could not be queued again; the fresh start waits");
-            let cursor = self.core.store.cursor().await.ok().flatten();
-            self.next.push_back(Event::DiskFull { cursor });
+            self.unqueued(&problem).await;
             return;
         }
         match self.core.store.apply_bootstrap(user, bootstrap).await {
@@ -334,14 +337,23 @@ impl Work {
         }
     }
 
+    /// From where the file really stands.
+    async fn wait_for_room(&mut self) {
+        let cursor = self.core.store.cursor().await.ok().flatten();
+        self.next.push_back(Event::DiskFull { cursor });
+    }
+
+    /// Until what the server had accepted is queued again, the device stays where it is.
+    async fn unqueued(&mut self, problem: &Problem) {
+        tracing::warn!(code = %problem.code, "the journal could not be queued again; the fresh start waits");
+        self.wait_for_room().await;
+    }
+
     /// A write of the cache failed: a full disk is waited for, anything else is begun afresh.
     async fn failed(&mut self, fault: StoreFault) {
         match fault {
             StoreFault::Closed => {}
-            StoreFault::Full => {
-                let cursor = self.core.store.cursor().await.ok().flatten();
-                self.next.push_back(Event::DiskFull { cursor });
-            }
+            StoreFault::Full => self.wait_for_room().await,
             StoreFault::Damaged(_)
             | StoreFault::Newer
             | StoreFault::Locked
@@ -372,26 +384,15 @@ impl Work {
         Ok(self.core.store.remember_epoch(user, epoch).await?)
     }
 
-    /// After a restore of the server, what it had accepted is queued again before anything else: until that is done,
-    /// the device stays where it is.
+    /// After a restore of the server, what it had accepted is queued again before anything else.
     async fn make_ready(&mut self, reason: ResetReason) {
-        self.journal_due = None;
         if engine::is_rollback(reason)
             && let Err(problem) = self.requeue().await
         {
-            tracing::warn!(code = %problem.code, "the journal could not be queued again; it is tried later");
-            self.journal_due = Some(Instant::now() + DISK_AGAIN);
+            self.unqueued(&problem).await;
             return;
         }
         self.next.push_back(Event::ResetReady);
-    }
-
-    async fn try_again(&mut self) {
-        self.journal_due = None;
-        if let Phase::ResetRequired { reason } = *self.state.phase() {
-            self.make_ready(reason).await;
-            self.run_dry().await;
-        }
     }
 
     async fn requeue(&self) -> Result<(), Problem> {
@@ -464,18 +465,15 @@ impl Work {
         }
     }
 
-    fn stopped(&self, fault: Fault) {
+    /// One try is due at a time, however often it is tried in between.
+    fn stopped(&mut self, fault: Fault) {
         tracing::warn!(?fault, "the device stopped");
-        if fault == Fault::DiskFull {
-            let core = Arc::clone(&self.core);
-            self.core.tasks.spawn(async move {
-                tokio::select! {
-                    () = core.stop.cancelled() => {}
-                    () = tokio::time::sleep(DISK_AGAIN) => {
-                        let _ = core.events.send(Event::Wake).await;
-                    }
-                }
-            });
-        }
+        let wait = match fault {
+            Fault::DiskFull => Some(DISK_AGAIN),
+            Fault::TooManyResets => Some(RESETS_AGAIN),
+            // It takes another build, or another server.
+            Fault::Stopped(_) => None,
+        };
+        self.again_due = wait.map(|wait| Instant::now() + wait);
     }
 }

@@ -2,7 +2,7 @@
 
 use protocol::frame::{ClientFrame, LiveRun, ServerFrame};
 use protocol::sync::{Bootstrap, Cursor, ResetReason, SyncPage};
-use protocol::view::Connection;
+use protocol::view::{Connection, Obstacle};
 use protocol::{Problem, UnixMillis};
 
 /// Names one request or one socket; an answer bears the ticket of what it answers.
@@ -42,6 +42,17 @@ pub enum Fault {
     TooManyResets,
     /// The cache cannot be written. Reading goes on.
     DiskFull,
+}
+
+impl Fault {
+    /// As a person is told.
+    pub const fn obstacle(self) -> Obstacle {
+        match self {
+            Self::Stopped(_) => Obstacle::Unwanted,
+            Self::TooManyResets => Obstacle::Resets,
+            Self::DiskFull => Obstacle::Disk,
+        }
+    }
 }
 
 /// What happened.
@@ -154,6 +165,6 @@ pub enum Effect {
     Show(Connection),
     /// The server answers again: lanes that wait may try at once.
     Upload,
-    /// Stopped; tell the person.
+    /// Stopped: [`Effect::Show`] tells the person. What may be gone by itself is tried again later, by [`Event::Wake`].
     Fault(Fault),
 }

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use protocol::frame::{LiveRun, ServerFrame, close};
 use protocol::run::{At, Status};
 use protocol::sync::{Bootstrap, Epoch, SyncPage};
+use protocol::view::Obstacle;
 use protocol::{Code, DeviceId, MessageId, Problem, RunId, SessionId};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -435,6 +436,59 @@ fn end_in_a_fault(failure: &Failure) {
     }
     assert_eq!(resets, RESETS + 1);
     assert_eq!(state.phase(), &Phase::Faulted(Fault::TooManyResets));
+    let by = Obstacle::Resets;
+    assert_eq!(state.connection(), Connection::Stopped { by });
+}
+
+/// A try that meets the same once more says nothing in between.
+#[test]
+fn what_stopped_a_device_is_shown_until_it_is_in_step_again() {
+    let is_show = |effect: &Effect| matches!(effect, Effect::Show(_));
+    let full = Event::DiskFull {
+        cursor: Some(cursor(10)),
+    };
+    let by = Obstacle::Disk;
+    let stopped = Connection::Stopped { by };
+    let live = settled(state(Phase::Live));
+    let (full_up, effects) = step(live, full.clone(), NOW);
+    assert!(effects.contains(&Effect::Show(stopped)), "{effects:?}");
+    assert!(!full_up.may_upload());
+    let (trying, effects) = step(full_up, Event::Wake, NOW);
+    assert_eq!(trying.phase(), &Phase::CatchingUp);
+    assert!(!effects.iter().any(is_show), "{effects:?}");
+    let (full_up, effects) = step(trying, full, NOW);
+    assert!(!effects.iter().any(is_show), "{effects:?}");
+
+    let (trying, _) = step(full_up, Event::Wake, NOW);
+    let (ticket, Link::Opening(socket)) = (trying.request.unwrap(), trying.link) else {
+        panic!("{trying:?}");
+    };
+    let failure = Failure::NotSent;
+    let (away, _) = step(trying.clone(), Event::Failed { ticket, failure }, NOW);
+    assert!(
+        matches!(away.connection(), Connection::Offline { .. }),
+        "{away:?}"
+    );
+    let page = page(10, 11, 11);
+    let (written, _) = step(trying, Event::Pulled { ticket, page }, NOW);
+    assert_eq!(written.connection(), stopped, "it may not have been written");
+    let ticket = socket;
+    let frame = Box::new(welcome(11));
+    let (live, effects) = step(written, Event::Frame { ticket, frame }, NOW);
+    assert_eq!(live.phase(), &Phase::Live);
+    assert!(effects.contains(&Effect::Show(Connection::Online)), "{effects:?}");
+}
+
+#[test]
+fn a_device_that_is_not_wanted_says_so() {
+    let live = settled(state(Phase::Live));
+    let (stopped, effects) = step(live, closed(close::VERSION), NOW);
+    assert_eq!(stopped.phase(), &Phase::Faulted(Fault::Stopped(close::VERSION)));
+    let by = Obstacle::Unwanted;
+    assert!(
+        effects.contains(&Effect::Show(Connection::Stopped { by })),
+        "{effects:?}"
+    );
 }
 
 #[test]

@@ -567,7 +567,16 @@ impl State {
         let next = match self.phase {
             Phase::Idle | Phase::AuthRequired { renewing: false } => Connection::SignedOut,
             Phase::Live | Phase::Polling | Phase::Draining { .. } => Connection::Online,
-            Phase::Faulted(_) => self.offline(),
+            Phase::Faulted(fault) => Connection::Stopped { by: fault.obstacle() },
+            // Whether what was in the way is gone shows once it is in step again.
+            Phase::Bootstrapping
+            | Phase::CatchingUp
+            | Phase::AuthRequired { renewing: true }
+            | Phase::ResetRequired { .. }
+                if matches!(self.shown, Connection::Stopped { .. }) =>
+            {
+                self.shown
+            }
             // Catching up with the socket open is a matter of one request: the page need not flicker.
             Phase::CatchingUp if matches!(self.link, Link::Open(_)) && self.shown == Connection::Online => {
                 Connection::Online

@@ -183,7 +183,7 @@ impl Page {
 
     fn is_away(&self) -> bool {
         match self.tab.borrow().connection() {
-            Connection::Offline { .. } | Connection::SignedOut => true,
+            Connection::Offline { .. } | Connection::SignedOut | Connection::Stopped { .. } => true,
             Connection::Connecting | Connection::Online => false,
         }
     }

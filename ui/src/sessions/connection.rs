@@ -4,7 +4,7 @@ use crate::controls::time::clock;
 use crate::controls::{Link, Sign, icon};
 use crate::state::Place;
 use gloo_timers::callback::Timeout;
-use protocol::view::{Body, Connection};
+use protocol::view::{Body, Connection, Obstacle};
 use yew::prelude::*;
 
 /// A connection that comes back within this was never worth a word.
@@ -20,6 +20,7 @@ pub fn connection_line(connection: Connection, is_awake: bool) -> Html {
         }
         Connection::Offline { .. } => ("offline", "Offline".to_owned()),
         Connection::SignedOut => ("signed_out", "Signed out by the server".to_owned()),
+        Connection::Stopped { by } => ("stopped", format!("Stopped · {}", in_short(by))),
     };
     html! {
         <p class="connection" data-testid="connection" data-state={state}>
@@ -61,6 +62,15 @@ pub fn Reconnecting(props: &ReconnectingProps) -> Html {
                 { sign_in_again(props.body) }
             </div>
         },
+        Connection::Stopped { by } => html! {
+            <div class="bar bar-warn" role="alert" data-testid="stopped">
+                { icon(Sign::Warning) }
+                <span>{ in_full(by, props.body) }</span>
+                if props.body == Body::Browser {
+                    <a href={Place::Home.path()}>{ "Load the page anew" }</a>
+                }
+            </div>
+        },
         Connection::Connecting | Connection::Offline { .. } if *is_long => html! {
             <div class="bar">
                 { icon(Sign::Offline) }
@@ -68,6 +78,39 @@ pub fn Reconnecting(props: &ReconnectingProps) -> Html {
             </div>
         },
         Connection::Connecting | Connection::Offline { .. } | Connection::Online => Html::default(),
+    }
+}
+
+const fn in_short(obstacle: Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::Disk => "the disk is full",
+        Obstacle::Unwanted => "an update is needed",
+        Obstacle::Resets => "cannot get in step",
+    }
+}
+
+/// What there is to do about it, and what becomes of what was written.
+const fn in_full(obstacle: Obstacle, body: Body) -> &'static str {
+    match (obstacle, body) {
+        (Obstacle::Disk, _) => {
+            "This computer’s disk is full, or cannot be written. You can go on reading. What is new elsewhere appears, and \
+             what waits is sent, once you have made room."
+        }
+        (Obstacle::Unwanted, Body::Desktop) => {
+            "The server does not work with this version of the app any more. You can go on reading, and what you wrote is \
+             kept. Please update the app."
+        }
+        (Obstacle::Unwanted, Body::Browser) => {
+            "The server does not work with this page any more, since it is an older version. What you wrote is kept."
+        }
+        (Obstacle::Resets, Body::Desktop) => {
+            "This computer and the server cannot get in step. You can go on reading, and what you wrote is kept. It is tried \
+             again in ten minutes. If it stays so, please tell whoever runs the server."
+        }
+        (Obstacle::Resets, Body::Browser) => {
+            "This page and the server cannot get in step. What you wrote is kept. If it stays so, please tell whoever runs \
+             the server."
+        }
     }
 }
 

@@ -95,7 +95,7 @@ fn is_wanted(row: &SessionRow, wanted: &str) -> bool {
 fn why_empty(props: &ListProps) -> &'static str {
     let never_synced = matches!(
         props.connection,
-        Connection::Connecting | Connection::Offline { since: None }
+        Connection::Connecting | Connection::Offline { since: None } | Connection::Stopped { .. }
     );
     match (&props.rows, never_synced, props.is_archive) {
         (None, false, _) => "Loading…",

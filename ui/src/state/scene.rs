@@ -232,7 +232,8 @@ impl Scene {
             Connection::Online
             | Connection::Offline { .. }
             | Connection::Connecting
-            | Connection::SignedOut => {}
+            | Connection::SignedOut
+            | Connection::Stopped { .. } => {}
         }
         self.connection = connection;
     }

@@ -4,7 +4,7 @@ use protocol::auth::{Device, Email, Me, Provider};
 use protocol::run::Status;
 use protocol::sync::Role;
 use protocol::view::{
-    Body, Boot, Connection, Delivery, MessageView, SessionRow, Transcript, TranscriptState, Typed,
+    Body, Boot, Connection, Delivery, MessageView, Obstacle, SessionRow, Transcript, TranscriptState, Typed,
 };
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, UserId};
 
@@ -240,6 +240,15 @@ fn troubled() -> Screen {
     screen
 }
 
+/// Nothing comes and goes, for this reason.
+pub fn stopped(name: &'static str, by: Obstacle, body: Body) -> Screen {
+    let said = message(Role::User, "Keep this for later.", 60);
+    let mut screen = session(name, opened(vec![said], row("Release 1.2", "", 60)));
+    screen.boot.body = body;
+    screen.boot.connection = Connection::Stopped { by };
+    screen
+}
+
 fn conversation() -> Screen {
     let long = "Here is the log, with a very long line: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n\n<b>and a tag</b>";
     let messages = vec![
@@ -369,6 +378,9 @@ fn session_screens() -> Vec<Screen> {
         conversation(),
         running(),
         troubled(),
+        stopped("full-disk", Obstacle::Disk, Body::Desktop),
+        stopped("outdated-app", Obstacle::Unwanted, Body::Desktop),
+        stopped("outdated-page", Obstacle::Unwanted, Body::Browser),
         state(TranscriptState::Ready, "new-session"),
         state(TranscriptState::Loading, "loading"),
         state(TranscriptState::NotHere, "not-here"),

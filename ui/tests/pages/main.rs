@@ -5,10 +5,10 @@ mod fixture;
 mod found;
 mod notices;
 
-use fixture::{REPLY, Screen, boot, message, opened, row, screens, session, signed_in};
+use fixture::{REPLY, Screen, boot, message, opened, row, screens, session, signed_in, stopped};
 use notices::notices;
 use protocol::sync::Role;
-use protocol::view::{Body, Boot};
+use protocol::view::{Body, Boot, Obstacle};
 use protocol::{Code, Problem};
 use ui::page::{Shell, Theme, render, render_notice, shell};
 
@@ -113,6 +113,28 @@ async fn the_server_of_one_more_account_is_asked_for_by_a_label_that_is_seen() {
     let (_, label) = before.rsplit_once("<label").unwrap();
     assert!(!label.contains("</label>"), "{label}");
     assert_eq!(without_tags(label.split_once('>').unwrap().1), "Server");
+}
+
+#[tokio::test]
+async fn what_stops_a_device_is_said_with_what_becomes_of_what_was_written() {
+    for (by, body, words) in [
+        (Obstacle::Disk, Body::Desktop, "once you have made room"),
+        (Obstacle::Unwanted, Body::Desktop, "Please update the app"),
+        (Obstacle::Unwanted, Body::Browser, "Load the page anew"),
+        (Obstacle::Resets, Body::Desktop, "tried again in ten minutes"),
+        (Obstacle::Resets, Body::Browser, "What you wrote is kept"),
+    ] {
+        let screen = stopped("stopped", by, body);
+        let page = render(screen.boot, &screen.path).await;
+        let (_, told) = page.split_once("data-testid=\"stopped\"").unwrap();
+        let (told, _) = told.split_once("</div>").unwrap();
+        assert!(told.contains(words), "{by:?}, {body:?}: {told}");
+        assert!(
+            page.contains("data-state=\"stopped\""),
+            "{by:?}: the line below the list"
+        );
+        assert!(page.contains("Keep this for later."), "{by:?}: reading goes on");
+    }
 }
 
 fn without_tags(markup: &str) -> String {
