@@ -7,6 +7,7 @@ mod deep_link;
 mod diagnostics;
 mod drafts;
 mod exporting;
+mod full_disk;
 mod keys;
 mod linked_prompts;
 mod looks;

@@ -222,8 +222,13 @@ impl DeviceProgram {
 
     /// Whether these words are among what it has logged.
     pub fn has_said(&self, words: &str) -> bool {
+        self.times_said(words) > 0
+    }
+
+    /// How many lines of what it has logged hold these words.
+    pub fn times_said(&self, words: &str) -> usize {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.iter().any(|line| line.contains(words))
+        log.iter().filter(|line| line.contains(words)).count()
     }
 
     fn last_words(&self) -> String {

@@ -1,6 +1,7 @@
 //! Short storms: everything fails in turn, and nothing is lost, doubled or left hanging. `cargo xtask soak` makes more.
 
 use harness::{DeviceProgram, Person, Plan, Stack, storm, until, within};
+use protocol::view::{Connection, Obstacle};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -53,6 +54,46 @@ fn the_storms_here_make_every_trouble_that_others_can_bear() {
         .collect();
     assert!(here.insert(TOO_MUCH.to_owned()), "others were cut off");
     assert_eq!(here, all);
+}
+
+#[tokio::test]
+async fn a_device_on_a_full_disk_says_so_and_goes_on_by_itself_once_there_is_room() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join_natively(&stack).await;
+    let session = client.create_session("Full").await;
+    let device = DeviceProgram::of(&person, &stack.url()).await;
+    client.note(session, "before").await;
+    let texts = async || {
+        let messages = device.messages(session).await.unwrap_or_default();
+        let texts = messages.into_iter().map(|message| message.content);
+        texts.collect::<Vec<_>>()
+    };
+    until("what was written before", async || {
+        (texts().await == ["before"]).then_some(())
+    })
+    .await;
+    device.fill_disk(true).await;
+    client.note(session, "without room").await;
+    let by = Obstacle::Disk;
+    until("the device to say so", async || {
+        (device.connection().await == Connection::Stopped { by }).then_some(())
+    })
+    .await;
+    // in vain
+    device.wake().await;
+    until("another try", async || {
+        (device.times_said("the device stopped") > 1).then_some(())
+    })
+    .await;
+    assert_eq!(device.connection().await, Connection::Stopped { by });
+    assert_eq!(texts().await, ["before"], "reading goes on");
+    device.fill_disk(false).await;
+    within(Duration::from_secs(40), "the device to go on", async || {
+        (device.connection().await == Connection::Online).then_some(())
+    })
+    .await;
+    assert_eq!(texts().await, ["before", "without room"]);
+    assert_eq!(device.compare().await, Ok(0));
 }
 
 #[tokio::test]

@@ -15,6 +15,10 @@ use tempfile::TempDir;
 /// What the web view has a process for.
 const WEB_PROCESSES: [&str; 3] = ["WebKitWebProcess", "WebKitNetworkProcess", "WebKitGPUProcess"];
 
+/// How long a file of the app may become while its disk counts as full. What its web view hands over in shared memory counts as
+/// one too, and has to fit.
+const ROOM: u64 = 256 * 1024;
+
 /// Whether what the display shows can be read while it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Display {
@@ -202,6 +206,29 @@ impl Seat {
         self.folder.path().join("config")
     }
 
+    /// The files of the app that runs cannot become longer than a little, as on a full disk; or they can again. What is longer
+    /// already can be read, and not added to.
+    pub fn fill_disk(&self, is_full: bool) {
+        let room = if is_full {
+            ROOM.to_string()
+        } else {
+            "unlimited".to_owned()
+        };
+        let running = self.programs.running(&[self.app.as_path()]);
+        assert!(!running.is_empty(), "the app does not run");
+        for process in running {
+            let mut command = self.command("prlimit");
+            command.args(["--pid", &process.to_string(), &format!("--fsize={room}:")]);
+            let limited = command.status();
+            assert!(limited.is_ok_and(|status| status.success()), "{command:?}");
+        }
+    }
+
+    /// Whether a file of this name below the app's folder is longer than any may become on a full disk.
+    pub fn is_past_room(&self, name: &str) -> bool {
+        longest(&self.app_home(), name) > ROOM
+    }
+
     /// Ends the app without a word, as a lost power supply does.
     pub fn end_app(&self) {
         self.programs.end_program(&self.app);
@@ -368,8 +395,11 @@ impl Seat {
             |folder| Path::new(&folder).join("bin/tauri-driver"),
         );
         let (port, native) = (free_port(), free_port());
-        let mut command = self.command(&driver.display().to_string());
+        let mut command = self.command("/bin/sh");
         command
+            // a file that cannot grow is an error to be dealt with, as on a full disk, and not the end
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"])
+            .arg(driver)
             .args(["--port", &port.to_string(), "--native-port", &native.to_string()])
             .arg("--native-driver")
             .arg(system_program("WebKitWebDriver"));
@@ -443,6 +473,22 @@ fn make_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::Permissions::from_mode(0o700);
     std::fs::set_permissions(path, mode).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// The length of the longest file of this name in the folder.
+fn longest(folder: &Path, name: &str) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let lengths = entries.map(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            longest(&path, name)
+        } else if entry.file_name() == name {
+            entry.metadata().map_or(0, |metadata| metadata.len())
+        } else {
+            0
+        }
+    });
+    lengths.max().unwrap_or(0)
 }
 
 /// Whether any file in the folder has these bytes.
