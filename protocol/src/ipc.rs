@@ -148,6 +148,11 @@ pub struct Storage {
     pub cache_bytes: u64,
     pub sessions: u64,
     pub messages: u64,
+    /// How much may be kept here: whichever is met first.
+    pub most_bytes: u64,
+    pub most_messages: u64,
+    /// As it was chosen.
+    pub limit: CacheLimit,
     /// Sessions that stay here whatever room there is.
     pub kept: u64,
     pub waiting: u64,
@@ -205,6 +210,42 @@ pub enum AppAct {
     /// Closes the window, as its own button does.
     Close,
     Quit,
+    /// From now on no more than this is kept here.
+    Limit(CacheLimit),
+    /// Asks, and removes from this computer what the server has anyway.
+    ClearCache,
+}
+
+/// How much of what the server has is kept on this computer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheLimit {
+    Small,
+    /// Years of talk, and little beside what else is on a disk.
+    #[default]
+    Usual,
+    Large,
+}
+
+impl CacheLimit {
+    pub const ALL: [Self; 3] = [Self::Small, Self::Usual, Self::Large];
+
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::Small => 256 << 20,
+            Self::Usual => 2 << 30,
+            Self::Large => 16 << 30,
+        }
+    }
+
+    /// In proportion.
+    pub const fn messages(self) -> u64 {
+        match self {
+            Self::Small => 125_000,
+            Self::Usual => 1_000_000,
+            Self::Large => 8_000_000,
+        }
+    }
 }
 
 #[cfg(test)]

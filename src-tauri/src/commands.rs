@@ -205,10 +205,10 @@ impl Shell {
             tracing::warn!(%error, "secrets of an earlier build stay where they are");
         }
         let own = Arc::new(keychain.of(Owner::new(&here, mark.as_deref())));
-        let sync = Sync::begin(opening::open(
-            app,
-            opening::Kept::of(&config, &profiles, &here, own.clone()),
-        ));
+        let preferences = Preferences::read(folder);
+        let limit = preferences.chosen().limit;
+        let kept = opening::Kept::of(&config, &profiles, &here, own.clone(), limit);
+        let sync = Sync::begin(opening::open(app, kept));
         Self {
             sign_in: Mutex::new(Arc::new(SignIn::new(own))),
             turning: tokio::sync::Mutex::default(),
@@ -216,7 +216,7 @@ impl Shell {
             keychain,
             config,
             sync,
-            preferences: Preferences::read(folder),
+            preferences,
             tray: Tray::default(),
             providers: Mutex::default(),
             door: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::folder::{read_if_there, write_private};
+use protocol::ipc::CacheLimit;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,8 @@ pub struct Chosen {
     pub zoom: u32,
     /// An icon in the tray; closing the window leaves the app there.
     pub tray: bool,
+    /// How much is kept here of each account.
+    pub limit: CacheLimit,
 }
 
 impl Default for Chosen {
@@ -32,6 +35,7 @@ impl Default for Chosen {
             notify_text: false,
             zoom: 100,
             tray: false,
+            limit: CacheLimit::default(),
         }
     }
 }
@@ -118,6 +122,7 @@ mod tests {
             notify_text: true,
             zoom: 125,
             tray: true,
+            limit: CacheLimit::Small,
         };
         preferences.change(|_| wanted).unwrap();
         assert_eq!(Preferences::read(home.path()).chosen(), wanted);

@@ -1,6 +1,7 @@
 //! The one window: where it may go, where it comes back, and how it comes to the front.
 
 mod choose;
+mod clearing;
 mod locked;
 #[cfg(target_os = "linux")]
 mod page_process;
@@ -15,6 +16,7 @@ mod zoom;
 use crate::error::Result;
 use crate::preferences::Chosen;
 pub use choose::choose;
+pub use clearing::may_cache_go;
 pub use locked::{Way, ask_for_the_key, may_aside_go, tell_of_what_is_aside};
 use place::Keeper;
 pub use print::{PRINT_SCHEME, Printing, hand_out, print};

@@ -59,6 +59,9 @@ pub struct StorageNumbers {
     pub cache_bytes: u64,
     pub sessions: u64,
     pub messages: u64,
+    /// How much the cache may hold: whichever is met first.
+    pub most_bytes: u64,
+    pub most_messages: u64,
     /// Sessions that stay here whatever room there is.
     pub kept: u64,
     pub waiting: u64,
@@ -320,10 +323,13 @@ impl Device {
         let (sessions, messages, cache_bytes) = self.core.store.numbers().await?;
         let (is_sealed, locked) = self.core.store.seals().await?;
         let (aside, aside_bytes) = self.core.store.aside().await?;
+        let quota = self.core.store.quota();
         Ok(StorageNumbers {
             cache_bytes,
             sessions,
             messages,
+            most_bytes: quota.bytes(),
+            most_messages: quota.messages(),
             kept: self.count_kept().await?,
             waiting: self.core.outbox().waiting() as u64,
             is_paused: self.core.calm.borrow().paused,

@@ -47,8 +47,8 @@ use protocol::{MessageId, SessionId, UnixMillis, UserId};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use worker::Worker;
 
 type Result<T> = std::result::Result<T, StoreFault>;
@@ -59,7 +59,7 @@ const READERS: usize = 2;
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    quota: Quota,
+    quota: Mutex<Quota>,
     sealing: Sealing,
     /// No file is other than the keeper wants it.
     is_settled: bool,
@@ -113,7 +113,7 @@ impl Store {
         }
         Ok(Self {
             folder: folder.to_owned(),
-            quota,
+            quota: Mutex::new(quota),
             is_settled,
             has_put_aside: aside.is_some_and(|place| place.exists()),
             cache,
@@ -321,19 +321,28 @@ impl Store {
             .await
     }
 
+    /// How much the cache may hold.
+    pub fn quota(&self) -> Quota {
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn limit(&self, quota: Quota) {
+        *self.quota.lock().unwrap_or_else(PoisonError::into_inner) = quota;
+    }
+
     /// Whether the background may load more.
     pub async fn has_room(&self) -> Result<bool> {
-        Ok(self.quota.has_room(self.read(eviction::held).await?))
+        Ok(self.quota().has_room(self.read(eviction::held).await?))
     }
 
     /// Whether something has to be given up.
     pub async fn is_over(&self) -> Result<bool> {
-        Ok(self.quota.is_over(self.read(eviction::held).await?))
+        Ok(self.quota().is_over(self.read(eviction::held).await?))
     }
 
     /// Whether enough was given up.
     pub async fn is_back(&self) -> Result<bool> {
-        Ok(self.quota.is_back(self.read(eviction::held).await?))
+        Ok(self.quota().is_back(self.read(eviction::held).await?))
     }
 
     /// Gives up a slice of the session that is wanted least. The reasons are asked for when it comes to it.

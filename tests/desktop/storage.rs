@@ -141,6 +141,86 @@ async fn a_session_that_is_to_stay_here_is_counted_and_still_is_one_after_a_star
     screen.picture("kept-desktop").await;
 }
 
+#[tokio::test]
+async fn what_is_cleared_is_gone_from_the_disk_and_what_was_written_stays() {
+    let scene = Scene::signed_in_by_a_file().await;
+    let Scene {
+        screen,
+        seat,
+        elsewhere,
+        stack,
+    } = &scene;
+    let id = elsewhere.create_session("Log book").await;
+    elsewhere.note(id, "The lighthouse keeper knows").await;
+    screen.wait_text("session-list", "Log book").await;
+    let row = format!("[data-session=\"{id}\"] a");
+    screen.click_on(&row).await;
+    screen.wait_text("transcript", "lighthouse keeper").await;
+    stack.server.gate().shut();
+    screen.wait_connection("offline").await;
+    screen.fill("composer-input", "Sent in the tunnel").await;
+    screen.click("send").await;
+    screen.wait_text("transcript", "Sent in the tunnel").await;
+    screen.fill("composer-input", "Half a thought").await;
+    until("all of it to be on the disk", async || {
+        let kept = ["lighthouse keeper", "Sent in the tunnel", "Half a thought"];
+        kept.iter().all(|text| seat.keeps(text)).then_some(())
+    })
+    .await;
+
+    screen.click("settings").await;
+    screen.wait_text("held", "of 1,000,000 messages").await;
+    let question = "Clear what is kept here?";
+    screen.click("clear-cache").await;
+    seat.answer(question, "k").await;
+    until("the question to be gone", async || {
+        seat.window(question).is_none().then_some(())
+    })
+    .await;
+    assert!(seat.keeps("lighthouse keeper"), "it is kept");
+    screen.click("clear-cache").await;
+    seat.answer(question, "c").await;
+    screen.wait_text("flash", "come back once you are online").await;
+    screen.wait_text("held", "0 sessions, 0 of").await;
+    for gone in ["lighthouse keeper", "Log book"] {
+        assert!(!seat.keeps(gone), "{gone} can be read on the disk");
+    }
+    for written in ["Sent in the tunnel", "Half a thought"] {
+        assert!(seat.keeps(written), "{written} is gone");
+    }
+    screen.picture("cleared-desktop").await;
+
+    stack.server.gate().open();
+    screen.wait_text("session-list", "Log book").await;
+    screen.click_on(&row).await;
+    screen.wait_text("transcript", "lighthouse keeper").await;
+    until("the draft to stand in its field", async || {
+        let typed = screen
+            .evaluate("return document.getElementById('composer-input').value")
+            .await;
+        (typed == "Half a thought").then_some(())
+    })
+    .await;
+    until("the message at the server", async || {
+        (elsewhere.times_kept(id, "Sent in the tunnel").await == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn how_much_is_kept_at_most_is_chosen_and_still_is_so_after_a_start() {
+    let scene = Scene::signed_in().await;
+    scene.screen.click("settings").await;
+    scene.screen.wait_text("held", "of 2 GB").await;
+    scene.screen.click("limit-small").await;
+    scene.screen.wait_text("held", "of 125,000 messages").await;
+    scene.screen.wait_text("held", "of 256 MB").await;
+    let scene = scene.started_again().await;
+    scene.screen.wait("new-session").await;
+    scene.screen.click("settings").await;
+    scene.screen.wait_text("held", "of 256 MB").await;
+}
+
 /// The files below whose names begin so.
 fn called(folder: &Path, beginning: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

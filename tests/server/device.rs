@@ -347,6 +347,60 @@ async fn a_device_with_little_room_keeps_what_was_opened_last_and_loads_the_rest
 }
 
 #[tokio::test]
+async fn a_device_that_may_keep_less_gives_up_and_one_that_may_keep_more_loads() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    with_history(&client, 20, 40).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    let held = async || device.storage().await.expect("its numbers").messages;
+    until("all of it", async || (held().await == 800).then_some(())).await;
+    device.limit(Quota::new(Quota::LEAST_BYTES, 500));
+    until("what there is no room for to be given up", async || {
+        (held().await <= 500).then_some(())
+    })
+    .await;
+    assert_eq!(device.storage().await.expect("its numbers").most_messages, 500);
+    device.limit(Quota::default());
+    until("all of it again", async || (held().await == 800).then_some(())).await;
+}
+
+/// More often than a server may send a device back to the beginning.
+#[tokio::test]
+async fn what_a_person_clears_is_loaded_again_and_nothing_that_they_wrote_is_lost() {
+    let stack = Stack::start().await;
+    let (person, client) = person(&stack).await;
+    let sessions = with_history(&client, 3, 4).await;
+    let device = DeviceClient::of(&person, &stack.url()).await;
+    device.keep(sessions[0], true).await.expect("marked");
+    for round in 0..6 {
+        until(&format!("all of it, round {round}"), async || {
+            let held = device.storage().await.ok()?;
+            (held.sessions == 3 && held.messages == 12).then_some(())
+        })
+        .await;
+        device.clear().await.expect("cleared");
+    }
+    stack.server.gate().shut();
+    device.wait_offline().await;
+    device
+        .send(sessions[1], "written without a network")
+        .await
+        .expect("written");
+    device.clear().await.expect("cleared");
+    let held = device.storage().await.expect("its numbers");
+    assert_eq!((held.sessions, held.messages), (0, 0));
+    assert_eq!((held.waiting, held.kept), (1, 1));
+    stack.server.gate().open();
+    device.wait_sent(sessions[1], "written without a network").await;
+    until("all the rest", async || {
+        let held = device.storage().await.ok()?;
+        // with what was written, and perhaps its answer
+        (held.sessions == 3 && held.messages >= 13).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_to_stay_on_a_device_is_loaded_whole_and_never_given_up() {
     let stack = Stack::start().await;
     let (person, client) = person(&stack).await;

@@ -192,7 +192,8 @@ async fn bring(app: &AppHandle, to: &Profile) {
 
 fn kept(shell: &Shell, profile: &Profile) -> Kept {
     let keychain = shell.keychain_of(profile);
-    Kept::of(&shell.config, &shell.profiles, profile, keychain)
+    let limit = shell.preferences.chosen().limit;
+    Kept::of(&shell.config, &shell.profiles, profile, keychain, limit)
 }
 
 /// So that it can be told while it is not open.

@@ -1,5 +1,6 @@
 //! The app itself: what it keeps here, what it was chosen to do, what it opens outside, and the channel to the page.
 
+use super::opening::quota;
 use super::{Answer, Shell, blocking};
 use crate::diagnostics::{self, Known};
 use crate::error::Error;
@@ -10,8 +11,8 @@ use crate::profiles::Profile;
 use crate::sync::Turn;
 use crate::{autostart, clipboard, crash, folder, outside, window};
 use protocol::SessionId;
-use protocol::ipc::{self, AppAct, SecretStore};
-use protocol::view::Push;
+use protocol::ipc::{self, AppAct, CacheLimit, SecretStore};
+use protocol::view::{Connection, Push};
 use tauri::ipc::Channel;
 use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_opener::OpenerExt as _;
@@ -37,6 +38,9 @@ async fn held(turn: Turn, shell: &Shell) -> Answer<ipc::Storage> {
         cache_bytes: numbers.cache_bytes,
         sessions: numbers.sessions,
         messages: numbers.messages,
+        most_bytes: numbers.most_bytes,
+        most_messages: numbers.most_messages,
+        limit: shell.preferences.chosen().limit,
         kept: numbers.kept,
         waiting: numbers.waiting,
         is_paused: numbers.is_paused,
@@ -139,7 +143,37 @@ async fn perform(turn: Turn, app: AppHandle, act: AppAct) -> Answer<String> {
             app.exit(0);
             Ok(String::new())
         }
+        AppAct::Limit(limit) => bound(turn, app, limit).await,
+        AppAct::ClearCache => clear_cache(turn, &app).await,
     }
+}
+
+/// At once, and for the next starts.
+async fn bound(turn: Turn, app: AppHandle, limit: CacheLimit) -> Answer<String> {
+    let device = app.state::<Shell>().device(turn).await?;
+    blocking(move || {
+        let shell = app.state::<Shell>();
+        shell.preferences.change(|chosen| Chosen { limit, ..chosen })
+    })
+    .await?;
+    device.limit(quota(limit));
+    Ok(String::new())
+}
+
+async fn clear_cache(turn: Turn, app: &AppHandle) -> Answer<String> {
+    let device = app.state::<Shell>().device(turn).await?;
+    if !window::may_cache_go(app).await? {
+        return Ok(String::new());
+    }
+    let is_reached = matches!(device.connection(), Connection::Online | Connection::Connecting);
+    device.clear().await?;
+    tracing::info!("what was kept of the server's was removed, as the person wished");
+    Ok(if is_reached {
+        "Cleared. Your sessions are loaded again now."
+    } else {
+        "Cleared. Your sessions come back once you are online."
+    }
+    .to_owned())
 }
 
 async fn show_aside(turn: Turn, app: AppHandle) -> Answer<String> {

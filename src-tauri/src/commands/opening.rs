@@ -6,11 +6,12 @@ use crate::error::Error;
 use crate::keychain::{DeviceCredential, Keychain};
 use crate::profiles::{Profile, Profiles, Who};
 use crate::window::{self, Way};
+use protocol::ipc::CacheLimit;
 use protocol::{Code, Problem};
 use std::path::PathBuf;
 use std::sync::Arc;
 use sync_client::Device;
-use sync_client::driver::{self, Computer};
+use sync_client::driver::{self, Computer, Quota};
 use tauri::AppHandle;
 use url::Url;
 
@@ -25,10 +26,22 @@ pub struct Kept {
     pub profile: Profile,
     /// See [`Config::mark`].
     pub mark: Option<String>,
+    pub quota: Quota,
+}
+
+/// As the person chose it.
+pub const fn quota(limit: CacheLimit) -> Quota {
+    Quota::new(limit.bytes(), limit.messages())
 }
 
 impl Kept {
-    pub fn of(config: &Config, profiles: &Arc<Profiles>, profile: &Profile, keychain: Arc<Keychain>) -> Self {
+    pub fn of(
+        config: &Config,
+        profiles: &Arc<Profiles>,
+        profile: &Profile,
+        keychain: Arc<Keychain>,
+        limit: CacheLimit,
+    ) -> Self {
         Self {
             folder: profiles.folder(&profile.name),
             server: profile.server.clone(),
@@ -37,6 +50,7 @@ impl Kept {
             profiles: profiles.clone(),
             profile: profile.clone(),
             mark: config.mark(),
+            quota: quota(limit),
         }
     }
 
@@ -63,7 +77,8 @@ impl Kept {
 pub async fn open(app: AppHandle, kept: Kept) -> Answer<Device> {
     loop {
         let credential = kept.credential();
-        let opened = Device::open(
+        let opened = Device::open_within(
+            kept.quota,
             &kept.folder,
             kept.server.clone(),
             kept.computer.clone(),

@@ -95,7 +95,7 @@ impl Core {
         Ok(Vec::new())
     }
 
-    fn opened(&self) -> BTreeSet<SessionId> {
+    pub fn opened(&self) -> BTreeSet<SessionId> {
         self.shared().windows.keys().copied().collect()
     }
 

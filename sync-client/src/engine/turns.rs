@@ -81,6 +81,8 @@ impl State {
     fn sign_in(&mut self, cursor: Option<Cursor>, now: Moment, effects: &mut Effects) {
         self.cursor = cursor;
         self.head = cursor.map_or(0, |cursor| cursor.seq);
+        // What has nothing is in step with nothing.
+        self.in_step_at = self.in_step_at.filter(|_| cursor.is_some());
         self.attempt = 0;
         self.refusals = 0;
         self.resets.clear();

@@ -39,6 +39,14 @@ impl Quota {
         }
     }
 
+    pub const fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    pub const fn messages(self) -> u64 {
+        self.messages
+    }
+
     /// Something has to be given up.
     pub const fn is_over(self, held: Held) -> bool {
         self.is_beyond(OVER, held)
