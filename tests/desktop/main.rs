@@ -3,6 +3,7 @@
 mod accounts;
 mod asks;
 mod autostart;
+mod clocks;
 mod deep_link;
 mod diagnostics;
 mod drafts;

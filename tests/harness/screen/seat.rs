@@ -44,6 +44,21 @@ impl Seat {
         seat
     }
 
+    /// At a computer whose clock is wrong by so much, in words of libfaketime's, as `-10y`. How time passes is as ever.
+    pub async fn with_clock_off(stack: &Stack, by: &str) -> Self {
+        let mut seat = Self::fresh(stack).await;
+        let settings = [
+            // the loader knows where the libraries of its own kind lie
+            ("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1"),
+            ("FAKETIME", by),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        seat.environment.extend(settings);
+        seat
+    }
+
     /// As where nobody has installed one.
     pub async fn without_keychain(stack: &Stack) -> Self {
         Self::with(binary("desktop"), stack.url(), Display::Closed).await

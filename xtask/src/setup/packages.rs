@@ -57,6 +57,8 @@ const PACKAGES: &[(&str, Need, Sign)] = &[
     ("dbus", Need::Test, Sign::Program("dbus-daemon")),
     ("dbus-x11", Need::Test, Sign::Program("dbus-launch")),
     ("gnome-keyring", Need::Test, Sign::Program("gnome-keyring-daemon")),
+    // puts the clock of a program wrong
+    ("faketime", Need::Test, Sign::Program("faketime")),
     // presses the buttons of dialogs
     ("xdotool", Need::Test, Sign::Program("xdotool")),
     // say which packages and libraries a program needs
