@@ -10,6 +10,7 @@ mod drafts;
 mod exporting;
 mod full_disk;
 mod keys;
+mod killed;
 mod linked_prompts;
 mod looks;
 mod notifications;

@@ -62,7 +62,7 @@ pub use passkey_holder::PasskeyHolder;
 pub use person::{Person, Sent, browser, native};
 pub use places_file::{PlacesFile, place};
 pub use postgres_server::PostgresServer;
-pub use programs::{Ended, free_port, resident, root, run_to_end, run_with_arguments, ui_dist, xtask};
+pub use programs::{Ended, free_port, resident, root, run_to_end, run_with_arguments, seed, ui_dist, xtask};
 pub use proof_maker::{ProofMaker, unsigned};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;

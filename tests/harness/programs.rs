@@ -19,6 +19,15 @@ pub(crate) fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The number that a test draws its plan from, which it prints: the one of this setting, for living through it once more, or another
+/// each time.
+pub fn seed(name: &str) -> u64 {
+    let said = setting(name).map(|text| text.parse::<u64>());
+    said.map_or_else(rand::random, |number| {
+        number.unwrap_or_else(|error| panic!("{name} is no number: {error}"))
+    })
+}
+
 /// The folder of the built programs; without the setting, beside this test's own target folder.
 pub(crate) fn binary(name: &str) -> PathBuf {
     let folder = setting("COMPYMAC_BIN_DIR").map_or_else(built_beside_this_test, PathBuf::from);

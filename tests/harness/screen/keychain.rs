@@ -19,11 +19,16 @@ type Handed = (OwnedObjectPath, Vec<u8>, Vec<u8>, String);
 impl Seat {
     /// What the app keeps in the keychain under this name.
     pub async fn kept_secret(&self, name: &str) -> serde_json::Value {
-        let secret = read(self.bus(), name)
+        let secret = self.kept_bytes(name).await;
+        serde_json::from_slice(&secret).unwrap_or_else(|error| panic!("{name} in the keychain: {error}"))
+    }
+
+    /// The same, as it lies there.
+    pub async fn kept_bytes(&self, name: &str) -> Vec<u8> {
+        read(self.bus(), name)
             .await
             .unwrap_or_else(|error| panic!("reading {name} in the keychain: {error}"))
-            .unwrap_or_else(|| panic!("the keychain has no {name}"));
-        serde_json::from_slice(&secret).unwrap_or_else(|error| panic!("{name} in the keychain: {error}"))
+            .unwrap_or_else(|| panic!("the keychain has no {name}"))
     }
 }
 

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use web_sys::{Event, HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
-/// How long after the last key a draft is kept.
+/// How long after a key a draft is kept at the latest, also of whoever types on without a pause.
 const DRAFT_MILLIS: u32 = 300;
 const FIELD: &str = "composer-input";
 
@@ -182,9 +182,11 @@ struct Draft {
 
 impl Draft {
     fn later(self: &Rc<Self>, text: String) {
-        *self.text.borrow_mut() = Some(text);
-        let draft = self.clone();
-        *self.timer.borrow_mut() = Some(Timeout::new(DRAFT_MILLIS, move || draft.now()));
+        let is_due = self.text.replace(Some(text)).is_some();
+        if !is_due {
+            let draft = self.clone();
+            *self.timer.borrow_mut() = Some(Timeout::new(DRAFT_MILLIS, move || draft.now()));
+        }
     }
 
     fn now(&self) {
