@@ -223,6 +223,7 @@ impl Http {
     /// is reached under another address than its own, it is asked for that. Both once.
     async fn ask_proven<T: DeserializeOwned>(&self, call: &Call<'_>, key: &ProofKey) -> Result<T, Trouble> {
         let mut nonce = None;
+        let mut is_told = false;
         loop {
             let trouble = match self.ask_with_proof(call, key, nonce.as_deref()).await {
                 Ok(answer) => return Ok(answer),
@@ -230,8 +231,10 @@ impl Http {
             };
             if nonce.is_none() && trouble.nonce.is_some() {
                 nonce = trouble.nonce;
-            } else if !trouble.is_unproven() || !self.learn_own_base().await {
+            } else if is_told || !trouble.is_unproven() || !self.learn_own_base().await {
                 return Err(trouble);
+            } else {
+                is_told = true;
             }
         }
     }

@@ -4,11 +4,13 @@ use crate::clock::Clock;
 use crate::credentials::{Credential, CredentialStore, InMemory};
 use crate::engine::Failure;
 use crate::http::{Call, Http};
+use crate::proof::ProofKey;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::{Email, Me, SignedIn, Tokens};
-use protocol::{Code, DeviceId, Problem, UserId};
+use protocol::{Code, DeviceId, Problem, UserId, routes};
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -142,6 +144,35 @@ async fn an_answer_without_an_end_is_left() {
     });
     assert_eq!(asked(address).await, Failure::Cut);
     serving.await.unwrap();
+}
+
+/// It would be asked for ever, were each name believed.
+#[tokio::test]
+async fn a_server_that_calls_itself_otherwise_each_time_is_asked_so_once() {
+    let (listener, address) = listen().await;
+    let names = Arc::new(AtomicU32::new(0));
+    let told = names.clone();
+    let serving = tokio::spawn(async move {
+        let unproven = serde_json::to_vec(&Problem::new(Code::InvalidDpopProof)).unwrap();
+        while told.load(Ordering::Relaxed) < 3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let asked = request(&mut stream).await;
+            let lie = if asked.contains(routes::OAUTH_METADATA) {
+                let name = told.fetch_add(1, Ordering::Relaxed);
+                let issuer = format!("{{\"issuer\":\"https://{name}.example\"}}");
+                answer("200 OK", JSON, issuer.as_bytes())
+            } else {
+                answer("400 Bad Request", JSON, &unproven)
+            };
+            stream.write_all(&lie).await.unwrap();
+        }
+    });
+    let key = ProofKey::fresh();
+    let call = Call::get("/api/v1/words").proven_by(&key);
+    let answered = http(address).ask::<Vec<String>>(call).await;
+    assert_eq!(answered.unwrap_err().problem.code, Code::InvalidDpopProof);
+    assert_eq!(names.load(Ordering::Relaxed), 1);
+    serving.abort();
 }
 
 fn credential(refresh_token: &str) -> Credential {
