@@ -8,6 +8,9 @@ pub const CLIENT_ID: &str = "compymac-desktop";
 /// Where the browser hands the code back to the app.
 pub const REDIRECT_DEEP_LINK: &str = "compymac://auth/callback";
 
+/// How the reference to a pushed request begins (RFC 9126 §2.2). What begins otherwise no client opens.
+pub const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
+
 /// The header that carries a proof of possession (RFC 9449 §4.1) …
 pub const DPOP: &str = "dpop";
 /// … and the one that carries what the next proof has to name (§8).
@@ -38,6 +41,7 @@ pub struct PushedRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushedAnswer {
+    /// [`REQUEST_URI`] and what the server calls it.
     pub request_uri: String,
     /// Seconds.
     pub expires_in: u32,

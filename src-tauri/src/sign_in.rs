@@ -75,9 +75,11 @@ impl SignIn {
             provider,
             dpop_jkt: Some(pending.key.thumbprint()),
         };
-        match device.push_request(&request).await {
-            Ok(answer) => Ok(Begun {
-                page: outside::sign_in_page(&device.server(), &answer.request_uri)?,
+        let pushed = device.push_request(&request).await;
+        let page = pushed.and_then(|answer| outside::sign_in_page(&device.server(), &answer.request_uri));
+        match page {
+            Ok(page) => Ok(Begun {
+                page,
                 state: pending.state,
             }),
             Err(problem) => {

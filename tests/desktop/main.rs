@@ -9,6 +9,7 @@ mod diagnostics;
 mod drafts;
 mod exporting;
 mod full_disk;
+mod hostile;
 mod keys;
 mod killed;
 mod linked_prompts;

@@ -71,6 +71,13 @@ impl Seat {
         seat
     }
 
+    /// Of somebody whose app asks a server that is none of ours.
+    pub async fn before(server: String) -> Self {
+        let seat = Self::with(binary("desktop"), server, Display::Closed).await;
+        seat.start_keychain().await;
+        seat
+    }
+
     /// With the app that a package installed, and nobody at its server's address.
     pub async fn with_installed(app: &Path) -> Self {
         let nobody = format!("http://127.0.0.1:{}", free_port());

@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode};
 use protocol::auth::Client;
-use protocol::oauth::{CLIENT_ID, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK};
+use protocol::oauth::{CLIENT_ID, PushedAnswer, PushedRequest, REDIRECT_DEEP_LINK, REQUEST_URI};
 use protocol::{Code, Problem, routes};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -25,7 +25,6 @@ use url::Url;
 
 /// Seconds that a pushed request waits for the person in the browser.
 const WAITS: u32 = 600;
-const URN: &str = "urn:ietf:params:oauth:request_uri:";
 
 /// A request as it waits in Redis.
 #[derive(Serialize, Deserialize)]
@@ -67,7 +66,7 @@ pub async fn post_par(
         .ask(&redis::Cmd::set_ex(auth.pushed_key(&id), request, WAITS.into()))
         .await?;
     let answer = PushedAnswer {
-        request_uri: format!("{URN}{id}"),
+        request_uri: format!("{REQUEST_URI}{id}"),
         expires_in: WAITS,
     };
     Ok((StatusCode::CREATED, axum::Json(answer)))
@@ -257,7 +256,7 @@ fn too_old() -> Problem {
 }
 
 fn id_of(request_uri: &str) -> Result<&str, Problem> {
-    let id = request_uri.strip_prefix(URN);
+    let id = request_uri.strip_prefix(REQUEST_URI);
     id.filter(|id| is_base64url(id, 43..=43)).ok_or_else(too_old)
 }
 
