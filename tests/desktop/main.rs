@@ -16,6 +16,7 @@ mod linked_prompts;
 mod looks;
 mod notifications;
 mod offline;
+mod pictures;
 mod printing;
 mod rescue;
 mod rights;

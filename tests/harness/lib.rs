@@ -66,7 +66,9 @@ pub use programs::{Ended, free_port, resident, root, run_to_end, run_with_argume
 pub use proof_maker::{ProofMaker, unsigned};
 pub use redis_cluster::RedisCluster;
 pub use redis_server::RedisServer;
-pub use screen::{Body, Dock, Looks, Network, Notifications, Panel, Screen, Seat, Shown, holds};
+pub use screen::{
+    Body, Dock, Looks, Network, Notifications, Panel, SCHEMES, SIZES, Screen, Seat, Shown, Sight, holds,
+};
 pub use server::Server;
 pub use socket::{Reply, Socket, Welcome};
 pub use stack::{Stack, StackBuilder, install_crypto};

@@ -4,9 +4,11 @@ mod chromium;
 mod desktop_bus;
 mod keychain;
 mod seat;
+mod sight;
 
 pub use desktop_bus::{Dock, Looks, Network, Notifications, Panel, Shown};
 pub use seat::{Seat, holds};
+pub use sight::{SCHEMES, SIZES, Sight};
 
 use crate::hush;
 use crate::offspring::Offspring;

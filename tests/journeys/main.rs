@@ -21,6 +21,7 @@ macro_rules! in_both_bodies {
 mod arriving;
 mod by_letter;
 mod device_code;
+mod gallery;
 mod keeping;
 mod keyboard;
 mod letters;

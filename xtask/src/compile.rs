@@ -121,6 +121,13 @@ pub fn measured_programs(place: &Place) -> PathBuf {
     place.programs().join(Profile::Release.folder())
 }
 
+/// What writes every screen into a folder, for the journeys to look at. The tests' build has what it is made of.
+pub fn gallery(place: &Place, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    supervisor.run(&mut place.cargo(&["build", "--workspace", "--example", "gallery"]))?;
+    let built = place.target().join(Profile::Debug.folder()).join("examples");
+    keep_all(&built, &place.programs(), &["gallery"])
+}
+
 #[derive(Clone, Copy)]
 enum Profile {
     Debug,

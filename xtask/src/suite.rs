@@ -88,6 +88,10 @@ impl Part {
         matches!(self, Self::All | Self::Journeys | Self::Desktop)
     }
 
+    const fn has_journeys(self) -> bool {
+        matches!(self, Self::All | Self::Journeys)
+    }
+
     const fn has_server(self) -> bool {
         matches!(self, Self::All | Self::Server)
     }
@@ -161,6 +165,9 @@ fn with_services(
     steps.take("building the tests", || {
         supervisor.run(runner(place, part.selection()).arg("--no-run"))
     })?;
+    if part.has_journeys() {
+        steps.take("building the gallery", || compile::gallery(place, supervisor))?;
+    }
     let mut tests = runner(place, part.selection());
     if part.signs_in_elsewhere() {
         let modules = steps.take("a provider to sign in by", || {

@@ -25,7 +25,12 @@ const ARGUMENTS: &[&str] = &[
 impl Screen {
     /// Draws pages at this width and in this colour scheme from now on, as on another screen.
     pub async fn wear(&self, width: u32, scheme: &str) {
-        let size = json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": false});
+        self.wear_at([width, 1000], scheme).await;
+    }
+
+    /// The same in a window of this width and height.
+    pub async fn wear_at(&self, [width, height]: [u32; 2], scheme: &str) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.command("Emulation.setDeviceMetricsOverride", size).await;
         let wish = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.command("Emulation.setEmulatedMedia", wish).await;

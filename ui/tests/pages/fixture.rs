@@ -249,6 +249,17 @@ pub fn stopped(name: &'static str, by: Obstacle, body: Body) -> Screen {
     screen
 }
 
+/// The server wants a new sign-in; reading and writing go on.
+fn signed_out_by_the_server() -> Screen {
+    let ask = message(Role::User, "What is written here waits.", 2);
+    let mut screen = session(
+        "signed-out-elsewhere",
+        opened(vec![ask], row("Release 1.2", "", 2)),
+    );
+    screen.boot.connection = Connection::SignedOut;
+    screen
+}
+
 fn conversation() -> Screen {
     let long = "Here is the log, with a very long line: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n\n<b>and a tag</b>";
     let messages = vec![
@@ -325,6 +336,7 @@ pub fn screens() -> Vec<Screen> {
                 ..signed_in()
             },
         ),
+        outside("home-offline", "/", offline()),
         outside("missing", "/nowhere", signed_in()),
     ]);
     screens
@@ -354,9 +366,29 @@ fn outside_screens() -> Vec<Screen> {
                 ..boot(Body::Desktop)
             },
         ),
+        outside("no-keychain", "/sign-in", no_keychain()),
         outside("sign-up", "/sign-up", boot(Body::Browser)),
         outside("check-mail", "/check-mail", mailed),
     ]
+}
+
+/// One message waits in the list to be sent.
+fn offline() -> Boot {
+    Boot {
+        connection: Connection::Offline {
+            since: Some(NOW - 7 * MINUTE),
+        },
+        ..signed_in()
+    }
+}
+
+/// A computer that offers no place for what keeps somebody signed in.
+fn no_keychain() -> Boot {
+    Boot {
+        csrf: String::new(),
+        problem: Some(Problem::new(Code::KeychainUnavailable)),
+        ..boot(Body::Desktop)
+    }
 }
 
 fn archived() -> SessionRow {
@@ -381,6 +413,7 @@ fn session_screens() -> Vec<Screen> {
         stopped("full-disk", Obstacle::Disk, Body::Desktop),
         stopped("outdated-app", Obstacle::Unwanted, Body::Desktop),
         stopped("outdated-page", Obstacle::Unwanted, Body::Browser),
+        signed_out_by_the_server(),
         state(TranscriptState::Ready, "new-session"),
         state(TranscriptState::Loading, "loading"),
         state(TranscriptState::NotHere, "not-here"),
