@@ -206,6 +206,14 @@ pub enum Push {
     },
 }
 
+/// A QR code: dark squares of length one in a square of this side, four of it margin all around.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    pub side: usize,
+    /// As SVG's `d`.
+    pub path: String,
+}
+
 /// The row as the server has it, nothing waiting.
 impl From<crate::sync::Session> for SessionRow {
     fn from(session: crate::sync::Session) -> Self {

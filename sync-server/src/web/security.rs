@@ -17,11 +17,9 @@ use http::{HeaderMap, StatusCode};
 use protocol::auth::Password;
 use protocol::routes::page;
 use protocol::{Code, Problem};
-use qrcode::{Color, QrCode};
 use serde::Deserialize;
-use std::fmt::Write as _;
 use std::mem::take;
-use ui::page::{Accounts, Connected, Event, Notice, Picture, Prove, Security, SetUp};
+use ui::page::{Accounts, Connected, Event, Notice, Prove, Security, SetUp, picture};
 use uuid::Uuid;
 
 pub fn router(pages: Pages) -> Router {
@@ -208,7 +206,7 @@ async fn draw_set_up(
     to_tell: auth::ToTell,
     problem: Option<Problem>,
 ) -> Result<Response> {
-    let picture = picture(&to_tell.link)?;
+    let picture = picture(&to_tell.link).map_err(anyhow::Error::from)?;
     let notice = |csrf, problem| {
         Notice::SetUp(SetUp {
             csrf,
@@ -220,21 +218,6 @@ async fn draw_set_up(
     Ok(pages
         .draw_form(headers, "Set up the second step", problem, notice)
         .await)
-}
-
-/// A QR code as one path of squares.
-fn picture(link: &str) -> anyhow::Result<Picture> {
-    let code = QrCode::new(link)?;
-    let side = code.width();
-    let mut path = String::new();
-    for (row, colors) in code.to_colors().chunks(side).enumerate() {
-        for (column, color) in colors.iter().enumerate() {
-            if *color == Color::Dark {
-                write!(path, "M{column} {row}h1v1h-1z")?;
-            }
-        }
-    }
-    Ok(Picture { side, path })
 }
 
 async fn turn_on(sent: Sent<Fields>) -> Result<Response> {

@@ -8,9 +8,10 @@ use super::letters;
 use super::passkeys::{self, Passkey};
 use super::rights::{Rights, email_section, export_section, leaving_section};
 use crate::auth::gate::{Gate, PasswordField};
-use crate::controls::PostForm;
+use crate::controls::{PostForm, qr};
 use protocol::Problem;
 use protocol::routes::page;
+use protocol::view::Picture;
 use yew::prelude::*;
 
 /// A sign-in whose first step was proven.
@@ -71,14 +72,6 @@ pub struct SetUp {
     /// For typing, where the picture cannot be taken.
     pub secret: String,
     pub problem: Option<Problem>,
-}
-
-/// A QR code: dark squares of length one in a square of this side, four of it margin all around.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
-    pub side: usize,
-    /// As SVG's `d`.
-    pub path: String,
 }
 
 /// Shows that it is still the same person.
@@ -292,15 +285,10 @@ fn in_words(event: &Event) -> String {
 }
 
 pub fn set_up(set_up: &SetUp) -> Html {
-    let Picture { side, path } = &set_up.picture;
-    let frame = format!("-4 -4 {0} {0}", side + 8);
     html! {
         <Gate heading="Set up the second step" problem={set_up.problem.clone()}>
             <p class="gate-text">{ "Take this picture with an authenticator app on your phone." }</p>
-            <svg class="qr" viewBox={frame} role="img" aria-label="QR code for your authenticator app" shape-rendering="crispEdges">
-                <path class="qr-paper" d={format!("M-4-4h{0}v{0}h-{0}z", side + 8)} />
-                <path class="qr-ink" d={path.clone()} />
-            </svg>
+            { qr(&set_up.picture, "QR code for your authenticator app") }
             <div class="labelled">
                 <p>{ "No camera? Type this into the app:" }</p>
                 <code class="code-copy" dir="ltr" data-testid="secret">{ &set_up.secret }</code>

@@ -2,12 +2,13 @@
 
 use super::fixture::email;
 use protocol::auth::Provider;
+use protocol::view::Picture;
 use protocol::{Code, Problem};
 use ui::page::{
     Accounts, Authorize, Authorized, Change, Connected, DeviceCodeAnswered, DeviceCodeAsk, DeviceCodeFound,
     EmailLink, EmailUndo, Event, Export, Failed, Forgot, Keep, LetterAsk, LetterLink, LetterSent, Letters,
-    NewPassword, Newcomer, Notice, Passkey, Picture, Prove, Rights, SecondStep, Security, SetUp, ToProvider,
-    Told, VerifyLink, Whence, Work,
+    NewPassword, Newcomer, Notice, Passkey, Prove, Rights, SecondStep, Security, SetUp, ToProvider, Told,
+    VerifyLink, Whence, Work,
 };
 
 pub fn notices() -> Vec<(&'static str, Notice)> {
