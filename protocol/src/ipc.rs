@@ -4,7 +4,7 @@
 
 use crate::auth::{Device, Email, Password, Provider};
 use crate::search::Found;
-use crate::view::{Boot, SessionRow, Transcript};
+use crate::view::{Boot, Picture, SessionRow, Transcript};
 use crate::{DeviceId, MessageId, MutationId, RunId, SessionId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -91,12 +91,25 @@ commands! {
     "ui_ready" UiReady { } -> ();
     /// The page's program is lost. Said by the page's starter, which is none of it: what it said last, and where it was.
     "page_broke" PageBroke { what: String } -> ();
+    /// Where no browser can be opened: a code for one elsewhere. The app goes on when it was answered there; `cancel_sign_in` gives it up.
+    "device_code" DeviceCode { } -> DeviceCodeShown;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserSignInStarted {
     /// For "Copy link". Holds a one-use request reference, no secret.
     pub link: String,
+}
+
+/// For the person. What the app asks the server by is another code, which stays in the core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceCodeShown {
+    pub code: String,
+    /// Where it is typed …
+    pub address: String,
+    /// … and the same for a phone. There is no code in it: a link with one would be there to trick people with.
+    pub picture: Option<Picture>,
+    pub minutes: u64,
 }
 
 /// Where to go among the accounts of this computer.

@@ -50,7 +50,7 @@ pub struct Shell {
     pub tray: Tray,
     /// The server's ways to sign in, as last heard.
     providers: Mutex<Vec<Provider>>,
-    /// The door that waits for the browser, where it does not come home by link.
+    /// What waits for the browser, where it does not come home by link: a door here, or questions to the server.
     door: Mutex<Option<JoinHandle<()>>>,
     /// The page has been drawn.
     pub is_drawn: watch::Sender<bool>,
@@ -134,6 +134,7 @@ commands! {
     app::watch,
     app::ui_ready,
     app::page_broke,
+    signing::device_code,
 }
 
 pub fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + std::marker::Sync + 'static {
@@ -228,7 +229,7 @@ impl Shell {
         }
     }
 
-    /// One door at a time: an earlier one is shut.
+    /// One at a time: an earlier one is given up.
     fn waits_at(&self, door: Option<JoinHandle<()>>) {
         let mut open = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(former) = std::mem::replace(&mut *open, door) {

@@ -5,6 +5,7 @@
 //! **Invariant:** what a person wrote is in `outbox.db` before a method returns and before a byte of it is sent.
 
 mod core;
+mod device_code;
 mod drafts;
 mod hydrate;
 mod kept;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use crate::clock::Clock;
 pub use crate::store::Quota;
+pub use device_code::{Admission, DeviceCode};
 
 use crate::credentials::{CredentialStore, Sealing};
 use crate::outbox::{JOURNAL_MILLIS, Unsent};

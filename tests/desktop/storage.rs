@@ -462,6 +462,7 @@ const ASKS: &[(&str, &str)] = &[
     ),
     ("second_step", "{code: '000000'}"),
     ("finish_sign_in", "{code: 'none'}"),
+    ("device_code", "{}"),
     ("cancel_sign_in", "{}"),
     ("browser_sign_in", "{provider: null}"),
 ];
@@ -470,7 +471,7 @@ const ASKS: &[(&str, &str)] = &[
 const ASKED_BY_THE_PAGE: [&str; 2] = ["sign_out", "watch"];
 
 /// These have to answer, or nothing was heard of them.
-const ANSWERED: [&str; 10] = [
+const ANSWERED: [&str; 11] = [
     "boot",
     "list",
     "open",
@@ -480,6 +481,7 @@ const ANSWERED: [&str; 10] = [
     "accounts",
     "storage",
     "prefer",
+    "device_code",
     "browser_sign_in",
 ];
 
@@ -508,7 +510,7 @@ async fn no_command_answers_with_a_secret() {
     let pending = scene.seat.kept_secret("pending-sign-in").await;
     let mut secrets = texts(&credential, &["refresh_token", "key"]);
     secrets.extend(texts(&pending, &["verifier", "state", "key"]));
-    secrets.extend(["cmr_", "access_token", "refresh_token"].map(str::to_owned));
+    secrets.extend(["cmr_", "access_token", "refresh_token", "device_code"].map(str::to_owned));
     for (name, answer) in &heard {
         for secret in &secrets {
             assert!(!answer.contains(secret), "{name} tells {secret}: {answer}");

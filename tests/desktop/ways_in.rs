@@ -1,9 +1,13 @@
 //! Every way in that a browser has lets the app in, also where links to the app open another program; a password that was
-//! forgotten at the app is chosen anew there; and whoever has no phone at hand gives a recovery code.
+//! forgotten at the app is chosen anew there; whoever has no phone at hand gives a recovery code; and where no browser can be opened,
+//! a code is typed into one elsewhere.
 
 use crate::{give_password, leave_by, sign_in};
 use harness::mailbox::path_of;
-use harness::{Authenticator, Client, OpenIdProvider, Person, Screen, Seat, Stack, Visitor, browser};
+use harness::{
+    Answer, Authenticator, Client, OpenIdProvider, Person, Screen, Seat, Stack, Visitor, browser, keep_code,
+    until,
+};
 use protocol::routes::page;
 
 /// The app at its door, and the browser beside it, which is signed in at nothing. The browser comes home by a local door, and is
@@ -179,4 +183,87 @@ async fn a_recovery_code_lets_the_app_in_once_and_the_next_one_once_more() {
     screen.wait_connection("online").await;
     let left = "select count(*) from recovery_codes where used_at is null";
     assert_eq!(stack.number(left).await, 8);
+}
+
+/// From the screen that waits for the browser to a code for one elsewhere, which is told.
+async fn ask_for_code(screen: &Screen, seat: &Seat, stack: &Stack) -> String {
+    leave_by(screen, seat, "provider-browser").await;
+    screen.click("to-device-code").await;
+    screen.wait("waiting-elsewhere").await;
+    let address = screen.wait_text("device-code-address", "http").await;
+    assert_eq!(address.trim(), format!("{}{}", stack.url(), page::DEVICE_CODE));
+    assert_eq!(screen.count(".qr").await, 1);
+    let code = screen.wait_text("device-code", "-").await.trim().to_owned();
+    keep_code(&code);
+    code
+}
+
+/// In a browser elsewhere, which is signed in.
+async fn answer_code(browser: &Client, code: &str, answer: &str) -> Answer {
+    let form = browser.visit(page::DEVICE_CODE).await;
+    let found = browser.submit(&form, page::DEVICE_CODE, &[("code", code)]).await;
+    browser
+        .submit(&found, page::DEVICE_CODE, &[("answer", answer)])
+        .await
+}
+
+/// How often the app asked a server that was not there.
+fn times_away(seat: &Seat) -> usize {
+    seat.log().matches("the server could not be asked").count()
+}
+
+#[tokio::test]
+async fn a_code_typed_elsewhere_lets_the_app_in_though_the_network_was_away_meanwhile() {
+    let stack = Stack::start().await;
+    let (person, browser) = Person::join(&stack).await;
+    let seat = Seat::fresh(&stack).await;
+    let screen = seat.launch().await;
+    let code = ask_for_code(&screen, &seat, &stack).await;
+    screen.picture("device-code-desktop").await;
+    let before = times_away(&seat);
+    stack.server.gate().shut();
+    until("the app to ask in vain", async || {
+        (times_away(&seat) > before).then_some(())
+    })
+    .await;
+    stack.server.gate().open();
+    assert!(screen.is_seen("[data-testid=\"waiting-elsewhere\"]").await);
+
+    let done = answer_code(&browser, &code, "yes").await;
+    assert!(done.text().contains("data-testid=\"allowed\""), "{}", done.text());
+    screen.wait("new-session").await;
+    screen.wait_connection("online").await;
+    screen.click("settings").await;
+    screen.wait_text("account", person.email.as_str()).await;
+    // kept as every sign-in is, with the key that it is bound to
+    let kept = seat.kept_secret("credential").await;
+    assert!(kept["key"].is_string());
+    screen.close().await;
+    let screen = seat.launch().await;
+    screen.wait("new-session").await;
+    screen.wait_connection("online").await;
+    assert_eq!(browser.devices().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_code_that_was_given_up_or_is_refused_lets_nobody_in_and_the_app_says_so() {
+    let stack = Stack::start().await;
+    let (_, browser) = Person::join(&stack).await;
+    let seat = Seat::fresh(&stack).await;
+    let screen = seat.launch().await;
+    let given_up = ask_for_code(&screen, &seat, &stack).await;
+    screen.click("cancel-device-code").await;
+    screen.wait_text_in(".flash", "signs nobody in any more").await;
+    screen.wait("sign-in-form").await;
+
+    let refused = ask_for_code(&screen, &seat, &stack).await;
+    assert_ne!(given_up, refused);
+    answer_code(&browser, &given_up, "yes").await;
+    let done = answer_code(&browser, &refused, "no").await;
+    assert!(done.text().contains("data-testid=\"refused\""), "{}", done.text());
+    // told at the first question about the second code; about the first one there would have been one before
+    screen.wait_text("problem", "refused in the browser").await;
+    screen.wait("sign-in-form").await;
+    screen.picture("device-code-refused-desktop").await;
+    assert_eq!(browser.devices().await.len(), 1, "nobody else is signed in");
 }

@@ -13,7 +13,9 @@ mod unsent;
 pub mod web;
 
 use protocol::auth::{Device, Email, Password, Provider};
-use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccounts, Preferences, SecretStore, Storage};
+use protocol::ipc::{
+    AppAct, BrowserSignInStarted, DeviceCodeShown, Going, KeptAccounts, Preferences, SecretStore, Storage,
+};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
 use protocol::{DeviceId, MessageId, MutationId, Problem, RunId, SessionId};
@@ -82,6 +84,8 @@ pub trait Backend {
     fn consent(&self, to: SecretStore) -> Answer<()>;
     fn open_link(&self, url: String) -> Answer<()>;
     fn ui_ready(&self) -> Answer<()>;
+    /// The desktop only.
+    fn device_code(&self) -> Answer<DeviceCodeShown>;
 
     /// From now on `watcher` hears every push. Called once; a later call replaces the watcher.
     fn watch(&self, watcher: Watcher) -> Answer<()>;

@@ -14,6 +14,8 @@ use protocol::view::Push;
 use protocol::{Code, Problem};
 use std::future::Future;
 use std::time::Duration;
+use sync_client::Device;
+use sync_client::driver::Admission;
 use tauri::{AppHandle, Manager as _, State};
 use tauri_plugin_opener::OpenerExt as _;
 use tokio::task::JoinHandle;
@@ -170,6 +172,49 @@ pub async fn browser_sign_in(
     // The page offers "Copy link", so a browser that will not open is not the end.
     let _ = opened.await;
     Ok(ipc::BrowserSignInStarted { link })
+}
+
+/// Asks for a code, and goes on when it was answered in a browser elsewhere. It takes the place of what was begun by the browser here:
+/// one sign-in at a time is on its way.
+#[tauri::command]
+pub async fn device_code(
+    ask: ipc::DeviceCode,
+    app: AppHandle,
+    shell: State<'_, Shell>,
+) -> Answer<ipc::DeviceCodeShown> {
+    let ipc::DeviceCode {} = ask;
+    let sign_in = shell.sign_in();
+    let device = shell.device().await?;
+    has_place_for_secrets(&shell).await?;
+    let code = device.device_code().await?;
+    sign_in.cancel().await?;
+    let address = code.address.to_string();
+    let shown = ipc::DeviceCodeShown {
+        code: code.user_code.clone(),
+        picture: ui::page::picture(&address).ok(),
+        address,
+        minutes: code.lifetime.as_secs() / 60,
+    };
+    let waiting = tokio::spawn(async move {
+        let answered = device.answer_to(code).await;
+        // What was answered is kept whole, though it be given up a moment later.
+        tokio::spawn(enter(app, device, answered));
+    });
+    shell.waits_at(Some(waiting));
+    Ok(shown)
+}
+
+async fn enter(app: AppHandle, device: Device, answered: Answer<Option<Admission>>) {
+    let entered = match answered {
+        Ok(Some(admission)) => done(&app, device.enter(admission).await).await,
+        // Another account is on the screen: nobody waits for this.
+        Ok(None) => return,
+        Err(problem) => Err(problem),
+    };
+    match entered {
+        Ok(()) => window::focus(&app),
+        Err(problem) => app.state::<Shell>().sync.push(Push::SignInFailed { problem }),
+    }
 }
 
 #[tauri::command]

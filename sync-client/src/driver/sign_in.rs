@@ -153,7 +153,7 @@ impl Device {
     }
 
     /// Keeps a sign-in and goes to work with it.
-    async fn adopt(&self, signed_in: SignedIn, key: ProofKey) -> Result<Me, Problem> {
+    pub(super) async fn adopt(&self, signed_in: SignedIn, key: ProofKey) -> Result<Me, Problem> {
         let SignedIn { me, tokens } = signed_in;
         self.core.shared().half_way = None;
         let tokens = tokens.ok_or_else(|| {

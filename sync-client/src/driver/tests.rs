@@ -1,5 +1,6 @@
 //! A device against a server that answers by script: what is made of each answer, whoever wrote it.
 
+use super::device_code::{DeviceCode, answered};
 use crate::clock::Clock;
 use crate::credentials::{Credential, CredentialStore, InMemory};
 use crate::engine::Failure;
@@ -7,10 +8,13 @@ use crate::http::{Call, Http};
 use crate::proof::ProofKey;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::{Email, Me, SignedIn, Tokens};
+use protocol::oauth::DeviceCodeAnswer;
 use protocol::{Code, DeviceId, Problem, UserId, routes};
+use std::future::ready;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -277,4 +281,105 @@ async fn two_programs_with_one_sign_in_renew_it_one_after_the_other() {
         assert!(asked.contains(&format!("refresh_token={token}")), "{asked}");
     }
     assert_eq!(store.load().unwrap().unwrap().refresh_token, "third");
+}
+
+/// A server's answer to whoever asks for a code.
+fn codes(verification_uri: &str, expires_in: u32) -> DeviceCodeAnswer {
+    DeviceCodeAnswer {
+        device_code: "of-this-program-alone".to_owned(),
+        user_code: "BCDF-GHJK".to_owned(),
+        verification_uri: verification_uri.to_owned(),
+        expires_in,
+        interval: 5,
+    }
+}
+
+fn code_of(server: &Url, expires_in: u32) -> DeviceCode {
+    let page = server.join("/device").unwrap();
+    DeviceCode::read(codes(page.as_str(), expires_in), ProofKey::fresh(), server).unwrap()
+}
+
+fn refused_as(error: &str) -> Vec<u8> {
+    let body = format!("{{\"error\":\"{error}\"}}");
+    answer("400 Bad Request", JSON, body.as_bytes())
+}
+
+#[tokio::test]
+async fn a_code_is_asked_about_at_the_servers_pace_until_it_is_answered_whoever_else_answers() {
+    let signed_in = credential("first");
+    let (address, serving) = server(vec![
+        refused_as("authorization_pending"),
+        refused_as("slow_down"),
+        refused_as("authorization_pending"),
+        answer("200 OK", HTML, b"<h1>Welcome to the hotel</h1>"),
+        answer("503 Service Unavailable", JSON, b""),
+        renewed(&signed_in, "first"),
+    ])
+    .await;
+    let waits = Mutex::new(Vec::new());
+    let wait = |pause: Duration| {
+        waits.lock().unwrap().push(pause.as_secs());
+        ready(())
+    };
+    let code = code_of(&address, 600);
+    let admission = answered(&http(address), code, wait).await.unwrap();
+    assert_eq!(admission.signed_in.me, signed_in.me);
+    assert_eq!(*waits.lock().unwrap(), [5, 5, 10, 10, 20, 20]);
+    for asked in serving.await.unwrap() {
+        assert!(asked.contains("device_code=of-this-program-alone"), "{asked}");
+        assert!(asked.contains("grant-type%3Adevice_code"), "{asked}");
+        assert!(asked.to_lowercase().contains("\r\ndpop: "), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn how_a_code_ended_is_told_in_words() {
+    for (error, code, words) in [
+        ("access_denied", Code::ProviderCancelled, "refused in the browser"),
+        ("expired_token", Code::InvalidOrExpiredLink, "not typed in time"),
+        ("invalid_grant", Code::InvalidOrExpiredLink, "no longer valid"),
+    ] {
+        let (address, serving) = server(vec![refused_as(error)]).await;
+        let asked = code_of(&address, 600);
+        let told = answered(&http(address), asked, |_| ready(())).await.unwrap_err();
+        assert_eq!(told.code, code, "{error}");
+        assert!(told.sentence().contains(words), "{error}: {}", told.sentence());
+        serving.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_code_whose_time_is_over_is_asked_about_no_more() {
+    let (_unanswered, address) = listen().await;
+    let code = code_of(&address, 0);
+    let told = answered(&http(address), code, |_| ready(())).await.unwrap_err();
+    assert!(told.sentence().contains("not typed in time"), "{told}");
+}
+
+#[test]
+fn a_code_is_shown_only_where_it_can_be_typed_and_only_with_the_servers_own_address() {
+    let server: Url = "https://compymac.dev/".parse().unwrap();
+    let read = |answer| DeviceCode::read(answer, ProofKey::fresh(), &server);
+    let code = read(codes("https://compymac.dev/device", 600)).unwrap();
+    assert_eq!(code.address.as_str(), "https://compymac.dev/device");
+    assert_eq!(code.user_code, "BCDF-GHJK");
+    for elsewhere in [
+        "https://evil.example/device",
+        "http://compymac.dev/device",
+        "https://compymac.dev.evil.example/device",
+        "javascript:alert(1)",
+        "/device",
+        "",
+    ] {
+        let refused = read(codes(elsewhere, 600)).unwrap_err();
+        assert_eq!(refused.code, Code::ProviderFailed, "{elsewhere}");
+    }
+    let long = "B".repeat(17);
+    for code in ["", "BCDF\u{202e}GHJK", "BCDF GHJK", "<b>BCDF</b>", long.as_str()] {
+        let answer = DeviceCodeAnswer {
+            user_code: code.to_owned(),
+            ..codes("https://compymac.dev/device", 600)
+        };
+        assert!(read(answer).is_err(), "{code}");
+    }
 }

@@ -5,7 +5,8 @@
 use super::{Answer, Backend, Handle, Watcher};
 use protocol::auth::{Device, Email, Password, Provider};
 use protocol::ipc::{
-    self, AppAct, BrowserSignInStarted, Command, Going, KeptAccounts, Preferences, SecretStore, Storage,
+    self, AppAct, BrowserSignInStarted, Command, DeviceCodeShown, Going, KeptAccounts, Preferences,
+    SecretStore, Storage,
 };
 use protocol::search::Found;
 use protocol::view::{Body, Boot, Push, SessionRow, Transcript};
@@ -259,6 +260,9 @@ impl Backend for Core {
     }
     fn ui_ready(&self) -> Answer<()> {
         call(ipc::UiReady {})
+    }
+    fn device_code(&self) -> Answer<DeviceCodeShown> {
+        call(ipc::DeviceCode {})
     }
 
     fn watch(&self, watcher: Watcher) -> Answer<()> {

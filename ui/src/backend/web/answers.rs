@@ -4,7 +4,9 @@ use super::fetch::{self, Refusal};
 use super::{Page, drafts, senses};
 use crate::backend::{Answer, Backend, Watcher};
 use protocol::auth::{self, Client, Device, Email, Me, Password, Provider, SignUpStarted, SignedIn};
-use protocol::ipc::{AppAct, BrowserSignInStarted, Going, KeptAccounts, Preferences, SecretStore, Storage};
+use protocol::ipc::{
+    AppAct, BrowserSignInStarted, DeviceCodeShown, Going, KeptAccounts, Preferences, SecretStore, Storage,
+};
 use protocol::search::Found;
 use protocol::view::{Body, Boot, LIST_ROWS, Push, SessionRow, Transcript, Typed};
 use protocol::{Code, DeviceId, MessageId, MutationId, Problem, RunId, SessionId, routes};
@@ -341,6 +343,10 @@ impl Backend for Web {
 
     fn ui_ready(&self) -> Answer<()> {
         at_once(Ok(()))
+    }
+
+    fn device_code(&self) -> Answer<DeviceCodeShown> {
+        desktop_only()
     }
 
     fn watch(&self, watcher: Watcher) -> Answer<()> {
