@@ -6,6 +6,10 @@ use std::io;
 /// What a desktop without a tray means for whoever wants one.
 const NO_TRAY: &str = "This desktop shows no tray, so closing the window ends the app as before. Some desktops have one as an extension.";
 
+/// Whoever had one may have it back; what signs them in is still in it.
+const KEYCHAIN_GONE: &str = "Your keychain is not there any more, or stays locked. Start or unlock it and try again: what it kept is still in \
+     it. Or choose how to keep you signed in without it.";
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +18,8 @@ pub enum Error {
     Problem(#[from] Problem),
     #[error("there is no place for secrets yet")]
     NoKeychain,
+    #[error("the keychain that was in use is not there any more")]
+    KeychainGone,
     #[error("the keychain does not keep what it is given")]
     Forgetful,
     #[error("using the keychain: {0}")]
@@ -65,6 +71,7 @@ impl From<Error> for Problem {
         let problem = match &error {
             Error::Problem(problem) => return problem.clone(),
             Error::NoKeychain | Error::Forgetful | Error::Keychain(_) => Self::new(Code::KeychainUnavailable),
+            Error::KeychainGone => Self::new(Code::KeychainUnavailable).detail(KEYCHAIN_GONE),
             Error::Unreadable => Self::new(Code::SignInRequired),
             Error::Folder(cause) | Error::Export(cause) if cause.kind() == io::ErrorKind::StorageFull => {
                 Self::new(Code::DiskFull)

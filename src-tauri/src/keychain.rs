@@ -47,7 +47,7 @@ const LASTING: [SecretStore; 2] = [SecretStore::File, SecretStore::Keychain];
 /// `settings.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Choice {
-    /// What the person chose where there was no keychain.
+    /// The keychain, once it holds something; or what the person chose where there was none.
     #[serde(default)]
     secrets: Option<SecretStore>,
 }
@@ -76,7 +76,19 @@ struct State {
     was_looked_for: bool,
     /// `None`: nothing can be kept until the person chooses.
     store: Option<SecretStore>,
+    /// What the settings name.
+    chosen: Option<SecretStore>,
     memory: HashMap<(String, Slot), Vec<u8>>,
+}
+
+impl State {
+    /// Why nothing can be kept: a keychain that was in use is gone, or there was none.
+    fn missing(&self) -> Error {
+        match self.chosen {
+            Some(SecretStore::Keychain) => Error::KeychainGone,
+            Some(SecretStore::File | SecretStore::Memory) | None => Error::NoKeychain,
+        }
+    }
 }
 
 impl Keychain {
@@ -122,11 +134,23 @@ impl Keychain {
         self.settled(&mut self.state())
     }
 
+    /// Refused where nothing keeps secrets; a keychain that came up since it was looked for is found.
+    pub fn has_place(&self) -> Result<()> {
+        self.look_again();
+        let mut state = self.state();
+        match self.settled(&mut state) {
+            Some(_) => Ok(()),
+            None => Err(state.missing()),
+        }
+    }
+
     /// Looks for a keychain once more, where there was none.
     pub fn look_again(&self) {
         let mut state = self.state();
-        if state.store.is_none() {
+        if state.store.is_none() && state.was_looked_for {
             state.was_looked_for = false;
+            #[cfg(target_os = "linux")]
+            look_for_keychain();
         }
     }
 
@@ -161,9 +185,7 @@ impl Keychain {
             moved.push((one, former, slot));
         }
         // Whichever store the settings name has everything: they change once the new one does.
-        let choice = Choice { secrets: Some(to) };
-        let text = serde_json::to_vec_pretty(&choice).map_err(Error::settings)?;
-        write_private(&self.settings(), &text)?;
+        self.remember(to, &mut state)?;
         state.store = Some(to);
         for (one, former, slot) in moved {
             one.remove(former, &mut state, slot)?;
@@ -183,13 +205,32 @@ impl Keychain {
     /// Writes and reads back: a store that forgets is found out now, not at the next start.
     pub fn save(&self, slot: Slot, secret: &[u8]) -> Result<()> {
         let mut state = self.state();
-        let store = self.settled(&mut state).ok_or(Error::NoKeychain)?;
+        let store = self.settled(&mut state).ok_or_else(|| state.missing())?;
         self.write(store, &mut state, slot, secret)?;
-        if self.read(store, &state, slot)?.as_deref() == Some(secret) {
-            Ok(())
-        } else {
-            Err(Error::Forgetful)
+        if self.read(store, &state, slot)?.as_deref() != Some(secret) {
+            return Err(Error::Forgetful);
         }
+        self.note_use(store, &mut state);
+        Ok(())
+    }
+
+    /// This store holds something. Should it be gone at a later start, the person is told so, and not asked as at the first one. What
+    /// is in it is kept whether that could be written down or not.
+    fn note_use(&self, store: SecretStore, state: &mut State) {
+        if let Err(error) = self.remember(store, state) {
+            tracing::warn!(%error, ?store, "which store is in use could not be written down");
+        }
+    }
+
+    fn remember(&self, store: SecretStore, state: &mut State) -> Result<()> {
+        if state.chosen == Some(store) {
+            return Ok(());
+        }
+        let choice = Choice { secrets: Some(store) };
+        let text = serde_json::to_vec_pretty(&choice).map_err(Error::settings)?;
+        write_private(&self.settings(), &text)?;
+        state.chosen = Some(store);
+        Ok(())
     }
 
     pub fn clear(&self, slot: Slot) -> Result<()> {
@@ -267,11 +308,11 @@ impl Keychain {
     fn make_file_key(&self, store: SecretStore, state: &mut State) -> Result<FileKey> {
         let key = FileKey::fresh();
         self.write(store, state, Slot::FileKey, key.as_bytes())?;
-        if self.file_key(store, state)?.as_ref() == Some(&key) {
-            Ok(key)
-        } else {
-            Err(Error::Forgetful)
+        if self.file_key(store, state)?.as_ref() != Some(&key) {
+            return Err(Error::Forgetful);
         }
+        self.note_use(store, state);
+        Ok(key)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -280,19 +321,21 @@ impl Keychain {
 
     fn settled(&self, state: &mut State) -> Option<SecretStore> {
         if !state.was_looked_for {
-            state.store = self.find_out();
+            state.chosen = self.chosen();
+            state.store = self.find_out(state.chosen);
             state.was_looked_for = true;
         }
         state.store
     }
 
+    fn chosen(&self) -> Option<SecretStore> {
+        let text = std::fs::read(self.settings()).ok()?;
+        serde_json::from_slice::<Choice>(&text).ok()?.secrets
+    }
+
     /// A remembered choice stands, even where a keychain has come up since: two stores would mean two truths.
-    fn find_out(&self) -> Option<SecretStore> {
-        let choice = std::fs::read(self.settings())
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Choice>(&text).ok())
-            .unwrap_or_default();
-        match choice.secrets {
+    fn find_out(&self, chosen: Option<SecretStore>) -> Option<SecretStore> {
+        match chosen {
             Some(chosen @ (SecretStore::File | SecretStore::Memory)) => Some(chosen),
             Some(SecretStore::Keychain) | None => match self.probe() {
                 Ok(()) => Some(SecretStore::Keychain),
@@ -306,7 +349,7 @@ impl Keychain {
 
     /// Some stores answer every call and keep nothing.
     fn probe(&self) -> Result<()> {
-        let entry = keyring::Entry::new(&self.service, &format!("probe {}", self.owner.keys))?;
+        let entry = self.entry_named("probe")?;
         let secret: [u8; 16] = rand::random();
         entry.set_secret(&secret)?;
         let kept = entry.get_secret()?;
@@ -319,8 +362,20 @@ impl Keychain {
     }
 
     fn entry(&self, slot: Slot) -> Result<keyring::Entry> {
-        let name = format!("{} {}", slot.name(), self.owner.keys);
-        Ok(keyring::Entry::new(&self.service, &name)?)
+        self.entry_named(slot.name())
+    }
+
+    fn entry_named(&self, name: &str) -> Result<keyring::Entry> {
+        let name = format!("{name} {}", self.owner.keys);
+        match keyring::Entry::new(&self.service, &name) {
+            // It stays by what it found at first; there may be one by now.
+            #[cfg(target_os = "linux")]
+            Err(keyring::Error::NoDefaultStore) => {
+                let inner = keyring_core::Entry::new(&self.service, &name)?;
+                Ok(keyring::Entry { inner })
+            }
+            entry => Ok(entry?),
+        }
     }
 
     fn read(&self, store: SecretStore, state: &State, slot: Slot) -> Result<Option<Vec<u8>>> {
@@ -375,6 +430,18 @@ impl Keychain {
     fn file_of(&self, name: &str, slot: Slot) -> PathBuf {
         let name = format!("{name}.{}", slot.name());
         self.home.join("secrets").join(name)
+    }
+}
+
+/// The library looks for the keychain once in the life of a program. Where none was there then, it is looked for here.
+#[cfg(target_os = "linux")]
+fn look_for_keychain() {
+    if keyring::Entry::store_status().is_ok() || keyring_core::get_default_store().is_some() {
+        return;
+    }
+    match zbus_secret_service_keyring_store::Store::new() {
+        Ok(store) => keyring_core::set_default_store(store),
+        Err(error) => tracing::info!(%error, "there is still no keychain"),
     }
 }
 
@@ -611,6 +678,22 @@ mod tests {
             kept.save(Slot::Credential, b"secret"),
             Err(Error::NoKeychain)
         ));
+    }
+
+    #[test]
+    fn a_keychain_that_was_in_use_is_remembered_and_missed() {
+        let home = tempfile::tempdir().unwrap();
+        let kept = Keychain::new(home.path(), "dev.compymac.desktop.test", owner("test"));
+        assert_eq!(kept.chosen(), None);
+        kept.note_use(SecretStore::Keychain, &mut kept.state());
+        assert_eq!(kept.chosen(), Some(SecretStore::Keychain));
+        // As where it was looked for and is not there.
+        kept.state().was_looked_for = true;
+        let missed = kept.save(Slot::Credential, b"secret").unwrap_err();
+        assert!(matches!(missed, Error::KeychainGone));
+        let told = Problem::from(missed);
+        assert_eq!(told.code, Code::KeychainUnavailable);
+        assert!(told.sentence().contains("not there any more"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the app leaves on the disk and in the keychain, and what it takes away again.
 
-use crate::{Scene, leave_by, sign_in, sign_in_by_a_file};
+use crate::{Away, Scene, give_password, leave_by, sign_in, sign_in_by_a_file};
 use harness::mailbox::path_of;
 use harness::{Client, Network, Person, Seat, Stack, until};
 use protocol::{ipc, routes};
@@ -298,11 +298,9 @@ async fn where_the_file_with_the_key_is_gone_the_app_asks_and_what_is_sealed_wai
         }
     }
     away.seat.start(&[]);
-    away.seat
-        .answer("CompyMac cannot open what it keeps on this computer", "b")
-        .await;
+    away.seat.answer(LOCKED, "b").await;
     until("the page to be drawn", async || {
-        (away.seat.log().matches("the page is drawn").count() == 3).then_some(())
+        (times_drawn(&away.seat) == 3).then_some(())
     })
     .await;
     let locked = called(&home, "outbox.db.locked-");
@@ -316,6 +314,100 @@ async fn where_the_file_with_the_key_is_gone_the_app_asks_and_what_is_sealed_wai
         .screen
         .wait_text("aside", "1 file with unsent messages")
         .await;
+}
+
+/// What is asked where what is kept here is sealed and its key is not to be had.
+const LOCKED: &str = "CompyMac cannot open what it keeps on this computer";
+
+/// How often the page was drawn, by the app's log. It is not, before what is kept here is open.
+fn times_drawn(seat: &Seat) -> usize {
+    seat.log().matches("the page is drawn").count()
+}
+
+/// Somebody with a session, at an app that was closed, and whose keychain vanished before it is started again.
+async fn whose_keychain_vanished() -> (Person, Away) {
+    let stack = Stack::start().await;
+    let (person, elsewhere) = Person::join_natively(&stack).await;
+    let scene = Scene::of(stack, &person, elsewhere).await;
+    scene.elsewhere.create_session("Log book").await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    let away = scene.closed().await;
+    away.seat.end_keychain().await;
+    (person, away)
+}
+
+#[tokio::test]
+async fn a_keychain_that_vanished_between_two_starts_is_waited_for_and_nothing_is_lost() {
+    let (_, away) = whose_keychain_vanished().await;
+    let devices = away.elsewhere.devices().await.len();
+    away.seat.start(&[]);
+    away.seat.answer(LOCKED, "q").await;
+    until("the app to be ended", async || {
+        (!away.seat.runs_app()).then_some(())
+    })
+    .await;
+    let before = times_drawn(&away.seat);
+    away.seat.start(&[]);
+    until("the app to ask", async || away.seat.window(LOCKED)).await;
+    // It comes up while the app runs, which looked for it in vain.
+    away.seat.start_keychain().await;
+    away.seat.answer(LOCKED, "t").await;
+    until("what is kept here to be shown", async || {
+        (times_drawn(&away.seat) > before).then_some(())
+    })
+    .await;
+    away.seat.end_app();
+    let Scene {
+        screen,
+        seat,
+        elsewhere,
+        ..
+    } = &away.started().await;
+    screen.wait_text("session-list", "Log book").await;
+    screen.wait_connection("online").await;
+    assert_eq!(elsewhere.devices().await.len(), devices, "nobody signed in anew");
+    assert_eq!(called(&seat.app_home(), "outbox.db.locked-").len(), 0);
+    assert_eq!(called(&seat.app_home(), "outbox.db.damaged-").len(), 0);
+}
+
+#[tokio::test]
+async fn who_begins_anew_without_the_keychain_reads_that_it_is_gone_and_is_signed_in_again_once_it_is_back() {
+    let (person, away) = whose_keychain_vanished().await;
+    let devices = away.elsewhere.devices().await.len();
+    away.seat.start(&[]);
+    away.seat.answer(LOCKED, "b").await;
+    until("what is sealed to be put aside, and a new outbox", async || {
+        let outboxes = called(&away.seat.app_home(), "outbox.db");
+        let has = |name: &str| outboxes.iter().any(|path| path.ends_with(name));
+        (has("outbox.db.locked-1") && has("outbox.db")).then_some(())
+    })
+    .await;
+    away.seat.end_app();
+    let scene = away.started().await;
+    give_password(&scene.screen, &person).await;
+    scene
+        .screen
+        .wait_text("problem", "Your keychain is not there any more")
+        .await;
+    scene.screen.wait("consent-file").await;
+    scene.screen.picture("keychain-gone-desktop").await;
+    assert_eq!(scene.elsewhere.devices().await.len(), devices);
+    let away = scene.closed().await;
+    away.seat.start_keychain().await;
+    let scene = away.started().await;
+    scene.screen.wait_text("session-list", "Log book").await;
+    scene.screen.wait_connection("online").await;
+    assert_eq!(
+        scene.elsewhere.devices().await.len(),
+        devices,
+        "nobody signed in anew"
+    );
+    until("what was put aside to be taken back", async || {
+        called(&scene.seat.app_home(), "outbox.db.locked-")
+            .is_empty()
+            .then_some(())
+    })
+    .await;
 }
 
 /// More than a first load brings of one session.

@@ -164,9 +164,14 @@ fn sweep() {
 /// Ends what is wanted by its mark and its folder in `/proc`.
 fn end_marked(is_wanted: impl Fn(&str, &Path) -> bool) {
     for process in marked(is_wanted) {
-        if let Ok(process) = i32::try_from(process) {
-            let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
-        }
+        end_process(process);
+    }
+}
+
+/// For one of a family that shows its mark to nobody, as a program with rights of its own does.
+pub(crate) fn end_process(process: u32) {
+    if let Ok(process) = i32::try_from(process) {
+        let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
     }
 }
 

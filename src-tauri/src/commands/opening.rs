@@ -106,8 +106,12 @@ async fn without_key(app: &AppHandle, kept: &Kept, problem: Problem) -> Answer<(
     tracing::warn!(?way, "what is kept here is sealed, and its key is not there");
     match way {
         Way::TryAgain => {
-            kept.keychain.look_again();
-            Ok(())
+            let keychain = kept.keychain.clone();
+            super::blocking(move || {
+                keychain.look_again();
+                Ok(())
+            })
+            .await
         }
         Way::BeginAnew => {
             let folder = kept.folder.clone();

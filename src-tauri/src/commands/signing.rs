@@ -24,10 +24,7 @@ use tokio::task::JoinHandle;
 /// then: while the system is waited for, another account may come on the screen, and the sign-in is not for that one.
 async fn has_place_for_secrets(turn: Turn, shell: &Shell) -> Answer<()> {
     let keychain = shell.keychain_of(&shell.profile(turn)?);
-    match blocking(move || Ok(keychain.store())).await? {
-        Some(_) => Ok(()),
-        None => Err(Problem::new(Code::KeychainUnavailable)),
-    }
+    blocking(move || keychain.has_place()).await
 }
 
 /// Where links lead is told by a program of the system. One that does not answer is done without.

@@ -9,6 +9,8 @@ use tauri::AppHandle;
 const HEADING: &str = "CompyMac cannot open what it keeps on this computer";
 const KEYCHAIN: &str = "It is encrypted, and its key is in this computer’s keychain, which does not give it. Unlock the keychain \
      and try again.";
+const GONE: &str = "It is encrypted, and its key is in this computer’s keychain, which is not there any more, or stays locked. Start or \
+     unlock it and try again.";
 const FILE: &str = "It is encrypted, and its key is in a file in CompyMac’s own folder, as you chose. That file is missing, or \
      cannot be read. Put it back, as from a backup of the whole folder, and try again.";
 const NOWHERE: &str = "It is encrypted, and its key is neither in this computer’s keychain nor in a file of CompyMac’s. Since you \
@@ -50,7 +52,8 @@ impl Way {
 /// Where the key was, by the store that is in use; `None`: nothing has answered, as a keychain that is not there.
 fn text(store: Option<SecretStore>) -> String {
     let why = match store {
-        Some(SecretStore::Keychain) | None => KEYCHAIN,
+        Some(SecretStore::Keychain) => KEYCHAIN,
+        None => GONE,
         Some(SecretStore::File) => FILE,
         Some(SecretStore::Memory) => NOWHERE,
     };
@@ -89,7 +92,7 @@ mod tests {
     #[test]
     fn a_person_is_sent_to_where_the_key_was() {
         for (store, is_named, is_not) in [
-            (None, "Unlock the keychain", "a file"),
+            (None, "is not there any more", "a file"),
             (Some(SecretStore::Keychain), "Unlock the keychain", "a file"),
             (Some(SecretStore::File), "a file", "keychain"),
             (Some(SecretStore::Memory), "only while the app runs", "Unlock"),

@@ -2,7 +2,7 @@
 
 use super::{Body, Screen};
 use crate::hush;
-use crate::offspring::{Offspring, system_program};
+use crate::offspring::{Offspring, end_process, system_program};
 use crate::programs::{binary, free_port, setting};
 use crate::stack::Stack;
 use crate::wait::until;
@@ -315,6 +315,16 @@ impl Seat {
         holds(&self.app_home(), text.as_bytes())
     }
 
+    /// The keychain is not there from here on; what it holds stays on its disk.
+    pub async fn end_keychain(&self) {
+        let process = self.keychain_process();
+        end_process(process.unwrap_or_else(|| panic!("there is no keychain to end")));
+        until("the keychain to be gone", async || {
+            self.keychain_process().is_none().then_some(())
+        })
+        .await;
+    }
+
     /// What the app has written to its log.
     pub fn log(&self) -> String {
         log_in(self.folder.path())
@@ -334,6 +344,12 @@ impl Seat {
             std::fs::create_dir_all(here.join(name)).unwrap_or_else(|error| panic!("making {name}: {error}"));
         }
         make_private(&here.join("run"));
+        // The bus starts no keychain by itself: there is one where a test has started it.
+        let services = here.join("data/dbus-1/services");
+        let none = "[D-BUS Service]\nName=org.freedesktop.secrets\nExec=/bin/false\n";
+        std::fs::create_dir_all(&services)
+            .and_then(|()| std::fs::write(services.join("org.freedesktop.secrets.service"), none))
+            .unwrap_or_else(|error| panic!("taking the keychain away: {error}"));
         let recorder = format!("printf '%s\\n' \"$1\" >> '{}'", here.join("opened").display());
         for name in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
             self.put_program(name, &recorder);
@@ -386,28 +402,30 @@ impl Seat {
             .push(("DBUS_SESSION_BUS_ADDRESS".to_owned(), address));
     }
 
-    async fn start_keychain(&self) {
+    /// Starts the keychain, unlocked and with what it held before.
+    pub async fn start_keychain(&self) {
         let mut command = self.command("gnome-keyring-daemon");
         command.args(["--foreground", "--unlock", "--components=secrets"]);
         let log = self.folder.path().join("keyring.log");
         self.programs
             .start_telling(&mut command, &log, "the test's own\n");
-        until("the keychain to be there", async || {
-            let mut ask = self.command("dbus-send");
-            ask.args([
-                "--session",
-                "--dest=org.freedesktop.DBus",
-                "--print-reply",
-                "/",
-                "org.freedesktop.DBus.NameHasOwner",
-                "string:org.freedesktop.secrets",
-            ]);
-            let output = ask.output().ok()?;
-            String::from_utf8_lossy(&output.stdout)
-                .contains("boolean true")
-                .then_some(())
-        })
-        .await;
+        until("the keychain to be there", async || self.keychain_process()).await;
+    }
+
+    /// What answers as the keychain, by its id; the bus starts none for being asked.
+    fn keychain_process(&self) -> Option<u32> {
+        let mut ask = self.command("dbus-send");
+        ask.args([
+            "--session",
+            "--dest=org.freedesktop.DBus",
+            "--print-reply=literal",
+            "/",
+            "org.freedesktop.DBus.GetConnectionUnixProcessID",
+            "string:org.freedesktop.secrets",
+        ]);
+        let told = ask.output().ok()?;
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        told.split_whitespace().last()?.parse().ok()
     }
 
     /// A driver for one launch; gives its address.
