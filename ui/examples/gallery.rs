@@ -12,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 use ui::auth::waiting::Waiting;
 use ui::page::{Shell, Theme, render, render_notice, shell};
-use ui::state::{Scene, Stage};
+use ui::state::{Ahead, Scene, Stage};
 use yew::ServerRenderer;
 use yew::prelude::*;
 
@@ -38,6 +38,7 @@ fn WaitingForBrowser() -> Html {
         body: Body::Desktop,
         csrf: AttrValue::default(),
         dispatch: scene.dispatcher(),
+        ahead: Ahead::default(),
     };
     let link = "https://compymac.example/oauth/authorize?client_id=compymac-desktop";
     html! {

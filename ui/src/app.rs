@@ -14,7 +14,7 @@ use crate::sessions::row::title_of;
 use crate::settings::Settings;
 use crate::state::follow::use_follow;
 use crate::state::listen::on_window;
-use crate::state::{Place, Scene, Stage};
+use crate::state::{Ahead, Place, Scene, Stage};
 use protocol::view::{Boot, Connection};
 use std::rc::Rc;
 use yew::prelude::*;
@@ -34,11 +34,13 @@ pub fn App(props: &AppProps) -> Html {
         let (boot, path) = (props.boot.clone(), props.path.clone());
         use_reducer(move || Scene::first(&boot, &path))
     };
+    let ahead = use_memo((), |()| Ahead::default());
     let stage = Stage {
         handle: props.handle.clone(),
         body: props.boot.body,
         csrf: AttrValue::from(props.boot.csrf.clone()),
         dispatch: scene.dispatcher(),
+        ahead: Ahead::clone(&ahead),
     };
     use_follow(&stage, &scene);
     let title = title(&scene);

@@ -12,4 +12,4 @@ pub mod transcript;
 pub use linked::Linked;
 pub use place::Place;
 pub use scene::{Action, Scene, Sought};
-pub use stage::Stage;
+pub use stage::{Ahead, Stage};

@@ -176,13 +176,14 @@ pub async fn browser_sign_in(
 #[tauri::command]
 pub async fn device_code(
     ask: ipc::DeviceCode,
+    turn: Turn,
     app: AppHandle,
     shell: State<'_, Shell>,
 ) -> Answer<ipc::DeviceCodeShown> {
     let ipc::DeviceCode {} = ask;
-    let sign_in = shell.sign_in();
-    let device = shell.device().await?;
-    has_place_for_secrets(&shell).await?;
+    let device = shell.device(turn).await?;
+    let sign_in = shell.sign_in(turn)?;
+    has_place_for_secrets(turn, &shell).await?;
     let code = device.device_code().await?;
     sign_in.cancel().await?;
     let address = code.address.to_string();

@@ -9,10 +9,14 @@ use protocol::view::MessageView;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// More than a window shows: they are drawn before all others, so that a session is there at once.
+/// What fills a window is drawn before all others, so that a session is there at once: lines, and messages at most.
+const WINDOW_LINES: usize = 40;
 const FEW: usize = 20;
+/// As many bytes as a line holds, about, and the lines between two messages.
+const LINE: usize = 80;
+const BETWEEN: usize = 3;
 /// What stands there while one is at the foot.
-const SOME: usize = 60;
+const SOME: usize = 40;
 const MOST: usize = 80;
 /// So many come at one end, and as many go at the other.
 const STEP: usize = 20;
@@ -50,7 +54,7 @@ pub fn run(messages: Messages<'_>, from: From) -> Range<usize> {
     let begins = |message: MessageId| messages.iter().position(|other| other.id == message);
     match from {
         From::Drawn => 0..all,
-        From::Look => all.saturating_sub(FEW)..all,
+        From::Look => all - window_full(messages)..all,
         From::Foot => all.saturating_sub(SOME)..all,
         From::Message(message) => match begins(message) {
             Some(begins) => begins..all.min(begins + MOST),
@@ -58,6 +62,18 @@ pub fn run(messages: Messages<'_>, from: From) -> Range<usize> {
             None => run(messages, From::Foot),
         },
     }
+}
+
+/// How many of the newest fill a window.
+fn window_full(messages: Messages<'_>) -> usize {
+    let mut lines = 0;
+    let newest = messages.iter().rev().take(FEW);
+    let above = newest.take_while(|message| {
+        let is_in_sight = lines < WINDOW_LINES;
+        lines += message.content.len() / LINE + message.content.lines().count() + BETWEEN;
+        is_in_sight
+    });
+    above.count()
 }
 
 /// The same, or where this message stands too.
@@ -138,9 +154,10 @@ mod tests {
     fn the_newest_stand_there_and_at_first_a_window_full_of_them() {
         let messages = said(100);
         assert_eq!(run(&messages, From::Drawn), 0..100);
-        assert_eq!(run(&messages, From::Look), 80..100);
-        assert_eq!(run(&messages, From::Foot), 40..100);
+        assert_eq!(run(&messages, From::Look), 86..100);
+        assert_eq!(run(&messages, From::Foot), 60..100);
         assert_eq!(run(&messages[..5], From::Foot), 0..5);
+        assert_eq!(run(&messages[..5], From::Look), 0..5);
         let at_the_foot = Stand {
             below: 0,
             is_detached: false,
@@ -151,10 +168,26 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_full_of_a_few_long_messages() {
+        let long = |lines: usize| {
+            Rc::new(MessageView {
+                content: "a line of it\n".repeat(lines),
+                ..message()
+            })
+        };
+        let messages = [said(50), vec![long(500)]].concat();
+        assert_eq!(run(&messages, From::Look), 50..51);
+        let messages = [said(50), vec![long(20), long(15)]].concat();
+        assert_eq!(run(&messages, From::Look), 50..52);
+    }
+
+    #[test]
     fn who_goes_up_finds_more_before_the_end_and_who_comes_down_again_too() {
         let messages = said(200);
         let up = Stand { above: 10, ..FAR };
         let from = moved(&messages, From::Foot, up);
+        assert_eq!(run(&messages, from), 140..200);
+        let from = moved(&messages, from, up);
         assert_eq!(run(&messages, from), 120..200);
         let from = moved(&messages, from, up);
         assert_eq!(run(&messages, from), 100..180);
@@ -176,12 +209,12 @@ mod tests {
     fn what_is_read_stays_where_more_comes_before_or_after_it() {
         let mut messages = said(100);
         let from = moved(&messages, From::Foot, FAR);
-        assert_eq!(from, at(&messages, 40));
+        assert_eq!(from, at(&messages, 60));
         messages.push(Rc::new(message()));
-        assert_eq!(run(&messages, from), 40..101);
+        assert_eq!(run(&messages, from), 60..101);
         messages.splice(0..0, said(100));
-        assert_eq!(run(&messages, from), 140..201);
-        assert_eq!(run(&messages[141..], from), 0..60, "where it is gone, the newest");
+        assert_eq!(run(&messages, from), 160..201);
+        assert_eq!(run(&messages[161..], from), 0..40, "where it is gone, the newest");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use protocol::{MessageId, Problem, UnixMillis};
 use std::cell::Cell;
 use std::rc::Rc;
 use web_sys::Event;
-use yew::{hook, use_effect_with, use_memo, use_mut_ref};
+use yew::{hook, use_effect_with, use_memo};
 
 /// Relative times change by the minute; twice that often keeps them honest.
 const TICK_MILLIS: u32 = 30_000;
@@ -40,6 +40,8 @@ impl Lane {
 struct Asker {
     stage: Stage,
     place: Cell<Place>,
+    /// Where it was asked for what is there.
+    arrived: Cell<Place>,
     sought: Cell<Option<Sought>>,
     /// How many rows of the list.
     depth: Cell<usize>,
@@ -54,7 +56,7 @@ impl Asker {
         if !self.list.may_ask() {
             return;
         }
-        let archived = self.place.get() == Place::Archived;
+        let archived = is_archive(self.place.get());
         let rows = self.depth.get();
         let asker = self.clone();
         self.stage.ask(
@@ -125,20 +127,22 @@ impl Asker {
         );
     }
 
-    /// Asks for what this place shows.
+    /// Asks for what this place shows, once for each time that one comes there.
     fn arrive(self: &Rc<Self>, place: Place) {
+        let before = self.arrived.replace(place);
+        if before == place {
+            return;
+        }
+        self.place.set(place);
         match place {
-            Place::Session(_) => {
-                self.ask_list();
-                self.ask_open();
-            }
-            Place::Settings => {
-                self.ask_list();
-                self.ask_devices();
-            }
-            Place::Home | Place::Archived | Place::Missing => self.ask_list(),
+            Place::Session(_) => self.ask_open(),
+            Place::Settings => self.ask_devices(),
             Place::SignIn => self.ask_providers(),
-            Place::SignUp | Place::CheckMail => {}
+            Place::Home | Place::Archived | Place::Missing | Place::SignUp | Place::CheckMail => {}
+        }
+        // Pushes keep the list in step that stands there.
+        if !place.is_outside() && (before.is_outside() || is_archive(before) != is_archive(place)) {
+            self.ask_list();
         }
     }
 
@@ -220,6 +224,10 @@ fn has(answer: &Result<Transcript, Problem>, id: MessageId) -> bool {
     messages.map(|message| message.id).any(|here| here == id)
 }
 
+fn is_archive(place: Place) -> bool {
+    place == Place::Archived
+}
+
 /// Now, by this computer's clock; only for showing.
 #[expect(
     clippy::cast_possible_truncation,
@@ -236,11 +244,13 @@ fn wake(asker: &Rc<Asker>) -> impl FnOnce() + use<> {
     let hearing = asker.clone();
     stage.attempt(|body| body.watch(Rc::new(move |push| hearing.hear(push))));
     stage.attempt(|body| body.ui_ready());
+    let ahead = asker.clone();
+    stage.ahead.is(Rc::new(move |place| ahead.arrive(place)));
     let ticking = stage.clone();
     let ticks = Interval::new(TICK_MILLIS, move || ticking.tell(Action::Tick(now())));
     let steps = on_window("popstate", move |_: Event| {
         let path = web_sys::window().and_then(|window| window.location().pathname().ok());
-        stage.tell(Action::Go(Place::parse(&path.unwrap_or_default())));
+        stage.turn_to(Place::parse(&path.unwrap_or_default()));
     });
     move || {
         drop(ticks);
@@ -257,6 +267,8 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
         Rc::new(Asker {
             stage,
             place: Cell::new(place),
+            // The first paint came with its data.
+            arrived: Cell::new(place),
             sought: Cell::new(None),
             depth: Cell::new(0),
             connection: Cell::new(None),
@@ -271,14 +283,8 @@ pub fn use_follow(stage: &Stage, scene: &Scene) {
     let waking = asker.clone();
     use_effect_with((), move |()| wake(&waking));
 
-    // The first paint came with its data.
-    let last_place = use_mut_ref(|| place);
     let arriving = asker.clone();
-    use_effect_with(place, move |place| {
-        if last_place.replace(*place) != *place {
-            arriving.arrive(*place);
-        }
-    });
+    use_effect_with(place, move |place| arriving.arrive(*place));
 
     let deepening = asker.clone();
     use_effect_with(scene.depth, move |depth| {

@@ -5,6 +5,8 @@ use crate::backend::{Answer, Backend, Handle};
 use protocol::Problem;
 use protocol::ipc::AppAct;
 use protocol::view::Body;
+use std::cell::OnceCell;
+use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use yew::platform::spawn_local;
 use yew::{AttrValue, UseReducerDispatcher};
@@ -17,6 +19,36 @@ pub struct Stage {
     /// Hidden field of every form.
     pub csrf: AttrValue,
     pub dispatch: UseReducerDispatcher<Scene>,
+    pub ahead: Ahead,
+}
+
+/// Whoever asks for what a place shows, once they are there: they begin before the place is drawn.
+#[derive(Clone, Default)]
+pub struct Ahead(Rc<OnceCell<Rc<dyn Fn(Place)>>>);
+
+impl Ahead {
+    pub(super) fn is(&self, asks: Rc<dyn Fn(Place)>) {
+        // The page begins once.
+        let _ = self.0.set(asks);
+    }
+
+    pub(super) fn arrive(&self, place: Place) {
+        if let Some(asks) = self.0.get() {
+            asks(place);
+        }
+    }
+}
+
+impl PartialEq for Ahead {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ahead")
+    }
 }
 
 impl std::fmt::Debug for Stage {
@@ -45,6 +77,12 @@ impl Stage {
                 let _ = history.push_state_with_url(&JsValue::NULL, "", Some(path));
             }
         }
+        self.turn_to(place);
+    }
+
+    /// The same, where the history has it already. The body answers while the place is drawn.
+    pub fn turn_to(&self, place: Place) {
+        self.ahead.arrive(place);
         self.tell(Action::Go(place));
     }
 
