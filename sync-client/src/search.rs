@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages that one answer tells of.
 pub const HITS: usize = 50;
+/// The same of one session by itself, where one goes from each to the next.
+pub const HITS_WITHIN: usize = 500;
 /// Sessions that one answer tells of for their titles alone.
 pub const TITLES: usize = 10;
 
@@ -53,8 +55,8 @@ pub fn hit_in(query: &Query, message: &Message) -> Option<Hit> {
 pub fn gather(query: &Query, outbox: &Outbox, candidates: Candidates) -> Found {
     let mut hits = waiting(query, outbox, &candidates);
     hits.extend(candidates.hits);
-    let has_more = hits.len() > HITS || candidates.titled.len() > TITLES;
-    hits.truncate(HITS);
+    let has_more = hits.len() > query.most() || candidates.titled.len() > TITLES;
+    hits.truncate(query.most());
     let written = outbox.entries().map(|entry| entry.mutation.op.session());
     let titled = candidates.titled.into_iter().take(TITLES).chain(written);
     let mut groups = Groups {

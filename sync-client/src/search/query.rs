@@ -5,6 +5,7 @@
 
 use super::snippet;
 use super::text::{folded, stands_alone, words};
+use super::{HITS, HITS_WITHIN};
 use protocol::SessionId;
 use protocol::search::Piece;
 use std::ops::Range;
@@ -70,6 +71,11 @@ impl Query {
 
     pub const fn session(&self) -> Option<SessionId> {
         self.within
+    }
+
+    /// How many messages its answer may tell of.
+    pub const fn most(&self) -> usize {
+        if self.within.is_some() { HITS_WITHIN } else { HITS }
     }
 
     /// Whether messages of this session are looked through.

@@ -1,7 +1,7 @@
 //! Searching the cache by its indexes. Reads only.
 
 use super::{Result, reads, rows};
-use crate::search::{Candidates, HITS, Query, TITLES, segmented};
+use crate::search::{Candidates, Query, TITLES, segmented};
 use protocol::SessionId;
 use protocol::search::Hit;
 use protocol::sync::Session;
@@ -9,7 +9,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Row, params};
 
 /// Where more messages fit than this, their words tell nothing of which is the best, and the newest are told of; and weighing
-/// them would take 0.7 s for 200,000. Ten times what is shown.
+/// them would take 0.7 s for 200,000. As many as one session by itself tells of, ten times what all of them do.
 const WEIGHED: usize = 500;
 
 /// What the schema asks of every connection to the cache.
@@ -58,7 +58,7 @@ fn hits(connection: &Connection, query: &Query, asked: &str) -> Result<Vec<(Sess
         None => "messages_fts match ?1 and ?2 is null",
     };
     let session = query.session().map(|session| session.to_string());
-    let (weighed, shown) = (as_limit(WEIGHED), as_limit(HITS + 1));
+    let (weighed, shown) = (as_limit(WEIGHED), as_limit(query.most() + 1));
     let are_too_many: bool = connection
         .prepare_cached(&format!(
             "select count(*) > ?3 from (select 1 from messages_fts where {fitting} limit ?3 + 1)"

@@ -272,7 +272,7 @@ fn of_a_word_that_is_everywhere_the_newest_messages_are_told_of() {
     );
     assert_eq!(
         searched.found_in("words", Some(id(1))).count(),
-        crate::search::HITS
+        crate::search::HITS_WITHIN
     );
 }
 
