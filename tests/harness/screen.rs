@@ -319,7 +319,7 @@ impl Screen {
     /// Waits until a message that says so has the focus and begins inside its pane, with a little room above.
     pub async fn wait_at_message(&self, text: &str) {
         let script = "const it = document.activeElement, pane = document.getElementById('conversation'); \
-                      if (document.querySelector('dialog[open]') || !it.matches('article')) return ''; \
+                      if (document.querySelector('dialog:modal') || !it.matches('article')) return ''; \
                       const [at, view] = [it.getBoundingClientRect(), pane.getBoundingClientRect()]; \
                       return at.top >= view.top + 8 && at.top < view.bottom ? it.innerText : '';";
         until(&format!("the message {text:?} in sight"), async || {

@@ -4,6 +4,7 @@ pub mod acts;
 pub mod composer;
 pub mod connection;
 pub mod conversation;
+pub mod find;
 pub mod frame;
 pub mod header;
 pub mod home;

@@ -3,7 +3,7 @@
 use crate::controls::found::{all, first};
 use crate::controls::shortcuts::{Does, does, is_of_the_conversation, struck, toggle_shortcuts};
 use crate::sessions::header::start_renaming;
-use crate::sessions::{composer, scroll, search};
+use crate::sessions::{composer, find, scroll, search};
 use crate::state::Stage;
 use crate::state::keep::toggle_side;
 use web_sys::HtmlElement;
@@ -25,8 +25,12 @@ pub fn strike(stage: &Stage, event: &KeyboardEvent) {
         return;
     }
     // What is behind a dialog waits; the list of keys and the search may be turned to all the same.
-    let is_of_dialog = matches!(does, Does::Shortcuts | Does::Search | Does::FindHere);
-    if !is_of_dialog && first("dialog[open]").is_some() {
+    let is_of_dialog = matches!(does, Does::Shortcuts | Does::Search);
+    if !is_of_dialog && first("dialog:modal").is_some() {
+        return;
+    }
+    // Where there is nothing to find in, it is the browser's.
+    if does == Does::FindHere && !find::open(stage.body) {
         return;
     }
     event.prevent_default();
@@ -37,7 +41,8 @@ fn carry_out(stage: &Stage, does: Does) {
     match does {
         Does::NewSession => click(first("[data-testid=new-session]")),
         Does::Search => search::open(),
-        Does::FindHere => search::open_here(),
+        // It is open by now.
+        Does::FindHere => {}
         Does::NextSession => click(row_beside(1)),
         Does::PreviousSession => click(row_beside(-1)),
         Does::Session(place) => click(all(ROWS).into_iter().nth(place)),

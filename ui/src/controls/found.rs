@@ -3,7 +3,8 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Document, HtmlElement};
 
-fn document() -> Option<Document> {
+/// The page.
+pub fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
 

@@ -8,11 +8,13 @@ pub fn key_of(event: &KeyboardEvent) -> Option<String> {
     Reflect::get(event, &"key".into()).ok()?.as_string()
 }
 
-/// Whether Enter means "done" here: not while an input method is composing a word. WebKit ends the composition before
-/// the key arrives and then only its old code, 229, tells.
+/// Whether the key belongs to an input method that is composing a word. WebKit ends the composition before the key arrives
+/// and then only its old code, 229, tells.
+pub fn is_of_a_word(event: &KeyboardEvent) -> bool {
+    event.is_composing() || event.key_code() == 229
+}
+
+/// Whether Enter means "done" here.
 pub fn is_plain_enter(event: &KeyboardEvent) -> bool {
-    key_of(event).as_deref() == Some("Enter")
-        && !event.shift_key()
-        && !event.is_composing()
-        && event.key_code() != 229
+    key_of(event).as_deref() == Some("Enter") && !event.shift_key() && !is_of_a_word(event)
 }

@@ -74,7 +74,7 @@ pub const SHORTCUTS: &[Shortcut] = &[
         Where::Both,
         Does::Search,
     ),
-    row(&["Mod+F"], "Find in this session", Where::App, Does::FindHere),
+    row(&["Mod+F"], "Find in this session", Where::Both, Does::FindHere),
     row(
         &["Mod+Tab", "Alt+ArrowDown"],
         "Next session",
@@ -126,12 +126,17 @@ pub const SHORTCUTS: &[Shortcut] = &[
         Does::Compose,
     ),
     row(
-        &["J"],
+        &["J", "ArrowDown"],
         "Next message, in the conversation",
         Where::Both,
         Does::NextMessage,
     ),
-    row(&["K"], "The one before", Where::Both, Does::PreviousMessage),
+    row(
+        &["K", "ArrowUp"],
+        "The one before",
+        Where::Both,
+        Does::PreviousMessage,
+    ),
     row(&["F2"], "Rename this session", Where::Both, Does::Rename),
     row(
         &["Mod+Shift+E"],
@@ -187,6 +192,8 @@ pub const SHORTCUTS: &[Shortcut] = &[
 const ELSEWHERE: &[(&str, &str)] = &[
     ("Enter", "Send"),
     ("Shift+Enter", "New line"),
+    ("Home", "First message, in the conversation"),
+    ("End", "The last one"),
     ("Escape", "Stop the reply"),
 ];
 
@@ -201,9 +208,9 @@ impl Shortcut {
 }
 
 /// A letter or a sign by itself: it is ours in the conversation alone, so that nobody who speaks to their computer, or whose
-/// hand slips, does something by it elsewhere (WCAG 2.1.4).
+/// hand slips, does something by it elsewhere (WCAG 2.1.4). Arrows move a caret elsewhere.
 pub fn is_of_the_conversation(keys: &str) -> bool {
-    keys.chars().count() == 1
+    keys.chars().count() == 1 || keys == "ArrowDown" || keys == "ArrowUp"
 }
 
 /// What these keys do in this body. A browser's own digits with Ctrl choose its tabs.
@@ -349,8 +356,7 @@ mod tests {
     #[test]
     fn a_browser_keeps_the_keys_that_are_its_own() {
         for keys in [
-            "Mod+N", "Mod+T", "Mod+W", "Mod+1", "Mod+9", "Mod+Tab", "Mod+F", "Mod+P", "Mod+0", "Mod+,",
-            "Mod+Q",
+            "Mod+N", "Mod+T", "Mod+W", "Mod+1", "Mod+9", "Mod+Tab", "Mod+P", "Mod+0", "Mod+,", "Mod+Q",
         ] {
             assert_eq!(does(keys, Body::Browser), None, "{keys}");
         }
@@ -370,6 +376,8 @@ mod tests {
         ("composer, from the conversation", Ok("/")),
         ("next message", Ok("J")),
         ("previous message", Ok("K")),
+        ("next message, by an arrow", Ok("ArrowDown")),
+        ("previous message, by an arrow", Ok("ArrowUp")),
         ("list", Ok("Mod+B")),
         ("side panel", Err("there is none")),
         ("how much of an agent's work is shown", Err("all of it is")),
@@ -412,9 +420,13 @@ mod tests {
 
     #[test]
     fn a_key_by_itself_is_the_conversations_alone() {
-        assert!(["J", "K", "/"].iter().all(|keys| is_of_the_conversation(keys)));
         assert!(
-            !["F2", "Mod+/", "Shift+Escape"]
+            ["J", "K", "/", "ArrowUp", "ArrowDown"]
+                .iter()
+                .all(|keys| is_of_the_conversation(keys))
+        );
+        assert!(
+            !["F2", "Mod+/", "Shift+Escape", "Alt+ArrowUp"]
                 .iter()
                 .any(|keys| is_of_the_conversation(keys))
         );

@@ -1,16 +1,19 @@
 //! One session: its head, what was said, and the composer.
 
 use super::composer::Composer;
-use super::header::Header;
+use super::find;
+use super::header::{Header, stop_renaming};
 use super::message::Message;
 use super::scroll::{self, use_reading, use_sought};
-use crate::controls::keys::key_of;
+use super::search::Search;
+use crate::controls::found::first;
+use crate::controls::keys::{is_of_a_word, key_of};
 use crate::controls::{Link, PostForm, Sign, icon, problem_line};
 use crate::state::transcript::Opened;
 use crate::state::{Action, Place, Sought, Stage};
 use protocol::routes::page;
 use protocol::view::TranscriptState;
-use protocol::{MessageId, MutationId, Problem, SessionId, UnixMillis};
+use protocol::{MessageId, MutationId, Problem, RunId, SessionId, UnixMillis};
 use std::rc::Rc;
 use wasm_bindgen::JsCast as _;
 use web_sys::Element;
@@ -38,17 +41,16 @@ pub fn Conversation(props: &ConversationProps) -> Html {
     let onkeydown = {
         let (stage, run) = (props.stage.clone(), open.run());
         Callback::from(move |event: KeyboardEvent| match key_of(&event).as_deref() {
-            Some("Escape") if !event.is_composing() => {
-                if let Some(run) = run {
-                    stage.attempt(|body| body.stop(run));
-                }
-            }
+            Some("Escape") if !is_of_a_word(&event) => step_back(&stage, run),
             _ => {}
         })
     };
     html! {
         <div class="session" tabindex="-1" {onkeydown}>
             <Header stage={props.stage.clone()} session={open.session.clone()} run={open.run()} now={props.now} />
+            if props.is_awake {
+                <Search stage={props.stage.clone()} within={props.session} now={props.now} />
+            }
             <Pane
                 stage={props.stage.clone()}
                 open={open.clone()}
@@ -67,6 +69,43 @@ pub fn Conversation(props: &ConversationProps) -> Html {
             </div>
         </div>
     }
+}
+
+/// Escape: what lies open over the page goes first, then the reply that is being made, then what one writes in is left.
+fn step_back(stage: &Stage, run: Option<RunId>) {
+    let has_shut = stop_renaming() || find::shut();
+    match run.filter(|_| !has_shut) {
+        Some(run) => stage.attempt(|body| body.stop(run)),
+        // What had the focus before the bar may be gone.
+        None if !has_shut || first(":focus").is_none() => scroll::focus_pane(),
+        None => {}
+    }
+}
+
+/// Home and End lead to the first message and to the last; what leads up by itself takes one away from the newest.
+fn walk(stage: &Stage, open: &Rc<Opened>, leave: &Callback<bool>) -> Callback<KeyboardEvent> {
+    let (stage, open, leave) = (stage.clone(), open.clone(), leave.clone());
+    Callback::from(move |event: KeyboardEvent| {
+        if event.ctrl_key() || event.meta_key() || event.alt_key() || event.shift_key() {
+            return;
+        }
+        let wanted = match key_of(&event).as_deref() {
+            Some("Home") => open.messages.first(),
+            Some("End") => open.messages.last(),
+            Some("ArrowUp" | "PageUp" | "k") => {
+                leave.emit(true);
+                None
+            }
+            _ => None,
+        };
+        if let Some(message) = wanted {
+            event.prevent_default();
+            stage.tell(Action::Seek(Sought {
+                session: open.session.id,
+                message: message.id,
+            }));
+        }
+    })
 }
 
 /// Before anything is known of a session, or when it cannot be had.
@@ -111,7 +150,8 @@ fn Pane(props: &PaneProps) -> Html {
                 tabindex="0"
                 data-testid="transcript"
                 onscroll={reading.onscroll}
-                onwheel={reading.onwheel}
+                onwheel={reading.leave.reform(|event: WheelEvent| event.delta_y() < 0.0)}
+                onkeydown={walk(&props.stage, open, &reading.leave)}
                 onclick={open_outside(&props.stage)}
             >
                 <div class="column">
@@ -137,7 +177,11 @@ fn Pane(props: &PaneProps) -> Html {
             </div>
             if reading.is_detached {
                 <button type="button" id={scroll::latest_id()} class="button pill" onclick={reading.onlatest}>
-                    { icon(Sign::Down) }{ "Jump to latest" }
+                    { icon(Sign::Down) }
+                    { match reading.new {
+                        0 => "Jump to latest".to_owned(),
+                        new => format!("Jump to latest · {new} new"),
+                    } }
                 </button>
             }
         </div>

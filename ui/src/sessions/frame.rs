@@ -77,7 +77,7 @@ pub fn Frame(props: &FrameProps) -> Html {
                 { props.children.clone() }
             </main>
             if scene.is_awake {
-                <Search stage={props.stage.clone()} session={scene.place.session()} now={scene.now} />
+                <Search stage={props.stage.clone()} now={scene.now} />
             }
         </>
     }

@@ -1,18 +1,20 @@
 //! The head of a session: its title, and what can be done with the whole of it. Each is a form that works by itself.
 
 use super::acts;
+use super::find;
 use super::row::title_of;
 use crate::controls::form::value_of;
-use crate::controls::found::by_id;
-use crate::controls::keys::key_of;
+use crate::controls::found::{by_id, first};
 use crate::controls::{Link, PostForm, Sign, icon, when};
 use crate::state::{Place, Stage};
 use protocol::routes::page;
-use protocol::view::SessionRow;
+use protocol::view::{Body, SessionRow};
 use protocol::{MutationId, RunId, UnixMillis, limits};
 use std::rc::Rc;
 use web_sys::{HtmlDetailsElement, HtmlInputElement};
 use yew::prelude::*;
+
+const RENAME: &str = "rename";
 
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct HeaderProps {
@@ -49,12 +51,28 @@ pub fn Header(props: &HeaderProps) -> Html {
                 if row.running || props.run.is_some() {
                     <Stop stage={props.stage.clone()} session={row.clone()} run={props.run} />
                 }
+                <button
+                    type="button"
+                    class="button button-quiet needs-script"
+                    data-testid="find"
+                    aria-label="Find in this session"
+                    title="Find in this session (Ctrl+F)"
+                    onclick={find_here(props.stage.body)}
+                >
+                    { icon(Sign::Search) }
+                </button>
                 <Rename stage={props.stage.clone()} session={row.clone()} />
                 <Archive stage={props.stage.clone()} session={row.clone()} />
                 <Delete stage={props.stage.clone()} session={row.clone()} />
             </div>
         </header>
     }
+}
+
+fn find_here(body: Body) -> Callback<MouseEvent> {
+    Callback::from(move |_| {
+        find::open(body);
+    })
 }
 
 fn counted(messages: i64) -> String {
@@ -96,10 +114,10 @@ fn Rename(props: &ActProps) -> Html {
     let mutation = use_state(MutationId::fresh);
     let row = props.session.clone();
     let onpost = {
-        let (stage, details, field, row) = (props.stage.clone(), details.clone(), field.clone(), row.clone());
+        let (stage, field, row) = (props.stage.clone(), field.clone(), row.clone());
         Callback::from(move |()| {
             let title = value_of(&field);
-            close(&details);
+            stop_renaming();
             acts::rename(&stage, &row, &title);
         })
     };
@@ -116,17 +134,8 @@ fn Rename(props: &ActProps) -> Html {
             }
         })
     };
-    let onkeydown = {
-        let details = details.clone();
-        Callback::from(move |event: KeyboardEvent| {
-            if key_of(&event).as_deref() == Some("Escape") {
-                event.stop_propagation();
-                close(&details);
-            }
-        })
-    };
     html! {
-        <details class="over" id="rename" ref={details} {ontoggle} {onkeydown}>
+        <details class="over" id={RENAME} ref={details} {ontoggle}>
             <summary class="button button-quiet" data-testid="rename" aria-label="Rename" title="Rename (F2)">
                 { icon(Sign::Pencil) }
             </summary>
@@ -156,20 +165,23 @@ fn Rename(props: &ActProps) -> Html {
     }
 }
 
-fn close(details: &NodeRef) {
-    if let Some(details) = details.cast::<HtmlDetailsElement>() {
-        details.set_open(false);
-        if let Ok(Some(summary)) = details.query_selector("summary") {
-            let _ = wasm_bindgen::JsCast::unchecked_ref::<web_sys::HtmlElement>(&summary).focus();
-        }
+/// Opens the field for the title, if a session is open.
+pub fn start_renaming() {
+    if let Some(details) = by_id::<HtmlDetailsElement>(RENAME) {
+        details.set_open(true);
     }
 }
 
-/// Opens the field for the title, if a session is open.
-pub fn start_renaming() {
-    if let Some(details) = by_id::<HtmlDetailsElement>("rename") {
-        details.set_open(true);
+/// Whether it was open: then it is shut, and its button has the focus.
+pub fn stop_renaming() -> bool {
+    let Some(details) = by_id::<HtmlDetailsElement>(RENAME).filter(HtmlDetailsElement::open) else {
+        return false;
+    };
+    details.set_open(false);
+    if let Some(summary) = first("#rename summary") {
+        let _ = summary.focus();
     }
+    true
 }
 
 #[component]

@@ -2,15 +2,20 @@
 //! upwards from the newest line: 0 is the foot, and what is above has a negative place. It therefore begins at the foot
 //! without script, stays there while a reply grows, and older messages above move nothing.
 //!
+//! One who is at the foot follows what comes. Whoever goes up, however little and by whatever means, or has selected something,
+//! follows no more until they come down again.
+//!
 //! **Invariant:** whoever reads further up is never moved: what grows below is taken out of the place by this file,
 //! since WebKit anchors nothing by itself.
 
+use super::find;
 use super::mounted::{self, From, Stand};
-use crate::controls::found::{all, by_id};
+use crate::controls::found::{all, by_id, first};
 use crate::state::transcript::Opened;
 use crate::state::{Action, Sought, Stage};
 use gloo_timers::callback::Timeout;
 use protocol::MessageId;
+use protocol::run::Status;
 use protocol::view::MessageView;
 use std::cell::Cell;
 use std::fmt;
@@ -19,7 +24,7 @@ use std::rc::Rc;
 use web_sys::{Element, FocusOptions, HtmlElement};
 use yew::prelude::*;
 
-/// Nearer to the foot than this, one follows what comes.
+/// Whoever comes down nearer to the foot than this follows what comes.
 const FOLLOW_PX: i32 = 100;
 /// Of the pane, above a message that was gone to.
 const ABOVE_PX: i32 = 24;
@@ -36,6 +41,13 @@ pub fn to_latest() {
         button.click();
     } else if let Some(pane) = by_id::<HtmlElement>(PANE) {
         pane.set_scroll_top(0);
+    }
+}
+
+/// Takes the focus out of wherever it is in the session.
+pub fn focus_pane() {
+    if let Some(pane) = by_id::<HtmlElement>(PANE) {
+        let _ = pane.focus();
     }
 }
 
@@ -56,8 +68,11 @@ pub struct Reading {
     pub mounted: Range<usize>,
     /// One has gone up: new lines do not take one along.
     pub is_detached: bool,
+    /// Messages that came since.
+    pub new: usize,
     pub onscroll: Callback<Event>,
-    pub onwheel: Callback<WheelEvent>,
+    /// To be told before something moves the pane: whether it leads up.
+    pub leave: Callback<bool>,
     /// Back to the newest.
     pub onlatest: Callback<MouseEvent>,
     /// Says whether one has gone up.
@@ -70,8 +85,8 @@ impl fmt::Debug for Reading {
     }
 }
 
-/// The newest message and how long it is.
-type Newest = Option<(MessageId, usize)>;
+/// The newest message, how long it is, and how it stands with it.
+type Newest = Option<(MessageId, usize, Status)>;
 
 /// A message in sight, and how far down its head is.
 type Line = Option<(MessageId, f64)>;
@@ -81,6 +96,10 @@ struct Last {
     height: Cell<i32>,
     newest: Cell<Newest>,
     is_detached: Cell<bool>,
+    /// How much was out of sight below.
+    below: Cell<i32>,
+    /// The newest message when one went up.
+    left: Cell<Option<MessageId>>,
     from: Cell<From>,
     /// What is to stay where it is while what is mounted changes.
     line: Cell<Line>,
@@ -98,9 +117,13 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
         begun
     });
     let detach = {
-        let (is_detached, last) = (is_detached.clone(), last.clone());
+        let (pane, is_detached, last) = (pane.clone(), is_detached.clone(), last.clone());
         Rc::new(move |now: bool| {
+            if let Some(pane) = pane.cast::<HtmlElement>() {
+                last.below.set(out_of_sight_below(&pane));
+            }
             if last.is_detached.replace(now) != now {
+                last.left.set(last.newest.get().map(|(message, ..)| message));
                 is_detached.set(now);
             }
         })
@@ -133,12 +156,14 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
         });
     }
     {
-        let (pane, last) = (pane.clone(), last.clone());
-        let tail = messages.last().map(|message| (message.id, message.content.len()));
+        let (pane, last, detach) = (pane.clone(), last.clone(), detach.clone());
+        let newest = messages.last();
+        let tail = newest.map(|message| (message.id, message.content.len(), message.status));
         use_effect_with((messages.len(), tail), move |(_, tail)| {
             if let Some(pane) = pane.cast::<HtmlElement>() {
-                hold(&pane, &last, *tail);
+                hold(&pane, &last, *tail, &*detach);
             }
+            find::mark();
         });
     }
     {
@@ -147,6 +172,7 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
             if let Some(pane) = pane.cast::<HtmlElement>() {
                 stay(&pane, &last);
             }
+            find::mark();
         });
     }
     let look = {
@@ -156,9 +182,13 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
             let Some(pane) = pane.cast::<HtmlElement>() else {
                 return;
             };
-            let below = -pane.scroll_top();
+            let (before, below) = (last.below.get(), out_of_sight_below(&pane));
             let is_away = below > FOLLOW_PX || run.end < open.messages.len();
-            let is_detached = is_away || (!has_scrolled && last.is_detached.get());
+            let is_detached = if has_scrolled && below != before {
+                is_away || below > before
+            } else {
+                is_away || last.is_detached.get()
+            };
             detach(is_detached);
             let stand = Stand {
                 above: pane.scroll_height() - pane.client_height() - below,
@@ -185,17 +215,16 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
         });
     }
     let onscroll = Callback::from(move |_: Event| look(true));
-    let onwheel = {
+    let leave = {
         let (pane, detach) = (pane.clone(), detach.clone());
-        Callback::from(move |event: WheelEvent| {
-            let can_go_up = pane
-                .cast::<HtmlElement>()
-                .is_some_and(|pane| pane.scroll_height() > pane.client_height());
-            if event.delta_y() < 0.0 && can_go_up {
+        Callback::from(move |is_up: bool| {
+            if is_up && pane.cast::<HtmlElement>().is_some_and(|pane| can_go_up(&pane)) {
                 detach(true);
             }
         })
     };
+    let left = last.left.get().filter(|_| *is_detached);
+    let since = left.and_then(|left| messages.iter().rev().position(|message| message.id == left));
     let onlatest = {
         let (pane, detach, mount) = (pane.clone(), detach.clone(), mount);
         Callback::from(move |_: MouseEvent| {
@@ -210,8 +239,9 @@ pub fn use_reading(open: &Rc<Opened>, sought: Option<Sought>, is_awake: bool) ->
         pane,
         mounted,
         is_detached: *is_detached,
+        new: since.unwrap_or(0),
         onscroll,
-        onwheel,
+        leave,
         onlatest,
         detach,
     }
@@ -230,12 +260,13 @@ pub fn use_sought(
     let here = sought.filter(|sought| messages.iter().any(|message| message.id == sought.message));
     {
         let (stage, lit, reading) = (stage.clone(), lit.clone(), reading.clone());
+        let newest = messages.last().map(|message| message.id);
         use_effect_with(here, move |here| {
             let Some(Sought { message, .. }) = *here else {
                 return;
             };
             stage.tell(Action::Reached);
-            go_to(message, &reading);
+            go_to(message, newest == Some(message), &reading);
             lit.set(Some(message));
             light.replace(Some(Timeout::new(LIT_MILLIS, move || lit.set(None))));
         });
@@ -267,19 +298,26 @@ pub fn step(by: isize) {
 }
 
 /// Its first line near the top of the pane, and the focus with it.
-fn go_to(message: MessageId, reading: &Reading) {
+fn go_to(message: MessageId, is_newest: bool, reading: &Reading) {
     let pane = reading.pane.cast::<HtmlElement>();
     if let (Some(article), Some(pane)) = (by_id::<HtmlElement>(&message_id(message)), pane) {
         begin_at(&article, &pane);
-        (reading.detach)(-pane.scroll_top() > FOLLOW_PX);
+        let foot = pane.get_bounding_client_rect().bottom() - f64::from(ABOVE_PX);
+        if let Some(mark) = find::first_in(&article).filter(|mark| *mark > foot) {
+            move_by(&pane, mark - foot + f64::from(pane.client_height() / 2));
+        }
+        let is_away = out_of_sight_below(&pane) > FOLLOW_PX || !is_newest || find::is_open();
+        (reading.detach)(is_away && can_go_up(&pane));
     }
 }
 
 fn begin_at(article: &HtmlElement, pane: &HtmlElement) {
-    // Where it is to stand is said below.
-    let still = FocusOptions::new();
-    still.set_prevent_scroll(true);
-    let _ = article.focus_with_options(&still);
+    // Where it is to stand is said below. Whoever finds goes on typing.
+    if first("#find:focus-within").is_none() {
+        let still = FocusOptions::new();
+        still.set_prevent_scroll(true);
+        let _ = article.focus_with_options(&still);
+    }
     article.scroll_into_view();
     pane.set_scroll_top(pane.scroll_top() - ABOVE_PX);
 }
@@ -306,18 +344,44 @@ fn stay(pane: &HtmlElement, last: &Last) {
         return;
     };
     if let Some(article) = by_id::<HtmlElement>(&message_id(message)) {
-        let moved = article.get_bounding_client_rect().top() - before;
-        #[expect(clippy::cast_possible_truncation, reason = "pixels of a page")]
-        pane.set_scroll_top(pane.scroll_top() + moved.round() as i32);
+        move_by(pane, article.get_bounding_client_rect().top() - before);
+        last.below.set(out_of_sight_below(pane));
     }
+}
+
+fn move_by(pane: &HtmlElement, pixels: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "pixels of a page")]
+    pane.set_scroll_top(pane.scroll_top() + pixels.round() as i32);
+}
+
+/// A page that is pulled beyond its end has less than nothing there.
+fn out_of_sight_below(pane: &HtmlElement) -> i32 {
+    (-pane.scroll_top()).max(0)
+}
+
+fn can_go_up(pane: &HtmlElement) -> bool {
+    pane.scroll_height() > pane.client_height()
+}
+
+/// Whether something in it is selected: that is not to move under the pointer.
+fn is_selected(pane: &HtmlElement) -> bool {
+    let selection = web_sys::window().and_then(|window| window.get_selection().ok().flatten());
+    selection
+        .is_some_and(|selection| !selection.is_collapsed() && pane.contains(selection.anchor_node().as_ref()))
 }
 
 /// After the pane was drawn: one who follows is at the foot, one who reads above stays on their line. Where the newest
 /// message is as it was, what came is older and stands above: that moves nothing.
-fn hold(pane: &HtmlElement, last: &Last, newest: Newest) {
+fn hold(pane: &HtmlElement, last: &Last, newest: Newest, detach: &dyn Fn(bool)) {
     let height = pane.scroll_height();
     let grown = height - last.height.replace(height);
-    let had = last.newest.replace(newest);
+    let had = last.newest.get();
+    // What one did since the pane was looked at last may not have been told yet.
+    let has_gone_up = out_of_sight_below(pane) > last.below.get();
+    if had.is_some() && had != newest && (has_gone_up || is_selected(pane)) {
+        detach(true);
+    }
+    last.newest.set(newest);
     if !last.is_detached.get() {
         pane.set_scroll_top(0);
     } else if had.is_some() && had != newest && grown > 0 {

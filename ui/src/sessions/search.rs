@@ -1,12 +1,14 @@
 //! Looking for something in everything that is here: a dialog over the page, opened by its button, Ctrl+K or
-//! Ctrl+Shift+F. What is chosen opens its session and goes to its message.
+//! Ctrl+Shift+F. What is chosen opens its session and goes to its message. Within one session it is the bar of `find.rs`
+//! that is shown of the same, and every step leads on.
 //!
 //! **Invariant:** only where script runs; the server draws neither the button nor the dialog.
 
 pub mod results;
 
+use super::find;
 use crate::controls::found::by_id;
-use crate::controls::keys::{is_plain_enter, key_of};
+use crate::controls::keys::{is_of_a_word, is_plain_enter, key_of};
 use crate::controls::{Sign, icon};
 use crate::state::{Action, Place, Sought, Stage};
 use protocol::search::Found;
@@ -20,8 +22,6 @@ use yew::prelude::*;
 const DIALOG: &str = "search";
 const FIELD: &str = "search-input";
 const RESULTS: &str = "search-results";
-/// Ticked while only the open session is looked through.
-const HERE: &str = "search-here";
 /// More is not looked at (`sync-client/src/search/query.rs`).
 const CHARACTERS: &str = "256";
 
@@ -43,18 +43,6 @@ pub fn search_button() -> Html {
 
 /// Opens the dialog if there is one, to look through everything; what was typed last is there to be typed over.
 pub fn open() {
-    look_through(false);
-}
-
-/// The same, to look through the open session alone.
-pub fn open_here() {
-    look_through(true);
-}
-
-fn look_through(is_here: bool) {
-    if let Some(tick) = by_id::<HtmlInputElement>(HERE) {
-        tick.set_checked(is_here);
-    }
     let Some(dialog) = by_id::<HtmlDialogElement>(DIALOG) else {
         return;
     };
@@ -96,6 +84,8 @@ struct View {
     typed: String,
     found: Rc<Found>,
     active: usize,
+    /// Steps that were taken, also those that led nowhere else.
+    steps: usize,
 }
 
 enum Turn {
@@ -112,6 +102,7 @@ impl Reducible for View {
         let step = |by: usize| {
             Rc::new(Self {
                 active: (self.active + by) % count.max(1),
+                steps: self.steps + 1,
                 ..Self::clone(&self)
             })
         };
@@ -122,6 +113,7 @@ impl Reducible for View {
                 typed,
                 found: Rc::new(found),
                 active: 0,
+                steps: self.steps,
             }),
             Turn::Down => step(1),
             Turn::Up => step(count.saturating_sub(1)),
@@ -169,8 +161,9 @@ fn choose(stage: &Stage, (session, message): Choice) {
 #[derive(Clone, Debug, PartialEq, Properties)]
 pub struct SearchProps {
     pub stage: Stage,
-    /// The open session, which may be looked through by itself.
-    pub session: Option<SessionId>,
+    /// The session whose messages alone are looked through, in its bar.
+    #[prop_or_default]
+    pub within: Option<SessionId>,
     pub now: UnixMillis,
 }
 
@@ -178,58 +171,69 @@ pub struct SearchProps {
 pub fn Search(props: &SearchProps) -> Html {
     let view = use_reducer(View::default);
     let asking = use_memo((), |()| Rc::new(Asking::default()));
-    use_effect_with((view.active, view.found.clone()), |(active, _)| show(*active));
+    let within = props.within;
+    {
+        let (stage, view) = (props.stage.clone(), view.clone());
+        use_effect_with((view.steps, view.found.clone()), move |_| match within {
+            None => show(view.active),
+            Some(session) => lead(&stage, session, &view),
+        });
+    }
     let look = {
-        let (stage, view, session) = (props.stage.clone(), view.dispatcher(), props.session);
+        let (stage, view) = (props.stage.clone(), view.dispatcher());
         Callback::from(move |()| {
-            let Some(field) = by_id::<HtmlInputElement>(FIELD) else {
+            let Some(field) = by_id::<HtmlInputElement>(field_of(within)) else {
                 return;
             };
-            let is_here = by_id::<HtmlInputElement>(HERE).is_some_and(|tick| tick.checked());
-            asking
-                .wanted
-                .replace((field.value(), session.filter(|_| is_here)));
+            asking.wanted.replace((field.value(), within));
             ask(&stage, &asking, view.clone());
         })
     };
     let oninput = look.reform(|_: InputEvent| ());
-    // What is here may have changed since the dialog was open last.
+    // What is here may have changed since it was open last.
     let onfocus = look.reform(|_: FocusEvent| ());
-    let onchange = look.reform(|_: Event| ());
     let pick = {
         let stage = props.stage.clone();
         Callback::from(move |choice: Choice| choose(&stage, choice))
     };
     let onkeydown = {
         let (view, pick) = (view.clone(), pick.clone());
-        Callback::from(move |event: KeyboardEvent| strike(&event, &view, &pick))
+        Callback::from(move |event: KeyboardEvent| strike(&event, &view, &pick, within.is_some()))
     };
     let count = view.found.count();
+    let is_list = within.is_none();
+    let field = html! {
+        <input
+            id={field_of(within)}
+            class="search-field"
+            type="text"
+            enterkeyhint="search"
+            role={is_list.then_some("combobox")}
+            aria-label={if is_list { scope(props.stage.body) } else { "Find in this session" }}
+            aria-autocomplete={is_list.then_some("list")}
+            aria-expanded={is_list.then(|| (count > 0).to_string())}
+            aria-controls={is_list.then_some(RESULTS)}
+            aria-activedescendant={(is_list && count > 0).then(|| results::option_id(view.active))}
+            placeholder={if is_list { "Search sessions and messages" } else { "Find in this session" }}
+            maxlength={CHARACTERS}
+            autocomplete="off"
+            spellcheck="false"
+            dir="auto"
+            data-testid={field_of(within)}
+            {oninput}
+            {onfocus}
+            {onkeydown}
+        />
+    };
+    if !is_list {
+        let standing = find::standing(&view.typed, &view.found, view.active);
+        return find::view(field, standing, step(&view, false), step(&view, true));
+    }
     html! {
         <dialog id={DIALOG} class="search" aria-label="Search" onclick={leave()}>
             <div class="search-head">
                 { icon(Sign::Search) }
-                <input
-                    id={FIELD}
-                    class="search-field"
-                    type="text"
-                    enterkeyhint="search"
-                    role="combobox"
-                    aria-label={scope(props.stage.body)}
-                    aria-autocomplete="list"
-                    aria-expanded={(count > 0).to_string()}
-                    aria-controls={RESULTS}
-                    aria-activedescendant={(count > 0).then(|| results::option_id(view.active))}
-                    placeholder="Search sessions and messages"
-                    maxlength={CHARACTERS}
-                    autocomplete="off"
-                    spellcheck="false"
-                    dir="auto"
-                    data-testid={FIELD}
-                    {oninput}
-                    {onfocus}
-                    {onkeydown}
-                />
+                { field }
                 <button type="button" class="button button-quiet" onclick={Callback::from(|_: MouseEvent| shut())}>
                     { "Close" }
                 </button>
@@ -241,16 +245,14 @@ pub fn Search(props: &SearchProps) -> Html {
                 <span role="status" data-testid="search-status">
                     { results::summary(&view.typed, &view.found, props.stage.body) }
                 </span>
-                if props.session.is_some() {
-                    <label class="search-here">
-                        <input id={HERE} type="checkbox" data-testid={HERE} {onchange} />
-                        <span>{ "Only this session" }</span>
-                    </label>
-                }
                 <span>{ scope(props.stage.body) }</span>
             </p>
         </dialog>
     }
+}
+
+const fn field_of(within: Option<SessionId>) -> &'static str {
+    if within.is_some() { find::field_id() } else { FIELD }
 }
 
 /// Where it is looked.
@@ -261,15 +263,32 @@ const fn scope(body: Body) -> &'static str {
     }
 }
 
-fn strike(event: &KeyboardEvent, view: &UseReducerHandle<View>, pick: &Callback<Choice>) {
-    // The keys belong to the input method while a word is being composed.
-    if event.is_composing() {
+/// A button's step down or up.
+fn step(view: &UseReducerHandle<View>, is_down: bool) -> Callback<MouseEvent> {
+    let view = view.dispatcher();
+    Callback::from(move |_| view.dispatch(if is_down { Turn::Down } else { Turn::Up }))
+}
+
+/// Marks what was found in the session, and goes to the one that one is at.
+fn lead(stage: &Stage, session: SessionId, view: &View) {
+    find::keep(&view.found);
+    // An answer may come after it was shut.
+    let message = find::message(&view.found, view.active).filter(|_| find::is_open());
+    if let Some(message) = message {
+        stage.tell(Action::Seek(Sought { session, message }));
+    }
+}
+
+fn strike(event: &KeyboardEvent, view: &UseReducerHandle<View>, pick: &Callback<Choice>, is_bar: bool) {
+    if is_of_a_word(event) {
         return;
     }
     match key_of(event).as_deref() {
         Some("ArrowDown") => view.dispatch(Turn::Down),
         Some("ArrowUp") => view.dispatch(Turn::Up),
-        Some("Escape") => shut(),
+        Some("Enter") if is_bar => view.dispatch(if event.shift_key() { Turn::Up } else { Turn::Down }),
+        // Around the bar it goes by the session's own order (`conversation.rs`).
+        Some("Escape") if !is_bar => shut(),
         Some("Enter") if is_plain_enter(event) => {
             if let Some(choice) = choices(&view.found).get(view.active) {
                 pick.emit(*choice);
