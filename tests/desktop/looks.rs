@@ -6,7 +6,7 @@ use serde_json::json;
 
 const CONTROL: &str = "\u{E009}";
 
-async fn is_as_wide_as(screen: &Screen, wanted: u64) {
+pub async fn is_as_wide_as(screen: &Screen, wanted: u64) {
     until(&format!("the page to be {wanted} wide"), async || {
         let width = screen.evaluate("return window.innerWidth").await.as_u64()?;
         (width.abs_diff(wanted) <= 2).then_some(())
