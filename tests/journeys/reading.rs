@@ -1,11 +1,14 @@
 //! Reading a long session: however long it is, few of its messages stand in the page, and what is read stays where it is.
 
-use crate::Scene;
-use harness::Body;
+use crate::{COMPLETE, REPLIES, Scene};
+use harness::{Body, Screen};
+use protocol::SessionId;
 use serde::Deserialize;
 
 in_both_bodies! {
     a_long_session_stands_in_the_page_by_a_part_and_nothing_in_sight_moves,
+    whoever_is_at_the_foot_follows_a_reply,
+    whoever_went_up_a_little_or_selects_something_is_not_moved_by_a_reply,
 }
 
 const MESSAGES: usize = 230;
@@ -81,4 +84,83 @@ async fn a_long_session_stands_in_the_page_by_a_part_and_nothing_in_sight_moves(
     assert!(told.many <= MOST && told.is_there, "{told:?}");
     scene.elsewhere.note(session, "Land in sight.").await;
     screen.wait_text("transcript", "Land in sight.").await;
+}
+
+/// A session longer than a window, at its foot, and a reply that has begun to grow there.
+async fn with_a_growing_reply(scene: &Scene, title: &str) -> SessionId {
+    let screen = &scene.screen;
+    let session = scene.elsewhere.create_session(title).await;
+    for page in 1..=12 {
+        let said = format!("Page {page} of {title}. {}", "Calm sea. ".repeat(40));
+        scene.elsewhere.note(session, &said).await;
+    }
+    screen.wait_text("session-list", title).await;
+    screen.click_on(&format!("[data-session=\"{session}\"] a")).await;
+    screen
+        .wait_text("transcript", &format!("Page 12 of {title}."))
+        .await;
+    let words: Vec<String> = (1..=80).map(|word| format!("sounding{word}")).collect();
+    let said = format!("/slow 100ms {}", words.join(" "));
+    scene.elsewhere.say(session, &said).await;
+    screen.wait_text_in(REPLIES, "sounding5").await;
+    session
+}
+
+/// How far from the foot the pane is.
+async fn below(screen: &Screen) -> f64 {
+    let script = "return -document.querySelector('[data-testid=transcript]').scrollTop";
+    screen.evaluate(script).await.as_f64().expect("a place")
+}
+
+async fn whoever_is_at_the_foot_follows_a_reply(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    with_a_growing_reply(&scene, "Log book").await;
+    for word in ["sounding40", "sounding80"] {
+        screen.wait_text_in(REPLIES, word).await;
+        assert!(below(screen).await < 2.0, "at {word}");
+        assert_eq!(screen.count("#to-latest").await, 0);
+    }
+}
+
+/// Ways to leave the foot, each by less than what counts as near to it. The line that is looked at then is remembered.
+const WAYS: [(&str, &str); 3] = [
+    ("Arrow", "document.getElementById('conversation').focus()"),
+    (
+        "Pencil",
+        "const said = [...document.querySelectorAll('.user .plain')].pop();
+         getSelection().selectAllChildren(said);",
+    ),
+    (
+        "Bar",
+        "document.querySelector('[data-testid=transcript]').scrollTop -= 40",
+    ),
+];
+const UP_KEY: &str = "\u{E013}";
+/// Where the newest message of the person's ends, in the window.
+const LINE: &str =
+    "return [...document.querySelectorAll('.message.user')].pop().getBoundingClientRect().bottom";
+
+async fn whoever_went_up_a_little_or_selects_something_is_not_moved_by_a_reply(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    for (title, way) in WAYS {
+        let session = with_a_growing_reply(&scene, title).await;
+        screen.evaluate(way).await;
+        if title == "Arrow" {
+            screen.keys(UP_KEY).await;
+        }
+        // what is selected is held from the next word on, and so is all else
+        screen.wait_for("#to-latest").await;
+        let before = screen.evaluate(LINE).await.as_f64().expect("a line");
+        screen.wait_text_in(COMPLETE, "sounding80").await;
+        let after = screen.evaluate(LINE).await.as_f64().expect("a line");
+        assert!((after - before).abs() <= 2.0, "{title}: from {before} to {after}");
+        assert!(below(screen).await > 24.0, "{title}: the reply grew below");
+        scene.elsewhere.note(session, "Land in sight.").await;
+        screen.wait_text_in("#to-latest", "1 new").await;
+        screen.click_on("#to-latest").await;
+        screen.wait_gone("#to-latest").await;
+        screen.evaluate("getSelection().removeAllRanges()").await;
+    }
 }
