@@ -1,19 +1,22 @@
 //! Looking for what was once said: by a word or in a script without spaces, and going there.
 
 use crate::{MINE, Scene};
-use harness::{Body, until};
+use harness::{Body, Screen, until};
 use protocol::SessionId;
 use protocol::mutation::Op;
+use serde_json::json;
 
 in_both_bodies! {
     what_was_said_is_found_and_gone_to,
     the_results_are_walked_through_and_left_by_the_keyboard,
+    words_are_found_in_a_session_and_marked_where_they_stand,
 }
 
 const ENTER: &str = "\u{E007}";
 const ESCAPE: &str = "\u{E00C}";
 const DOWN: &str = "\u{E015}";
 const CONTROL: &str = "\u{E009}";
+const SHIFT: &str = "\u{E008}";
 
 /// A long session and a short one, both read on this screen.
 async fn with_two_sessions(body: Body) -> (Scene, SessionId) {
@@ -113,4 +116,89 @@ async fn the_results_are_walked_through_and_left_by_the_keyboard(body: Body) {
     screen.click_on(".head-back").await;
     screen.wait("search").await;
     picture("search-button-narrow").await;
+}
+
+/// More than stands in the page at once.
+const DAYS: usize = 90;
+
+/// The words that are marked now.
+async fn wait_marked(screen: &Screen, wanted: &[&str]) {
+    let script = "return [...(CSS.highlights?.get('find') ?? [])].map((mark) => mark.toString())";
+    until(&format!("{wanted:?} to be marked"), async || {
+        let marked = screen.evaluate(script).await;
+        (marked == json!(wanted)).then_some(())
+    })
+    .await;
+}
+
+async fn wait_in_sight(screen: &Screen, text: &str) {
+    let script = format!(
+        "const it = [...document.querySelectorAll('.pane article')].find((it) => it.textContent.includes('{text}'));
+         if (!it) return false;
+         const [at, view] = [it.getBoundingClientRect(), it.closest('.pane').getBoundingClientRect()];
+         return at.top >= view.top && at.top < view.bottom"
+    );
+    until(&format!("{text:?} in sight"), async || {
+        screen.evaluate(&script).await.as_bool()?.then_some(())
+    })
+    .await;
+}
+
+/// Also where they are not mounted: from the newest around to the oldest, and back.
+async fn words_are_found_in_a_session_and_marked_where_they_stand(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    let log = scene.elsewhere.create_session("Log book").await;
+    for day in 1..=DAYS {
+        let page = match day {
+            3 => "A lighthouse.".to_owned(),
+            45 => "Another Lighthouse, and the lighthouse keeper.".to_owned(),
+            88 => "The last lighthouse.".to_owned(),
+            _ => "Calm sea. ".repeat(20),
+        };
+        scene.elsewhere.note(log, &format!("Day {day}: {page}")).await;
+    }
+    screen.wait_text("session-list", "Log book").await;
+    screen.click_on(&format!("[data-session=\"{log}\"] a")).await;
+    screen.wait_text_in(MINE, "Day 90:").await;
+    screen.keys(&format!("{SHIFT}{ESCAPE}")).await;
+    screen.wait_focus("composer-input").await;
+
+    screen.keys(&format!("{CONTROL}f")).await;
+    screen.wait_focus("find-input").await;
+    screen.fill("find-input", "lightho").await;
+    screen.wait_text("find-status", "3 of 3").await;
+    wait_in_sight(screen, "Day 88:").await;
+    wait_marked(screen, &["Lighthouse", "lighthouse", "lighthouse"]).await;
+    screen.wait_for("#to-latest").await;
+    screen.wait_focus("find-input").await;
+    screen
+        .picture(&format!("find-marked-{body:?}").to_lowercase())
+        .await;
+    screen.keys(ENTER).await;
+    screen.wait_text("find-status", "1 of 3").await;
+    wait_in_sight(screen, "Day 3:").await;
+    wait_marked(screen, &["lighthouse", "Lighthouse", "lighthouse"]).await;
+    screen.keys(&format!("{SHIFT}{ENTER}")).await;
+    screen.wait_text("find-status", "3 of 3").await;
+    wait_in_sight(screen, "Day 88:").await;
+    screen.click("find-previous").await;
+    screen.wait_text("find-status", "2 of 3").await;
+    wait_in_sight(screen, "Day 45:").await;
+    screen.click("find-next").await;
+    screen.wait_text("find-status", "3 of 3").await;
+    screen.fill("find-input", "unheard of").await;
+    screen.wait_text("find-status", "Nothing found").await;
+    wait_marked(screen, &[]).await;
+    screen.fill("find-input", "keeper").await;
+    screen.wait_text("find-status", "1 of 1").await;
+    wait_marked(screen, &["keeper"]).await;
+    screen.keys(ESCAPE).await;
+    screen.wait_gone("#find[open]").await;
+    wait_marked(screen, &[]).await;
+    screen.wait_focus("composer-input").await;
+    // and by its button
+    screen.click("find").await;
+    screen.wait_focus("find-input").await;
+    wait_marked(screen, &["keeper"]).await;
 }
