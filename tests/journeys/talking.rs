@@ -3,6 +3,7 @@
 use crate::{COMPLETE, MINE, REPLIES, Scene, say, sign_in};
 use harness::{Body, Person, Screen, Stack, until};
 use protocol::run::Status;
+use serde_json::{Value, json};
 
 in_both_bodies! {
     a_message_begins_a_session_and_the_reply_streams_in,
@@ -11,6 +12,8 @@ in_both_bodies! {
     a_reply_can_be_stopped_and_keeps_what_was_said,
     a_failed_reply_says_so,
     what_people_write_is_shown_as_text,
+    what_is_written_from_the_right_stands_at_the_right_and_code_does_not,
+    what_a_reply_has_said_stays_as_it_was_drawn_while_it_grows,
     a_message_kept_without_an_answer_gets_one_when_asked,
     what_is_being_written_is_kept_for_each_session,
 }
@@ -138,6 +141,73 @@ async fn what_people_write_is_shown_as_text(body: Body) {
     scene.screen.wait_for(COMPLETE).await;
     assert_eq!(scene.screen.count("[data-testid=\"message-text\"] img").await, 0);
     assert_ne!(scene.screen.evaluate("return document.title").await, "owned");
+}
+
+/// Which way each of them is written.
+async fn ways(screen: &Screen, selector: &str) -> Value {
+    let script = format!(
+        "return [...document.querySelectorAll('{selector}')].map((it) => getComputedStyle(it).direction)"
+    );
+    screen.evaluate(&script).await
+}
+
+/// Block by block, by its own first letter.
+async fn what_is_written_from_the_right_stands_at_the_right_and_code_does_not(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    screen.click("new-session").await;
+    screen.wait("transcript").await;
+    screen.fill("composer-input", "مرحبا").await;
+    assert_eq!(ways(screen, "#composer-input").await, json!(["rtl"]));
+    screen.fill("composer-input", "/rtl").await;
+    screen.click("send").await;
+    screen.wait_text_in(COMPLETE, "שורה").await;
+    assert_eq!(ways(screen, ".assistant .block p").await, json!(["rtl"]));
+    screen
+        .picture(&format!("from-the-right-{body:?}").to_lowercase())
+        .await;
+    let mixed = "a\n\nاكتب `let x` هنا\n\n```rust\nlet x = 1; // مرحبا\n```\n\nand so on";
+    let session = scene.elsewhere.newest_session().await;
+    scene.elsewhere.say(session, mixed).await;
+    screen.wait_text_in(COMPLETE, "and so on").await;
+    let last = ".assistant:last-of-type";
+    assert_eq!(
+        ways(screen, &format!("{last} .block p")).await,
+        json!(["ltr", "rtl", "ltr"])
+    );
+    assert_eq!(
+        ways(screen, &format!("{last} :is(p code, .code, pre)")).await,
+        json!(["ltr", "ltr", "ltr"])
+    );
+}
+
+/// Keeps an eye on the first block of the newest reply, and gives it a mark that no new one would have.
+const WATCH: &str = "
+    const first = document.querySelector('.assistant .block');
+    first.isMarked = true;
+    window.touched = 0;
+    const watching = {subtree: true, childList: true, characterData: true, attributes: true};
+    new MutationObserver((seen) => { window.touched += seen.length; }).observe(first, watching);";
+const WATCHED: &str = "
+    const blocks = document.querySelectorAll('.assistant .block');
+    return [blocks[0].isMarked === true, window.touched, blocks.length > 5]";
+
+async fn what_a_reply_has_said_stays_as_it_was_drawn_while_it_grows(body: Body) {
+    let scene = Scene::signed_in(body).await;
+    let screen = &scene.screen;
+    screen.click("new-session").await;
+    screen.wait("transcript").await;
+    say(screen, "/slow 150ms /markdown").await;
+    let growing = "[data-testid=\"message\"][data-status=\"streaming\"]";
+    screen.wait_text_in(growing, "A paragraph").await;
+    screen.evaluate(WATCH).await;
+    screen.wait_text_in(COMPLETE, "The end.").await;
+    let drawn = screen.evaluate(WATCHED).await;
+    assert_eq!(
+        drawn,
+        json!([true, 0, true]),
+        "drawn once, touched by nothing, and more came"
+    );
 }
 
 async fn stands_written(screen: &Screen, text: &str) {
