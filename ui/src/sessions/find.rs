@@ -158,7 +158,8 @@ pub fn first_in(message: &Element) -> Option<f64> {
         return None;
     }
     let ranges = Array::new();
-    gather(&message.query_selector(".message-text").ok()??, &ranges);
+    let text = message.query_selector(".message-text").ok()??;
+    gather(&text, &ranges);
     let first = ranges.get(0).dyn_into::<Range>().ok()?;
     Some(first.get_bounding_client_rect().top())
 }
