@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::{Client as Kind, SecondStep, SignedIn};
 use protocol::routes::{self, page};
+use serde_json::json;
 use std::path::Path;
 
 const KEEP_COOKIE: &str = "__Host-compymac_keep";
@@ -168,6 +169,48 @@ async fn whoever_keeps_it_goes_on_to_where_they_were_going_and_nowhere_else() {
         assert_eq!(kept.location(), wanted, "{next}: {kept:?}");
         assert!(client.is_in());
     }
+}
+
+#[tokio::test]
+async fn whoever_presses_when_it_was_tried_too_often_is_told_to_wait_and_asked_again() {
+    let stack = Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with("TRUSTED_PROXIES", "127.0.0.0/8")
+        .start()
+        .await;
+    let (person, client) = Person::join(&stack).await;
+    leave(&client, person.email.as_str()).await.succeeds();
+    let back = browser(&stack);
+    let question = sign_in_on_the_way_to(&back, &person, page::SECURITY).await;
+    let crowded = "198.18.0.1";
+    // what others of that network may have tried
+    let others = Client::native(&stack.url());
+    for number in 0..40 {
+        let email = format!("x{number}@example.org");
+        let body = json!({"email": email, "code": "00000000", "binding": "x", "client": native("Laptop")});
+        let request = others
+            .request(Method::POST, routes::VERIFY)
+            .header("X-Forwarded-For", crowded)
+            .json(&body);
+        others.send(request).await;
+    }
+    let press = async |shown: &Answer, network: &str| {
+        let request = back
+            .request(Method::POST, page::KEEP)
+            .header("X-Forwarded-For", network)
+            .form(&shown.form(page::KEEP).hidden);
+        back.send(request).await
+    };
+    let refused = press(&question, crowded).await;
+    assert_eq!(refused.status, 429, "{refused:?}");
+    let text = refused.text();
+    assert!(
+        text.contains("Please wait") && text.contains("Keep your account?"),
+        "{text}"
+    );
+    let kept = press(&refused, "198.18.9.1").await;
+    assert_eq!(kept.location(), page::SECURITY, "{kept:?}");
+    assert_eq!(back.me().await.email, person.email);
 }
 
 /// By the form, and by the question's address in a browser that was never asked.

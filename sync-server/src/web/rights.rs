@@ -104,19 +104,29 @@ async fn ask_to_keep(
     headers: HeaderMap,
     Asked(query): Asked<Next>,
 ) -> Result<Response> {
-    let Some(kept) = auth::keep_look(pages.auth(), &headers).await? else {
-        return Ok(to_the_door(&query.next));
+    draw_keep(&pages, &headers, query.next, None).await
+}
+
+async fn draw_keep(
+    pages: &Pages,
+    headers: &HeaderMap,
+    next: String,
+    problem: Option<Problem>,
+) -> Result<Response> {
+    let Some(kept) = auth::keep_look(pages.auth(), headers).await? else {
+        return Ok(to_the_door(&next));
     };
-    let notice = |csrf| {
+    let notice = |csrf, problem| {
         Notice::Keep(Keep {
             csrf,
-            next: query.next,
+            next,
             email: kept.email,
             until: kept.until,
+            problem,
         })
     };
     Ok(pages
-        .draw_notice(&headers, StatusCode::OK, "Keep your account?", notice)
+        .draw_form(headers, "Keep your account?", problem, notice)
         .await)
 }
 
@@ -125,6 +135,10 @@ async fn keep(posted: Posted<Next>) -> Result<Response> {
     let kept = auth::keep(pages.auth(), headers, &posted.visit).await;
     match let_in(kept, next) {
         Ok(response) => Ok(response),
+        // the question stands, and is asked again once it may be
+        Err(Error::Told(problem)) if problem.code == Code::RateLimited => {
+            draw_keep(pages, headers, next.clone(), Some(*problem)).await
+        }
         Err(Error::Told(problem)) => Ok(pages
             .draw_end(headers, "Please sign in again", *problem, next)
             .await),

@@ -48,6 +48,7 @@ pub struct Keep {
     pub next: String,
     pub email: String,
     pub until: String,
+    pub problem: Option<Problem>,
 }
 
 /// A letter's link about another address was followed: only a button answers.
@@ -188,7 +189,7 @@ pub fn leaving_section(security: &Security) -> Html {
 
 pub fn keep(keep: &Keep) -> Html {
     html! {
-        <Gate heading="Keep your account?">
+        <Gate heading="Keep your account?" problem={keep.problem.clone()}>
             <p class="gate-text" data-testid="leaving-until">
                 { "The account of " }<bdi><strong>{ &keep.email }</strong></bdi>
                 { format!(" will be deleted on {}, as you asked. Until then you can keep it.", keep.until) }

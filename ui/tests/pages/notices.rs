@@ -174,6 +174,7 @@ fn of_rights() -> Vec<(&'static str, Notice)> {
         next: "/".to_owned(),
         email: email().to_string(),
         until: until(),
+        problem: None,
     };
     let told = Told {
         heading: "Your account will be deleted".to_owned(),
