@@ -1,6 +1,7 @@
 //! A forgotten password: the letter's link lets its reader choose a new one, once, and everybody else is out.
 
 use crate::device_code;
+use crate::email_change::while_held;
 use crate::native_sign_in::{App, consent, oauth_error, param};
 use crate::{email_change, letter};
 use futures_util::future::join_all;
@@ -156,6 +157,17 @@ async fn a_newer_letter_and_the_time_make_a_link_worthless() {
         .await;
     assert_eq!(browser(&stack).get(&second).await.status, 410);
     person.browser(&stack).await;
+}
+
+#[tokio::test]
+async fn a_letter_for_a_new_password_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let (person, client) = Person::join(&stack).await;
+    let user = format!("'{}'", client.me().await.user);
+    // which the next one makes worthless
+    letter_of(&stack, &person, 2).await;
+    let link = while_held(&stack, &user, letter_of(&stack, &person, 3)).await;
+    choose(&browser(&stack), &link, NEW).await.succeeds();
 }
 
 #[tokio::test]

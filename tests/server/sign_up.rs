@@ -179,6 +179,29 @@ async fn a_confirmation_holds_the_user_before_all_else() {
 }
 
 #[tokio::test]
+async fn a_letter_that_is_sent_again_holds_the_user_before_all_else() {
+    let stack = Stack::start().await;
+    let (person, client) = (Person::fresh(), browser(&stack));
+    person.sign_up(&client).await.succeeds();
+    stack.letter_to(person.email.as_str(), 1).await;
+    let user = format!(
+        "(select id from users where email_key = '{}')",
+        person.email.key()
+    );
+    let asking = async {
+        let ask = json!({"email": person.email});
+        client.post(routes::RESEND, &ask).await.succeeds();
+        // it is written behind the answer
+        stack.letter_to(person.email.as_str(), 2).await
+    };
+    let code = while_held(&stack, &user, asking).await.code.expect("a code");
+    person
+        .confirm(&client, &code, None, Kind::Browser)
+        .await
+        .succeeds();
+}
+
+#[tokio::test]
 async fn looking_at_the_link_changes_nothing_however_often() {
     let stack = Stack::start().await;
     let (person, client) = (Person::fresh(), browser(&stack));

@@ -260,28 +260,29 @@ pub async fn void_all(db: &mut Transaction, identifier: &str) -> sqlx::Result<()
     Ok(())
 }
 
-/// The sign-up that a fresh letter is for: this window's own, else the newest, of an address not confirmed yet. Nobody
-/// writes to whom an operator has locked.
+/// The sign-up of a user who is held that a fresh letter is for: this window's own, else the newest, of an address not confirmed yet.
 pub async fn to_resend(
     db: &mut Transaction,
+    user: UserId,
     identifier: &str,
     binding_hash: &[u8],
-) -> sqlx::Result<Option<(Uuid, UserId, Email)>> {
+) -> sqlx::Result<Option<(Uuid, Email)>> {
     let row = sqlx::query!(
-        r#"select t.id, u.id as user_id, u.email
+        r#"select t.id, u.email
              from verification_tokens t join users u on u.id = t.user_id
-            where t.identifier = $1 and t.purpose = 'verify' and u.email_verified is null
-              and t.consumed_at is null and u.disabled_at is null
+            where u.id = $3 and t.identifier = $1 and t.purpose = 'verify' and u.email_verified is null
+              and t.consumed_at is null
             order by t.binding_hash = $2 desc, t.created_at desc
             limit 1
               for update of t"#,
         identifier,
-        binding_hash
+        binding_hash,
+        user.0
     )
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some((row.id, UserId(row.user_id), stored_email(&row.email)?)))
+    Ok(Some((row.id, stored_email(&row.email)?)))
 }
 
 /// A fresh link and code for a sign-up; those before are worthless.

@@ -244,9 +244,16 @@ async fn send_again(auth: &Auth, email: &Email, binding: &[u8; 32], visit: &Visi
     if auth.take(Class::Letter, &whos, whose, visit).await.is_err() {
         return Ok(());
     }
-    let mut tx = auth.pool.begin().await?;
-    let found = tokens::to_resend(&mut tx, &email.key(), binding).await?;
-    let Some((id, user, email)) = found else {
+    let Some(known) = users::known(&auth.pool, email).await? else {
+        return Ok(());
+    };
+    let (mut tx, user) = (auth.pool.begin().await?, known.user);
+    // the user first of all, as whoever confirms it does; nobody writes to whom an operator has locked
+    if !users::hold(&mut tx, user).await? {
+        return Ok(());
+    }
+    let found = tokens::to_resend(&mut tx, user, &email.key(), binding).await?;
+    let Some((id, email)) = found else {
         return Ok(());
     };
     if !auth.may_write_to(&email, Cause::Other).await {
