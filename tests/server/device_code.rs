@@ -231,6 +231,25 @@ async fn wrong_codes_are_counted_for_each_browser() {
 }
 
 #[tokio::test]
+async fn answers_to_codes_that_nobody_looked_at_are_counted_too_and_good_ones_are_not() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (_, browser) = Person::join(&stack).await;
+    for _ in 0..6 {
+        let tower = Headless::on(&stack, "Tower").await;
+        let found = type_code(&browser, &tower.codes.user_code).await;
+        press(&browser, &found, "no").await.succeeds();
+        press(&browser, &found, "no").await.succeeds();
+    }
+    let form = browser.visit(page::DEVICE_CODE).await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        let blind = [("code", "BBBB-BBBB"), ("answer", "yes")];
+        statuses.push(browser.submit(&form, page::DEVICE_CODE, &blind).await.status);
+    }
+    assert_eq!(statuses, [410, 410, 410, 410, 410, 429]);
+}
+
+#[tokio::test]
 async fn a_stranger_is_led_to_the_door_and_noise_is_refused() {
     let stack = Stack::start().await;
     let stranger = Client::browser(&stack.url(), &stack.url());

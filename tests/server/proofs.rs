@@ -379,6 +379,11 @@ async fn a_program_without_a_browser_is_bound_as_well() {
         let refused = post(&client, routes::TOKEN, &grant, &proofs).await;
         assert_eq!(oauth_error(&refused), "invalid_grant");
     }
+    let noted = format!(
+        "select count(*) from audit_events where user_id = '{}' and reason = 'device code: another key'",
+        browser.me().await.user
+    );
+    assert_eq!(stack.number(&noted).await, 2, "whoever let it in reads so");
     let answer = post(&client, routes::TOKEN, &grant, &[&key.proof(&address)]).await;
     let token = tokens(&answer).refresh_token;
     assert_eq!(oauth_error(&renew(&client, &token, &[]).await), "invalid_grant");

@@ -9,7 +9,7 @@ use super::super::finish::{Entrance, Step, finish_sign_in};
 use super::super::tries::Whose;
 use super::super::{Auth, Caller, Kind, Visit, cookies, users};
 use super::authorize::{names_a_key, tidy};
-use super::device_codes::{self, NewDeviceCode, PAUSE, WAITS};
+use super::device_codes::{self, Claimed, NewDeviceCode, PAUSE, WAITS};
 use super::dpop;
 use super::grants::{Granted, Refusal, Shown};
 use crate::body::Form;
@@ -132,16 +132,23 @@ pub async fn look_at_device_code(
     let whos = [Who::Address(&prefix), Who::Device(caller.device.0)];
     let whose = Whose::User(caller.user, Some(caller.device));
     auth.take(Class::DeviceCodeTry, &whos, whose, visit).await?;
-    let code = meant(typed).ok_or_else(unknown)?;
-    let hash = cookies::digest(&code);
-    let claimed = device_codes::claim(&auth.pool, &hash, caller.user, caller.device).await?;
-    let claimed = claimed.ok_or_else(unknown)?;
+    let Some(claimed) = claim(auth, typed, caller).await? else {
+        return Err(mistyped(auth, caller, visit).await);
+    };
     auth.0.limits.give_back(Class::DeviceCodeTry, &whos).await;
     Ok(Waiting {
         device: named(&claimed.client),
         asked_from: claimed.asked_from,
         minutes_ago: claimed.seconds_ago / 60,
     })
+}
+
+async fn claim(auth: &Auth, typed: &str, caller: &Caller) -> Result<Option<Claimed>> {
+    let Some(code) = meant(typed) else {
+        return Ok(None);
+    };
+    let hash = cookies::digest(&code);
+    Ok(device_codes::claim(&auth.pool, &hash, caller.user, caller.device).await?)
 }
 
 /// What became of a question.
@@ -161,17 +168,37 @@ pub async fn answer_device_code(
     caller: &Caller,
     visit: &Visit,
 ) -> Result<Answered> {
-    let hash = cookies::digest(&meant(typed).ok_or_else(unknown)?);
+    let prefix = visit.prefix();
+    let whos = [Who::Address(&prefix), Who::Device(caller.device.0)];
+    let whose = Whose::User(caller.user, Some(caller.device));
+    auth.take(Class::DeviceCodeTry, &whos, whose, visit).await?;
+    let Some(answered) = answer(auth, typed, is_allowed, caller, visit).await? else {
+        return Err(mistyped(auth, caller, visit).await);
+    };
+    auth.0.limits.give_back(Class::DeviceCodeTry, &whos).await;
+    Ok(answered)
+}
+
+async fn answer(
+    auth: &Auth,
+    typed: &str,
+    is_allowed: bool,
+    caller: &Caller,
+    visit: &Visit,
+) -> Result<Option<Answered>> {
+    let Some(code) = meant(typed) else {
+        return Ok(None);
+    };
+    let hash = cookies::digest(&code);
     let mut tx = auth.pool.begin().await?;
     let decided = device_codes::decide(&mut tx, &hash, caller.device, is_allowed).await?;
     let Some(client) = decided else {
         let before = device_codes::answered(&mut tx, &hash, caller.device).await?;
-        let before = before.ok_or_else(unknown)?;
-        return Ok(Answered {
+        return Ok(before.map(|before| Answered {
             device: named(&before.client),
             is_allowed: before.is_allowed,
             is_again: true,
-        });
+        }));
     };
     let event = Event {
         user: Some(caller.user),
@@ -182,11 +209,11 @@ pub async fn answer_device_code(
     };
     audit_events::note(&mut tx, event, visit).await?;
     tx.commit().await?;
-    Ok(Answered {
+    Ok(Some(Answered {
         device: named(&client),
         is_allowed,
         is_again: false,
-    })
+    }))
 }
 
 fn named(client: &Client) -> String {
@@ -196,7 +223,16 @@ fn named(client: &Client) -> String {
     }
 }
 
-fn unknown() -> Error {
+/// No code for this browser: that is noted, once the try was counted.
+async fn mistyped(auth: &Auth, caller: &Caller, visit: &Visit) -> Error {
+    let event = Event {
+        user: Some(caller.user),
+        device: Some(caller.device),
+        name: "authorize",
+        refusal: Some("wrong code"),
+        method: "device code",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
     Problem::new(Code::InvalidOrExpiredLink)
         .detail("There is no such code, or it is older than ten minutes. Please compare it with the one that is shown.")
         .into()
@@ -204,6 +240,24 @@ fn unknown() -> Error {
 
 fn wait(error: &'static str, why: &str) -> Refusal {
     Refusal::InvalidRequest(error, why.to_owned())
+}
+
+/// A program's code that is worth nothing to whoever shows it: that is noted, as of whoever looked at it in a browser.
+async fn refuse(
+    auth: &Auth,
+    user: Option<UserId>,
+    (why, told): (&str, &'static str),
+    visit: &Visit,
+) -> Refusal {
+    let event = Event {
+        user,
+        device: None,
+        name: "sign_in",
+        refusal: Some(why),
+        method: "device code",
+    };
+    audit_events::note_refusal(&auth.pool, event, visit).await;
+    Refusal::InvalidGrant(told)
 }
 
 /// The program asks whether it may come in.
@@ -214,16 +268,16 @@ pub(super) async fn redeem(auth: &Auth, device_code: &str, shown: Shown, visit: 
     if let Some(user) = whose {
         users::hold(&mut tx, user).await?;
     }
-    let Some(asked) = device_codes::ask(&mut tx, &hash)
-        .await?
-        .filter(|_| shown.client_id == CLIENT_ID)
-    else {
-        return Err(Refusal::InvalidGrant(
-            "This code is not known or was used already.",
-        ));
+    let asked = device_codes::ask(&mut tx, &hash).await?;
+    let Some(asked) = asked.filter(|_| shown.client_id == CLIENT_ID) else {
+        drop(tx);
+        let why = ("unknown code", "This code is not known or was used already.");
+        return Err(refuse(auth, whose, why, visit).await);
     };
     if !dpop::is_shown(asked.dpop_jkt.as_deref(), shown.key.as_ref()) {
-        return Err(Refusal::InvalidGrant("This code was asked for with another key."));
+        drop(tx);
+        let why = ("another key", "This code was asked for with another key.");
+        return Err(refuse(auth, whose, why, visit).await);
     }
     if !asked.is_live {
         return Err(wait(
