@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use harness::mailbox::{path_of, written};
-use harness::{Answer, Authenticator, Client, Person, Stack, browser, native};
+use harness::{Answer, Authenticator, Client, Person, Stack, browser, native, until};
 use http::{Method, StatusCode};
 use protocol::Code;
 use protocol::auth::{Client as Kind, SecondStep, SignUpStarted};
@@ -272,6 +272,64 @@ async fn five_wrong_codes_end_a_letters_code() {
     let right = asked.type_code(&asked.window, &asked.code).await;
     assert_eq!(right.status, StatusCode::GONE);
     assert!(!asked.window.is_in());
+}
+
+/// Each letter has five tries of its own, and an account ten, whatever letters there were; so has an address that is nobody's.
+#[tokio::test]
+async fn codes_of_all_letters_to_an_address_are_counted_together_known_here_or_not() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (person, _) = Person::join(&stack).await;
+    let window = browser(&stack);
+    for (email, rows) in [(person.email.as_str(), 1), ("nobody.at.all@example.org", 2)] {
+        let sent = ask(&window, email, "/").await;
+        until("what is written behind the answer", async || {
+            let asked = "select count(*) from verification_tokens where purpose = 'sign_in'";
+            (stack.number(asked).await == rows).then_some(())
+        })
+        .await;
+        let mut statuses = Vec::new();
+        for _ in 0..12 {
+            // as of another letter
+            stack
+                .execute("update verification_tokens set attempts = 0 where purpose = 'sign_in'")
+                .await;
+            let fields = [("code", "00000000")];
+            let refused = window.submit(&sent, page::FORM_LETTER_CODE, &fields).await;
+            statuses.push(refused.status);
+        }
+        let (tried, too_many) = statuses.split_at(10);
+        assert!(tried.iter().all(|status| *status == 410), "{email}: {statuses:?}");
+        assert_eq!(too_many, [429, 429], "{email}");
+    }
+    let noted = "select count(*) from audit_events where reason = 'code: too often' and user_id is ";
+    for whose in ["null", "not null"] {
+        assert_eq!(stack.number(&format!("{noted}{whose}")).await, 1, "{whose}");
+    }
+    // the link is no guess
+    let letter = stack.letter_to(person.email.as_str(), 2).await;
+    press(&browser(&stack), &path_of(&letter.link.expect("a link")), "here")
+        .await
+        .has_status(StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn who_types_anything_without_a_letter_takes_no_try_from_its_reader() {
+    let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;
+    let (person, _) = Person::join(&stack).await;
+    let asked = Asked::by(&stack, &person, 2).await;
+    let stranger = browser(&stack);
+    for _ in 0..12 {
+        let refused = asked.type_code(&stranger, "00000000").await;
+        assert_eq!(refused.status, StatusCode::GONE, "{refused:?}");
+    }
+    for typed in ["no code", "00000000", "", "00000000", "no code", "0"] {
+        let refused = asked.type_code(&asked.window, typed).await;
+        assert_eq!(refused.status, StatusCode::GONE, "{refused:?}");
+    }
+    asked
+        .type_code(&asked.window, &asked.code)
+        .await
+        .has_status(StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]

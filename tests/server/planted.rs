@@ -191,6 +191,38 @@ async fn without_the_mailbox_a_claimed_address_is_guessed_at_five_times() {
     assert_eq!(stack.number(noted).await, 7);
 }
 
+/// Whatever letters there were, and whether the address is somebody's already or not.
+#[tokio::test]
+async fn guesses_at_the_codes_of_a_claimed_address_are_counted_together() {
+    let provider = OpenIdProvider::start().await;
+    let stack = Stack::builder()
+        .with("RATE_LIMIT_FACTOR", "1")
+        .with("PROVIDERS", provider.settings())
+        .start()
+        .await;
+    let (owner, _) = Person::join(&stack).await;
+    let victim = Person::fresh();
+    for (person, subject) in [(&victim, "Is this your"), (&owner, "Somebody tried to sign in")] {
+        let claimed = unconfirmed(person.email.as_str());
+        let attacker = Newcomer::by(&stack, &provider, "google", &claimed).await;
+        stack.letter_about(person.email.as_str(), subject).await;
+        let mut statuses = Vec::new();
+        for _ in 0..12 {
+            // as of another letter
+            stack
+                .execute("update verification_tokens set attempts = 0 where purpose = 'newcomer'")
+                .await;
+            statuses.push(attacker.types("00000000").await.status);
+        }
+        let (tried, too_many) = statuses.split_at(10);
+        assert!(
+            tried.iter().all(|status| *status == 410),
+            "{subject}: {statuses:?}"
+        );
+        assert_eq!(too_many, [429, 429], "{subject}");
+    }
+}
+
 /// The owner is told, and connects it themselves or not at all.
 #[tokio::test]
 async fn a_claimed_address_of_an_account_is_told_to_its_owner_and_linked_to_nothing() {

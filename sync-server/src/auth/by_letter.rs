@@ -56,11 +56,9 @@ async fn send(auth: &Auth, email: &Email, binding_hash: [u8; 32], visit: &Visit)
         return Ok(());
     }
     let known = users::known(&auth.pool, email).await?;
-    if known.is_some() && !auth.may_write_to(email, Cause::Other).await {
-        return Ok(());
-    }
+    let may_be_written_to = known.is_some() && auth.may_write_to(email, Cause::Other).await;
     let mut tx = auth.pool.begin().await?;
-    let user = match known {
+    let user = match known.filter(|_| may_be_written_to) {
         Some(known) => users::read(&mut tx, known.user).await?,
         None => None,
     };
@@ -181,9 +179,15 @@ pub async fn enter_by_code(
     let binding = cookies::read(headers, LETTER).unwrap_or_default();
     let binding_hash = cookies::digest(binding);
     let window = tokens::of_window(&auth.pool, Purpose::SignIn, &email.key(), &binding_hash).await?;
-    let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), &window) else {
+    let to_try = window.as_ref().filter(|asked| asked.has_tries);
+    let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), to_try) else {
         return Err(refuse(auth, window, "letter", visit).await);
     };
+    // known here or not, and each with a letter of its own: whoever types anything without one takes no try from its reader
+    let account = format!("sign-in:{}", auth.account_key(email));
+    let by_account = [Who::Account(&account)];
+    auth.take(Class::CodeTry, &by_account, Whose::Email(email), visit)
+        .await?;
     let code_hash = auth.code_hash(asked.id, &code);
     let user = asked.user_id.map(UserId);
     let (true, Some(user)) = (tokens::try_code(&auth.pool, asked.id, &code_hash).await?, user) else {
@@ -201,7 +205,9 @@ pub async fn enter_by_code(
     };
     let entered = enter(auth, tx, candidate, by, visit).await;
     if is_right(&entered) {
-        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+        for whos in [&whos, &by_account] {
+            auth.0.limits.give_back(Class::CodeTry, whos).await;
+        }
     }
     entered
 }

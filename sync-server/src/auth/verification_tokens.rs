@@ -92,11 +92,13 @@ pub async fn is_on_its_way(
 #[derive(Debug)]
 pub struct AskedBy {
     pub id: Uuid,
-    /// `None`: it was asked for an address that nobody has.
+    /// `None`: it was asked for an address that nobody has, or no letter went.
     pub user_id: Option<Uuid>,
+    /// Whether its code may be tried still: that goes on where it is worth nothing any more, since nobody is told so.
+    pub has_tries: bool,
 }
 
-/// The newest row that this window may use.
+/// The newest row that lets this window in; where there is none, the newest of this window.
 pub async fn of_window(
     pool: &Pool,
     purpose: Purpose,
@@ -105,12 +107,15 @@ pub async fn of_window(
 ) -> sqlx::Result<Option<AskedBy>> {
     sqlx::query_as!(
         AskedBy,
-        "select id, user_id from verification_tokens
-          where identifier = $1 and purpose = $3 and binding_hash = $2
-          order by created_at desc limit 1",
+        r#"select id, user_id, attempts < $4 and expires > now() as "has_tries!" from verification_tokens
+            where identifier = $1 and purpose = $3 and binding_hash = $2
+            order by (user_id is not null and consumed_at is null and attempts < $4 and expires > now()) desc,
+                     created_at desc
+            limit 1"#,
         identifier,
         binding_hash,
-        purpose.name()
+        purpose.name(),
+        TRIES
     )
     .fetch_optional(pool)
     .await
@@ -144,13 +149,13 @@ pub struct Candidate {
     pub name: Option<String>,
 }
 
-/// Counts a try, whatever becomes of it. False: the code is wrong, or used, too late, or tried too often. A right one is used up by
-/// [`consume_code`], in the transaction of what it is for.
+/// Counts a try, whatever becomes of it and of the letter. False: the code is wrong, or used, too late, or tried too often. A right one
+/// is used up by [`consume_code`], in the transaction of what it is for.
 pub async fn try_code(pool: &Pool, id: Uuid, code_hash: &[u8]) -> sqlx::Result<bool> {
     let is_right = sqlx::query_scalar!(
         r#"update verification_tokens set attempts = attempts + 1
-            where id = $1 and consumed_at is null and attempts < $3 and expires > now()
-        returning code_hash = $2 as "is_right!""#,
+            where id = $1 and attempts < $3 and expires > now()
+        returning (code_hash = $2 and consumed_at is null) as "is_right!""#,
         id,
         code_hash,
         TRIES

@@ -224,9 +224,14 @@ pub async fn enter(
     let provider = newcomer.provider.clone();
     let email = newcomer.email.key();
     let window = tokens::of_window(&auth.pool, Purpose::Newcomer, &email, &binding_hash).await?;
-    let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), &window) else {
+    let to_try = window.as_ref().filter(|asked| asked.has_tries);
+    let (Some(code), Some(asked)) = (codes::normal(typed, CODE_CHARS), to_try) else {
         return Err(refuse(auth, window, &provider, visit).await);
     };
+    // as of a letter to sign in by
+    let account = format!("newcomer:{}", auth.account_key(&newcomer.email));
+    let (by_account, whose) = ([Who::Account(&account)], Whose::Email(&newcomer.email));
+    auth.take(Class::CodeTry, &by_account, whose, visit).await?;
     let code_hash = auth.code_hash(asked.id, &code);
     if !tokens::try_code(&auth.pool, asked.id, &code_hash).await?
         || !use_up(auth, asked.id, &code_hash).await?
@@ -238,7 +243,9 @@ pub async fn enter(
     let method = format!("{provider}, code");
     let entered = flow::admit(auth, tx, (&provider, &identity), (&method, stays), visit).await;
     if is_right(&entered) {
-        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+        for whos in [&whos, &by_account] {
+            auth.0.limits.give_back(Class::CodeTry, whos).await;
+        }
     }
     entered
 }
