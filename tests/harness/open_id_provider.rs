@@ -279,6 +279,22 @@ impl OpenIdProvider {
         self.desk.lock().revoked.clone()
     }
 
+    /// An ID token of whoever sits before the browser, as it gives one for a code.
+    pub fn id_token(&self) -> String {
+        let now = self.desk.lock();
+        let given = Given {
+            visitor: now.visitor.clone(),
+            nonce: None,
+            challenge: None,
+            redirect_uri: String::new(),
+            is_apples: false,
+            is_microsofts: false,
+        };
+        let token = tokens::id_token(&self.url, &given, now.fault, &now.key_name);
+        hush::keep_secret(&token);
+        token
+    }
+
     /// A notice as Apple writes it, as broken as everything that it signs just now.
     pub fn tell(&self, notice: &Notice) -> String {
         let now = self.desk.lock();

@@ -3,7 +3,8 @@
 use crate::forgotten;
 use crate::letter;
 use crate::native_sign_in::{App, consent, param};
-use harness::{Client, Headless, Person, SESSION_COOKIE, Stack};
+use crate::providers;
+use harness::{Client, Headless, OpenIdProvider, Person, SESSION_COOKIE, Stack, Visitor, browser};
 use http::Method;
 use protocol::{Code, routes};
 
@@ -59,4 +60,25 @@ async fn no_secret_of_another_kind_passes_for_an_access_token() {
     // what is one opens them, so it was not the way of asking
     let token = laptop.tokens().access_token;
     show(&token, routes::ME).await.succeeds();
+}
+
+/// It is signed, in time and of somebody who is here, and says who they are at their provider: that is for nobody but us at the end of
+/// a sign-in.
+#[tokio::test]
+async fn an_id_token_of_a_provider_passes_for_no_access_token() {
+    let provider = OpenIdProvider::start().await;
+    let stack = providers::stack_with(&provider).await;
+    let person = Person::fresh();
+    provider.seat(&Visitor::with_address(person.email.as_str()));
+    let window = browser(&stack);
+    providers::sign_in(&stack, &window, "google").await;
+    assert_eq!(window.me().await.email, person.email);
+    let token = provider.id_token();
+    let stranger = Client::native(&stack.url());
+    for path in [routes::ME, routes::BOOTSTRAP, routes::SESSIONS, routes::DEVICES] {
+        let request = stranger.bare(Method::GET, path).bearer_auth(&token);
+        let answer = stranger.send(request).await;
+        assert_eq!(answer.status, 401, "{path}: {answer:?}");
+        assert_eq!(answer.problem().code, Code::SignInRequired, "{path}");
+    }
 }

@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub(super) struct Endpoint {
     pub method: Method,
     pub path: String,
+    /// The type of the body that it takes.
+    pub takes: Option<String>,
     responses: Map<String, Value>,
     needs_sign_in: bool,
 }
@@ -24,6 +26,10 @@ pub(super) async fn endpoints(client: &Client) -> Vec<Endpoint> {
             all.push(Endpoint {
                 method: Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method"),
                 path: path.clone(),
+                takes: operation
+                    .pointer("/requestBody/content")
+                    .and_then(Value::as_object)
+                    .and_then(|types| types.keys().next().cloned()),
                 responses: operation
                     .get("responses")
                     .and_then(Value::as_object)
