@@ -1,7 +1,12 @@
 //! What the audit holds: refusals by their owners, floods by one line, and nothing for longer than it says.
 
+use crate::device_code;
+use crate::email_change;
+use crate::forgotten::{choose_blindly, forget, parts};
 use crate::letter::Asked;
-use harness::{Client, Person, Stack, browser, until};
+use crate::native_sign_in::{App, consent, param};
+use harness::mailbox::path_of;
+use harness::{Client, Headless, Person, Stack, browser, until};
 use http::Method;
 use protocol::auth::Client as Kind;
 use protocol::routes::{self, page};
@@ -140,6 +145,165 @@ async fn a_wrong_code_of_a_letter_is_noted_as_its_readers() {
         .refused(Code::InvalidOrExpiredLink);
     let noted = with_reason(&stack, "code: wrong code").await;
     assert_eq!(noted[0]["email"], newcomer.email.as_str(), "{noted:?}");
+}
+
+/// Whose refusals of this kind there are, as often as there are.
+async fn refused_as(stack: &Stack, name: &str, reason: &str) -> Vec<Value> {
+    let mut events = with_reason(stack, reason).await;
+    events.retain(|event| event["event"] == name && event["outcome"] == "refused");
+    events.iter().map(|event| event["user"].clone()).collect()
+}
+
+/// In a window, which it signs in, and in another that had the page before.
+async fn press_twice(stack: &Stack, window: &Client, link: &str, (action, fields): (&str, &[(&str, &str)])) {
+    let late = browser(stack);
+    let (shown, shown_late) = (window.get(link).await, late.get(link).await);
+    let entered = window.submit(&shown, action, fields).await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    let refused = late.submit(&shown_late, action, fields).await;
+    assert_eq!(refused.status, 410, "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_opens_nothing_any_more_is_noted_as_its_readers_and_one_made_up_as_nobodys() {
+    let stack = Stack::start().await;
+    let (person, window) = Person::join(&stack).await;
+    let user: Value = window.me().await.user.to_string().into();
+
+    let asked = Asked::by(&stack, &person, 2).await;
+    let here = [("answer", "here")];
+    press_twice(&stack, &asked.window, &asked.link, (page::LETTER, &here)).await;
+    assert_eq!(
+        refused_as(&stack, "sign_in", "letter, link: not valid").await,
+        [user.clone()]
+    );
+
+    forget(&browser(&stack), person.email.as_str()).await.succeeds();
+    let letter = stack
+        .letter_about(person.email.as_str(), "Choose a new password")
+        .await;
+    let link = path_of(&letter.link.expect("a link"));
+    let (id, _) = parts(&link);
+    let made_up = format!("{}?id={id}&t=made-up", page::RESET);
+    for (link, status) in [(&made_up, 410), (&link, 200), (&link, 410)] {
+        let chosen = choose_blindly(&stack, link, "walnut-ferry-copper-drizzle").await;
+        assert_eq!(chosen.status, status, "{chosen:?}");
+    }
+    assert_eq!(
+        refused_as(&stack, "reset", "link: not valid").await,
+        [Value::Null, user]
+    );
+
+    let (newcomer, client) = (Person::fresh(), browser(&stack));
+    newcomer.sign_up(&client).await.succeeds();
+    let letter = stack.letter_to(newcomer.email.as_str(), 1).await;
+    let link = path_of(&letter.link.expect("a link"));
+    press_twice(&stack, &client, &link, (page::VERIFY, &[])).await;
+    let user: Value = client.me().await.user.to_string().into();
+    assert_eq!(refused_as(&stack, "verify", "link: not valid").await, [user]);
+}
+
+#[tokio::test]
+async fn a_link_about_another_address_that_opens_nothing_any_more_is_noted_as_its_readers() {
+    let stack = Stack::start().await;
+    let asked = email_change::Asked::begin(&stack).await;
+    let user: Value = asked.client.me().await.user.to_string().into();
+    let reader = browser(&stack);
+    let shown = reader.get(&asked.old_link).await;
+    for (answer, status) in [("no", 200), ("no", 410), ("yes", 410)] {
+        let pressed = reader
+            .submit(&shown, page::EMAIL_LINK, &[("answer", answer)])
+            .await;
+        assert_eq!(pressed.status, status, "{answer}: {pressed:?}");
+    }
+    for name in ["email_stopped", "email_agreed"] {
+        assert_eq!(
+            refused_as(&stack, name, "link: not valid").await,
+            [user.clone()],
+            "{name}"
+        );
+    }
+    // the same link is none that takes a change back
+    let token = shown.form(page::EMAIL_LINK).hidden;
+    let taking_back = reader.request(Method::POST, page::EMAIL_UNDO).form(&token);
+    assert_eq!(reader.send(taking_back).await.status, 410);
+    assert_eq!(
+        refused_as(&stack, "email_undone", "link: not valid").await,
+        [user]
+    );
+    let text = asked.client.get(page::SECURITY).await.text();
+    for words in [
+        "Refused: calling off the change of the e-mail address (link: not valid)",
+        "Refused: agreeing to another e-mail address (link: not valid)",
+        "Refused: taking the e-mail address back (link: not valid)",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistyped_code_of_a_program_is_noted_as_whose_browser_it_was_typed_in() {
+    let stack = Stack::start().await;
+    let (_, window) = Person::join(&stack).await;
+    let user: Value = window.me().await.user.to_string().into();
+    let tower = Headless::on(&stack, "Tower").await;
+    for typed in ["BBBB-BBBB", "no code"] {
+        let wrong = device_code::type_code(&window, typed).await;
+        assert_eq!(wrong.status, 410, "{wrong:?}");
+    }
+    // nobody has looked at it
+    let form = window.visit(page::DEVICE_CODE).await;
+    let blind = [("code", tower.codes.user_code.as_str()), ("answer", "yes")];
+    let blind = window.submit(&form, page::DEVICE_CODE, &blind).await;
+    assert_eq!(blind.status, 410, "{blind:?}");
+    assert_eq!(
+        refused_as(&stack, "authorize", "device code: wrong code").await,
+        [user.clone(), user.clone(), user]
+    );
+    let text = window.get(page::SECURITY).await.text();
+    let words = "Refused: letting an app in (device code: wrong code)";
+    assert!(text.contains(words), "{text}");
+}
+
+#[tokio::test]
+async fn codes_and_tokens_that_were_made_up_are_noted_as_nobodys_and_no_more_than_they_may_be_tried() {
+    let stack = strict().await;
+    let (_, window) = Person::join(&stack).await;
+    let user: Value = window.me().await.user.to_string().into();
+    let app = App::new(&stack);
+    let code = param(&consent(&window, &app.push().await).await, "code");
+    app.redeem(&code, &app.verifier).await.succeeds();
+    for _ in 0..2 {
+        assert_eq!(app.redeem(&code, &app.verifier).await.status, 400);
+    }
+    // the first time it signed out what it was redeemed for
+    assert_eq!(
+        refused_as(&stack, "sign_in", "native: unknown code").await,
+        [user]
+    );
+    let tower = Headless::on(&stack, "Tower").await;
+    let stranger = Client::native(&stack.url());
+    assert_eq!(app.redeem("made-up", &app.verifier).await.status, 400);
+    let last = refused_as(&stack, "sign_in", "native: unknown code").await;
+    assert_eq!(last.last(), Some(&Value::Null), "{last:?}");
+    let grant = json!({"grant_type": "refresh_token", "refresh_token": "cmr_made-up",
+        "client_id": protocol::oauth::CLIENT_ID});
+    let mut refused = 0;
+    for _ in 0..150 {
+        let request = stranger
+            .request(Method::POST, routes::TOKEN)
+            .header("X-Forwarded-For", "198.18.7.1")
+            .form(&grant);
+        if stranger.send(request).await.status == 400 {
+            refused += 1;
+        }
+    }
+    assert!((120..150).contains(&refused), "{refused} of 150");
+    let noted = refused_as(&stack, "refresh", "native: unknown token").await;
+    assert_eq!(noted.len(), refused, "none of those that were too many");
+    assert!(noted.iter().all(Value::is_null), "{noted:?}");
+    // what was made up harms nobody who waits
+    assert_eq!(tower.is_told().await, "authorization_pending");
 }
 
 #[tokio::test]

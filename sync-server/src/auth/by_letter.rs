@@ -6,7 +6,7 @@
 use super::audit_events::{self, Event};
 use super::cookies::LETTER;
 use super::finish::{Entrance, Entry, Step, finish_sign_in};
-use super::tries::{Cause, Whose};
+use super::tries::{Cause, Whose, is_worthless};
 use super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, NewSignIn, Purpose};
 use super::{Auth, Visit, codes, cookies, devices, next, password, seal, users};
 use crate::database::Transaction;
@@ -26,6 +26,8 @@ use uuid::Uuid;
 const WORKS: Duration = mail::SIGN_IN_GOOD_FOR;
 /// 40 bits, which five tries do not find.
 pub(super) const CODE_CHARS: usize = 8;
+/// How somebody comes who presses the link, as the audit names it.
+const BY_LINK: &str = "letter, link";
 
 /// Sends the letter, if there is anybody to send it to; that is done behind the answer. The cookie binds its code to this
 /// browser, and there its link leads on to `next` too. Asked for twice it is bound as before: the second may write no letter.
@@ -137,15 +139,20 @@ async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Lin
 
 /// The button on the link's page: signs in the browser that pressed it, and no other.
 /// `stays`: beyond its window.
-pub async fn enter_by_link(
-    auth: &Auth,
-    (id, secret): (&str, &str),
-    stays: bool,
-    visit: &Visit,
-) -> Result<Entry> {
+pub async fn enter_by_link(auth: &Auth, link: (&str, &str), stays: bool, visit: &Visit) -> Result<Entry> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
+    let entered = follow(auth, link, stays, visit).await;
+    if is_right(&entered) {
+        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    } else if is_worthless(&entered) {
+        auth.note_worthless(("sign_in", BY_LINK), link, visit).await;
+    }
+    entered
+}
+
+async fn follow(auth: &Auth, (id, secret): (&str, &str), stays: bool, visit: &Visit) -> Result<Entry> {
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let (id, linked) = linked(auth, id, secret).await?.ok_or_else(gone)?;
     let user = linked.user_id.map(UserId).ok_or_else(gone)?;
@@ -155,14 +162,10 @@ pub async fn enter_by_link(
         .await?
         .ok_or_else(gone)?;
     let by = By {
-        method: "letter, link",
+        method: BY_LINK,
         stays,
     };
-    let entered = enter(auth, tx, candidate, by, visit).await;
-    if is_right(&entered) {
-        auth.0.limits.give_back(Class::CodeTry, &whos).await;
-    }
-    entered
+    enter(auth, tx, candidate, by, visit).await
 }
 
 /// The code, typed into the window that asked for the letter.

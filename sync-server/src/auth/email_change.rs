@@ -6,7 +6,7 @@
 
 mod email_changes;
 
-pub use email_changes::{pending as pending_email_change, purge, void_pending};
+pub use email_changes::{pending as pending_email_change, purge, void_pending, whose};
 
 use super::audit_events::{self, Event};
 use super::devices::stored_email;
@@ -14,7 +14,7 @@ use super::finish::in_words;
 use super::password::masked;
 use super::providers::unlink_since;
 use super::safety::{self, must_be_fresh};
-use super::tries::{Cause, Whose};
+use super::tries::{Cause, Whose, is_worthless};
 use super::{
     Auth, Caller, Visit, cookies, devices, native, passkey, second_step, users, verification_tokens,
 };
@@ -161,27 +161,37 @@ pub enum Answered {
 }
 
 /// The buttons on the link's page.
-pub async fn answer_email(
-    auth: &Auth,
-    (id, secret): (&str, &str),
-    agrees: bool,
-    visit: &Visit,
-) -> Result<Answered> {
+pub async fn answer_email(auth: &Auth, link: (&str, &str), agrees: bool, visit: &Visit) -> Result<Answered> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
+    let (answered, name) = if agrees {
+        (agree(auth, link, visit).await, "email_agreed")
+    } else {
+        (refuse(auth, link, visit).await, "email_stopped")
+    };
+    if is_worthless(&answered) {
+        auth.note_worthless((name, "link"), link, visit).await;
+    } else if answered.is_ok() {
+        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    }
+    answered
+}
+
+async fn refuse(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<Answered> {
+    let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
+    let mut tx = auth.pool.begin().await?;
+    let user = email_changes::refuse(&mut tx, id, &cookies::digest(secret))
+        .await?
+        .ok_or_else(gone)?;
+    note(&mut tx, user, None, "email_stopped", visit).await?;
+    tx.commit().await?;
+    Ok(Answered::Refused)
+}
+
+async fn agree(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<Answered> {
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let hash = cookies::digest(secret);
-    if !agrees {
-        let mut tx = auth.pool.begin().await?;
-        let user = email_changes::refuse(&mut tx, id, &hash)
-            .await?
-            .ok_or_else(gone)?;
-        note(&mut tx, user, None, "email_stopped", visit).await?;
-        tx.commit().await?;
-        auth.0.limits.give_back(Class::CodeTry, &whos).await;
-        return Ok(Answered::Refused);
-    }
     let found = email_changes::by_link(&auth.pool, id, &hash).await?;
     let user = UserId(found.ok_or_else(gone)?.user_id);
     let mut tx = auth.pool.begin().await?;
@@ -193,13 +203,11 @@ pub async fn answer_email(
     note(&mut tx, user, None, "email_agreed", visit).await?;
     if !linked.is_agreed {
         tx.commit().await?;
-        auth.0.limits.give_back(Class::CodeTry, &whos).await;
         return Ok(Answered::Half);
     }
     change(auth, &mut tx, id, &linked, visit).await?;
     let devices = devices::ids(&mut tx, user).await?;
     tx.commit().await?;
-    auth.0.limits.give_back(Class::CodeTry, &whos).await;
     auth.announce_changed(&devices);
     auth.letters_wait();
     Ok(Answered::Changed)
@@ -257,10 +265,20 @@ pub async fn undo_look(auth: &Auth, (id, secret): (&str, &str)) -> Result<Option
 
 /// Gives the account its former address back, and takes it out of whoever's hands it was in: nobody stays in, no password
 /// opens it, and what was linked or added since is gone. A second step stays, as after every letter.
-pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<()> {
+pub async fn undo_email(auth: &Auth, link: (&str, &str), visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
+    let undone = undo(auth, link, visit).await;
+    if is_worthless(&undone) {
+        auth.note_worthless(("email_undone", "link"), link, visit).await;
+    } else if undone.is_ok() {
+        auth.0.limits.give_back(Class::CodeTry, &whos).await;
+    }
+    undone
+}
+
+async fn undo(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) -> Result<()> {
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let since = OffsetDateTime::now_utc() - UNDO;
     let hash = cookies::digest(secret);
@@ -296,7 +314,6 @@ pub async fn undo_email(auth: &Auth, (id, secret): (&str, &str), visit: &Visit) 
     }
     note(&mut tx, user, None, "email_undone", visit).await?;
     tx.commit().await?;
-    auth.0.limits.give_back(Class::CodeTry, &whos).await;
     auth.announce_signed_out(user, &signed_out);
     auth.letters_wait();
     Ok(())

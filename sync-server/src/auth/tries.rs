@@ -1,13 +1,16 @@
-//! Counting tries at the door: a refusal for too many of them is noted too, the first of each key in a while.
+//! Counting tries at the door: a refusal for too many of them is noted too, the first of each key in a while. And of those that
+//! were counted, the links that open nothing.
 //!
-//! **Invariant:** whoever tries without end writes no more than that into the log.
+//! **Invariant:** whoever tries without end writes no more into the log than they may try, and that.
 
 use super::audit_events::{self, Event};
-use super::{Auth, Visit, users};
-use crate::error::Result;
+use super::verification_tokens as tokens;
+use super::{Auth, Visit, cookies, email_change, users};
+use crate::error::{Error, Result};
 use crate::limits::{Class, Limited, Who};
 use protocol::auth::Email;
-use protocol::{DeviceId, UserId};
+use protocol::{Code, DeviceId, UserId};
+use uuid::Uuid;
 
 /// Whose door it is, as far as it is known before anything is proven.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +18,11 @@ pub enum Whose<'a> {
     Unknown,
     Email(&'a Email),
     User(UserId, Option<DeviceId>),
+}
+
+/// Whether this is the answer to a link or a code that opens nothing.
+pub(super) fn is_worthless<T>(answer: &Result<T>) -> bool {
+    matches!(answer, Err(Error::Told(problem)) if problem.code == Code::InvalidOrExpiredLink)
 }
 
 /// What a letter that anybody can cause is for.
@@ -89,6 +97,34 @@ impl Auth {
             method: class.name(),
         };
         audit_events::note_refusal(&self.pool, event, visit).await;
+    }
+
+    /// Notes that a letter's link was pressed which opens nothing, as its reader's where it was a link once. For where the try was
+    /// counted, and no transaction is open.
+    pub(super) async fn note_worthless(
+        &self,
+        (name, method): (&str, &str),
+        (id, secret): (&str, &str),
+        visit: &Visit,
+    ) {
+        let event = Event {
+            user: self.reader_of(id, secret).await,
+            device: None,
+            name,
+            refusal: Some("not valid"),
+            method,
+        };
+        audit_events::note_refusal(&self.pool, event, visit).await;
+    }
+
+    /// Whose account a letter's link is about, whatever became of it. Where that cannot be read now, the note goes without.
+    async fn reader_of(&self, id: &str, secret: &str) -> Option<UserId> {
+        let (id, link_hash) = (Uuid::parse_str(id).ok()?, cookies::digest(secret));
+        if let Ok(Some(user)) = tokens::whose(&self.pool, id, &link_hash).await {
+            return Some(user);
+        }
+        let change = email_change::whose(&self.pool, id, &link_hash).await;
+        change.ok().flatten()
     }
 }
 

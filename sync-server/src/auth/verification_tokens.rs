@@ -221,6 +221,18 @@ pub async fn by_link(
     .await
 }
 
+/// Whose a letter's link is, whatever became of it.
+pub async fn whose(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!(
+        "select user_id from verification_tokens where id = $1 and token = $2",
+        id,
+        link_hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(user.flatten().map(UserId))
+}
+
 /// Counts a try at the password that a link asked for in another browser. False: there are none left.
 pub async fn count_try(pool: &Pool, id: Uuid) -> sqlx::Result<bool> {
     let outcome = sqlx::query!(

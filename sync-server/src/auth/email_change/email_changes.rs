@@ -102,6 +102,18 @@ pub async fn by_link(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Op
     .await
 }
 
+/// Whose change a link is about, whatever became of it.
+pub async fn whose(pool: &Pool, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<UserId>> {
+    let user = sqlx::query_scalar!(
+        "select user_id from email_changes where id = $1 and (old_hash = $2 or new_hash = $2 or undo_hash = $2)",
+        id,
+        link_hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(user.map(UserId))
+}
+
 /// One of the two agrees.
 pub async fn agree(db: &mut Transaction, id: Uuid, link_hash: &[u8]) -> sqlx::Result<Option<Linked>> {
     sqlx::query_as!(

@@ -174,18 +174,11 @@ async fn redeem(auth: &Auth, code: &str, bound_to: BoundTo<'_>, shown: Shown, vi
         users::hold(&mut tx, user).await?;
     }
     let Some(consumed) = oauth_codes::consume(&mut tx, &hash).await? else {
-        return Err(replayed(auth, tx, &hash, visit).await);
+        return Err(replayed(auth, tx, (&hash, whose), visit).await);
     };
     let user = UserId(consumed.user_id);
     if let Some(why) = refusal(&consumed, bound_to, &shown) {
-        let event = Event {
-            user: Some(user),
-            device: None,
-            name: "sign_in",
-            refusal: Some(why),
-            method: "native",
-        };
-        audit_events::note(&mut tx, event, visit).await?;
+        audit_events::note(&mut tx, refused(Some(user), None, why), visit).await?;
         tx.commit().await?;
         return Err(Refusal::InvalidGrant(why));
     }
@@ -213,38 +206,69 @@ async fn redeem(auth: &Auth, code: &str, bound_to: BoundTo<'_>, shown: Shown, vi
     Ok(admission.announce(auth)?.signed_in)
 }
 
-/// A code that comes twice was seen by two: what it was redeemed for is signed out (RFC 6749 §4.1.2).
-async fn replayed(auth: &Auth, mut tx: Transaction, hash: &[u8], visit: &Visit) -> Refusal {
-    let signed_out: Result<(), Error> = async {
-        if let Some((user, device)) = oauth_codes::redeemed_for(&mut tx, hash).await?
-            && devices::revoke(&mut tx, user, device, "code replayed").await?
-        {
-            let event = Event {
-                user: Some(user),
-                device: Some(device),
-                name: "sign_in",
-                refusal: Some("code replayed"),
-                method: "native",
-            };
-            audit_events::note(&mut tx, event, visit).await?;
-            tx.commit().await?;
-            auth.announce_signed_out(user, &[device]);
+/// A code that comes twice was seen by two: what it was redeemed for is signed out (RFC 6749 §4.1.2). Any other is noted.
+async fn replayed(
+    auth: &Auth,
+    mut tx: Transaction,
+    (hash, whose): (&[u8], Option<UserId>),
+    visit: &Visit,
+) -> Refusal {
+    let is_signed_out: Result<bool, Error> = async {
+        let Some((user, device)) = oauth_codes::redeemed_for(&mut tx, hash).await? else {
+            return Ok(false);
+        };
+        if !devices::revoke(&mut tx, user, device, "code replayed").await? {
+            return Ok(false);
         }
-        Ok(())
+        audit_events::note(&mut tx, refused(Some(user), Some(device), "code replayed"), visit).await?;
+        tx.commit().await?;
+        auth.announce_signed_out(user, &[device]);
+        Ok(true)
     }
     .await;
-    match signed_out {
-        Ok(()) => Refusal::InvalidGrant("The code is not known or was used already."),
-        Err(error) => error.into(),
+    match is_signed_out {
+        Ok(true) => {}
+        Ok(false) => {
+            audit_events::note_refusal(&auth.pool, refused(whose, None, "unknown code"), visit).await;
+        }
+        Err(error) => return error.into(),
+    }
+    Refusal::InvalidGrant("The code is not known or was used already.")
+}
+
+/// An app's code that lets nobody in.
+const fn refused(user: Option<UserId>, device: Option<DeviceId>, why: &str) -> Event<'_> {
+    Event {
+        user,
+        device,
+        name: "sign_in",
+        refusal: Some(why),
+        method: "native",
     }
 }
 
-const NOT_OURS: Refusal = Refusal::InvalidGrant("This refresh token is not valid.");
+const NOT_OURS: &str = "This refresh token is not valid.";
 
+/// What is none of ours is noted as nobody's: whoever makes a token up may name any device in it.
 async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted {
+    let renewed = renew_ours(auth, token, shown, visit).await;
+    if matches!(&renewed, Err(Refusal::InvalidGrant(why)) if *why == NOT_OURS) {
+        let event = Event {
+            user: None,
+            device: None,
+            name: "refresh",
+            refusal: Some("unknown token"),
+            method: "native",
+        };
+        audit_events::note_refusal(&auth.pool, event, visit).await;
+    }
+    renewed
+}
+
+async fn renew_ours(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted {
     let presented = refresh::read(token).filter(|_| shown.client_id == CLIENT_ID);
     let Some(presented) = presented else {
-        return Err(NOT_OURS);
+        return Err(Refusal::InvalidGrant(NOT_OURS));
     };
     let mut tx = auth.pool.begin().await?;
     let row = devices::renewing(&mut tx, presented.device).await?;
@@ -253,7 +277,7 @@ async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted
     let key = refresh::device_key(&auth.keys, salt);
     let is_proven = refresh::device_keys(&auth.keys, salt).any(|key| presented.is_proven_by(&key));
     let Some(row) = row.filter(|_| is_proven) else {
-        return Err(NOT_OURS);
+        return Err(Refusal::InvalidGrant(NOT_OURS));
     };
     if !row.is_live {
         return Err(Refusal::InvalidGrant("This device was signed out."));
@@ -288,7 +312,7 @@ async fn renew(auth: &Auth, token: &str, shown: Shown, visit: &Visit) -> Granted
         Verdict::Theft => return Err(stolen(auth, tx, &presented, &row, visit).await),
         Verdict::FromTheFuture => {
             tracing::error!(device = %presented.device, "a refresh token from the future: was a backup restored?");
-            return Err(NOT_OURS);
+            return Err(Refusal::InvalidGrant(NOT_OURS));
         }
     };
     let me = me(&row, presented.device)?;

@@ -4,7 +4,7 @@
 //! is answered does not tell whether an address is known.
 
 use super::super::audit_events::{self, Event};
-use super::super::tries::{Cause, Whose};
+use super::super::tries::{Cause, Whose, is_worthless};
 use super::super::verification_tokens::{self as tokens, Linked, NewReset};
 use super::super::{Auth, Visit, cookies, devices, native, second_step, users};
 use super::verify::masked;
@@ -95,10 +95,18 @@ async fn linked(auth: &Auth, id: &str, secret: &str) -> Result<Option<(Uuid, Lin
 }
 
 /// Sets the password. One that is too weak leaves the link as it is.
-pub async fn reset(auth: &Auth, (id, secret): (&str, &str), password: Password, visit: &Visit) -> Result<()> {
+pub async fn reset(auth: &Auth, link: (&str, &str), password: Password, visit: &Visit) -> Result<()> {
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
+    let chosen = choose(auth, link, password, visit).await;
+    if is_worthless(&chosen) {
+        auth.note_worthless(("reset", "link"), link, visit).await;
+    }
+    chosen
+}
+
+async fn choose(auth: &Auth, (id, secret): (&str, &str), password: Password, visit: &Visit) -> Result<()> {
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let (id, linked) = linked(auth, id, secret).await?.ok_or_else(gone)?;
     let user = linked.user_id.map(UserId).ok_or_else(gone)?;

@@ -6,7 +6,7 @@
 use super::super::audit_events::{self, Event};
 use super::super::finish::{Entrance, Entry, Step, finish_sign_in};
 use super::super::native::dpop::Thumbprint;
-use super::super::tries::Whose;
+use super::super::tries::{Whose, is_worthless};
 use super::super::verification_tokens::{self as tokens, AskedBy, Candidate, Linked, Purpose};
 use super::super::{Auth, FLOW, Visit, codes, cookies, devices, next, seal, users};
 use super::Match;
@@ -175,7 +175,7 @@ pub struct Pressed {
 /// The button on the link's page: signs in the browser that pressed it, and no other.
 pub async fn verify_link(
     auth: &Auth,
-    (id, secret): (&str, &str),
+    link: (&str, &str),
     pressed: Pressed,
     headers: &HeaderMap,
     visit: &Visit,
@@ -183,6 +183,20 @@ pub async fn verify_link(
     let prefix = visit.prefix();
     let whos = [Who::Address(&prefix)];
     auth.take(Class::CodeTry, &whos, Whose::Unknown, visit).await?;
+    let entered = follow(auth, link, pressed, headers, visit).await;
+    if is_worthless(&entered) {
+        auth.note_worthless(("verify", "link"), link, visit).await;
+    }
+    entered
+}
+
+async fn follow(
+    auth: &Auth,
+    (id, secret): (&str, &str),
+    pressed: Pressed,
+    headers: &HeaderMap,
+    visit: &Visit,
+) -> Result<Entry> {
     let gone = || Problem::new(Code::InvalidOrExpiredLink);
     let id = Uuid::parse_str(id).map_err(|_not_an_id| gone())?;
     let link_hash = cookies::digest(secret);
