@@ -175,7 +175,7 @@ async fn a_link_that_opens_nothing_any_more_is_noted_as_its_readers_and_one_made
     press_twice(&stack, &asked.window, &asked.link, (page::LETTER, &here)).await;
     assert_eq!(
         refused_as(&stack, "sign_in", "letter, link: not valid").await,
-        [user.clone()]
+        std::slice::from_ref(&user)
     );
 
     forget(&browser(&stack), person.email.as_str()).await.succeeds();
@@ -219,7 +219,7 @@ async fn a_link_about_another_address_that_opens_nothing_any_more_is_noted_as_it
     for name in ["email_stopped", "email_agreed"] {
         assert_eq!(
             refused_as(&stack, name, "link: not valid").await,
-            [user.clone()],
+            std::slice::from_ref(&user),
             "{name}"
         );
     }

@@ -52,7 +52,9 @@ async fn every_route_says_of_somebody_elses_things_what_it_says_of_nothing() {
 /// Names somebody in every object of a body, by whatever names a server may listen to.
 fn plant(body: &mut Value, user: UserId) {
     if let Some(items) = body.as_array_mut() {
-        items.iter_mut().for_each(|item| plant(item, user));
+        for item in items.iter_mut() {
+            plant(item, user);
+        }
     }
     if let Some(fields) = body.as_object_mut() {
         fields.values_mut().for_each(|field| plant(field, user));

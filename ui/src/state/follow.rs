@@ -245,7 +245,7 @@ fn wake(asker: &Rc<Asker>) -> impl FnOnce() + use<> {
     stage.attempt(|body| body.watch(Rc::new(move |push| hearing.hear(push))));
     stage.attempt(|body| body.ui_ready());
     let ahead = asker.clone();
-    stage.ahead.is(Rc::new(move |place| ahead.arrive(place)));
+    stage.ahead.is(Box::new(move |place| ahead.arrive(place)));
     let ticking = stage.clone();
     let ticks = Interval::new(TICK_MILLIS, move || ticking.tell(Action::Tick(now())));
     let steps = on_window("popstate", move |_: Event| {

@@ -24,10 +24,12 @@ pub struct Stage {
 
 /// Whoever asks for what a place shows, once they are there: they begin before the place is drawn.
 #[derive(Clone, Default)]
-pub struct Ahead(Rc<OnceCell<Rc<dyn Fn(Place)>>>);
+pub struct Ahead(Rc<OnceCell<Asks>>);
+
+type Asks = Box<dyn Fn(Place)>;
 
 impl Ahead {
-    pub(super) fn is(&self, asks: Rc<dyn Fn(Place)>) {
+    pub(super) fn is(&self, asks: Asks) {
         // The page begins once.
         let _ = self.0.set(asks);
     }
