@@ -7,7 +7,6 @@ use protocol::mutation::Op;
 use std::time::Duration;
 
 /// As WebDriver spells them.
-const F2: &str = "\u{E032}";
 const ENTER: &str = "\u{E007}";
 
 const MINE: &str = "[data-testid=\"message\"][data-role=\"user\"]";
@@ -176,7 +175,7 @@ async fn what_is_renamed_and_archived_offline_is_so_after_a_start_and_at_the_ser
     let screen = &scene.screen;
     scene.stack.server.gate().shut();
     screen.wait_connection("offline").await;
-    screen.keys(F2).await;
+    screen.click("rename").await;
     screen.fill("rename-input", "Old log book").await;
     screen.press("rename-input", ENTER).await;
     screen.wait_text("session-title", "Old log book").await;

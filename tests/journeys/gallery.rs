@@ -20,7 +20,7 @@ const STATES: [(&str, &str); 21] = [
     ("new-session", "What should we work on?"),
     ("loading", "Release 1.2"),
     ("not-here", "This session isn’t on this computer yet."),
-    ("conversation", "The login test fails 1 in 5. Why?"),
+    ("conversation", "A test that waits for a condition is slower"),
     ("running", "The cause is a race"),
     ("troubled", "Offline"),
     ("signed-out-elsewhere", "The server asks you to sign in again."),

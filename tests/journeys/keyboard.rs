@@ -13,6 +13,7 @@ in_both_bodies! {
 }
 
 const ESCAPE: &str = "\u{E00C}";
+const BACKSPACE: &str = "\u{E003}";
 const DOWN: &str = "\u{E015}";
 const UP: &str = "\u{E013}";
 const CONTROL: &str = "\u{E009}";
@@ -128,7 +129,9 @@ async fn messages_are_walked_through(screen: &Screen, keys: &mut KeyList) {
     screen.wait_focus("composer-input").await;
     screen.keys("k/j").await;
     wait_written(screen, "k/j").await;
-    screen.fill("composer-input", "").await;
+    screen.keys(&format!("{CONTROL}a")).await;
+    screen.keys(BACKSPACE).await;
+    wait_written(screen, "").await;
     screen
         .evaluate("document.getElementById('conversation').focus()")
         .await;

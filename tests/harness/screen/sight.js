@@ -1,5 +1,9 @@
 // What is wrong with how a page is drawn, as a list of sentences; and what of it is in sight without scrolling.
 const root = document.documentElement;
+// What is on its way to another colour or place is judged where it comes to rest.
+for (const one of document.getAnimations()) {
+  if (one.effect?.getComputedTiming().endTime !== Infinity) one.finish();
+}
 const faults = [];
 const seen = [];
 const SLACK = 2;
