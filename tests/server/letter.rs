@@ -312,6 +312,33 @@ async fn codes_of_all_letters_to_an_address_are_counted_together_known_here_or_n
         .has_status(StatusCode::SEE_OTHER);
 }
 
+/// Tries count for the account, so whoever may go on for longer at one address than at another is told that somebody has it.
+#[tokio::test]
+async fn a_window_that_asked_twice_tries_as_many_codes_for_an_address_that_is_nobodys() {
+    let stack = Stack::start().await;
+    let (person, _) = Person::join(&stack).await;
+    for (email, rows, tries) in [
+        (person.email.as_str(), 2, 10),
+        ("nobody.at.all@example.org", 4, 20),
+    ] {
+        let window = browser(&stack);
+        ask(&window, email, "/").await.succeeds();
+        let sent = ask(&window, email, "/").await;
+        until("what is written behind the answers", async || {
+            let asked = "select count(*) from verification_tokens where purpose = 'sign_in'";
+            (stack.number(asked).await == rows).then_some(())
+        })
+        .await;
+        for _ in 0..12 {
+            let fields = [("code", "00000000")];
+            let refused = window.submit(&sent, page::FORM_LETTER_CODE, &fields).await;
+            assert_eq!(refused.status, StatusCode::GONE, "{email}: {refused:?}");
+        }
+        let counted = "select sum(attempts) from verification_tokens where purpose = 'sign_in'";
+        assert_eq!(stack.number(counted).await, tries, "{email}");
+    }
+}
+
 #[tokio::test]
 async fn who_types_anything_without_a_letter_takes_no_try_from_its_reader() {
     let stack = Stack::builder().with("RATE_LIMIT_FACTOR", "1").start().await;

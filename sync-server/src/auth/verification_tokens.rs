@@ -98,7 +98,8 @@ pub struct AskedBy {
     pub has_tries: bool,
 }
 
-/// The newest row that lets this window in; where there is none, the newest of this window.
+/// The row whose code this window tries. Those with tries left come first, whoever they are for: how often anybody may go on does not
+/// tell whether the address is known. Among them one that lets somebody in, then the newest.
 pub async fn of_window(
     pool: &Pool,
     purpose: Purpose,
@@ -109,7 +110,7 @@ pub async fn of_window(
         AskedBy,
         r#"select id, user_id, attempts < $4 and expires > now() as "has_tries!" from verification_tokens
             where identifier = $1 and purpose = $3 and binding_hash = $2
-            order by (user_id is not null and consumed_at is null and attempts < $4 and expires > now()) desc,
+            order by (attempts < $4 and expires > now()) desc, (user_id is not null and consumed_at is null) desc,
                      created_at desc
             limit 1"#,
         identifier,

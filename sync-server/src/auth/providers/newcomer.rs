@@ -102,7 +102,7 @@ pub(super) async fn ask(auth: &Auth, newcomer: Newcomer, visit: &Visit) -> Resul
     Ok(cookies::set(NEWCOMER, sealed, Some(KEPT.whole_seconds())))
 }
 
-/// One more letter, since the first may be lost. The code of before is worthless then.
+/// One more letter, since the first may be lost. The code of before is worthless while there are tries at the new one.
 pub async fn again(auth: &Auth, headers: &HeaderMap, visit: &Visit) -> Result<()> {
     let (newcomer, binding_hash) = auth.newcomer(headers).ok_or(Code::StateMismatch)?;
     send_behind(auth, newcomer, binding_hash, visit).await
