@@ -285,7 +285,8 @@ pub(super) async fn redeem(auth: &Auth, device_code: &str, shown: Shown, visit: 
             "Nobody answered within ten minutes. Please begin again.",
         ));
     }
-    let Some(is_allowed) = asked.is_allowed else {
+    // who looked since then is not held: the program asks again in a moment
+    let Some(is_allowed) = asked.is_allowed.filter(|_| whose.is_some()) else {
         device_codes::asked(&mut tx, &hash, asked.is_too_soon).await?;
         tx.commit().await?;
         return Err(if asked.is_too_soon {
