@@ -1,7 +1,7 @@
 //! Counting tries at the door: a refusal for too many of them is noted too, the first of each key in a while. And of those that
 //! were counted, the links that open nothing.
 //!
-//! **Invariant:** whoever tries without end writes no more into the log than they may try, and that.
+//! **Invariant:** whoever tries without end writes one line into the log for each try that they have, and one that there are no more.
 
 use super::audit_events::{self, Event};
 use super::verification_tokens as tokens;
