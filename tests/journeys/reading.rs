@@ -137,7 +137,16 @@ const WAYS: [(&str, &str); 3] = [
     ),
 ];
 const UP_KEY: &str = "\u{E013}";
-/// Where the newest message of the person's ends, in the window.
+/// Where the newest message of the person's ends, once it has been there for a third of a second: a key moves by and by.
+const LINE_AT_REST: &str = "
+    const line = () => [...document.querySelectorAll('.message.user')].pop().getBoundingClientRect().bottom;
+    const rest = (before, frames) => {
+        const now = line();
+        const left = Math.abs(now - before) < 0.5 ? frames - 1 : 20;
+        left ? requestAnimationFrame(() => rest(now, left)) : done(now);
+    };
+    rest(line(), 20);";
+/// Where it ends at this moment.
 const LINE: &str =
     "return [...document.querySelectorAll('.message.user')].pop().getBoundingClientRect().bottom";
 
@@ -152,7 +161,11 @@ async fn whoever_went_up_a_little_or_selects_something_is_not_moved_by_a_reply(b
         }
         // what is selected is held from the next word on, and so is all else
         screen.wait_for("#to-latest").await;
-        let before = screen.evaluate(LINE).await.as_f64().expect("a line");
+        let before = screen
+            .evaluate_later(LINE_AT_REST)
+            .await
+            .as_f64()
+            .expect("a line");
         screen.wait_text_in(COMPLETE, "sounding80").await;
         let after = screen.evaluate(LINE).await.as_f64().expect("a line");
         assert!((after - before).abs() <= 2.0, "{title}: from {before} to {after}");
