@@ -76,9 +76,10 @@ fn hits(connection: &Connection, query: &Query, asked: &str) -> Result<Vec<(Sess
         )
     } else {
         format!(
-            "select rowid as n, score
-               from (select rowid, bm25(messages_fts) as score from messages_fts where {fitting} limit ?3)
-              order by score limit ?4"
+            "select m.rowid as n, score
+               from (select rowid, bm25(messages_fts) as score from messages_fts where {fitting} limit ?3) as few
+                    join messages as m on m.rowid = few.rowid
+              order by score, m.created_at desc limit ?4"
         )
     };
     let mut statement = connection.prepare_cached(&format!(

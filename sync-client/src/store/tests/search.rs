@@ -222,6 +222,20 @@ fn only_so_many_are_told_of() {
     assert_eq!((found.count(), found.has_more), (crate::search::HITS, true));
 }
 
+#[test]
+fn of_messages_that_fit_as_well_the_newest_are_told_of() {
+    let searched = Searched::with(vec![titled("Many")], &[(99, "bread")]);
+    for ord in 1..=60 {
+        let said = Message {
+            seq: ord + 2,
+            created_at: ord * 1_000,
+            ..said(ord, "the same words")
+        };
+        searched.change(ord + 1, Change::Message(said));
+    }
+    assert_eq!(searched.ords("words"), (11..=60).rev().collect::<Vec<_>>());
+}
+
 /// What the server reads in one go, newest first, is written here in that order; then the world goes on.
 #[test]
 fn of_a_word_that_is_everywhere_the_newest_messages_are_told_of() {
