@@ -280,13 +280,14 @@ pub fn tails(connection: &Connection) -> Result<Vec<Tail>> {
     Ok(tails.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The ord of a message that is here, and of the session's newest.
+/// A message that is here.
 pub fn message(connection: &Connection, id: MessageId) -> Result<Option<Message>> {
     let sql = format!("select {} from messages where id = ?1", rows::MESSAGE);
     let mut statement = connection.prepare_cached(&sql)?;
     Ok(statement.query_row([id.to_string()], rows::message).optional()?)
 }
 
+/// The ord of a message that is here, and of the session's newest.
 pub fn place(connection: &Connection, session: SessionId, message: MessageId) -> Result<Option<(Ord, Ord)>> {
     let mut statement = connection.prepare_cached(
         "select m.ord, s.last_ord from messages as m join sessions as s on s.id = m.session_id
