@@ -87,8 +87,9 @@ fn prompt(query: &str) -> Option<String> {
 fn is_seen(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    // Tags and selectors that no font shows and a model reads.
-    let hides = matches!(c, '\u{e0000}'..='\u{e0fff}');
+    // Tags, selectors and signs without a width that no font shows and a model reads. Those that join letters and signs are part of how
+    // they are written.
+    let hides = matches!(c, '\u{e0000}'..='\u{e0fff}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     !turns && !hides && c != char::REPLACEMENT_CHARACTER && (c == '\n' || !c.is_control())
 }
 
@@ -258,7 +259,16 @@ mod tests {
             '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}',
         ];
         let controls = ['\0', '\t', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}'];
-        let hidden = ['\u{e0041}', '\u{e0101}', '\u{fffd}'];
+        let hidden = [
+            '\u{200b}',
+            '\u{2060}',
+            '\u{2064}',
+            '\u{206f}',
+            '\u{feff}',
+            '\u{e0041}',
+            '\u{e0101}',
+            '\u{fffd}',
+        ];
         for c in directions.into_iter().chain(controls).chain(hidden) {
             assert_eq!(parse(&beginning(&format!("list{c}files"))), None, "{c:?}");
         }

@@ -127,6 +127,7 @@ async fn a_link_that_hides_something_or_brings_too_much_is_dropped() {
         "compymac://new?prompt=list\u{2066}files".to_owned(),
         link("list\u{1b}[8mfiles"),
         link("list\u{e0041}files"),
+        link("list\u{200b}files"),
         format!("{}&send=1", link("list files")),
         "compymac://new".to_owned(),
     ];
