@@ -99,12 +99,14 @@ async fn finish(app: &AppHandle, callback: Callback) -> Answer<Homecoming> {
     Ok(came?)
 }
 
-/// A sign-in was made, or refused; one that was kept as another account's is followed there.
+/// A sign-in was made, or refused; one that was kept as another account's is followed there. Whoever is in waits for no browser any
+/// more: it might let somebody else in, in their place.
 async fn done<T>(app: &AppHandle, signed_in: Answer<T>) -> Answer<()> {
-    if accounts::follow_sign_in(app).await? {
-        return Ok(());
+    let is_followed = accounts::follow_sign_in(app).await?;
+    if is_followed || signed_in.is_ok() {
+        app.state::<Shell>().waits_at(None);
     }
-    signed_in.map(drop)
+    if is_followed { Ok(()) } else { signed_in.map(drop) }
 }
 
 #[tauri::command]
