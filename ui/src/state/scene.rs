@@ -304,6 +304,8 @@ impl Reducible for Scene {
                 new.go(new.place.for_someone(new.me.is_some()));
             }
             Action::Connection(connection) => new.connect(connection),
+            // An answer that was on its way when they signed out is nobody's.
+            Action::List { .. } if new.me.is_none() => {}
             Action::List { archived, rows } => new.refresh(archived, rows),
             Action::Deeper(depth) => new.depth = new.depth.max(depth),
             Action::Shallow => new.depth = LIST_ROWS,
@@ -351,5 +353,36 @@ impl Reducible for Scene {
             }
         }
         Rc::new(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::view::Body;
+
+    #[test]
+    fn a_list_that_is_answered_after_a_sign_out_is_not_kept_for_whoever_comes_next() {
+        let boot = Boot {
+            body: Body::Desktop,
+            csrf: String::new(),
+            providers: Vec::new(),
+            me: None,
+            list: Vec::new(),
+            open: None,
+            devices: Vec::new(),
+            problem: None,
+            typed: Typed::default(),
+            server: String::new(),
+            version: String::new(),
+            connection: Connection::SignedOut,
+            now: 0,
+        };
+        let scene = Rc::new(Scene::first(&boot, "/archived")).reduce(Action::SignedOut);
+        let late = Action::List {
+            archived: true,
+            rows: Vec::new(),
+        };
+        assert_eq!(scene.reduce(late).archived, None);
     }
 }
