@@ -174,7 +174,9 @@ pub fn Search(props: &SearchProps) -> Html {
     let within = props.within;
     {
         let (stage, view) = (props.stage.clone(), view.clone());
-        use_effect_with((view.steps, view.found.clone()), move |_| match within {
+        // Another text begins at the best, though it may find the same.
+        let led_by = (view.steps, view.typed.clone(), view.found.clone());
+        use_effect_with(led_by, move |_| match within {
             None => show(view.active),
             Some(session) => lead(&stage, session, &view),
         });
