@@ -139,6 +139,10 @@ fn Pane(props: &PaneProps) -> Html {
     let reading = use_reading(open, props.sought, props.is_awake);
     let lit = use_sought(&props.stage, props.sought, &open.messages, &reading);
     let has_nothing = open.messages.is_empty();
+    // With Ctrl the wheel makes all larger, and moves nothing.
+    let onwheel = reading
+        .leave
+        .reform(|event: WheelEvent| event.delta_y() < 0.0 && !event.ctrl_key());
     html! {
         <div class="pane-frame">
             <div
@@ -150,7 +154,7 @@ fn Pane(props: &PaneProps) -> Html {
                 tabindex="0"
                 data-testid="transcript"
                 onscroll={reading.onscroll}
-                onwheel={reading.leave.reform(|event: WheelEvent| event.delta_y() < 0.0)}
+                {onwheel}
                 onkeydown={walk(&props.stage, open, &reading.leave)}
                 onclick={open_outside(&props.stage)}
             >
