@@ -22,7 +22,10 @@ pub fn Storage(props: &StorageProps) -> Html {
             stage.ask(
                 |body| body.storage(),
                 move |_, answer| match answer {
-                    Ok(storage) => held.set(Some(storage)),
+                    Ok(storage) => {
+                        held.set(Some(storage));
+                        problem.set(None);
+                    }
                     Err(refusal) => problem.set(Some(refusal)),
                 },
             );
