@@ -72,6 +72,8 @@ pub struct Shared {
     /// The session opened last.
     pub shown: Option<SessionId>,
     pub loading: BTreeSet<SessionId>,
+    /// Sessions that could not be loaded a moment ago.
+    pub missed: BTreeSet<SessionId>,
     pub connection: Connection,
     pub socket: Option<Socket>,
     /// A sign-in between its two steps.
@@ -162,6 +164,7 @@ impl Core {
                 windows: BTreeMap::new(),
                 shown: None,
                 loading: BTreeSet::new(),
+                missed: BTreeSet::new(),
                 connection: Connection::SignedOut,
                 socket: None,
                 half_way: None,

@@ -5,10 +5,14 @@ use crate::http::{Call, Trouble};
 use crate::replica::Verdict;
 use crate::tab::FIRST_LOAD;
 use protocol::sync::{Histories, HistoriesAsk, History, Ord, Session};
-use protocol::view::Push;
+use protocol::view::{Connection, Push};
 use protocol::{Code, Problem, SessionId, limits, routes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// After a load of what the page shows that came to nothing.
+const MISSED_AGAIN: Duration = Duration::from_secs(2);
 
 /// A page read before the latest change is asked for again, so often at most.
 pub const TRIES: usize = 3;
@@ -126,7 +130,7 @@ impl Core {
     pub fn load_shown(self: &Arc<Self>) {
         let core = Arc::clone(self);
         self.tasks.spawn(async move {
-            let Some(session) = core.shared().shown else {
+            let Some(session) = core.shown_and_due() else {
                 return;
             };
             let Ok(page) = core.store.page(session, 1).await else {
@@ -135,15 +139,39 @@ impl Core {
             let Some(before) = page.missing(FIRST_LOAD) else {
                 return;
             };
-            let _wanted = core.wanted();
-            if let Err(problem) = core.load(session, before).await {
-                // The page shows that it is not here instead of loading for ever.
-                core.push(Push::Transcript { session });
-                if problem.code == Code::DiskFull {
-                    core.push(Push::Refused { problem });
-                }
+            let loaded = {
+                let _wanted = core.wanted();
+                core.load(session, before).await
+            };
+            if let Err(problem) = loaded {
+                core.missed(session, problem).await;
             }
         });
+    }
+
+    /// The session that the page shows, where there is use in asking for it: whoever is away asks once they are not.
+    fn shown_and_due(&self) -> Option<SessionId> {
+        let shared = self.shared();
+        let is_reached = matches!(shared.connection, Connection::Online | Connection::Connecting);
+        let shown = shared.shown.filter(|_| is_reached);
+        shown.filter(|session| !shared.missed.contains(session))
+    }
+
+    /// The page looks again after a while: it shows that the session is not here instead of loading for ever, or asks for it once more.
+    /// At once it would ask as fast as it is refused.
+    async fn missed(&self, session: SessionId, problem: Problem) {
+        if !self.shared().missed.insert(session) {
+            return;
+        }
+        if problem.code == Code::DiskFull {
+            self.push(Push::Refused { problem });
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(MISSED_AGAIN) => {}
+        }
+        self.shared().missed.remove(&session);
+        self.push(Push::Transcript { session });
     }
 
     /// Loads until the newest `want` messages of a session are here, or no more can be had.

@@ -1,17 +1,22 @@
 //! A device against a server that answers by script: what is made of each answer, whoever wrote it.
 
 use super::device_code::{DeviceCode, answered};
+use super::{Computer, Device, Quota};
 use crate::clock::Clock;
-use crate::credentials::{Credential, CredentialStore, InMemory};
+use crate::credentials::{Credential, CredentialStore, InMemory, Sealing};
 use crate::engine::Failure;
 use crate::http::{Call, Http};
 use crate::proof::ProofKey;
+use crate::store::Store;
 use crate::tokens::{Keeper, Renewal};
 use protocol::auth::{Email, Me, SignedIn, Tokens};
 use protocol::oauth::DeviceCodeAnswer;
-use protocol::{Code, DeviceId, Problem, UserId, routes};
+use protocol::sync::{Bootstrap, Cursor, Epoch, Session};
+use protocol::view::{Connection, TranscriptState};
+use protocol::{Code, DeviceId, Problem, SessionId, UserId, routes};
 use std::future::ready;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -382,4 +387,91 @@ fn a_code_is_shown_only_where_it_can_be_typed_and_only_with_the_servers_own_addr
         };
         assert!(read(answer).is_err(), "{code}");
     }
+}
+
+/// A server that renews a sign-in and can do nothing else, and what it was asked.
+async fn tired_server(kept: &Credential) -> (Url, Arc<Mutex<Vec<String>>>) {
+    let (listener, address) = listen().await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (noting, token) = (heard.clone(), renewed(kept, "second"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (noting, token) = (noting.clone(), token.clone());
+            tokio::spawn(async move {
+                let asked = request(&mut stream).await;
+                let said = if asked.contains(routes::TOKEN) {
+                    token
+                } else {
+                    answer("503 Service Unavailable", JSON, b"")
+                };
+                noting.lock().unwrap().push(asked);
+                let _ = stream.write_all(&said).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    (address, heard)
+}
+
+/// A cache that knows of one session by its row alone.
+async fn with_a_row(folder: &Path, user: UserId) -> SessionId {
+    let id = SessionId::fresh();
+    let row = Session {
+        id,
+        seq: 1,
+        title: "Log book".to_owned(),
+        title_seq: 1,
+        archived: false,
+        last_ord: 9,
+        preview: String::new(),
+        running: false,
+        last_active: 0,
+        created_at: 0,
+    };
+    let first = Bootstrap {
+        as_of: Cursor {
+            epoch: Epoch::from_u128(1),
+            seq: 1,
+        },
+        sessions: vec![row],
+        histories: Vec::new(),
+        more: None,
+    };
+    let store = Store::open(folder, Quota::default(), Sealing::Open).unwrap();
+    store.apply_bootstrap(user, Box::new(first)).await.unwrap();
+    store.close().await;
+    id
+}
+
+/// A page looks again as often as it is told to.
+#[tokio::test]
+async fn what_is_not_here_is_not_asked_for_each_time_a_page_looks_while_the_server_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let signed_in = credential("first");
+    let session = with_a_row(folder.path(), signed_in.me.user).await;
+    let (address, heard) = tired_server(&signed_in).await;
+    let kept = InMemory::default();
+    kept.save(&signed_in).unwrap();
+    let computer = Computer {
+        name: "Laptop".to_owned(),
+        os: "linux".to_owned(),
+        version: "0.1.0".to_owned(),
+    };
+    let device = Device::open(folder.path(), address, computer, kept)
+        .await
+        .unwrap();
+    let mut pushes = device.watch();
+    while !matches!(device.connection(), Connection::Offline { .. }) {
+        pushes.recv().await.unwrap();
+    }
+    for _ in 0..20 {
+        let shown = device.show(session).await.unwrap();
+        assert_eq!(shown.state, TranscriptState::NotHere);
+    }
+    // What would have been asked by then, was.
+    assert!(device.devices().await.is_err());
+    device.close().await;
+    let messages = routes::messages(session);
+    let heard = heard.lock().unwrap();
+    assert!(!heard.iter().any(|asked| asked.contains(&messages)), "{heard:?}");
 }
