@@ -523,7 +523,7 @@ const ASKS: &[(&str, &str)] = &[
     ("create", "{}"),
     ("draft", "{session: null}"),
     ("keep_draft", "{session: null, text: 'Half a thought'}"),
-    ("send", "{session: 'ID', text: 'Calm sea'}"),
+    ("send", "{session: 'ID', message: 'ID', text: 'Calm sea'}"),
     ("answer", "{session: 'ID', message: 'ID'}"),
     ("rename", "{session: 'ID', title: 'Calm'}"),
     ("archive", "{session: 'ID', archived: false}"),
@@ -563,12 +563,13 @@ const ASKS: &[(&str, &str)] = &[
 const ASKED_BY_THE_PAGE: [&str; 2] = ["sign_out", "watch"];
 
 /// These have to answer, or nothing was heard of them.
-const ANSWERED: [&str; 11] = [
+const ANSWERED: [&str; 12] = [
     "boot",
     "list",
     "open",
     "search",
     "draft",
+    "send",
     "devices",
     "accounts",
     "storage",
