@@ -217,7 +217,8 @@ pub async fn sign_out(app: &AppHandle, turn: Turn, even_if_waiting: bool) -> Ans
     if device.me().is_some() {
         return left;
     }
-    // Whoever could not be wiped away whole has left all the same.
+    // Whoever could not be wiped away whole has left all the same, and waits for no browser.
+    shell.waits_at(None);
     let given_up = shell.sign_in(turn)?.cancel().await;
     let profiles = shell.profiles.clone();
     let noted = blocking(move || profiles.note(&profiles.here().name, None)).await;
