@@ -9,7 +9,7 @@ pub(crate) mod snippet;
 mod text;
 
 pub use query::Query;
-pub use text::segmented;
+pub use text::{folded, segmented};
 
 use crate::outbox::Outbox;
 use crate::view;

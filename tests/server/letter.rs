@@ -345,8 +345,10 @@ async fn who_types_anything_without_a_letter_takes_no_try_from_its_reader() {
     let (person, _) = Person::join(&stack).await;
     let asked = Asked::by(&stack, &person, 2).await;
     let stranger = browser(&stack);
+    let own = ask(&stranger, "stranger@example.org", "/").await;
     for _ in 0..12 {
-        let refused = asked.type_code(&stranger, "00000000").await;
+        let fields = [("email", person.email.as_str()), ("code", "00000000")];
+        let refused = stranger.submit(&own, page::FORM_LETTER_CODE, &fields).await;
         assert_eq!(refused.status, StatusCode::GONE, "{refused:?}");
     }
     for typed in ["no code", "00000000", "", "00000000", "no code", "0"] {

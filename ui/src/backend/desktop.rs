@@ -58,21 +58,30 @@ struct Core {
     channel: RefCell<Option<Heard>>,
 }
 
-/// Asks the core. `beside` is what a command takes besides its ask.
+/// Asks the core. `beside` is what a command takes besides its ask. What is the same for all commands is there once.
 fn ask<C: Command + 'static>(ask: C, beside: Option<(&'static str, JsValue)>) -> Answer<C::Out> {
+    let answer = answer(C::NAME, written(&ask), beside);
+    Box::pin(async move { understood(&answer.await?) })
+}
+
+/// The answer's JSON.
+fn answer(
+    command: &'static str,
+    ask: Result<JsValue, Problem>,
+    beside: Option<(&'static str, JsValue)>,
+) -> Answer<String> {
     Box::pin(async move {
         let payload = js_sys::Object::new();
-        let ask = written(&ask)?;
         let page = PAGE.with(|page| JsValue::from(*page));
         let number = ASKED.replace(ASKED.get() + 1).into();
-        let named = [("ask", ask), ("page", page), ("number", number)];
+        let named = [("ask", ask?), ("page", page), ("number", number)];
         for (name, value) in named.into_iter().chain(beside) {
             // A plain object takes any field.
             js_sys::Reflect::set(&payload, &name.into(), &value).unwrap_throw();
         }
-        match invoke(C::NAME, &payload).await {
-            Ok(answer) => read(&answer),
-            Err(refusal) => Err(read(&refusal).unwrap_or_else(|problem| problem)),
+        match invoke(command, &payload).await {
+            Ok(answer) => Ok(json(&answer)),
+            Err(refusal) => Err(understood(&json(&refusal)).unwrap_or_else(|problem| problem)),
         }
     })
 }
@@ -84,12 +93,16 @@ fn written(value: &impl Serialize) -> Result<JsValue, Problem> {
     Ok(js_sys::JSON::parse(&json).unwrap_or(JsValue::NULL))
 }
 
-fn read<T: DeserializeOwned>(value: &JsValue) -> Result<T, Problem> {
+fn json(value: &JsValue) -> String {
     let json = js_sys::JSON::stringify(value)
         .ok()
         .and_then(|json| json.as_string());
     // An answer without content is `undefined`, which JSON does not know.
-    serde_json::from_str(json.as_deref().unwrap_or("null")).map_err(|error| unreadable(&error))
+    json.unwrap_or_else(|| "null".to_owned())
+}
+
+fn understood<T: DeserializeOwned>(json: &str) -> Result<T, Problem> {
+    serde_json::from_str(json).map_err(|error| unreadable(&error))
 }
 
 fn call<C: Command + 'static>(command: C) -> Answer<C::Out> {
@@ -136,7 +149,7 @@ fn listen(watcher: Watcher) -> Closure<dyn FnMut(JsValue)> {
         };
         for message in order.take(index, field("message")) {
             // One that is not understood has been told of in the console; the next one is another chance.
-            if let Ok(push) = read::<Push>(&message) {
+            if let Ok(push) = understood::<Push>(&json(&message)) {
                 watcher(push);
             }
         }

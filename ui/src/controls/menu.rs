@@ -3,6 +3,7 @@
 
 use super::keys::key_of;
 use super::{Sign, icon};
+use sync_client::search::folded;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement, Node};
 use yew::prelude::*;
@@ -119,8 +120,9 @@ fn focus(item: Option<Element>) {
 fn beginning_with(menu: &Element, letter: &str) -> Option<Element> {
     let mut item = menu.first_element_child();
     while let Some(here) = item {
-        let text = here.text_content().unwrap_or_default().to_lowercase();
-        if text.starts_with(&letter.to_lowercase()) {
+        let text = here.text_content().unwrap_or_default();
+        let mut begins = folded(&text);
+        if folded(letter).all(|c| begins.next() == Some(c)) {
             return Some(here);
         }
         item = here.next_element_sibling();

@@ -240,7 +240,12 @@ pub fn struck(event: &KeyboardEvent) -> Option<String> {
     // WebKit has no name for Tab with Shift.
     let key = if is_tab { event.code() } else { key };
     let is_character = key.chars().count() == 1;
-    let key = if is_character { key.to_uppercase() } else { key };
+    // No key of the list is another letter; Unicode's table of large ones would be a hundredth of the page.
+    let key = if is_character {
+        key.to_ascii_uppercase()
+    } else {
+        key
+    };
     let says_shift = !is_character || key.chars().all(char::is_alphabetic);
     let mut keys = String::new();
     for (is_held, word) in [

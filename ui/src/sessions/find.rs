@@ -128,7 +128,7 @@ pub fn keep(found: &Found) {
     let hits = found.sessions.iter().flat_map(|session| &session.hits);
     let mut fitting: Vec<String> = Vec::new();
     for piece in hits.flat_map(|hit| &hit.snippet).filter(|piece| piece.is_hit) {
-        let text = piece.text.to_lowercase();
+        let text = String::from(JsString::from(piece.text.as_str()).to_lower_case());
         if !text.is_empty() && !fitting.contains(&text) {
             fitting.push(text);
         }

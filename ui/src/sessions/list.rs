@@ -12,6 +12,7 @@ use protocol::ipc::AppAct;
 use protocol::view::{Body, Connection, SessionRow};
 use protocol::{SessionId, UnixMillis};
 use std::rc::Rc;
+use sync_client::search::folded;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Element, HtmlElement, HtmlInputElement};
 use yew::prelude::*;
@@ -47,7 +48,7 @@ pub fn List(props: &ListProps) -> Html {
                 .target()
                 .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
             let words = field
-                .map(|field| field.value().trim().to_lowercase())
+                .map(|field| folded(field.value().trim()).collect::<String>())
                 .unwrap_or_default();
             // Words are looked for in all rows, not only in those that came so far.
             stage.tell(if words.is_empty() {
@@ -86,9 +87,8 @@ pub fn List(props: &ListProps) -> Html {
 }
 
 fn is_wanted(row: &SessionRow, wanted: &str) -> bool {
-    wanted.is_empty()
-        || title_of(row).to_lowercase().contains(wanted)
-        || row.preview.to_lowercase().contains(wanted)
+    let has = |text: &str| folded(text).collect::<String>().contains(wanted);
+    wanted.is_empty() || has(title_of(row)) || has(&row.preview)
 }
 
 /// "Nothing here" is said only when it is known.
