@@ -88,7 +88,7 @@ pub fn List(props: &ListProps) -> Html {
 
 fn is_wanted(row: &SessionRow, wanted: &str) -> bool {
     let has = |text: &str| folded(text).collect::<String>().contains(wanted);
-    wanted.is_empty() || has(title_of(row)) || has(&row.preview)
+    wanted.is_empty() || has(&title_of(row)) || has(&row.preview)
 }
 
 /// "Nothing here" is said only when it is known.
