@@ -124,7 +124,7 @@ pub struct MessageView {
 
 /// Where a message of one's own is on its way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "at", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// On the server.
     Sent,
@@ -135,7 +135,7 @@ pub enum Delivery {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Connection {
     Connecting,
     Online,
@@ -165,7 +165,7 @@ pub enum Obstacle {
 
 /// What happened, for the page. It asks again for what it shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "t", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Push {
     Connection {
         connection: Connection,

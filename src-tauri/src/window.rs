@@ -94,6 +94,7 @@ where
     Draw: Fn(&str, &[u8]) -> Option<String> + Send + Sync + 'static,
 {
     let draw = told.draw;
+    rest_the_caret();
     let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("CompyMac")
         .inner_size(1280.0, 800.0)
@@ -227,6 +228,19 @@ pub fn is_used(app: &AppHandle) -> bool {
     let window = app.get_webview_window(MAIN);
     window.is_some_and(|window| window.is_focused().unwrap_or(false) && window.is_visible().unwrap_or(true))
 }
+
+/// WebKitGTK's caret would blink for ever, and each time is a repaint by the processor: it knows no time after which it rests, as GTK's
+/// own does. Switched off it asks for frame after frame instead, so it is given the longest time there is.
+#[cfg(target_os = "linux")]
+fn rest_the_caret() {
+    use gtk::traits::GtkSettingsExt as _;
+    if let Some(settings) = gtk::Settings::default() {
+        settings.set_gtk_cursor_blink_time(i32::MAX);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn rest_the_caret() {}
 
 #[cfg(target_os = "linux")]
 use zoom::listen_to_the_wheel;
