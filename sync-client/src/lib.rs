@@ -15,6 +15,7 @@ pub mod engine;
 #[cfg(feature = "native")]
 mod http;
 pub mod lanes;
+pub mod order;
 pub mod outbox;
 #[cfg(feature = "packed")]
 pub mod packed;

@@ -244,7 +244,8 @@ impl Replica {
 
     /// A fresh start: everything else is forgotten.
     pub fn apply_bootstrap(&mut self, bootstrap: &Bootstrap) -> Applied {
-        let before: BTreeSet<SessionId> = self.sessions.keys().copied().collect();
+        let mut before = BTreeSet::new();
+        before.extend(self.sessions.keys().copied());
         let is_same_history = self
             .cursor
             .is_some_and(|cursor| cursor.epoch == bootstrap.as_of.epoch);

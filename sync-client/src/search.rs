@@ -82,7 +82,8 @@ pub fn gather(query: &Query, outbox: &Outbox, candidates: Candidates) -> Found {
 
 /// Messages written here whose rows are not among the candidates, the newest first.
 fn waiting(query: &Query, outbox: &Outbox, candidates: &Candidates) -> Vec<(SessionId, Hit)> {
-    let here: BTreeSet<_> = candidates.hits.iter().map(|(_, hit)| hit.message).collect();
+    let mut here = BTreeSet::new();
+    here.extend(candidates.hits.iter().map(|(_, hit)| hit.message));
     let mut hits: Vec<_> = outbox
         .entries()
         .filter_map(|entry| match &entry.mutation.op {

@@ -43,6 +43,7 @@ pub mod model;
 
 use crate::engine::{Event, Failure, Phase, State, Ticket};
 use crate::lanes::Lanes;
+use crate::order;
 use crate::outbox::Outbox;
 use crate::replica::Replica;
 use crate::search::{self, Candidates, Query, hit_in};
@@ -54,7 +55,6 @@ use protocol::search::Found;
 use protocol::sync::{Cursor, History, Ord, SessionsBefore, SessionsPage};
 use protocol::view::{Connection, Push, SessionRow, Transcript, TranscriptState};
 use protocol::{RunId, SessionId, UnixMillis};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Newest messages of a session that a page loads when it opens it.
@@ -217,12 +217,12 @@ impl Tab {
             let hits = messages.filter_map(|message| Some((session.id, hit_in(&query, message)?)));
             candidates.hits.extend(hits);
         }
-        let newest = |id: &SessionId| {
+        let age = |id: &SessionId| {
             let session = candidates.sessions.get(id);
-            Reverse(session.map(|session| session.last_active))
+            session.map_or(0, |session| session.last_active.saturating_neg())
         };
-        candidates.titled.sort_by_key(newest);
-        candidates.hits.sort_by_key(|(_, hit)| Reverse(hit.created_at));
+        candidates.titled = order::by(candidates.titled, |id| (age(id), 0));
+        candidates.hits = order::by(candidates.hits, |(_, hit)| (hit.created_at.saturating_neg(), 0));
         search::gather(&query, &self.outbox, candidates)
     }
 

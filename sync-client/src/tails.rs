@@ -3,6 +3,7 @@
 //! A tail always shows a prefix of some attempt's text. After a rewind the longer, older text stays on the page until
 //! the new one has caught up with it.
 
+use crate::order;
 use protocol::frame::{ClientFrame, LiveRun, ServerFrame};
 use protocol::run::{At, Stand, Status};
 use protocol::sync::{Message, Role, Seq};
@@ -75,11 +76,13 @@ impl Tails {
     /// looks at first.
     pub fn to_stream(&self, most: usize, is_looked_at: impl Fn(SessionId) -> bool) -> BTreeSet<RunId> {
         let unfinished = self.all().filter(|tail| tail.ended.is_none());
-        let mut runs: Vec<(bool, RunId)> = unfinished
+        let runs: Vec<(bool, RunId)> = unfinished
             .map(|tail| (!is_looked_at(tail.session), tail.run))
             .collect();
-        runs.sort_unstable();
-        runs.into_iter().take(most).map(|(_, run)| run).collect()
+        let runs = order::by(runs, |(is_behind, run)| (i64::from(*is_behind), run.0.as_u128()));
+        let mut first = BTreeSet::new();
+        first.extend(runs.into_iter().take(most).map(|(_, run)| run));
+        first
     }
 
     /// The path of a reply's events, from where its tail stands; `None`: it needs no more.

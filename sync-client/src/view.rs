@@ -3,6 +3,7 @@
 //! **Invariant:** a message written here never leaves the view between writing, acceptance and the change that brings
 //! it back: it shows from the outbox until its row is here. What was accepted is laid over older rows only.
 
+use crate::order;
 use crate::outbox::{Entry, Outbox, Standing};
 use crate::tails::Tails;
 use protocol::mutation::{Op, preview_of, title_from};
@@ -150,7 +151,9 @@ pub fn list<'a>(
         }
     }
     rows.retain(|row| row.archived == archived);
-    rows.sort_by(|a, b| b.last_active.cmp(&a.last_active).then(b.id.cmp(&a.id)));
+    let mut rows = order::by(rows, |row| {
+        (row.last_active.saturating_neg(), !row.id.0.as_u128())
+    });
     rows.truncate(most);
     rows
 }
@@ -181,7 +184,8 @@ pub struct Rows<'a> {
 /// A session opened: its rows, the text of replies being made, and what waits here, last.
 pub fn transcript(id: SessionId, rows: &Rows<'_>, tails: &Tails, outbox: &Outbox) -> Option<Transcript> {
     let session = row(id, rows.session, outbox)?;
-    let here: BTreeSet<_> = rows.messages.iter().map(|message| message.id).collect();
+    let mut here = BTreeSet::new();
+    here.extend(rows.messages.iter().map(|message| message.id));
     let kept = rows.messages.iter().filter(|message| !message.deleted);
     let written = outbox.lane(id).filter_map(|entry| match &entry.mutation.op {
         Op::MessageCreate { id, .. } if !here.contains(id) => waiting_message(entry),

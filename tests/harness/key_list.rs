@@ -72,6 +72,8 @@ fn typed(cap: &str) -> String {
         "↑" => "\u{E013}",
         "↓" => "\u{E015}",
         "F2" => "\u{E032}",
+        // WebKit's driver strikes the key that it stands on, and nothing else.
+        ":" => "\u{E008}:",
         letter => return letter.to_lowercase(),
     }
     .to_owned()

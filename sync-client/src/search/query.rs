@@ -6,6 +6,7 @@
 use super::snippet;
 use super::text::{folded, stands_alone, words};
 use super::{HITS, HITS_WITHIN};
+use crate::order;
 use protocol::SessionId;
 use protocol::search::Piece;
 use std::ops::Range;
@@ -128,7 +129,7 @@ impl Query {
                 return None;
             }
         }
-        hits.sort_by_key(|hit| (hit.start, hit.end));
+        let hits = order::by(hits, |hit| (0, (hit.start as u128) << 64 | hit.end as u128));
         let mut apart: Vec<Range<usize>> = Vec::new();
         for hit in hits {
             match apart.last_mut().filter(|last| hit.start < last.end) {

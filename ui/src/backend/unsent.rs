@@ -6,6 +6,7 @@ use protocol::mutation::Mutation;
 use protocol::{MutationId, Problem, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use sync_client::order;
 use sync_client::outbox::{Entry, Outbox, Standing};
 
 /// A tab in the background may be woken only once a minute.
@@ -78,8 +79,9 @@ pub fn with_unseen(outbox: &Outbox, stored: Vec<Row>, seen: &BTreeSet<MutationId
 }
 
 /// Several tabs' rows in the order of their writing, numbered afresh; a row that two of them have, once.
-pub fn merge(mut rows: Vec<Row>) -> Outbox {
-    rows.sort_by_key(|row| (row.created_at, row.n));
+pub fn merge(rows: Vec<Row>) -> Outbox {
+    let number = |row: &Row| u128::try_from(row.n).unwrap_or_default();
+    let mut rows = order::by(rows, |row| (row.created_at, number(row)));
     let mut seen = BTreeSet::new();
     rows.retain(|row| seen.insert(row.mutation.id));
     Outbox::load(

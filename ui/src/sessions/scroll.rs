@@ -384,7 +384,7 @@ fn hold(pane: &HtmlElement, last: &Last, newest: Newest, detach: &dyn Fn(bool)) 
     last.newest.set(newest);
     if !last.is_detached.get() {
         pane.set_scroll_top(0);
-    } else if had.is_some() && had != newest && grown > 0 {
+    } else if had.is_some() && had != newest && grown != 0 {
         pane.set_scroll_top(pane.scroll_top() - grown);
     }
 }

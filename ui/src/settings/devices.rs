@@ -6,6 +6,7 @@ use protocol::UnixMillis;
 use protocol::auth::Device;
 use protocol::routes::page;
 use std::rc::Rc;
+use sync_client::order;
 use yew::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
@@ -25,8 +26,11 @@ pub fn Devices(props: &DevicesProps) -> Html {
             </section>
         };
     };
-    let mut devices = Vec::clone(devices);
-    devices.sort_by_key(|device| (!device.is_this, std::cmp::Reverse(device.last_active)));
+    // This one first, and then whichever was used last.
+    let age = |device: &Device| u128::from(device.last_active.abs_diff(i64::MAX));
+    let devices = order::by(Vec::clone(devices), |device| {
+        (i64::from(!device.is_this), age(device))
+    });
     html! {
         <section aria-labelledby="devices">
             <h2 id="devices">{ "Devices" }</h2>
