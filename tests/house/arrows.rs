@@ -52,6 +52,7 @@ const LINES: &[Line] = &[
             &["credentials", "clock"],
             &["proof", "work", "packed"],
             PURE,
+            &["order"],
         ],
         friends: PURE,
         everywhere: &["error"],

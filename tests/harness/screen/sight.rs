@@ -38,8 +38,8 @@ impl Screen {
                 let wear = format!("document.documentElement.dataset.theme = '{scheme}'");
                 self.evaluate(&wear).await;
                 let at = format!("{name}-{scheme}-{width}x{height}");
-                self.picture(&at).await;
                 let sight = self.sight().await;
+                self.picture(&at).await;
                 faults.extend(sight.faults_of(&at, words));
             }
         }
