@@ -61,3 +61,22 @@ impl Worker {
         }
     }
 }
+
+impl Drop for Worker {
+    /// Whoever lets go of a store without closing it waits for its threads all the same: a program that ended while one of them still
+    /// closed its file would take away the cipher that it works with.
+    fn drop(&mut self) {
+        drop(self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let own = std::thread::current().id();
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != own)
+            && thread.join().is_err()
+        {
+            tracing::error!("a store thread ended badly");
+        }
+    }
+}
